@@ -1,0 +1,1 @@
+"""Processes: the command line and what each command runs."""

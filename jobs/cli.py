@@ -1,0 +1,88 @@
+"""The command line: finds the command's module, lets tyro turn its `Config` into flags, runs it.
+
+Each command is one module of `jobs` with a frozen keyword-only dataclass `Config` (or a union of
+them, for sub-commands) and `run(config) -> int`. Only the module of the command that was asked
+for is imported, so `glipforge --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+from schemas.errors import ConfigError, GlipforgeError
+
+# name -> (module, one line for --help). The order is the order in which a user meets them.
+COMMANDS: dict[str, tuple[str, str]] = {
+    "demo": ("jobs.demo", "make a small captioned world and run the whole loop on it"),
+    "ground": ("jobs.ground", "find the phrases of a caption in one image"),
+    "detect": ("jobs.detect", "find named things in one image"),
+    "corpus": ("jobs.corpus", "look at a corpus without a teacher"),
+    "label": ("jobs.label", "label a corpus with a teacher, on Ray or locally"),
+    "status": ("jobs.status", "explain a run from its manifests"),
+    "filter": ("jobs.filter", "apply a filter policy to a labelled run"),
+    "review": ("jobs.review", "review labels in FiftyOne: push, open, pull"),
+    "export": ("jobs.export", "write curated labels as COCO-style grounding data"),
+    "pretrain": ("jobs.pretrain", "train a student on curated runs and gold data"),
+    "evaluate": ("jobs.evaluate", "measure a model or a labelled run against gold boxes"),
+    "compare": ("jobs.compare", "compare the labels of two runs"),
+    "report": ("jobs.report", "write one HTML page about a run"),
+    "convert": ("jobs.convert", "convert official GLIP checkpoints, and back"),
+    "models": ("jobs.models", "list the presets and what each needs"),
+}
+EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130
+
+
+def _help() -> str:
+    width = max(len(name) for name in COMMANDS)
+    lines = [f"  {name:<{width}}  {line}" for name, (_, line) in COMMANDS.items()]
+    return "\n".join(
+        [
+            "usage: glipforge COMMAND [OPTIONS]",
+            "",
+            "Grounded training data from image-caption corpora.",
+            "",
+            "commands:",
+            *lines,
+            "",
+            "glipforge COMMAND --help shows the options of a command.",
+        ]
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code (0 done, 1 some work failed, 2 wrong usage, 130)."""
+    args = list(sys.argv[1:] if argv is None else argv)
+    if not args or args[0] in ("-h", "--help"):
+        print(_help())
+        return 0 if args else EXIT_USAGE
+    if args[0] == "--version":
+        from importlib.metadata import version
+
+        print(version("glipforge"))
+        return 0
+    name, rest = args[0], args[1:]
+    if name not in COMMANDS:
+        print(
+            f"glipforge: unknown command {name!r}; allowed: {', '.join(COMMANDS)}", file=sys.stderr
+        )
+        return EXIT_USAGE
+    try:
+        module = importlib.import_module(COMMANDS[name][0])
+        import tyro
+
+        config = tyro.cli(
+            module.Config, args=rest, prog=f"glipforge {name}", description=module.__doc__
+        )
+        return int(module.run(config))
+    except ConfigError as error:
+        print(f"glipforge {name}: {error}", file=sys.stderr)
+        return EXIT_USAGE
+    except GlipforgeError as error:
+        print(f"glipforge {name}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"glipforge {name}: interrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED

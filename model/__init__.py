@@ -1,0 +1,1 @@
+"""GLIP: the network, its weights, and the teacher that grounds phrases with it."""

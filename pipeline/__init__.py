@@ -1,0 +1,1 @@
+"""Plain functions over records: read, parse, annotate, filter, curate, export. No torch, no ray."""
