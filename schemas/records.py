@@ -1,0 +1,185 @@
+"""The records that flow, one frozen type per stage.
+
+Spans are half-open CHARACTER offsets into the caption as it was given; boxes are float32 absolute
+`xyxy`, half-open, in pixels of the original image after its EXIF orientation was applied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+Xyxy = tuple[float, float, float, float]
+Span = tuple[int, int]
+
+
+class Status(StrEnum):
+    """What became of one image-caption pair. Only OK, NO_PHRASES and NO_BOXES saw a usable pair."""
+
+    OK = "ok"
+    NO_PHRASES = "no_phrases"  # the caption names nothing that could be seen
+    NO_BOXES = "no_boxes"  # phrases, but no candidate above the floor
+    CAPTION_MISSING = "caption_missing"
+    CAPTION_INVALID = "caption_invalid"  # not UTF-8, NUL bytes, longer than the limit
+    IMAGE_MISSING = "image_missing"
+    IMAGE_CORRUPT = "image_corrupt"
+    IMAGE_TOO_LARGE = "image_too_large"
+    IMAGE_TOO_SMALL = "image_too_small"
+    RECORD_INVALID = "record_invalid"  # the corpus row itself cannot be read
+    DUPLICATE_ID = "duplicate_id"  # a second record with the id of an earlier one of its unit
+    TEACHER_FAILED = "teacher_failed"  # the model raised on this record alone
+    WORKER_CRASH = "worker_crash"  # the record ended its process, after bounded attempts
+    WORKER_HANG = "worker_hang"  # the record never came back, after bounded attempts
+
+    @property
+    def is_quarantined(self) -> bool:
+        """True where the row goes to `quarantine/`, not to `annotations/`."""
+        return self not in (Status.OK, Status.NO_PHRASES, Status.NO_BOXES)
+
+
+class PhraseStatus(StrEnum):
+    """Whether a phrase was offered to the teacher, and whether all of it was seen."""
+
+    OK = "ok"
+    TRUNCATED = "truncated"  # beyond the teacher's token limit, not seen
+    NOT_VISUAL = "not_visual"  # pronoun, abstract or generic word: kept, not grounded
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CorpusRecord:
+    """One image-caption pair as read. Exactly one of `image_bytes` and `image_uri` may be None.
+
+    `error` is set by a reader that could not read the record; the pair then becomes a row with
+    that status and is not shown to the teacher.
+    """
+
+    record_id: str
+    """Stable for ever: source / shard / key."""
+    caption: str | None
+    image_bytes: bytes | None = None
+    image_uri: str | None = None
+    source: str = ""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    error: tuple[Status, str] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Phrase:
+    """A noun phrase of the caption. `caption[start:end] == text` always holds."""
+
+    text: str
+    start: int
+    end: int
+    head: str = ""
+    """The head noun's lemma in lower case; empty where the parser gave none."""
+    status: PhraseStatus = PhraseStatus.OK
+    best_score: float = 0.0
+    """The best score of any box for this phrase, also below the floor: a recorded negative."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroundedBox:
+    """One candidate box for one phrase."""
+
+    box_id: str
+    """`<record_id>#<ordinal>`, unique in a run."""
+    phrase_index: int
+    xyxy: Xyxy
+    score: float
+    """sqrt(token_score x centerness), in [0, 1]."""
+    token_score: float
+    centerness: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Annotation:
+    """All candidates of one pair: one row per input record, also for failures."""
+
+    record_id: str
+    source: str
+    image_uri: str
+    """Where the image can be read again: a path, a URL, or `<archive>#<member>`."""
+    image_sha256: str
+    width: int
+    height: int
+    caption: str
+    status: Status
+    detail: str
+    phrases: tuple[Phrase, ...]
+    boxes: tuple[GroundedBox, ...]
+    teacher_id: str
+
+
+class Verdict(StrEnum):
+    """What a person decided about a box."""
+
+    KEEP = "keep"
+    DROP = "drop"
+    EDIT = "edit"  # moved, or given to another phrase
+    ADD = "add"  # a box the teacher did not find
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """One decision of a reviewer. Append-only; for a box the latest `decided_at` wins."""
+
+    decision_id: str
+    record_id: str
+    box_id: str
+    """The annotation's box id, or a new one for ADD."""
+    verdict: Verdict
+    xyxy: Xyxy | None
+    phrase_index: int | None
+    reviewer: str
+    decided_at: str
+    """UTC, ISO 8601 with microseconds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CuratedBox:
+    """A box that passed the policy and the decisions. It may carry several phrases."""
+
+    box_id: str
+    xyxy: Xyxy
+    phrase_indices: tuple[int, ...]
+    score: float
+    origin: str
+    """`teacher`, `human` (added or moved by a person) or `gold`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CuratedRecord:
+    """One usable pair: a pure function of annotations, policy and decisions."""
+
+    record_id: str
+    source: str
+    image_uri: str
+    image_sha256: str
+    width: int
+    height: int
+    caption: str
+    phrases: tuple[Phrase, ...]
+    boxes: tuple[CuratedBox, ...]
+    teacher_id: str
+    policy_id: str
+    decisions_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingSample:
+    """What a student sees: boxes, each with the character spans that name it."""
+
+    sample_id: str
+    image_uri: str
+    width: int
+    height: int
+    caption: str
+    boxes: tuple[Xyxy, ...]
+    spans: tuple[tuple[Span, ...], ...]
+    """One tuple of spans per box."""
+    weights: tuple[float, ...]
+    """One weight per box, 1.0 for gold."""
+    negative_spans: tuple[Span, ...] = ()
+    """Phrases known to have no box in this image."""
+    source: str = ""
