@@ -1,0 +1,166 @@
+"""Detection labels as prompts: the image's names among sampled others, "cat. dog. bicycle".
+
+The rule is the one of GLIP's pre-training (microsoft/GLIP, `od_to_grounding.py`), without its
+habit of drawing the background class as a name.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.training_set.example import Prompt
+from schemas.errors import ConfigError
+from schemas.records import Span, TrainingSample
+
+TokenCounter = Callable[[str], int]
+"""Number of word pieces of a text, [CLS] and [SEP] not counted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DetectionPromptOptions:
+    """How many other names stand in a detection prompt."""
+
+    max_negatives: int = 85
+    """Names drawn besides the image's own."""
+    full_share: float = 0.5
+    """Share of the prompts that get all of them; the others get a uniform number from 1."""
+    token_budget: int = 254
+    """Word pieces of the whole prompt, separators included, [CLS] and [SEP] not."""
+    separator: str = ". "
+    """Stands between two names, not after the last."""
+
+    def __post_init__(self) -> None:
+        if self.max_negatives < 0:
+            raise ConfigError(f"max_negatives must be >= 0, got {self.max_negatives}")
+        if not 0.0 <= self.full_share <= 1.0:
+            raise ConfigError(f"full_share must be in [0, 1], got {self.full_share}")
+        if self.token_budget < 1:
+            raise ConfigError(f"token_budget must be >= 1, got {self.token_budget}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NameVocabulary:
+    """The names of a source, each with its length in word pieces, separator included."""
+
+    names: tuple[str, ...]
+    lengths: Mapping[str, int]
+
+    @classmethod
+    def build(
+        cls,
+        names: Iterable[str],
+        also: Iterable[str],
+        count_tokens: TokenCounter,
+        separator: str,
+    ) -> NameVocabulary:
+        """Measure every name once.
+
+        Args:
+            names: What negatives are drawn from; duplicates are taken once, in this order.
+            also: Names that occur in samples, measured but not drawn unless in `names`.
+            count_tokens: Measures a text.
+            separator: Counted with every name.
+        """
+        unique = tuple(dict.fromkeys(names))
+        extra = count_tokens(separator)
+        measured = {*unique, *also}
+        return cls(names=unique, lengths={n: count_tokens(n) + extra for n in measured})
+
+
+def names_of(sample: TrainingSample) -> list[str]:
+    """The name of each box: the text of its first span."""
+    return [sample.caption[spans[0][0] : spans[0][1]] for spans in sample.spans]
+
+
+def absent_names_of(sample: TrainingSample) -> list[str]:
+    """Names that are known to have no box in the image."""
+    return [sample.caption[start:end] for start, end in sample.negative_spans]
+
+
+def detection_prompt(
+    sample: TrainingSample,
+    vocabulary: NameVocabulary,
+    options: DetectionPromptOptions,
+    rng: np.random.Generator,
+    *,
+    exhaustive: bool = True,
+) -> Prompt:
+    """The sample's boxes under a prompt of its names and sampled others, in random order.
+
+    Args:
+        sample: Its boxes are named by the text of their first span.
+        vocabulary: Where other names are drawn from.
+        options: Numbers and budget.
+        rng: Belongs to the sample's position.
+        exhaustive: True where every name of the vocabulary is boxed wherever it occurs. False
+            (LVIS, web data): only names that the sample itself declares absent are negatives.
+    """
+    drops: Counter[str] = Counter()
+    names = names_of(sample)
+    positives, budget = _fit(_shuffled(dict.fromkeys(names), rng), vocabulary, options)
+    pool: Sequence[str] = vocabulary.names if exhaustive else absent_names_of(sample)
+    negatives = _draw_negatives(pool, set(names), options, rng)
+    kept_negatives = []
+    for name in negatives:
+        if vocabulary.lengths[name] > budget:
+            break
+        budget -= vocabulary.lengths[name]
+        kept_negatives.append(name)
+    caption, span_of = _join([*positives, *kept_negatives], options.separator, rng)
+    keep = [number for number, name in enumerate(names) if name in span_of]
+    if len(keep) < len(names):
+        drops["box: its name did not fit the token budget"] += len(names) - len(keep)
+    return Prompt(
+        caption=caption,
+        boxes=np.asarray([sample.boxes[i] for i in keep], dtype=np.float32).reshape(-1, 4),
+        spans=tuple((span_of[names[i]],) for i in keep),
+        weights=np.asarray([sample.weights[i] for i in keep], dtype=np.float32),
+        drops=drops,
+    )
+
+
+def _shuffled(names: Mapping[str, object], rng: np.random.Generator) -> list[str]:
+    order = list(names)
+    return [order[i] for i in rng.permutation(len(order))]
+
+
+def _fit(
+    names: list[str], vocabulary: NameVocabulary, options: DetectionPromptOptions
+) -> tuple[list[str], int]:
+    budget = options.token_budget
+    kept = []
+    for name in names:
+        if vocabulary.lengths[name] <= budget:
+            budget -= vocabulary.lengths[name]
+            kept.append(name)
+    return kept, budget
+
+
+def _draw_negatives(
+    pool: Sequence[str],
+    positives: set[str],
+    options: DetectionPromptOptions,
+    rng: np.random.Generator,
+) -> list[str]:
+    most = min(options.max_negatives, len(pool))
+    if most == 0:
+        return []
+    wanted = most if rng.random() < options.full_share else int(rng.integers(1, most + 1))
+    chosen = rng.choice(len(pool), size=wanted, replace=False)
+    return [pool[i] for i in chosen if pool[i] not in positives]
+
+
+def _join(
+    names: list[str], separator: str, rng: np.random.Generator
+) -> tuple[str, dict[str, Span]]:
+    spans: dict[str, Span] = {}
+    text = ""
+    for place in rng.permutation(len(names)):
+        text += separator if text else ""
+        spans[names[place]] = (len(text), len(text) + len(names[place]))
+        text += names[place]
+    return text, spans
