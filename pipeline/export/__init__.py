@@ -1,0 +1,1 @@
+"""Exporters of curated records: one file per format, all streaming."""

@@ -1,0 +1,1 @@
+"""Importers of gold data: one file per format, all giving a `GoldSet`."""
