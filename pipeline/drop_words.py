@@ -38,7 +38,6 @@ DROP_LISTS: dict[str, frozenset[str]] = {
 }
 """List name -> lower-case words."""
 
-# Words that may stand before the noun without changing what is named.
-LEADING_WORDS = frozenset(
-    "a an the this that these those my your his her its our their some any each every no".split()
-)
+_LEADING = "a an the this that these those my your his her its our their some any each every no"
+LEADING_WORDS = frozenset(_LEADING.split())
+"""Words that may stand before the noun without changing what is named."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -283,7 +283,7 @@ def _check_share(field: str, value: object) -> None:
         raise ConfigError(f"{field} must be in [0, 1], got {value!r}")
 
 
-def _check_choice(field: str, value: object, allowed: Iterable[str]) -> None:
+def _check_choice(field: str, value: object, allowed: Collection[str]) -> None:
     if value not in allowed:
         choices = ", ".join(repr(choice) for choice in allowed)
         raise ConfigError(f"{field} must be one of {choices}, got {value!r}")
