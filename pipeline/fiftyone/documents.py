@@ -56,7 +56,8 @@ def relative_box(xyxy: Sequence[float], size_wh: tuple[int, int]) -> list[float]
 
 
 def detection_document(row: Annotation, box: Standing) -> dict[str, Any]:
-    """One box as a label of the `boxes` field."""
+    """One box as a label of the `boxes` field; one that a person drew has no `confidence`."""
+    score = {} if box.score is None else {"confidence": float(box.score)}
     return {
         "_id": label_object_id(box.box_id),
         "_cls": "Detection",
@@ -64,7 +65,7 @@ def detection_document(row: Annotation, box: Standing) -> dict[str, Any]:
         "tags": [],
         "label": row.phrases[box.phrase_index].text,
         "bounding_box": relative_box(box.xyxy, (row.width, row.height)),
-        "confidence": box.score,
+        **score,
         "box_id": box.box_id,
         "phrase_index": box.phrase_index,
         "review": str(box.review),
@@ -109,11 +110,8 @@ def sample_document(
         "tags": [],
         "metadata": {
             "_cls": "ImageMetadata",
-            "size_bytes": None,
-            "mime_type": None,
             "width": row.width,
             "height": row.height,
-            "num_channels": None,
         },
         "_media_type": "image",
         # FiftyOne shuffles by this number; from the id, so that a rebuilt dataset shuffles alike.

@@ -1,0 +1,146 @@
+"""The FiftyOne dataset of a run: its fields, its colours, and what Annotate mode offers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipeline.fiftyone.documents import BOXES
+from pipeline.fiftyone.standing import Origin, Review
+from pipeline.fiftyone.views import save_views
+
+# Colours that differ in hue and in lightness, by phrase index; the caption panel uses the same.
+PHRASE_COLORS = (
+    "#e6194b",
+    "#3cb44b",
+    "#4363d8",
+    "#f58231",
+    "#911eb4",
+    "#46c7d6",
+    "#f032e6",
+    "#9a6324",
+    "#808000",
+    "#469990",
+    "#e6a817",
+    "#800000",
+)
+_TEXT_FIELDS = ("record_id", "image_id", "source", "caption", "status", "teacher_id")
+
+
+_PHRASE_FIELDS = (
+    ("text", "StringField"),
+    ("start", "IntField"),
+    ("end", "IntField"),
+    ("status", "StringField"),
+    ("best_score", "FloatField"),
+)
+
+
+def phrase_color(index: int) -> str:
+    """The colour of a phrase and its boxes."""
+    return PHRASE_COLORS[index % len(PHRASE_COLORS)]
+
+
+def create_dataset(name: str, info: dict[str, Any], *, max_phrases: int) -> Any:
+    """Make an empty persistent dataset with every field declared.
+
+    Args:
+        name: the dataset's name.
+        info: kept in the dataset's `info`: which run it shows.
+        max_phrases: phrases that get their own colour.
+    """
+    import fiftyone as fo
+
+    dataset = fo.Dataset(name, persistent=True)
+    dataset.media_type = "image"
+    for field in _TEXT_FIELDS:
+        dataset.add_sample_field(field, fo.StringField)
+    for field in ("pushed_box_ids", "conflicts"):
+        dataset.add_sample_field(field, fo.ListField, subfield=fo.StringField)
+    dataset.add_sample_field(
+        "phrases",
+        fo.ListField,
+        subfield=fo.EmbeddedDocumentField,
+        embedded_doc_type=fo.DynamicEmbeddedDocument,
+    )
+    for name, kind in _PHRASE_FIELDS:
+        dataset.add_sample_field(f"phrases.{name}", getattr(fo, kind))
+    dataset.add_sample_field(BOXES, fo.EmbeddedDocumentField, embedded_doc_type=fo.Detections)
+    for attribute, kind in (
+        ("phrase_index", fo.IntField),
+        ("review", fo.StringField),
+        ("origin", fo.StringField),
+    ):
+        dataset.add_sample_field(f"{BOXES}.detections.{attribute}", kind)
+    # `box_id` and `decision_id` stay undeclared: they are kept and can be queried, but a filter
+    # with one entry per box would fill the side bar.
+    dataset.info = info
+    _configure_app(dataset, max_phrases)
+    _configure_annotate(dataset)
+    save_views(dataset)
+    dataset.save()
+    return dataset
+
+
+def _configure_app(dataset: Any, max_phrases: int) -> None:
+    import fiftyone as fo
+
+    config = fo.DatasetAppConfig()
+    config.color_scheme = fo.ColorScheme(
+        color_by="value",
+        color_pool=list(PHRASE_COLORS),
+        fields=[
+            {
+                "path": BOXES,
+                "colorByAttribute": "phrase_index",
+                "valueColors": [
+                    {"value": str(index), "color": phrase_color(index)}
+                    for index in range(max_phrases)
+                ],
+            }
+        ],
+    )
+    config.active_fields = fo.ActiveFields(paths=[BOXES, "caption"])
+    dataset.app_config = config
+    # The grid shows them, Annotate must not offer to change them: they are the run's.
+    for name in (*_TEXT_FIELDS, "pushed_box_ids", "phrases"):
+        field = dataset.get_field(name)
+        field.read_only = True
+        field.save()
+
+
+def _configure_annotate(dataset: Any) -> None:
+    """What Annotate mode offers for a box.
+
+    Written out, not scanned from the samples: the scan would make a drop-down of every box id.
+    """
+    dataset.update_label_schema(
+        BOXES,
+        {
+            "type": "detections",
+            "component": "text",
+            "attributes": [
+                {"name": "id", "type": "id", "component": "text", "read_only": True},
+                {
+                    "name": "review",
+                    "type": "str",
+                    "component": "radio",
+                    "values": [str(word) for word in Review],
+                    "default": str(Review.ACCEPTED),
+                },
+                {"name": "phrase_index", "type": "int", "component": "text"},
+                {
+                    "name": "origin",
+                    "type": "str",
+                    "component": "text",
+                    "default": str(Origin.HUMAN),
+                },
+                {
+                    "name": "confidence",
+                    "type": "float",
+                    "component": "text",
+                    "read_only": True,
+                },
+            ],
+        },
+    )
+    dataset.activate_label_schemas([BOXES])
