@@ -71,9 +71,9 @@ class NameVocabulary:
         return cls(names=unique, lengths={n: count_tokens(n) + extra for n in measured})
 
 
-def names_of(sample: TrainingSample) -> list[str]:
-    """The name of each box: the text of its first span."""
-    return [sample.caption[spans[0][0] : spans[0][1]] for spans in sample.spans]
+def names_of(sample: TrainingSample) -> list[tuple[str, ...]]:
+    """The names of each box: the texts of its spans."""
+    return [tuple(sample.caption[a:b] for a, b in spans) for spans in sample.spans]
 
 
 def absent_names_of(sample: TrainingSample) -> list[str]:
@@ -92,7 +92,7 @@ def detection_prompt(
     """The sample's boxes under a prompt of its names and sampled others, in random order.
 
     Args:
-        sample: Its boxes are named by the text of their first span.
+        sample: Its boxes are named by the texts of their spans.
         vocabulary: Where other names are drawn from.
         options: Numbers and budget.
         rng: Belongs to the sample's position.
@@ -101,9 +101,10 @@ def detection_prompt(
     """
     drops: Counter[str] = Counter()
     names = names_of(sample)
-    positives, budget = _fit(_shuffled(dict.fromkeys(names), rng), vocabulary, options)
+    present = dict.fromkeys(name for group in names for name in group)
+    positives, budget = _fit(_shuffled(present, rng), vocabulary, options)
     pool: Sequence[str] = vocabulary.names if exhaustive else absent_names_of(sample)
-    negatives = _draw_negatives(pool, set(names), options, rng)
+    negatives = _draw_negatives(pool, present, options, rng)
     kept_negatives = []
     for name in negatives:
         if vocabulary.lengths[name] > budget:
@@ -111,13 +112,14 @@ def detection_prompt(
         budget -= vocabulary.lengths[name]
         kept_negatives.append(name)
     caption, span_of = _join([*positives, *kept_negatives], options.separator, rng)
-    keep = [number for number, name in enumerate(names) if name in span_of]
+    spans = [tuple(span_of[name] for name in group if name in span_of) for group in names]
+    keep = [number for number, group in enumerate(spans) if group]
     if len(keep) < len(names):
         drops["box: its name did not fit the token budget"] += len(names) - len(keep)
     return Prompt(
         caption=caption,
         boxes=np.asarray([sample.boxes[i] for i in keep], dtype=np.float32).reshape(-1, 4),
-        spans=tuple((span_of[names[i]],) for i in keep),
+        spans=tuple(spans[i] for i in keep),
         weights=np.asarray([sample.weights[i] for i in keep], dtype=np.float32),
         drops=drops,
     )
@@ -142,7 +144,7 @@ def _fit(
 
 def _draw_negatives(
     pool: Sequence[str],
-    positives: set[str],
+    positives: Mapping[str, object],
     options: DetectionPromptOptions,
     rng: np.random.Generator,
 ) -> list[str]:

@@ -155,7 +155,7 @@ class TrainingMixture:
             return None
         seen: set[str] = set()
         for sample in source.samples:
-            seen.update(names_of(sample))
+            seen.update(name for group in names_of(sample) for name in group)
             seen.update(absent_names_of(sample))
         return NameVocabulary.build(
             source.names or sorted(seen),

@@ -1,0 +1,153 @@
+"""What a training run is made of: network, sources, prompts, optimisation; and its presets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from jobs.typed_json import from_plain, read_json, set_field, to_plain
+from model.training.options import TrainOptions
+from pipeline.training_set.mixture import MixtureOptions
+from schemas.errors import ConfigError
+
+if TYPE_CHECKING:
+    pass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceSpec:
+    """One source of samples: gold data, or a curated run. Exactly one of the two is given."""
+
+    gold: str | None = None
+    """Path of gold data."""
+    format: str | None = None
+    """Its format, as `glipforge evaluate` takes it; needed with `gold`."""
+    curated: str | None = None
+    """A run directory that `glipforge filter` went over."""
+    policy: str = "default"
+    """The policy whose curated records are used."""
+    name: str = ""
+    """Name in logs; default: the path's last part."""
+    kind: Literal["grounding", "detection"] | None = None
+    """How it is shown; default: what the format is."""
+    weight: float | None = None
+    """Share of the stream; default for all: by the number of samples."""
+    weight_by_score: bool = False
+    """Curated: a box counts by its score instead of 1."""
+    limit: int = 0
+    """Use only so many samples, evenly spread; 0: all."""
+    names: tuple[str, ...] = ()
+    """Detection: the names that negatives are drawn from; default: the format's categories."""
+
+    def __post_init__(self) -> None:
+        if (self.gold is None) == (self.curated is None):
+            raise ConfigError(
+                f"a source needs either gold or curated, got gold={self.gold!r} and "
+                f"curated={self.curated!r}"
+            )
+        if self.gold is not None and self.format is None:
+            raise ConfigError(f"source {self.gold!r}: format is missing")
+
+    @property
+    def label(self) -> str:
+        """Name in logs."""
+        return self.name or Path(self.gold or self.curated or "").name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """Everything that decides what the trained weights will be."""
+
+    preset: str
+    """The network, as `glipforge models` lists it."""
+    train: TrainOptions
+    sources: tuple[SourceSpec, ...] = ()
+    mixture: MixtureOptions = field(default_factory=MixtureOptions)
+    warm_start: str | None = None
+    """A model directory whose weights are the start; default: the preset's initialisation."""
+    word_embeddings: str | None = None
+    """A model directory whose word embeddings are taken over; needs no other equal part."""
+    cache_side: int = 0
+    """Keep the decoded images, at most so many pixels on a side, in a file; 0: decode each time."""
+
+
+def load_recipe(path: Path | None, preset: str | None, assignments: tuple[str, ...]) -> Recipe:
+    """The preset's defaults, overlaid by a recipe file, overlaid by `NAME=VALUE` assignments.
+
+    Raises:
+        ConfigError: a field is unknown, missing or of another type.
+    """
+    raw: dict[str, Any] = {}
+    if path is not None:
+        parsed = read_json(path)
+        if not isinstance(parsed, dict):
+            raise ConfigError(f"{path} must hold a JSON object")
+        raw = parsed
+    if preset is not None:
+        raw["preset"] = preset
+    if "preset" not in raw:
+        raise ConfigError("name a network with --preset, or in the recipe file")
+    merged = _merge(preset_defaults(str(raw["preset"])), raw)
+    for assignment in assignments:
+        set_field(merged, assignment)
+    return from_plain(Recipe, merged, "recipe")
+
+
+def preset_defaults(preset: str) -> dict[str, Any]:
+    """The recipe of a preset, as JSON, without sources.
+
+    The official presets have the numbers of the reference's configs, glip-nano those of its own.
+    """
+    official = {
+        "preset": preset,
+        "train": {
+            "steps": 300_000,
+            "batch_size": 64,
+            "precision": "bf16",
+            "optimizer": {"rate": 1e-4, "weight_decay": 1e-4},
+            "schedule": {"kind": "steps", "warmup_steps": 2000},
+        },
+        "mixture": {"augment": {"short_sides": [480, 560, 640, 720, 800]}},
+    }
+    if preset == "glip-l":
+        official["train"] |= {"steps": 1_000_000, "precision": "fp32"}  # type: ignore[operator]
+        official["train"]["optimizer"]["weight_decay"] = 0.01  # type: ignore[index]
+        return official
+    if preset in ("glip-t", "glip-t-a"):
+        return official
+    return {
+        "preset": preset,
+        "train": {
+            "steps": 20_000,
+            "batch_size": 32,
+            "optimizer": {
+                "rate": 1e-3,
+                "weight_decay": 0.05,
+                "rules": [{"pattern": "*bias*", "decay": 0.0}],
+            },
+            "schedule": {"kind": "cosine", "warmup_steps": 500},
+        },
+        "mixture": {
+            "detection": {"max_negatives": 20},
+            "packing": {"max_foreign": 4},
+            "augment": {"side_words": "swap"},
+        },
+        "cache_side": 160,
+    }
+
+
+def recipe_json(recipe: Recipe) -> dict[str, Any]:
+    """The whole recipe as JSON: what `--recipe` reads, and what a resume is compared with."""
+    plain: dict[str, Any] = to_plain(recipe)
+    return plain
+
+
+def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for name, value in over.items():
+        old = merged.get(name)
+        merged[name] = (
+            _merge(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+        )
+    return merged

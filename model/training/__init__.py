@@ -1,0 +1,1 @@
+"""Training: batches, optimiser, schedule, averages, checkpoints, and the one loop of all sizes."""

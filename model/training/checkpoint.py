@@ -1,0 +1,118 @@
+"""Training checkpoints: one file each, complete or absent, kept by a policy.
+
+A file holds the weights, their averages, the optimiser, the loss scaler, the step and the
+fingerprint of the recipe. The position in the data, the learning rate and all random numbers are
+functions of the step, so there is nothing else to restore.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from schemas.errors import ConfigError, DataError
+
+CHECKPOINT_VERSION = 1
+_NAME = re.compile(r"step-(\d{9})\.pt")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeepPolicy:
+    """Which checkpoints stay on disk."""
+
+    last: int = 2
+    """The newest ones; at least 1."""
+    every: int = 0
+    """Those at a multiple of so many steps stay for ever; 0: none."""
+
+    def __post_init__(self) -> None:
+        if self.last < 1:
+            raise ConfigError(f"keep.last must be >= 1, got {self.last}")
+        if self.every < 0:
+            raise ConfigError(f"keep.every must be >= 0, got {self.every}")
+
+
+def checkpoint_path(directory: Path, step: int) -> Path:
+    """Where the checkpoint after `step` optimiser steps is."""
+    return directory / f"step-{step:09d}.pt"
+
+
+def list_checkpoints(directory: Path) -> list[tuple[int, Path]]:
+    """(step, path) of every complete checkpoint, oldest first."""
+    if not directory.is_dir():
+        return []
+    found = [
+        (int(match.group(1)), path)
+        for path in directory.iterdir()
+        if (match := _NAME.fullmatch(path.name))
+    ]
+    return sorted(found)
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write a file that is whole or not there, also after a power cut."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    staging = path.with_name(f".{path.name}.{os.getpid()}")
+    with staging.open("wb") as stream:
+        stream.write(data)
+        stream.flush()
+        os.fsync(stream.fileno())
+    os.replace(staging, path)
+    _sync_directory(path.parent)
+
+
+def save_checkpoint(
+    directory: Path, step: int, state: Mapping[str, object], policy: KeepPolicy
+) -> Path:
+    """Write the checkpoint of `step`, then delete what the policy does not keep."""
+    directory.mkdir(parents=True, exist_ok=True)
+    path = checkpoint_path(directory, step)
+    staging = path.with_name(f".{path.name}.{os.getpid()}")
+    with staging.open("wb") as stream:
+        torch.save({"version": CHECKPOINT_VERSION, "step": step, **state}, stream)
+        stream.flush()
+        os.fsync(stream.fileno())
+    os.replace(staging, path)
+    _sync_directory(directory)
+    _prune(directory, policy)
+    return path
+
+
+def load_checkpoint(path: Path) -> dict:
+    """Read a checkpoint; tensors come to the CPU, and nothing but data is ever unpickled.
+
+    Raises:
+        DataError: the file is not a checkpoint of a version that this code reads.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, OSError, ValueError) as error:
+        raise DataError(f"{path} cannot be read as a checkpoint: {error}") from error
+    version = state.get("version") if isinstance(state, dict) else None
+    if version != CHECKPOINT_VERSION:
+        raise DataError(
+            f"{path} has checkpoint version {version!r}; this glipforge reads {CHECKPOINT_VERSION}"
+        )
+    return state
+
+
+def _prune(directory: Path, policy: KeepPolicy) -> None:
+    found = list_checkpoints(directory)
+    for step, path in found[: -policy.last]:
+        if not (policy.every and step % policy.every == 0):
+            path.unlink()
+    for leftover in directory.glob(".step-*"):  # of a process that was killed while writing
+        leftover.unlink(missing_ok=True)
+
+
+def _sync_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,80 @@
+"""Which batches a worker sees: slices of the one stream of positions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from torch.utils.data import DataLoader, Dataset
+
+from model.training.batch import TrainBatch
+from model.training.workers import Workers
+from schemas.errors import ConfigError
+
+
+def step_positions(step: int, batch_size: int, accumulate: int, workers: Workers) -> list[range]:
+    """Positions of each micro-batch of this worker at `step`.
+
+    The step owns `batch_size` consecutive positions; every worker takes a consecutive part of
+    them, and every micro-batch a consecutive part of that.
+
+    Raises:
+        ConfigError: the batch cannot be divided evenly.
+    """
+    parts = workers.world_size * accumulate
+    if batch_size % parts:
+        raise ConfigError(
+            f"a batch of {batch_size} images cannot be divided among {workers.world_size} "
+            f"workers x {accumulate} micro-batches"
+        )
+    size = batch_size // parts
+    start = step * batch_size + workers.rank * accumulate * size
+    return [range(start + k * size, start + (k + 1) * size) for k in range(accumulate)]
+
+
+class _PositionDataset(Dataset):
+    """Maps a micro-batch's positions to the batch; the loader's processes each own a copy."""
+
+    def __init__(self, make_batch: Callable[[Sequence[int]], TrainBatch]) -> None:
+        self._make_batch = make_batch
+
+    def __getitem__(self, positions: Sequence[int]) -> TrainBatch:  # type: ignore[override]
+        return self._make_batch(positions)
+
+
+def iter_steps(
+    make_batch: Callable[[Sequence[int]], TrainBatch],
+    steps: range,
+    *,
+    batch_size: int,
+    accumulate: int,
+    workers: Workers,
+    num_processes: int,
+) -> Iterator[list[TrainBatch]]:
+    """The micro-batches of every step, in order.
+
+    Args:
+        make_batch: Positions of the stream -> batch.
+        steps: From the first step that is still to be done.
+        batch_size: Images of a step over all workers.
+        accumulate: Micro-batches of a step and worker.
+        workers: This process among all.
+        num_processes: Processes that make batches ahead; 0: here, when asked.
+    """
+    pieces = (
+        piece for step in steps for piece in step_positions(step, batch_size, accumulate, workers)
+    )
+    if num_processes == 0:
+        batches: Iterator[TrainBatch] = (make_batch(piece) for piece in pieces)
+    else:
+        batches = iter(
+            DataLoader(
+                _PositionDataset(make_batch),
+                sampler=pieces,
+                batch_size=None,  # a piece is a whole batch already
+                num_workers=num_processes,
+                multiprocessing_context="fork",
+                prefetch_factor=4,
+            )
+        )
+    for _ in steps:
+        yield [next(batches) for _ in range(accumulate)]

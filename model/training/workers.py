@@ -1,0 +1,71 @@
+"""One process or many: the few collective operations that the training loop needs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Workers:
+    """This process among `world_size`; with one process every operation is the identity."""
+
+    rank: int = 0
+    world_size: int = 1
+
+    @classmethod
+    def current(cls) -> Workers:
+        """The process group that is initialised, or a single process."""
+        if dist.is_available() and dist.is_initialized():
+            return cls(dist.get_rank(), dist.get_world_size())
+        return cls()
+
+    @property
+    def is_first(self) -> bool:
+        """True in the process that writes files."""
+        return self.rank == 0
+
+    def sum(self, value: Tensor) -> Tensor:
+        """The sum over all processes."""
+        if self.world_size == 1:
+            return value
+        total = value.detach().clone()
+        dist.all_reduce(total)
+        return total
+
+    def barrier(self) -> None:
+        """Wait for all processes."""
+        if self.world_size > 1:
+            dist.barrier()
+
+    def sum_gradients(self, parameters: Sequence[Tensor]) -> None:
+        """Replace every gradient by its sum over all processes; a missing one counts as zero.
+
+        One flat message for each dtype: the number of messages, not their size, is what costs.
+        """
+        if self.world_size == 1:
+            return
+        for parameter in parameters:
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+        by_dtype: dict[torch.dtype, list[Tensor]] = {}
+        for parameter in parameters:
+            assert parameter.grad is not None
+            by_dtype.setdefault(parameter.grad.dtype, []).append(parameter.grad)
+        for gradients in by_dtype.values():
+            flat = torch.cat([gradient.flatten() for gradient in gradients])
+            dist.all_reduce(flat)
+            parts = flat.split([gradient.numel() for gradient in gradients])
+            torch._foreach_copy_(
+                gradients, [p.view_as(g) for p, g in zip(parts, gradients, strict=True)]
+            )
+
+    def broadcast(self, tensors: Sequence[Tensor]) -> None:
+        """Give every process the first one's values."""
+        if self.world_size > 1:
+            for tensor in tensors:
+                dist.broadcast(tensor, src=0)

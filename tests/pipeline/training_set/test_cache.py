@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from pipeline.training_set.cache import ImageCache, build_cache, fit_within
+from schemas.errors import DataError
+
+
+def images(uri: str) -> np.ndarray:
+    if uri == "broken":
+        raise DataError("broken cannot be decoded")
+    height, width = map(int, uri.split("x"))
+    return np.random.default_rng(height).integers(0, 255, (height, width, 3), dtype=np.uint8)
+
+
+def test_small_images_come_back_bit_for_bit(tmp_path):
+    cache = build_cache(tmp_path, ["10x20", "16x16", "10x20"], images, side=20)
+    assert len(cache) == 2
+    assert np.array_equal(cache("10x20"), images("10x20"))
+    assert cache("16x16").shape == (16, 16, 3)
+
+
+def test_large_images_are_made_to_fit(tmp_path):
+    cache = build_cache(tmp_path, ["40x100", "100x1"], images, side=20)
+    assert cache("40x100").shape == (8, 20, 3)
+    assert cache("100x1").shape == (20, 1, 3)
+    assert fit_within(images("5x5"), 20).shape == (5, 5, 3)
+
+
+def test_a_cache_is_found_again_and_another_is_not(tmp_path):
+    first = build_cache(tmp_path, ["10x20"], images, side=20)
+    again = build_cache(tmp_path, ["10x20"], lambda uri: 1 / 0, side=20)
+    assert again.directory == first.directory
+    other = build_cache(tmp_path, ["10x20"], images, side=10)
+    assert other.directory != first.directory
+
+
+def test_a_failure_leaves_nothing_behind(tmp_path):
+    with pytest.raises(DataError, match="broken cannot be decoded"):
+        build_cache(tmp_path, ["10x20", "broken"], images, side=20)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unknown_image_and_another_version_are_refused(tmp_path):
+    cache = build_cache(tmp_path, [], images, side=20)
+    with pytest.raises(DataError, match="does not hold the image 'missing'"):
+        cache("missing")
+    (cache.directory / "index.json").write_text(json.dumps({"version": 99}))
+    with pytest.raises(DataError, match="has version 99; this glipforge reads version 1"):
+        ImageCache(cache.directory)
