@@ -19,33 +19,47 @@ class GoldKind(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class IgnoredBox:
-    """A region where a detection of `category` is neither right nor wrong (COCO's crowds)."""
+    """A region where a detection of a category is neither right nor wrong (COCO's crowds)."""
 
     xyxy: Xyxy
-    category: str
+    category: int
+    """Index into the set's `categories`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class GoldSet:
-    """Gold boxes of one data set, in memory."""
+    """Gold boxes of one data set, in memory.
+
+    A detection set also holds its images without any box (caption and boxes are empty): they
+    count when detections are scored, and are full negatives in training.
+    """
 
     name: str
     format: str
     kind: GoldKind
     samples: tuple[TrainingSample, ...]
     categories: tuple[str, ...] = ()
-    """Every category name of a detection set, also those without a box, in id order."""
+    """Detection: every category name as the file has it, also those without a box, in id order."""
+    box_categories: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    """Detection: sample_id -> for each box of the sample the index of its category."""
     is_exhaustive: bool = False
     """True where a category without a box in an image is known to be absent there (COCO)."""
     ignored: Mapping[str, tuple[IgnoredBox, ...]] = field(default_factory=dict)
     """sample_id -> regions to ignore when detections are scored."""
     counts: Mapping[str, int] = field(default_factory=dict)
-    """What was read, and every box, span or image that was left out, by reason."""
+    """`samples`, `boxes`, and one `dropped: <reason>` for every box, span or image left out."""
 
 
 class GoldCounts(Counter[str]):
-    """Counts of an import: `images`, `boxes`, and one `dropped: <reason>` for each loss."""
+    """The counts of an import while it runs."""
 
     def drop(self, reason: str, number: int = 1) -> None:
         """Count something that was left out."""
         self[f"dropped: {reason}"] += number
+
+
+def finish_counts(counts: GoldCounts, samples: tuple[TrainingSample, ...]) -> dict[str, int]:
+    """The counts of a finished import, in a stable order."""
+    counts["samples"] = len(samples)
+    counts["boxes"] = sum(len(sample.boxes) for sample in samples)
+    return {key: counts[key] for key in sorted(counts)}
