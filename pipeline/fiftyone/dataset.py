@@ -23,6 +23,8 @@ PHRASE_COLORS = (
     "#e6a817",
     "#800000",
 )
+COLORED_PHRASES = 60
+"""Phrases of a caption that get their colour; the App needs each value listed."""
 _TEXT_FIELDS = ("record_id", "image_id", "source", "caption", "status", "teacher_id")
 
 
@@ -40,13 +42,12 @@ def phrase_color(index: int) -> str:
     return PHRASE_COLORS[index % len(PHRASE_COLORS)]
 
 
-def create_dataset(name: str, info: dict[str, Any], *, max_phrases: int) -> Any:
+def create_dataset(name: str, info: dict[str, Any]) -> Any:
     """Make an empty persistent dataset with every field declared.
 
     Args:
         name: the dataset's name.
         info: kept in the dataset's `info`: which run it shows.
-        max_phrases: phrases that get their own colour.
     """
     import fiftyone as fo
 
@@ -74,14 +75,14 @@ def create_dataset(name: str, info: dict[str, Any], *, max_phrases: int) -> Any:
     # `box_id` and `decision_id` stay undeclared: they are kept and can be queried, but a filter
     # with one entry per box would fill the side bar.
     dataset.info = info
-    _configure_app(dataset, max_phrases)
+    _configure_app(dataset)
     _configure_annotate(dataset)
     save_views(dataset)
     dataset.save()
     return dataset
 
 
-def _configure_app(dataset: Any, max_phrases: int) -> None:
+def _configure_app(dataset: Any) -> None:
     import fiftyone as fo
 
     config = fo.DatasetAppConfig()
@@ -94,7 +95,7 @@ def _configure_app(dataset: Any, max_phrases: int) -> None:
                 "colorByAttribute": "phrase_index",
                 "valueColors": [
                     {"value": str(index), "color": phrase_color(index)}
-                    for index in range(max_phrases)
+                    for index in range(COLORED_PHRASES)
                 ],
             }
         ],

@@ -1,0 +1,335 @@
+"""Review the labels of a run in FiftyOne: push them, open the app, pull what people decided."""
+
+from __future__ import annotations
+
+import getpass
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+if TYPE_CHECKING:
+    from pipeline.fiftyone.pull import PullReport
+    from pipeline.fiftyone.push import PushReport
+
+SHOWN_CONFLICTS = 20
+SHOWN_FAILURES = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class Push:
+    """Show a run in the app; human work that is already there stays."""
+
+    run: tyro.conf.Positional[str]
+    """The run directory."""
+    dataset: str | None = None
+    """Name of the dataset in the app; from the run's name if not given."""
+    policy: str | None = None
+    """Show what this filter policy keeps; all candidates if not given."""
+    min_score: float = 0.0
+    """Show candidates with at least this score."""
+    limit: int | None = None
+    """Show at most so many pairs."""
+    rebuild: bool = False
+    """Drop the dataset and make it again from the run; refused while it holds unpulled work."""
+    discard_unpulled: bool = False
+    """With --rebuild: drop what people did since the last pull."""
+    home: Path | None = None
+    """Where the review database lives; $GLIPFORGE_REVIEW_HOME if not given."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Open:
+    """Serve the app until Ctrl-C."""
+
+    run: tyro.conf.Positional[str]
+    """The run directory."""
+    dataset: str | None = None
+    """Name of the dataset in the app; from the run's name if not given."""
+    port: int | None = None
+    """Port of the app; 5151 if it is free, else any free one."""
+    address: str = "127.0.0.1"
+    """Address to listen on. The app has no login: anything but loopback needs --allow-remote."""
+    allow_remote: bool = False
+    """Let other machines reach the app, which has no login and no encryption."""
+    browser: bool = True
+    """Open a browser where there is a screen."""
+    home: Path | None = None
+    """Where the review database lives; $GLIPFORGE_REVIEW_HOME if not given."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pull:
+    """Append what people did in the app to the run's decisions."""
+
+    run: tyro.conf.Positional[str]
+    """The run directory."""
+    dataset: str | None = None
+    """Name of the dataset in the app; from the run's name if not given."""
+    reviewer: str | None = None
+    """Who is named in the decisions; the user's login name if not given."""
+    home: Path | None = None
+    """Where the review database lives; $GLIPFORGE_REVIEW_HOME if not given."""
+
+
+Config = (
+    Annotated[Push, tyro.conf.subcommand("push")]
+    | Annotated[Open, tyro.conf.subcommand("open")]
+    | Annotated[Pull, tyro.conf.subcommand("pull")]
+)
+
+
+def run(config: Push | Open | Pull) -> int:
+    """Run one of the three; returns the exit code (1: some images could not be shown)."""
+    logging.getLogger("pipeline.fiftyone").setLevel(logging.INFO)
+    if isinstance(config, Push):
+        return 1 if push_run(config).failures else 0
+    if isinstance(config, Open):
+        return open_app(config)
+    pull_run(config)
+    return 0
+
+
+def dataset_name(run_uri: str, given: str | None) -> str:
+    """The dataset of a run: the last part of its address, and a hash of all of it.
+
+    Raises:
+        ConfigError: the given name has no letter or digit.
+    """
+    from pipeline.fiftyone.home import dataset_slug
+    from schemas.errors import ConfigError
+    from schemas.fingerprint import fingerprint
+
+    if given is not None:
+        if not dataset_slug(given):
+            raise ConfigError(f"dataset {given!r} needs a letter or a digit")
+        return given
+    address = run_uri if "://" in run_uri else str(Path(run_uri).resolve())
+    last = dataset_slug(address.rstrip("/").rsplit("/", 1)[-1]) or "run"
+    return f"{last}-{fingerprint(address.rstrip('/'))[:8]}"
+
+
+@contextmanager
+def _store(config: Push | Open | Pull) -> Iterator[tuple[Any, Any, Any]]:
+    """The review home, the database server, and a connection to it."""
+    from pipeline.fiftyone.database import open_database
+    from pipeline.fiftyone.home import database_name, review_home
+    from pipeline.fiftyone.store import open_store
+
+    home = review_home(config.home)
+    with open_database(home) as database, open_store(database.uri, database_name()) as store:
+        yield home, database, store
+
+
+def push_run(config: Push) -> PushReport:
+    """Make or refresh the dataset of a run.
+
+    Raises:
+        ConfigError: unknown policy, unusable home, or --rebuild over unpulled work.
+    """
+    from pipeline.decisions import load_decisions
+    from pipeline.fiftyone.media import MediaStore
+    from pipeline.fiftyone.push import push
+    from pipeline.fiftyone.selection import Selection
+    from pipeline.fiftyone.store import find_dataset
+    from pipeline.policy import get_policy
+    from pipeline.run_store import RunStore
+
+    run_store = RunStore(config.run)
+    selection = Selection(
+        min_score=config.min_score,
+        policy=None if config.policy is None else get_policy(config.policy),
+    )
+    decisions = load_decisions(run_store)
+    name = dataset_name(config.run, config.dataset)
+    started = time.monotonic()
+    with _store(config) as (home, database, store):
+        found = find_dataset(store, name)
+        if found is not None and config.rebuild:
+            _check_pulled(found, run_store, decisions, config)
+            _drop(home, database, name)
+            found = None
+        if found is None:
+            found = _create(home, database, store, name, run_store, selection)
+        show = _counter("pushed", started)
+        report = push(
+            found,
+            run_store.iter_annotations,
+            decisions,
+            media=MediaStore(home.media),
+            selection=selection,
+            limit=config.limit,
+            progress=show,
+        )
+    seconds = time.monotonic() - started
+    print(
+        f"dataset {name}: {report.added} pairs added, {report.refreshed} refreshed, "
+        f"{report.removed} removed, {report.boxes} boxes, {report.kept_labels} labels left as "
+        f"people made them ({seconds:.1f} s)"
+    )
+    if report.edited_meanwhile:
+        print(f"{report.edited_meanwhile} pairs were edited during the push and left alone")
+    for record_id, reason in report.failures[:SHOWN_FAILURES]:
+        print(f"not shown: {record_id}: {reason}", file=sys.stderr)
+    if len(report.failures) > SHOWN_FAILURES:
+        print(f"...and {len(report.failures) - SHOWN_FAILURES} more", file=sys.stderr)
+    print(f"next: glipforge review open {config.run}")
+    return report
+
+
+def _check_pulled(found: Any, run_store: Any, decisions: Any, config: Push) -> None:
+    from pipeline.fiftyone.pull import unpulled
+    from schemas.errors import ConfigError
+
+    if config.discard_unpulled:
+        return
+    count = unpulled(found, run_store.iter_annotations(), decisions)
+    if count:
+        raise ConfigError(
+            f"dataset {found.name!r} holds {count} changes that were never pulled; run "
+            f"`glipforge review pull {config.run}` first, or add --discard-unpulled"
+        )
+
+
+def _drop(home: Any, database: Any, name: str) -> None:
+    from pipeline.fiftyone.home import prepare_environment
+
+    prepare_environment(home, database.uri)
+    import fiftyone as fo
+
+    fo.delete_dataset(name)
+
+
+def _create(home: Any, database: Any, store: Any, name: str, run_store: Any, selection: Any) -> Any:
+    from pipeline.fiftyone.home import prepare_environment
+    from pipeline.fiftyone.store import find_dataset
+    from schemas.errors import ConfigError
+
+    prepare_environment(home, database.uri)
+    print("starting FiftyOne (it takes some seconds to load)", flush=True)
+    from pipeline.fiftyone.dataset import create_dataset
+
+    try:
+        create_dataset(name, {"run": run_store.uri, "selection": selection.name})
+    except ValueError as error:
+        # FiftyOne compares slugs: "A b" and "a-b" are the same name.
+        raise ConfigError(f"dataset {name!r} cannot be made: {error}") from error
+    return find_dataset(store, name)
+
+
+def _counter(verb: str, started: float) -> Any:
+    def show(done: int) -> None:
+        if sys.stderr.isatty():
+            rate = done / max(time.monotonic() - started, 1e-9)
+            print(f"\r{verb} {done} pairs ({rate:.0f}/s)", end="", file=sys.stderr, flush=True)
+
+    return show
+
+
+def pull_run(config: Pull) -> PullReport:
+    """Append new decisions to a run.
+
+    Raises:
+        ConfigError: the run was never pushed.
+    """
+    from pipeline.decisions import append_decisions, load_decisions
+    from pipeline.fiftyone.pull import pull
+    from pipeline.run_store import RunStore
+
+    run_store = RunStore(config.run)
+    with _store(config) as (_, _, store):
+        report = pull(
+            _pushed(store, config),
+            run_store.iter_annotations(),
+            load_decisions(run_store),
+            append=lambda rows: append_decisions(run_store, rows),
+            reviewer=config.reviewer or getpass.getuser(),
+        )
+    verdicts = ", ".join(f"{count} {verdict}" for verdict, count in report.verdicts().items())
+    print(
+        f"{report.samples} pairs read, {report.changed_samples} with changes: "
+        f"{len(report.decisions)} new decisions ({verdicts or 'none'}); "
+        f"{report.undecided} boxes still pending"
+    )
+    for conflict in report.conflicts[:SHOWN_CONFLICTS]:
+        about = conflict.box_id or conflict.record_id
+        print(f"conflict: {about}: {conflict.kind}: {conflict.detail}", file=sys.stderr)
+    if report.conflicts:
+        print(
+            f"{len(report.conflicts)} conflicts; they are in the saved view 'conflicts'. Correct "
+            "them in the app and pull again",
+            file=sys.stderr,
+        )
+    return report
+
+
+def _pushed(store: Any, config: Open | Pull) -> Any:
+    from pipeline.fiftyone.store import dataset_names, find_dataset
+    from schemas.errors import ConfigError
+
+    name = dataset_name(config.run, config.dataset)
+    found = find_dataset(store, name)
+    if found is None:
+        names = ", ".join(dataset_names(store)) or "none"
+        raise ConfigError(
+            f"there is no dataset {name!r} in the review database (there are: {names}); run "
+            f"`glipforge review push {config.run}` first"
+        )
+    return found
+
+
+def open_app(config: Open) -> int:
+    """Serve the app until Ctrl-C or SIGTERM; both end the server and the database.
+
+    Raises:
+        ConfigError: the run was never pushed, or the address or port cannot be used.
+    """
+    from pipeline.fiftyone.server import check_address, run_server
+
+    check_address(config.address, allow_remote=config.allow_remote)
+    signal.signal(signal.SIGTERM, _interrupt)
+    with _store(config) as (home, database, store):
+        name = _pushed(store, config).name
+        print("starting the app server (half a minute on a slow machine)", flush=True)
+        with run_server(
+            home,
+            database,
+            address=config.address,
+            port=config.port,
+            allow_remote=config.allow_remote,
+        ) as server:
+            url = server.url(name)
+            print(f"review: {url}")
+            print(f"from another machine: {server.tunnel()}")
+            print("Ctrl-C ends the app and its database; then: ", end="")
+            print(f"glipforge review pull {config.run}", flush=True)
+            if config.browser and has_screen():
+                import webbrowser
+
+                webbrowser.open(url)
+            try:
+                code = server.process.wait()
+            except KeyboardInterrupt:
+                print("\nending the app", flush=True)
+                return 0
+    print(f"the app server ended by itself with code {code}; see {home.server_log}")
+    return 1
+
+
+def has_screen() -> bool:
+    """True where a browser window could appear."""
+    if sys.platform in ("darwin", "win32"):
+        return True
+    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
+def _interrupt(signum: int, frame: object) -> None:
+    raise KeyboardInterrupt
