@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from jobs.typed_json import from_plain, read_json, set_field, to_plain
 from model.training.options import TrainOptions
 from pipeline.training_set.mixture import MixtureOptions
 from schemas.errors import ConfigError
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,8 +18,10 @@ class SourceSpec:
 
     gold: str | None = None
     """Path of gold data."""
-    format: str | None = None
-    """Its format, as `glipforge evaluate` takes it; needed with `gold`."""
+    format: str = "auto"
+    """Format of `gold`: auto, coco, lvis, mdetr, odvg, flickr30k or imagefolder."""
+    image_root: str = ""
+    """Where the file names of `gold` start; default: beside the file."""
     curated: str | None = None
     """A run directory that `glipforge filter` went over."""
     policy: str = "default"
@@ -46,8 +45,6 @@ class SourceSpec:
                 f"a source needs either gold or curated, got gold={self.gold!r} and "
                 f"curated={self.curated!r}"
             )
-        if self.gold is not None and self.format is None:
-            raise ConfigError(f"source {self.gold!r}: format is missing")
 
     @property
     def label(self) -> str:

@@ -57,22 +57,25 @@ def read_json(path: Path) -> object:
 def set_field(raw: dict[str, Any], assignment: str) -> None:
     """Apply `a.b.c=VALUE` to parsed JSON in place; VALUE is JSON, or else taken as text.
 
+    `NAME+=VALUE` appends to a list.
+
     Raises:
         ConfigError: there is no `=`, or the path leads through something that has no fields.
     """
     name, equals, text = assignment.partition("=")
-    if not equals or not name:
+    if not equals or not name.rstrip("+"):
         raise ConfigError(f"--set needs NAME=VALUE, got {assignment!r}")
-    *parents, last = name.split(".")
+    *parents, last = name.removesuffix("+").split(".")
     target: Any = raw
     for parent in parents:
         target = target.setdefault(parent, {})
         if not isinstance(target, dict):
             raise ConfigError(f"--set {assignment}: {parent!r} has no fields")
     try:
-        target[last] = json.loads(text)
+        value = json.loads(text)
     except json.JSONDecodeError:
-        target[last] = text
+        value = text
+    target[last] = [*target.get(last, ()), value] if name.endswith("+") else value
 
 
 def _build(kind: Any, raw: object, where: str) -> object:

@@ -8,6 +8,7 @@ functions of the step, so there is nothing else to restore.
 from __future__ import annotations
 
 import os
+import pickle
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -91,7 +92,7 @@ def load_checkpoint(path: Path) -> dict:
     """
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, OSError, ValueError) as error:
+    except (RuntimeError, EOFError, OSError, ValueError, pickle.UnpicklingError) as error:
         raise DataError(f"{path} cannot be read as a checkpoint: {error}") from error
     version = state.get("version") if isinstance(state, dict) else None
     if version != CHECKPOINT_VERSION:

@@ -1,0 +1,100 @@
+"""Train a network on gold data and curated runs: the preset's recipe, changed where you say so.
+
+A run lives in one directory; the same command continues it. Recipes are JSON files; see
+`RUN/recipe.json` of any run, which can be given back with --recipe.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Options of `glipforge pretrain`."""
+
+    out: Path
+    """The run's directory; a run that is there already is continued."""
+    recipe: Path | None = None
+    """A recipe file (JSON); what it leaves out is the preset's."""
+    preset: str | None = None
+    """The network, as `glipforge models` lists it; default: the recipe's."""
+    gold: tuple[str, ...] = ()
+    """Gold data (coco, lvis, mdetr, odvg, flickr30k, imagefolder), added to the recipe's."""
+    curated: tuple[str, ...] = ()
+    """Run directories that were filtered, as RUN or RUN:POLICY, added to the recipe's."""
+    steps: int | None = None
+    """Optimiser steps of the whole run."""
+    batch_size: int | None = None
+    """Images of one step, over all workers."""
+    rate: float | None = None
+    """Learning rate."""
+    seed: int | None = None
+    """Decides everything that is drawn."""
+    warm_start: str | None = None
+    """A model directory whose weights are the start."""
+    set: tuple[str, ...] = ()
+    """Any field of the recipe, as NAME=JSON: train.ema_decay=0.99."""
+    device: str = "auto"
+    """cpu, cuda, cuda:1; auto takes a GPU where there is one."""
+    workers: int = 1
+    """Processes that train together, on Ray Train; 1: this process, without Ray."""
+    loader_processes: int = 0
+    """Processes of each worker that make batches ahead; 0: none."""
+    threads: int = 0
+    """Threads of each worker's arithmetic; 0: as torch chooses."""
+    cache: Path | None = None
+    """Where decoded images are kept if the recipe says so; default: OUT/cache."""
+    trackers: tuple[Literal["tensorboard", "wandb", "mlflow"], ...] = ("tensorboard",)
+    """Who plots the log."""
+    dry_run: bool = False
+    """Print the resolved recipe and stop."""
+
+
+def run(config: Config) -> int:
+    """Train, and write the model beside its log."""
+    import json
+
+    from jobs.recipe import load_recipe, recipe_json
+
+    recipe = load_recipe(config.recipe, config.preset, _assignments(config))
+    if config.dry_run:
+        print(json.dumps(recipe_json(recipe), indent=1))
+        return 0
+    if config.workers > 1:
+        from jobs.train_ray import train_on_ray
+
+        return train_on_ray(config, recipe)
+    from jobs.training_run import train_here
+
+    return train_here(config, recipe)
+
+
+def _assignments(config: Config) -> tuple[str, ...]:
+    import json
+
+    from schemas.errors import ConfigError
+
+    found = []
+    for name, value in (
+        ("train.steps", config.steps),
+        ("train.batch_size", config.batch_size),
+        ("train.optimizer.rate", config.rate),
+        ("train.seed", config.seed),
+        ("warm_start", config.warm_start),
+    ):
+        if value is not None:
+            found.append(f"{name}={json.dumps(value)}")
+    for path in config.gold:
+        found.append(f"sources+={json.dumps({'gold': path})}")
+    for text in config.curated:
+        path, colon, policy = text.rpartition(":")
+        if colon and "/" not in policy:
+            found.append(f"sources+={json.dumps({'curated': path, 'policy': policy})}")
+        else:
+            found.append(f"sources+={json.dumps({'curated': text})}")
+    if config.workers < 1:
+        raise ConfigError(f"--workers must be >= 1, got {config.workers}")
+    return (*found, *config.set)

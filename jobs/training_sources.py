@@ -1,0 +1,94 @@
+"""Reads the sources of a recipe, and says what was left out of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from jobs.recipe import SourceSpec
+from pipeline.training_set.mixture import TrainingSource
+from schemas.errors import ConfigError
+from schemas.fingerprint import fingerprint
+from schemas.records import TrainingSample
+
+
+def load_sources(
+    specs: Sequence[SourceSpec],
+) -> tuple[tuple[TrainingSource, ...], dict[str, dict[str, int]]]:
+    """The samples of every source, and for each source the counts of its import.
+
+    Raises:
+        ConfigError: a source is missing, or nothing of it can be used.
+    """
+    if not specs:
+        raise ConfigError("nothing to train on: name sources with --gold, --curated or a recipe")
+    sources, counts = [], {}
+    for spec in specs:
+        source, counted = _load(spec)
+        if not source.samples:
+            raise ConfigError(f"source {spec.label!r} has no usable sample: {dict(counted)}")
+        sources.append(source)
+        counts[spec.label] = dict(counted)
+    return tuple(sources), counts
+
+
+def sources_fingerprint(sources: Sequence[TrainingSource]) -> dict[str, str]:
+    """One hash for each source: of every sample's id, caption, boxes and spans, in order."""
+    return {
+        source.name: fingerprint(
+            [
+                [s.sample_id, s.caption, s.boxes, s.spans, s.weights, s.negative_spans]
+                for s in source.samples
+            ]
+        )
+        for source in sources
+    }
+
+
+def _load(spec: SourceSpec) -> tuple[TrainingSource, Counter[str]]:
+    counts: Counter[str] = Counter()
+    samples: tuple[TrainingSample, ...]
+    names, exhaustive, kind = spec.names, True, spec.kind or "grounding"
+    if spec.gold is not None:
+        from pipeline.gold import load_gold
+        from pipeline.gold.gold_parts import clean_name
+
+        gold = load_gold(spec.gold, spec.format, image_root=spec.image_root)
+        samples = gold.samples
+        cleaned = (clean_name(category) for category in gold.categories)
+        names = spec.names or tuple(name for name in cleaned if name)
+        exhaustive = gold.is_exhaustive
+        kind = spec.kind or ("detection" if gold.kind == "detection" else "grounding")
+        counts.update(gold.counts)
+    else:
+        from pipeline.run_store import RunStore
+
+        from pipeline.curate import iter_curated
+        from pipeline.training_set.curated import curated_samples
+
+        assert spec.curated is not None
+        samples = tuple(
+            curated_samples(
+                iter_curated(RunStore(spec.curated), spec.policy),
+                counts,
+                weight_by_score=spec.weight_by_score,
+            )
+        )
+    samples = _limited(samples, spec.limit)
+    return (
+        TrainingSource(
+            name=spec.label,
+            samples=samples,
+            kind=kind,
+            weight=spec.weight,
+            exhaustive=exhaustive,
+            names=names if kind == "detection" else (),
+        ),
+        counts,
+    )
+
+
+def _limited(samples: tuple[TrainingSample, ...], limit: int) -> tuple[TrainingSample, ...]:
+    if not limit or len(samples) <= limit:
+        return samples
+    return tuple(samples[i * len(samples) // limit] for i in range(limit))
