@@ -66,10 +66,9 @@ def _load(spec: SourceSpec) -> tuple[TrainingSource, Counter[str]]:
         from pipeline.curate import iter_curated
         from pipeline.training_set.curated import curated_samples
 
-        assert spec.curated is not None
         samples = tuple(
             curated_samples(
-                iter_curated(RunStore(spec.curated), spec.policy),
+                iter_curated(RunStore(spec.curated or ""), spec.policy),
                 counts,
                 weight_by_score=spec.weight_by_score,
             )
