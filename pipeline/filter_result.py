@@ -59,8 +59,10 @@ class FilteredBox:
 
     index: int
     """Position in the annotation's `boxes`."""
+    members: tuple[int, ...]
+    """Positions of the box itself and of those merged onto it, best first."""
     phrase_indices: tuple[int, ...]
-    """Its own phrase first, then those merged onto it, best first."""
+    """The phrases of the members, each once."""
     score: float
 
 

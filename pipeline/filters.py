@@ -236,7 +236,10 @@ def _kept_boxes(state: _State, merged_onto: dict[int, list[int]]) -> tuple[Filte
         phrases = dict.fromkeys(int(state.phrase_of[member]) for member in members)
         kept.append(
             FilteredBox(
-                index=int(index), phrase_indices=tuple(phrases), score=float(state.scores[index])
+                index=int(index),
+                members=tuple(members),
+                phrase_indices=tuple(phrases),
+                score=float(state.scores[index]),
             )
         )
     return tuple(kept)
