@@ -39,7 +39,9 @@ class CurateStats:
 
     def to_json(self, policy: FilterPolicy) -> str:
         """The text of the manifest; it also holds every field of the policy."""
-        content = asdict(self) | {"version": MANIFEST_VERSION, "policy": asdict(policy)}
+        # Not asdict: it rebuilds a Counter from pairs, which counts the pairs.
+        content = vars(self) | {"drops": vars(self.drops)}
+        content |= {"version": MANIFEST_VERSION, "policy": asdict(policy)}
         return json.dumps(content, indent=1, sort_keys=True, allow_nan=False)
 
     @classmethod
