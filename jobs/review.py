@@ -89,13 +89,21 @@ Config = (
 
 def run(config: Push | Open | Pull) -> int:
     """Run one of the three; returns the exit code (1: some images could not be shown)."""
-    logging.getLogger("pipeline.fiftyone").setLevel(logging.INFO)
+    _show_log()
     if isinstance(config, Push):
         return 1 if push_run(config).failures else 0
     if isinstance(config, Open):
         return open_app(config)
     pull_run(config)
     return 0
+
+
+def _show_log() -> None:
+    """What the bridge does on its own account (fetching a server) is worth a line."""
+    logger = logging.getLogger("pipeline.fiftyone")
+    if not logger.handlers:
+        logger.addHandler(logging.StreamHandler())
+        logger.setLevel(logging.INFO)
 
 
 def dataset_name(run_uri: str, given: str | None) -> str:
@@ -136,10 +144,11 @@ def push_run(config: Push) -> PushReport:
         ConfigError: unknown policy, unusable home, or --rebuild over unpulled work.
     """
     from pipeline.decisions import load_decisions
+    from pipeline.fiftyone.dataset_process import drop_dataset, make_dataset
     from pipeline.fiftyone.media import MediaStore
     from pipeline.fiftyone.push import push
     from pipeline.fiftyone.selection import Selection
-    from pipeline.fiftyone.store import find_dataset
+    from pipeline.fiftyone.store import find_dataset, get_dataset
     from pipeline.policy import get_policy
     from pipeline.run_store import RunStore
 
@@ -155,10 +164,13 @@ def push_run(config: Push) -> PushReport:
         found = find_dataset(store, name)
         if found is not None and config.rebuild:
             _check_pulled(found, run_store, decisions, config)
-            _drop(home, database, name)
+            drop_dataset(home, database.uri, name)
             found = None
         if found is None:
-            found = _create(home, database, store, name, run_store, selection)
+            print("starting FiftyOne (it takes some seconds to load)", flush=True)
+            info = {"run": run_store.uri, "selection": selection.name}
+            make_dataset(home, database.uri, name, info)
+            found = get_dataset(store, name)
         show = _counter("pushed", started)
         report = push(
             found,
@@ -197,32 +209,6 @@ def _check_pulled(found: Any, run_store: Any, decisions: Any, config: Push) -> N
             f"dataset {found.name!r} holds {count} changes that were never pulled; run "
             f"`glipforge review pull {config.run}` first, or add --discard-unpulled"
         )
-
-
-def _drop(home: Any, database: Any, name: str) -> None:
-    from pipeline.fiftyone.home import prepare_environment
-
-    prepare_environment(home, database.uri)
-    import fiftyone as fo
-
-    fo.delete_dataset(name)
-
-
-def _create(home: Any, database: Any, store: Any, name: str, run_store: Any, selection: Any) -> Any:
-    from pipeline.fiftyone.home import prepare_environment
-    from pipeline.fiftyone.store import find_dataset
-    from schemas.errors import ConfigError
-
-    prepare_environment(home, database.uri)
-    print("starting FiftyOne (it takes some seconds to load)", flush=True)
-    from pipeline.fiftyone.dataset import create_dataset
-
-    try:
-        create_dataset(name, {"run": run_store.uri, "selection": selection.name})
-    except ValueError as error:
-        # FiftyOne compares slugs: "A b" and "a-b" are the same name.
-        raise ConfigError(f"dataset {name!r} cannot be made: {error}") from error
-    return find_dataset(store, name)
 
 
 def _counter(verb: str, started: float) -> Any:
@@ -272,18 +258,13 @@ def pull_run(config: Pull) -> PullReport:
 
 
 def _pushed(store: Any, config: Open | Pull) -> Any:
-    from pipeline.fiftyone.store import dataset_names, find_dataset
+    from pipeline.fiftyone.store import get_dataset
     from schemas.errors import ConfigError
 
-    name = dataset_name(config.run, config.dataset)
-    found = find_dataset(store, name)
-    if found is None:
-        names = ", ".join(dataset_names(store)) or "none"
-        raise ConfigError(
-            f"there is no dataset {name!r} in the review database (there are: {names}); run "
-            f"`glipforge review push {config.run}` first"
-        )
-    return found
+    try:
+        return get_dataset(store, dataset_name(config.run, config.dataset))
+    except ConfigError as error:
+        raise ConfigError(f"{error}; run `glipforge review push {config.run}` first") from error
 
 
 def open_app(config: Open) -> int:

@@ -73,6 +73,21 @@ def find_dataset(database: Any, name: str) -> StoredDataset | None:
     )
 
 
+def get_dataset(database: Any, name: str) -> StoredDataset:
+    """The dataset of that name.
+
+    Raises:
+        ConfigError: there is none; names those that there are.
+    """
+    found = find_dataset(database, name)
+    if found is None:
+        names = ", ".join(dataset_names(database)) or "none"
+        raise ConfigError(
+            f"there is no dataset {name!r} in the review database (there are: {names})"
+        )
+    return found
+
+
 def dataset_names(database: Any) -> list[str]:
     """Every dataset's name, sorted."""
     return sorted(entry["name"] for entry in database["datasets"].find({}, {"name": 1}))
