@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
-from model.outputs import GlipOutput
+from model.losses import GlipLoss
 from model.training.batch import TrainBatch
 from model.training.checkpoint import list_checkpoints, load_checkpoint, save_checkpoint
 from model.training.divergence import DivergenceWatch
@@ -28,22 +27,10 @@ from model.training.workers import Workers
 from schemas.fingerprint import require_same
 
 MakeBatch = Callable[[Sequence[int]], TrainBatch]
+Grid = Callable[[int, int], tuple[Tensor, Sequence[tuple[int, int]]]]
+"""(height, width) of a padded batch -> anchors [N, 4] and the (height, width) of each level."""
 Evaluate = Callable[[nn.Module, int], Mapping[str, float]]
 """(model in eval mode with the averaged weights, step) -> figures."""
-
-
-class LossFunction(Protocol):
-    """Parts of the loss of one micro-batch, each a scalar, already weighted and normalised."""
-
-    def __call__(
-        self, output: GlipOutput, batch: TrainBatch, normalizers: Tensor
-    ) -> dict[str, Tensor]:
-        """Losses of this worker; their sum over workers and micro-batches is the step's loss."""
-        ...
-
-    def normalizers(self, batch: TrainBatch) -> Tensor:
-        """What the parts are divided by, not yet summed over workers and micro-batches."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +49,8 @@ class Trainer:
 
     Args:
         model: Its parameters are trained in place.
-        loss: Parts of the loss.
+        loss: The three losses.
+        grid: The anchors of a batch's size, known before the forward pass.
         make_batch: Positions of the stream -> batch on the CPU.
         options: The loop's numbers.
         directory: Checkpoints, log and state file; a run that is there already is continued.
@@ -80,7 +68,8 @@ class Trainer:
         self,
         *,
         model: nn.Module,
-        loss: LossFunction,
+        loss: GlipLoss,
+        grid: Grid,
         make_batch: MakeBatch,
         options: TrainOptions,
         directory: Path,
@@ -99,6 +88,7 @@ class Trainer:
         self.device = device or torch.device("cpu")
         self.workers = workers or Workers.current()
         self._loss = loss
+        self._grid = grid
         self._make_batch = make_batch
         self._fingerprint = dict(fingerprint)
         self._num_loader_processes = num_loader_processes
@@ -193,21 +183,30 @@ class Trainer:
         self, step: int, micro_batches: Sequence[TrainBatch]
     ) -> tuple[dict[str, float], float]:
         options = self.options
-        batches = [batch.to(self.device) for batch in micro_batches]
         for batch in micro_batches:
             self.drops.update(batch.drops)
-        normalizers = self.workers.sum(
-            torch.stack([self._loss.normalizers(batch) for batch in batches]).sum(dim=0)
-        )
+        batches = [batch.to(self.device) for batch in micro_batches]
+        assigned = [
+            self._loss.assign(*self._grid(*batch.images_B3HW.shape[-2:]), batch.targets)
+            for batch in batches
+        ]
+        # Over all workers and micro-batches, so that the step's loss is that of the whole batch.
+        normalizers = self.workers.sum(sum_all(self._loss.normalizers(a) for a in assigned))
         self.optimizer.zero_grad(set_to_none=True)
         totals: dict[str, Tensor] = {}
         for number, batch in enumerate(batches):
             self._seed(step, number)
             with self._precision.autocast():
                 output = self.model(batch.images_B3HW, batch.tokens)
-            parts = self._loss(output, batch, normalizers)
-            self._scaler.scale(torch.stack(list(parts.values())).sum()).backward()
-            for name, value in parts.items():
+            parts = self._loss(
+                output,
+                batch.targets,
+                batch.text_mask_BT,
+                normalizers=normalizers,
+                assigned=assigned[number],
+            )
+            self._scaler.scale(parts.total).backward()
+            for name, value in parts.named().items():
                 totals[name] = totals.get(name, 0) + value.detach()
         self.workers.sum_gradients(self._parameters)
         self._scaler.unscale_(self.optimizer)
@@ -311,6 +310,14 @@ class Trainer:
         self._watch.mean_loss = state["mean_loss"]
         self.drops = Counter(state["drops"])
         return step
+
+
+def sum_all(values: Iterable[Tensor]) -> Tensor:
+    """The sum of at least one tensor."""
+    first, *others = values
+    for value in others:
+        first = first + value
+    return first
 
 
 class _Averaged:
