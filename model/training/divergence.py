@@ -18,7 +18,8 @@ class DivergenceWatch:
     """Looks at every step; weights are never touched by a step that it refuses.
 
     Args:
-        directory: Where `divergence-<step>.json` is written.
+        directory: Where `divergence-<step>-worker<rank>.json` is written.
+        rank: Of this worker; every one writes the ids of its own part of the batch.
         explode_factor: The loss may be so many times its running mean; 0: any finite loss passes.
         grace_steps: Steps without the explosion check, while the mean settles.
         max_skips: fp16: steps in a row that the loss scaler may skip for an overflow.
@@ -28,11 +29,13 @@ class DivergenceWatch:
         self,
         directory: Path,
         *,
+        rank: int = 0,
         explode_factor: float = 20.0,
         grace_steps: int = 100,
         max_skips: int = 20,
     ) -> None:
         self._directory = directory
+        self._rank = rank
         self._explode_factor = explode_factor
         self._grace_steps = grace_steps
         self._max_skips = max_skips
@@ -94,7 +97,7 @@ class DivergenceWatch:
         gradient_norm: float,
         sample_ids: Sequence[str],
     ) -> None:
-        path = self._directory / f"divergence-{step:09d}.json"
+        path = self._directory / f"divergence-{step:09d}-worker{self._rank}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(
             json.dumps(

@@ -71,6 +71,7 @@ class Journal:
         self._state: dict[str, object] = {
             "kind": "train",
             "version": 1,
+            "step": first_step,
             "total_steps": total_steps,
             "first_step": first_step,
             "started_at": _now(),
@@ -90,9 +91,11 @@ class Journal:
             tracker.scalars(step, {f"{event}/{name}": v for name, v in values.items()})
         self._state["last" if event == "train" else "evaluation"] = line
 
-    def state(self, status: str, step: int, **more: object) -> None:
+    def state(self, status: str, step: int | None = None, **more: object) -> None:
         """Write `train.json`: status is running, done, stopped or failed."""
-        self._state |= {"status": status, "step": step, "updated_at": _now(), **more}
+        if step is not None:
+            self._state["step"] = step
+        self._state |= {"status": status, "updated_at": _now(), **more}
         text = json.dumps(self._state, indent=1)
         write_atomically(self._directory / STATE_NAME, text.encode())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -64,8 +65,19 @@ class Workers:
                 gradients, [p.view_as(g) for p, g in zip(parts, gradients, strict=True)]
             )
 
+    def sum_counts(self, counts: Counter[str]) -> Counter[str]:
+        """The sum of every process's counts."""
+        if self.world_size == 1:
+            return counts
+        found: list[Counter[str]] = [Counter() for _ in range(self.world_size)]
+        dist.all_gather_object(found, counts)
+        total: Counter[str] = Counter()
+        for part in found:
+            total.update(part)
+        return total
+
     def broadcast(self, tensors: Sequence[Tensor]) -> None:
         """Give every process the first one's values."""
         if self.world_size > 1:
             for tensor in tensors:
-                dist.broadcast(tensor, src=0)
+                dist.broadcast(tensor.detach(), src=0)

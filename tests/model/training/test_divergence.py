@@ -22,7 +22,7 @@ def test_a_nan_loss_names_its_part_and_saves_the_ids(tmp_path):
     watch = DivergenceWatch(tmp_path)
     with pytest.raises(DivergenceError, match="at step 4: token is not finite; its 2 sample ids"):
         watch.check(4, {"token": NAN, "box": 0.5}, 1.0, ["a", "b"])
-    saved = json.loads((tmp_path / "divergence-000000004.json").read_text())
+    saved = json.loads((tmp_path / "divergence-000000004-worker0.json").read_text())
     assert saved["sample_ids"] == ["a", "b"]
     assert saved["losses"] == {"token": "nan", "box": 0.5}
 

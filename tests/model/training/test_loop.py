@@ -128,7 +128,7 @@ def test_a_nan_stops_before_it_reaches_the_weights(tmp_path):
     with pytest.raises(DivergenceError, match="stopped at step 5: .*token"):
         broken.run()
     assert all(torch.isfinite(weight).all() for weight in weights(broken))
-    saved = json.loads((tmp_path / "divergence-000000005.json").read_text())
+    saved = json.loads((tmp_path / "divergence-000000005-worker0.json").read_text())
     assert "p20" in saved["sample_ids"]
     assert json.loads((tmp_path / "train.json").read_text())["status"] == "failed"
 
@@ -143,7 +143,11 @@ def test_evaluation_sees_the_averaged_weights_and_reaches_the_log(tmp_path):
     options = replace(OPTIONS, evaluate_every=5)
     found = trainer(tmp_path, options, evaluate=evaluate)
     result = found.run()
-    assert [(step, training) for step, training, _ in seen] == [(5, False), (10, False), (12, False)]
+    assert [(step, training) for step, training, _ in seen] == [
+        (5, False),
+        (10, False),
+        (12, False),
+    ]
     assert torch.equal(seen[-1][2], found.average.state_dict()["weights"]["boxes.weight"])
     assert result.evaluation == {"ap50": 0.12}
     lines = read_log(tmp_path / "log.jsonl")

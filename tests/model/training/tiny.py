@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -73,4 +74,5 @@ def make_batch(positions: Sequence[int]) -> TrainBatch:
         targets=targets,
         text_mask_BT=mask,
         sample_ids=tuple(f"p{position}" for position in positions),
+        drops=Counter(),
     )
