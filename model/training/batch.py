@@ -4,13 +4,50 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from model.losses import GroundingTarget
 from model.outputs import TokenBatch
+from model.preprocess import Preprocessor
+from model.prompts import positive_map
+from model.tokenizer import GlipTokenizer, TokenizedText
+from schemas.records import Span
+
+WORDS_CUT = "box: its words are beyond the token limit"
+WORDS_UNKNOWN = "box: its span covers no word"
+
+
+class PromptLike(Protocol):
+    """A text and what each box is called in it; see `pipeline/training_set/example.py`."""
+
+    @property
+    def caption(self) -> str: ...
+    @property
+    def boxes(self) -> NDArray[np.float32]: ...
+    @property
+    def spans(self) -> tuple[tuple[Span, ...], ...]: ...
+    @property
+    def weights(self) -> NDArray[np.float32]: ...
+    @property
+    def drops(self) -> Counter[str]: ...
+
+
+class ExampleLike(Protocol):
+    """One image with its prompt; boxes are half-open pixels of `image`."""
+
+    @property
+    def sample_id(self) -> str: ...
+    @property
+    def image(self) -> NDArray[np.uint8]: ...
+    @property
+    def prompt(self) -> PromptLike: ...
+    @property
+    def short_side(self) -> int | None: ...
 
 
 class TrainBatch(NamedTuple):
@@ -38,4 +75,67 @@ class TrainBatch(NamedTuple):
             tokens=TokenBatch(*(tensor.to(device, non_blocking=True) for tensor in self.tokens)),
             targets=[target.to(device) for target in self.targets],
             text_mask_BT=self.text_mask_BT.to(device, non_blocking=True),
+        )
+
+
+class BatchBuilder:
+    """Makes batches.
+
+    Args:
+        tokenizer: Of the network.
+        preprocessor: Of the network; an example's own short side goes before its `min_size`.
+        max_tokens: Text positions of the network, [CLS] and [SEP] included.
+    """
+
+    def __init__(
+        self, tokenizer: GlipTokenizer, preprocessor: Preprocessor, max_tokens: int
+    ) -> None:
+        self._tokenizer = tokenizer
+        self._preprocessor = preprocessor
+        self._max_tokens = max_tokens
+
+    def __call__(self, examples: Sequence[ExampleLike]) -> TrainBatch:
+        """One batch of at least one example."""
+        drops: Counter[str] = Counter()
+        texts, images, targets = [], [], []
+        for example in examples:
+            drops.update(example.prompt.drops)
+            text = self._tokenizer.tokenize(example.prompt.caption)
+            image = self._preprocessor.resize(example.image, min_size=example.short_side)
+            texts.append(text)
+            images.append(image)
+            targets.append(self._target(text, example.prompt, image.ratios, drops))
+        tokens = self._tokenizer.batch(texts, max_tokens=self._max_tokens)
+        return TrainBatch(
+            images_B3HW=self._preprocessor.batch(images).pixels_B3HW,
+            tokens=tokens,
+            targets=targets,
+            text_mask_BT=tokens.attention_mask_BT,
+            sample_ids=tuple(example.sample_id for example in examples),
+            drops=drops,
+        )
+
+    def _target(
+        self,
+        text: TokenizedText,
+        prompt: PromptLike,
+        ratios: tuple[float, float],
+        drops: Counter[str],
+    ) -> GroundingTarget:
+        end = min(len(text), self._max_tokens) - 1  # where [SEP] stands
+        rows, kept = [], []
+        for number, spans in enumerate(prompt.spans):
+            words = {token for span in spans for token in text.span_to_tokens(span)}
+            seen = sorted(token for token in words if token < end)
+            if seen:
+                rows.append(seen)
+                kept.append(number)
+            else:
+                drops[WORDS_CUT if words else WORDS_UNKNOWN] += 1
+        x, y = ratios
+        boxes = prompt.boxes[kept] * np.array([x, y, x, y], dtype=np.float32)
+        return GroundingTarget(
+            boxes_G4=torch.from_numpy(boxes.reshape(-1, 4)),
+            positive_map_GT=positive_map(rows, end + 1),
+            weights_G=torch.from_numpy(prompt.weights[kept]),
         )
