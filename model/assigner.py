@@ -14,8 +14,9 @@ CENTER_MARGIN = 0.01  # pixels that an anchor's centre must be inside its box
 
 
 class Matches(NamedTuple):
-    """The positive anchors of one image, in anchor order, and the box that each learns."""
+    """The positive anchors, image by image in anchor order, and the box that each learns."""
 
+    image_index_P: Tensor  # int64
     anchor_index_P: Tensor  # int64, into the N anchors
     box_index_P: Tensor  # int64, into the G boxes
 
@@ -26,9 +27,10 @@ def assign_boxes(
     anchors_N4: Tensor,
     level_sizes: Sequence[tuple[int, int]],
     *,
+    image_of_box_G: Tensor | None = None,
     candidates_per_level: int = 9,
 ) -> Matches:
-    """Match boxes with anchors.
+    """Match the boxes of one image, or of a batch of images with the same grid, with anchors.
 
     On each level the anchors nearest to a box's centre are its candidates; a candidate is
     positive where its IoU reaches mean + unbiased standard deviation over the box's candidates
@@ -39,6 +41,7 @@ def assign_boxes(
         boxes_inclusive_G4: inclusive xyxy in network-input pixels.
         anchors_N4: all levels, in the order of `level_sizes`.
         level_sizes: (height, width) of each level.
+        image_of_box_G: int64, the image that each box is in; default: all in image 0.
         candidates_per_level: or all of a smaller level.
     """
     num_anchors, num_boxes = len(anchors_N4), len(boxes_inclusive_G4)
@@ -47,7 +50,7 @@ def assign_boxes(
         raise ValueError(f"{num_anchors} anchors, but the levels have {sum(counts)} positions")
     empty = anchors_N4.new_zeros(0, dtype=torch.int64)
     if num_boxes == 0:
-        return Matches(empty, empty)
+        return Matches(empty, empty, empty)
     boxes, anchors = boxes_inclusive_G4.float(), anchors_N4.float()
     anchor_centers = box_centers(anchors)
     box_centers_G2 = box_centers(boxes)
@@ -71,13 +74,20 @@ def assign_boxes(
     margins = torch.cat([centers - boxes[None, :, :2], boxes[None, :, 2:] - centers], dim=-1)
     positive = (iou_KG >= threshold_G) & (margins.amin(-1) > CENTER_MARGIN)
 
-    # One row per anchor that anybody wants; the best IoU wins, the first box on a tie.
-    anchor_P = candidate_KG[positive]
-    box_P = box_of_candidate[positive]
-    wanted, row = anchor_P.unique(return_inverse=True)
-    best = iou_KG.new_full((len(wanted), num_boxes), -1.0)
-    best[row, box_P] = iou_KG[positive]
-    return Matches(wanted, best.argmax(dim=1) if len(wanted) else empty)
+    # An anchor goes to the box with the best IoU, the first box on a tie: sorted by box, then IoU,
+    # then place, each sort keeping the order of the one before.
+    box_P, anchor_P, iou_P = box_of_candidate[positive], candidate_KG[positive], iou_KG[positive]
+    place_P = anchor_P
+    if image_of_box_G is not None:
+        place_P = anchor_P + num_anchors * image_of_box_G[box_P]
+    order = box_P.argsort(stable=True)
+    order = order[iou_P[order].argsort(stable=True, descending=True)]
+    order = order[place_P[order].argsort(stable=True)]
+    place_P = place_P[order]
+    is_first = torch.ones_like(place_P, dtype=torch.bool)
+    is_first[1:] = place_P[1:] != place_P[:-1]
+    place_P = place_P[is_first]
+    return Matches(place_P // num_anchors, place_P % num_anchors, box_P[order][is_first])
 
 
 def _paired_iou(a: Tensor, b: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from model.assigner import Matches, assign_boxes
+from model.assigner import assign_boxes
 from model.box_coder import box_centers, decode_boxes, encode_boxes, to_inclusive
 from model.focal import focal_one, focal_zero, focal_zero_sum
 from model.outputs import GlipOutput
@@ -67,15 +67,20 @@ class LossParts(NamedTuple):
         return {"token": self.token, "box": self.box, "centerness": self.centerness}
 
 
-class AssignedTarget(NamedTuple):
-    """The positives of one image with what each must predict."""
+class AssignedBatch(NamedTuple):
+    """The positives of a batch with what each must predict."""
 
+    image_index_P: Tensor
     anchor_index_P: Tensor
-    positive_map_PT: Tensor
+    positive_map_PT: Tensor  # T as wide as the widest target's
     box_deltas_P4: Tensor
     centerness_P: Tensor
     weights_P: Tensor
-    image_weight: float
+    image_weight_B: Tensor
+
+    def to(self, device: torch.device | str) -> AssignedBatch:
+        """The same positives on `device`."""
+        return AssignedBatch(*(tensor.to(device, non_blocking=True) for tensor in self))
 
 
 class GlipLoss:
@@ -97,35 +102,61 @@ class GlipLoss:
         anchors_N4: Tensor,
         level_sizes: Sequence[tuple[int, int]],
         targets: Sequence[GroundingTarget],
-    ) -> list[AssignedTarget]:
+    ) -> AssignedBatch:
         """The positives of every image; depends on the boxes and the grid alone.
 
         Raises:
             ValueError: a target's tensors do not fit together.
         """
-        return [
-            self._assign_one(anchors_N4, level_sizes, target, number)
-            for number, target in enumerate(targets)
-        ]
+        for number, target in enumerate(targets):
+            shape = list(target.boxes_G4.shape)
+            if target.boxes_G4.ndim != 2 or len(target.positive_map_GT) != len(target.boxes_G4):
+                raise ValueError(
+                    f"target {number}: boxes {shape} do not fit a positive map of "
+                    f"{list(target.positive_map_GT.shape)}"
+                )
+        device = anchors_N4.device
+        boxes_G4 = to_inclusive(torch.cat([target.boxes_G4.float() for target in targets]))
+        counts = torch.tensor([len(target.boxes_G4) for target in targets], device=device)
+        image_of_box_G = torch.arange(len(targets), device=device).repeat_interleave(counts)
+        image_P, anchor_P, box_P = assign_boxes(
+            boxes_G4,
+            anchors_N4,
+            level_sizes,
+            image_of_box_G=image_of_box_G,
+            candidates_per_level=self.candidates_per_level,
+        )
+        anchors_P4 = anchors_N4[anchor_P].float()
+        deltas_P4 = encode_boxes(boxes_G4[box_P], anchors_P4)
+        width = max(target.positive_map_GT.shape[1] for target in targets)
+        maps_GT = torch.cat(
+            [F.pad(t.positive_map_GT, (0, width - t.positive_map_GT.shape[1])) for t in targets]
+        )
+        weights_G = torch.cat(
+            [
+                t.boxes_G4.new_ones(len(t.boxes_G4)) if t.weights_G is None else t.weights_G
+                for t in targets
+            ]
+        )
+        return AssignedBatch(
+            image_index_P=image_P,
+            anchor_index_P=anchor_P,
+            positive_map_PT=maps_GT[box_P].float(),
+            box_deltas_P4=deltas_P4,
+            centerness_P=_centerness(decode_boxes(deltas_P4, anchors_P4), anchors_P4),
+            weights_P=weights_G[box_P].float(),
+            image_weight_B=anchors_P4.new_tensor([target.image_weight for target in targets]),
+        )
 
     @staticmethod
-    def normalizers(assigned: Sequence[AssignedTarget]) -> Tensor:
+    def normalizers(assigned: AssignedBatch) -> Tensor:
         """[2]: number of positives, sum of their centerness targets.
 
         Sum over workers and micro-batches and pass the result to the call: the step's loss is
         then the same however the batch was divided.
         """
-        return torch.stack(
-            [
-                torch.stack(
-                    [
-                        target.centerness_P.new_tensor(float(len(target.centerness_P))),
-                        target.centerness_P.sum(),
-                    ]
-                )
-                for target in assigned
-            ]
-        ).sum(0)
+        centerness_P = assigned.centerness_P
+        return torch.stack([centerness_P.new_tensor(float(len(centerness_P))), centerness_P.sum()])
 
     def __call__(
         self,
@@ -134,7 +165,7 @@ class GlipLoss:
         text_mask_BT: Tensor,
         *,
         normalizers: Tensor | None = None,
-        assigned: Sequence[AssignedTarget] | None = None,
+        assigned: AssignedBatch | None = None,
     ) -> LossParts:
         """Losses of a batch.
 
@@ -161,28 +192,24 @@ class GlipLoss:
             num_positives, centerness_sum = (own if normalizers is None else normalizers).unbind()
             mask_BT = _fit_width(text_mask_BT.float(), num_tokens, "text_mask_BT")
             logits_BNT = output.logits_BNT.float()
-            image_weight_B = mask_BT.new_tensor([target.image_weight for target in assigned])
-            token = focal_zero_sum(logits_BNT, mask_BT * image_weight_B[:, None])
-            box = centerness = logits_BNT.new_zeros(())
-            for number, target in enumerate(assigned):
-                anchor = target.anchor_index_P
-                token = token + self._token_correction(logits_BNT[number], mask_BT[number], target)
-                weights_P = target.weights_P * target.image_weight
-                deltas_P4 = output.box_deltas_BN4[number, anchor].float()
-                anchors_P4 = output.anchors_N4[anchor].float()
-                loss_P = self._box_loss(deltas_P4, target.box_deltas_P4, anchors_P4)
-                box = box + (loss_P * target.centerness_P * weights_P).sum()
-                centerness = (
-                    centerness
-                    + (
-                        F.binary_cross_entropy_with_logits(
-                            output.centerness_BN[number, anchor].float(),
-                            target.centerness_P,
-                            reduction="none",
-                        )
-                        * weights_P
-                    ).sum()
-                )
+            mask_BT = mask_BT * assigned.image_weight_B[:, None]
+            # All positives of the batch at once: image by image, every gradient of a slice would
+            # be a tensor of the whole batch's size.
+            image_P, anchor_P = assigned.image_index_P, assigned.anchor_index_P
+            token = focal_zero_sum(logits_BNT, mask_BT)
+            token = token + self._token_correction(logits_BNT, mask_BT, assigned)
+            weights_P = assigned.weights_P * assigned.image_weight_B[image_P]
+            deltas_P4 = output.box_deltas_BN4[image_P, anchor_P].float()
+            loss_P = self._box_loss(
+                deltas_P4, assigned.box_deltas_P4, output.anchors_N4[anchor_P].float()
+            )
+            box = (loss_P * assigned.centerness_P * weights_P).sum()
+            centerness = F.binary_cross_entropy_with_logits(
+                output.centerness_BN[image_P, anchor_P].float(),
+                assigned.centerness_P,
+                weight=weights_P,
+                reduction="sum",
+            )
             num_positives = num_positives.clamp(min=1)
             return LossParts(
                 token=token / num_positives,
@@ -191,55 +218,25 @@ class GlipLoss:
                 normalizers=own,
             )
 
-    def _assign_one(
-        self,
-        anchors_N4: Tensor,
-        level_sizes: Sequence[tuple[int, int]],
-        target: GroundingTarget,
-        number: int,
-    ) -> AssignedTarget:
-        boxes = to_inclusive(target.boxes_G4.float())
-        if boxes.ndim != 2 or len(target.positive_map_GT) != len(boxes):
-            raise ValueError(
-                f"target {number}: boxes {list(boxes.shape)} do not fit a positive map of "
-                f"{list(target.positive_map_GT.shape)}"
-            )
-        matches: Matches = assign_boxes(
-            boxes, anchors_N4, level_sizes, candidates_per_level=self.candidates_per_level
-        )
-        anchors_P4 = anchors_N4[matches.anchor_index_P].float()
-        deltas_P4 = encode_boxes(boxes[matches.box_index_P], anchors_P4)
-        weights_G = (
-            boxes.new_ones(len(boxes)) if target.weights_G is None else target.weights_G.float()
-        )
-        return AssignedTarget(
-            anchor_index_P=matches.anchor_index_P,
-            positive_map_PT=target.positive_map_GT[matches.box_index_P].float(),
-            box_deltas_P4=deltas_P4,
-            centerness_P=_centerness(decode_boxes(deltas_P4, anchors_P4), anchors_P4),
-            weights_P=weights_G[matches.box_index_P],
-            image_weight=target.image_weight,
-        )
-
-    def _token_correction(
-        self, logits_NT: Tensor, mask_T: Tensor, target: AssignedTarget
-    ) -> Tensor:
+    @staticmethod
+    def _token_correction(logits_BNT: Tensor, mask_BT: Tensor, assigned: AssignedBatch) -> Tensor:
         """What to add to "every target is 0" for the entries whose target is 1."""
-        num_anchors, num_tokens = logits_NT.shape
-        anchor = target.anchor_index_P
-        map_PT = _fit_width(target.positive_map_PT, num_tokens, "positive_map_GT")
-        rows = logits_NT[anchor]
+        num_images, num_anchors, num_tokens = logits_BNT.shape
+        image_P, anchor_P = assigned.image_index_P, assigned.anchor_index_P
+        map_PT = _fit_width(assigned.positive_map_PT, num_tokens, "positive_map_GT")
+        rows = logits_BNT[image_P, anchor_P]
         zeros, ones = focal_zero(rows), focal_one(rows)
         # A box's weight covers its whole row, so the zeros of the row are corrected too.
         row_loss = zeros + (ones - zeros) * map_PT
-        correction = ((row_loss * target.weights_P[:, None] - zeros) * mask_T).sum()
-        if num_tokens > NO_OBJECT_POSITION and bool(mask_T[NO_OBJECT_POSITION] > 0):
+        correction = ((row_loss * assigned.weights_P[:, None] - zeros) * mask_BT[image_P]).sum()
+        if num_tokens > NO_OBJECT_POSITION and bool((mask_BT[:, NO_OBJECT_POSITION] > 0).any()):
             # A caption that fills all 256 positions: unmatched anchors aim at the last one.
-            unmatched = torch.ones(num_anchors, dtype=torch.bool, device=anchor.device)
-            unmatched[anchor] = False
-            last = logits_NT[unmatched, NO_OBJECT_POSITION]
-            correction = correction + (focal_one(last) - focal_zero(last)).sum()
-        return correction * target.image_weight
+            unmatched = mask_BT.new_ones(num_images, num_anchors)
+            unmatched[image_P, anchor_P] = 0
+            last = logits_BNT[..., NO_OBJECT_POSITION]
+            slot = (focal_one(last) - focal_zero(last)) * unmatched
+            correction = correction + (slot * mask_BT[:, NO_OBJECT_POSITION, None]).sum()
+        return correction
 
     def _box_loss(self, deltas_P4: Tensor, target_P4: Tensor, anchors_P4: Tensor) -> Tensor:
         if self.box_loss == "smooth_l1":

@@ -48,3 +48,30 @@ def test_positives_equal_the_reference() -> None:
         expected = arrays["atss/pos_token_labels"][arrays["atss/pos_index"][:, 0] == image]
         assert (rows[matches.box_index_P.numpy()] > 0).tolist() == (expected > 0).tolist()
     assert found == arrays["atss/pos_index"].tolist()
+
+
+def test_a_batch_matches_as_its_images_do_alone() -> None:
+    arrays = unit_arrays()
+    images = [torch.from_numpy(arrays["atss/gt0"]), torch.zeros(0, 4)]
+    images += [torch.from_numpy(arrays["atss/gt1"]), torch.from_numpy(arrays["atss/gt0"])]
+    counts = torch.tensor([len(boxes) for boxes in images])
+    together = assign_boxes(
+        torch.cat(images),
+        _anchors(),
+        _levels(),
+        image_of_box_G=torch.arange(len(images)).repeat_interleave(counts),
+    )
+    first_box = 0
+    for number, boxes in enumerate(images):
+        alone = assign_boxes(boxes, _anchors(), _levels())
+        here = together.image_index_P == number
+        assert torch.equal(together.anchor_index_P[here], alone.anchor_index_P)
+        assert torch.equal(together.box_index_P[here], alone.box_index_P + first_box)
+        first_box += len(boxes)
+
+
+def test_the_first_of_two_equal_boxes_gets_the_anchors() -> None:
+    box = torch.from_numpy(unit_arrays()["atss/gt0"])[:1]
+    matches = assign_boxes(box.repeat(3, 1), _anchors(), _levels())
+    assert len(matches.box_index_P) > 0
+    assert set(matches.box_index_P.tolist()) == {0}

@@ -97,8 +97,7 @@ def test_regression_and_centerness_targets_equal_the_reference() -> None:
         for image in (0, 1)
     ]
     assigned = GlipLoss().assign(anchors, _levels(), targets)
-    deltas = torch.cat([target.box_deltas_P4 for target in assigned])
-    centerness = torch.cat([target.centerness_P for target in assigned])
+    deltas, centerness = assigned.box_deltas_P4, assigned.centerness_P
     torch.testing.assert_close(
         deltas, torch.from_numpy(arrays["atss/pos_reg"]), rtol=1e-4, atol=1e-4
     )
@@ -109,7 +108,7 @@ def test_regression_and_centerness_targets_equal_the_reference() -> None:
 
 def _dense_token_loss(output: GlipOutput, target: GroundingTarget, mask: torch.Tensor):
     """The formula written out for one image, with a dense target matrix."""
-    (assigned,) = GlipLoss().assign(output.anchors_N4, output.level_sizes, [target])
+    assigned = GlipLoss().assign(output.anchors_N4, output.level_sizes, [target])
     logits = output.logits_BNT[0]
     targets, weights = torch.zeros_like(logits), torch.ones(len(logits), 1)
     if logits.shape[1] == 256:
@@ -196,7 +195,7 @@ def test_half_precision_outputs_are_computed_in_float32() -> None:
 def test_smooth_l1_is_zero_at_the_targets() -> None:
     loss = GlipLoss(box_loss="smooth_l1")
     output = _output()
-    (assigned,) = loss.assign(output.anchors_N4, output.level_sizes, [_target()])
+    assigned = loss.assign(output.anchors_N4, output.level_sizes, [_target()])
     deltas = output.box_deltas_BN4.clone()
     deltas[0, assigned.anchor_index_P] = assigned.box_deltas_P4
     perfect = output._replace(box_deltas_BN4=deltas)
