@@ -93,7 +93,7 @@ class Preprocessor:
 
     def fingerprint(self) -> Mapping[str, object]:
         """The numbers as JSON."""
-        return asdict(self)
+        return {**asdict(self), "mean": list(self.mean), "std": list(self.std)}
 
     def resize(self, image: NDArray[np.uint8], *, min_size: int | None = None) -> ResizedImage:
         """Pillow's antialiased bilinear resize, uint8 to uint8.
