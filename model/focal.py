@@ -29,16 +29,21 @@ def focal_one(logits: Tensor) -> Tensor:
 class _FocalZeroSum(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, logits_BNT: Tensor, weight_BT: Tensor) -> Tensor:
-        ctx.save_for_backward(logits_BNT, weight_BT)
-        return (focal_zero(logits_BNT) * weight_BT[:, None]).sum()
+        # The slope is found along with the value: it is kept instead of the logits, and softplus,
+        # which costs more than all the rest, is computed once.
+        p, softplus = logits_BNT.sigmoid(), F.softplus(logits_BNT)
+        weight_B1T = ((1 - FOCAL_ALPHA) * weight_BT)[:, None]
+        p_squared = p * p
+        total = ((p_squared * softplus).sum(1, keepdim=True) * weight_B1T).sum()
+        # d/dx p^2 softplus(x) = p^2 (2 (1 - p) softplus(x) + p)
+        slope = softplus.mul_(1 - p).mul_(2).add_(p).mul_(p_squared).mul_(weight_B1T)
+        ctx.save_for_backward(slope)
+        return total
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-        logits, weight_BT = ctx.saved_tensors
-        p = logits.sigmoid()
-        # d/dx p^2 softplus(x) = p^2 (2 (1 - p) softplus(x) + p)
-        slope = F.softplus(logits).mul_(1 - p).mul_(2).add_(p).mul_(p).mul_(p)
-        return slope.mul_((grad * (1 - FOCAL_ALPHA)) * weight_BT[:, None]), None
+        (slope,) = ctx.saved_tensors
+        return slope * grad, None
 
 
 def focal_zero_sum(logits_BNT: Tensor, weight_BT: Tensor) -> Tensor:
