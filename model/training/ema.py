@@ -9,7 +9,9 @@ from torch import Tensor, nn
 
 
 class WeightAverage:
-    """Exponential moving average of the trained parameters; buffers and frozen ones are shared.
+    """Exponential moving average of the trained parameters and of the statistics of batch norms.
+
+    Frozen parameters and other buffers are the live ones.
 
     Args:
         model: Whose weights are averaged.
@@ -22,7 +24,13 @@ class WeightAverage:
         self.decay = decay
         self.ramp = ramp
         self.updates = 0
-        self._live = {n: p for n, p in model.named_parameters() if p.requires_grad}
+        self._live: dict[str, Tensor] = {
+            n: p for n, p in model.named_parameters() if p.requires_grad
+        }
+        # Statistics of batch norms follow the weights that they were counted with.
+        self._live |= {
+            n: b for n, b in model.named_buffers() if n.endswith(("running_mean", "running_var"))
+        }
         self._shadow = {n: p.detach().clone() for n, p in self._live.items()}
 
     @torch.no_grad()

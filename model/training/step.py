@@ -18,7 +18,7 @@ from model.training.precision import Precision
 from model.training.schedule import rate_factor
 from model.training.workers import Workers
 
-Grid = Callable[[int, int], tuple[Tensor, Sequence[tuple[int, int]]]]
+Grid = Callable[[int, int], tuple[Tensor, tuple[tuple[int, int], ...]]]
 """(height, width) of a padded batch -> anchors [N, 4] and the (height, width) of each level."""
 
 
@@ -94,6 +94,8 @@ class TrainStep:
             self._seed(step, number)
             with self._precision.autocast():
                 output = self.model(batch.images_B3HW, batch.tokens)
+            if output.level_sizes != self._grid(*batch.images_B3HW.shape[-2:])[1]:
+                raise ValueError(f"the grid does not have the levels {output.level_sizes}")
             parts = self._loss(
                 output,
                 batch.targets,

@@ -61,3 +61,15 @@ def test_state_comes_back_and_foreign_state_is_refused():
     assert torch.equal(other.state_dict()["weights"]["weight"], torch.ones(1, 1))
     with pytest.raises(KeyError, match="of other parameters, first: 'bias'"):
         other.load_state_dict({"updates": 1, "weights": {"weight": torch.ones(1, 1)}})
+
+
+def test_statistics_of_batch_norms_are_averaged_too():
+    model = nn.BatchNorm1d(1)
+    average = WeightAverage(model, 0.5, ramp=False)
+    model(torch.full((4, 1), 10.0))
+    average.update()
+    average.swap()
+    assert model.running_mean.item() == pytest.approx(0.5)
+    average.swap()
+    assert model.running_mean.item() == pytest.approx(1.0)
+    assert "num_batches_tracked" not in average.state_dict()["weights"]

@@ -16,12 +16,12 @@ from model.training.batch import TrainBatch
 SIDE, STRIDE, VOCABULARY, TOKENS = 32, 8, 12, 6
 
 
-def grid(height: int, width: int) -> tuple[Tensor, list[tuple[int, int]]]:
+def grid(height: int, width: int) -> tuple[Tensor, tuple[tuple[int, int], ...]]:
     """Square anchors of two strides on one level."""
     rows, columns = height // STRIDE, width // STRIDE
     ys, xs = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
     centers = torch.stack([xs, ys], -1).reshape(-1, 2).float() * STRIDE + STRIDE / 2
-    return torch.cat([centers - STRIDE, centers + STRIDE], 1), [(rows, columns)]
+    return torch.cat([centers - STRIDE, centers + STRIDE], 1), ((rows, columns),)
 
 
 class TinyGlip(nn.Module):
@@ -45,7 +45,7 @@ class TinyGlip(nn.Module):
             heads[..., :4],
             heads[..., 4],
             anchors,
-            tuple(sizes),
+            sizes,
         )
 
 
