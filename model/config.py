@@ -1,0 +1,234 @@
+"""What a GLIP is made of: one frozen configuration, and the presets by name.
+
+The official presets have the sizes of the published models (Microsoft's GLIP repository, commit
+9dda955, `configs/pretrain`). `glip-nano` is our own: it trains and runs on a CPU.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal
+
+from schemas.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextConfig:
+    """Sizes of the BERT text encoder."""
+
+    hidden_size: int = 768
+    num_layers: int = 12
+    num_heads: int = 12
+    intermediate_size: int = 3072
+    vocab_size: int = 30522
+    max_positions: int = 512
+    dropout: float = 0.1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GlipConfig:
+    """One GLIP network. Sizes in channels and pixels; rates are probabilities."""
+
+    preset: str
+    """The name that the identity of a teacher starts with."""
+    backbone: str
+    """`swin` (exact to the reference), or any timm architecture with a feature pyramid or ViT."""
+    backbone_options: Mapping[str, Any] = field(default_factory=dict)
+    """Keyword arguments of the timm architecture."""
+    num_backbone_levels: int = 3
+    """The deepest maps of the backbone that enter the pyramid; the finest has stride 8."""
+    num_extra_levels: int = 2
+    """Levels made by stride-2 convolutions above the pyramid (P6, P7)."""
+    channels: int = 256
+    """Width of the pyramid and of the dynamic head."""
+    text: TextConfig = field(default_factory=TextConfig)
+    num_layers: int = 6
+    """Layers of the head tower."""
+    early_fusion: bool = True
+    """Fuse image and text in every layer of the tower."""
+    fusion_dim: int = 2048
+    """Width of the fusion's joint space, over all heads."""
+    fusion_heads: int = 8
+    fusion_dropout: float = 0.1
+    norm_groups: int = 16
+    """Groups of the head's group normalisation."""
+    reread_offsets: bool = True
+    """The coarser branch reads the offsets as the released weights were trained to (a flat
+    re-read); False resizes them."""
+    anchor_scale: float = 8.0
+    """Side of an anchor in strides."""
+    max_tokens: int = 256
+    """Text positions, [CLS] and [SEP] included."""
+    pad_tokens: bool = False
+    """Trained with every text padded to `max_tokens`; no effect on valid positions."""
+    min_size: int = 800
+    """Short side that images are resized to."""
+    max_size: int = 1333
+    """Long side that is not passed."""
+    size_divisor: int = 32
+    drop_path: float = 0.2
+    dropblock: float = 0.3
+    """Drop probability of the pyramid's DropBlock, in training only."""
+    checkpoint_activations: bool = False
+    """Recompute the tower's activations in the backward pass: less memory, more time."""
+
+    def __post_init__(self) -> None:
+        for name in ("channels", "num_layers", "fusion_dim", "fusion_heads", "norm_groups"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} must be >= 1, got {getattr(self, name)}")
+        if self.channels % self.norm_groups:
+            raise ConfigError(
+                f"channels must be a multiple of norm_groups {self.norm_groups}, "
+                f"got {self.channels}"
+            )
+        if self.fusion_dim % self.fusion_heads:
+            raise ConfigError(
+                f"fusion_dim must be a multiple of fusion_heads {self.fusion_heads}, "
+                f"got {self.fusion_dim}"
+            )
+        if not 8 <= self.max_tokens <= self.text.max_positions:
+            raise ConfigError(
+                f"max_tokens must be in [8, {self.text.max_positions}], got {self.max_tokens}"
+            )
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """Stride of each level in network-input pixels, finest first."""
+        return tuple(8 * 2**i for i in range(self.num_backbone_levels + self.num_extra_levels))
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready dictionary."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, raw: Mapping[str, Any], *, where: str = "config.json") -> GlipConfig:
+        """The configuration of a dictionary; `where` names it in errors.
+
+        Raises:
+            ConfigError: an unknown or missing field.
+        """
+        known = {f.name for f in fields(cls)}
+        unknown = sorted(set(raw) - known)
+        if unknown:
+            raise ConfigError(f"{where}: unknown field {unknown[0]!r}; allowed: {sorted(known)}")
+        values = dict(raw)
+        try:
+            if isinstance(values.get("text"), Mapping):
+                values["text"] = TextConfig(**values["text"])
+            return cls(**values)
+        except TypeError as error:
+            raise ConfigError(f"{where} is not a GLIP configuration: {error}") from error
+
+
+def glip_t() -> GlipConfig:
+    """GLIP-T (and its variants B and C): Swin-T, deep fusion, 232 M parameters."""
+    return GlipConfig(preset="glip-t", backbone="swin", backbone_options=_swin("tiny"))
+
+
+def glip_t_a() -> GlipConfig:
+    """GLIP-T (A): Swin-T, no fusion; text meets image only at the dot product."""
+    return GlipConfig(
+        preset="glip-t-a", backbone="swin", backbone_options=_swin("tiny"), early_fusion=False
+    )
+
+
+def glip_l() -> GlipConfig:
+    """GLIP-L: Swin-L, eight fused layers."""
+    return GlipConfig(
+        preset="glip-l",
+        backbone="swin",
+        backbone_options=_swin("large"),
+        num_layers=8,
+        drop_path=0.4,
+    )
+
+
+def glip_nano() -> GlipConfig:
+    """A few million parameters, three levels; trained here on drawn scenes of 160 pixels."""
+    return GlipConfig(
+        preset="glip-nano",
+        backbone="resnet",
+        backbone_options={
+            "block": "BasicBlock",
+            "layers": [1, 1, 2, 1],
+            "channels": [32, 64, 128, 192],
+            "stem_width": 16,
+            "stem_type": "deep",
+        },
+        num_extra_levels=0,
+        channels=96,
+        text=TextConfig(
+            hidden_size=192, num_layers=1, num_heads=4, intermediate_size=384, dropout=0.0
+        ),
+        num_layers=2,
+        fusion_dim=192,
+        fusion_heads=4,
+        fusion_dropout=0.0,
+        norm_groups=8,
+        reread_offsets=False,
+        anchor_scale=5.0,
+        min_size=160,
+        max_size=256,
+        drop_path=0.0,
+        dropblock=0.0,
+    )
+
+
+def glip_toy() -> GlipConfig:
+    """The smallest network with every part, for tests: under a second on a CPU."""
+    return GlipConfig(
+        preset="glip-toy",
+        backbone="swin",
+        backbone_options={
+            "embed_dim": 16,
+            "depths": [1, 1, 2, 1],
+            "num_heads": [1, 2, 2, 4],
+            "window_size": 4,
+        },
+        channels=32,
+        text=TextConfig(hidden_size=32, num_layers=1, num_heads=2, intermediate_size=64),
+        num_layers=2,
+        fusion_dim=32,
+        fusion_heads=2,
+        norm_groups=4,
+        min_size=64,
+        max_size=128,
+        drop_path=0.1,
+    )
+
+
+def _swin(size: Literal["tiny", "large"]) -> dict[str, Any]:
+    if size == "tiny":
+        return {
+            "embed_dim": 96,
+            "depths": [2, 2, 6, 2],
+            "num_heads": [3, 6, 12, 24],
+            "window_size": 7,
+        }
+    return {
+        "embed_dim": 192,
+        "depths": [2, 2, 18, 2],
+        "num_heads": [6, 12, 24, 48],
+        "window_size": 12,
+    }
+
+
+PRESETS: dict[str, Callable[[], GlipConfig]] = {
+    "glip-t-a": glip_t_a,
+    "glip-t": glip_t,
+    "glip-l": glip_l,
+    "glip-nano": glip_nano,
+    "glip-toy": glip_toy,
+}
+
+
+def get_preset(name: str) -> GlipConfig:
+    """The configuration of a preset.
+
+    Raises:
+        ConfigError: no preset has this name.
+    """
+    if name not in PRESETS:
+        raise ConfigError(f"unknown preset {name!r}; allowed: {', '.join(PRESETS)}")
+    return PRESETS[name]()

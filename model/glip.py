@@ -1,0 +1,141 @@
+"""GLIP: an image pyramid and a caption, fused layer by layer, matched position by word.
+
+The same class is teacher and student; a size is a configuration.
+B images, N positions over all levels, T words, C channels, L text channels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+from transformers.models.bert.modeling_bert import BertLayer
+
+from model.anchors import make_anchors
+from model.backbone import build_backbone
+from model.config import GlipConfig, TextConfig
+from model.dyconv import DyConv
+from model.fpn import FeaturePyramid
+from model.fusion import BiAttention
+from model.head import GroundingHead
+from model.outputs import GlipOutput, TextFeatures, TokenBatch
+from model.text_encoder import TextEncoder, bert_config
+
+
+class TowerLayer(nn.Module):
+    """Fuse, then let each side look at itself. Without fusion only the image side is left."""
+
+    def __init__(self, config: GlipConfig) -> None:
+        super().__init__()
+        self.fusion: BiAttention | None = None
+        self.language: BertLayer | None = None
+        if config.early_fusion:
+            self.fusion = BiAttention(
+                image_dim=config.channels,
+                text_dim=config.text.hidden_size,
+                joint_dim=config.fusion_dim,
+                num_heads=config.fusion_heads,
+                dropout=config.fusion_dropout,
+                gamma=1 / config.num_layers,
+            )
+            self.language = build_language_layer(config.text)
+        self.vision = DyConv(
+            config.channels, config.norm_groups, reread_offsets=config.reread_offsets
+        )
+
+    def fuse(
+        self, levels: Sequence[Tensor], words_BTL: Tensor, mask_BT: Tensor
+    ) -> tuple[list[Tensor], Tensor]:
+        """Both sides after the fusion alone."""
+        if self.fusion is None:
+            return list(levels), words_BTL
+        sizes = [x.shape[-2:] for x in levels]
+        v_BNC = torch.cat([x.flatten(2) for x in levels], dim=2).transpose(1, 2)
+        v_BNC, words_BTL = self.fusion(v_BNC, words_BTL, mask_BT)
+        parts = v_BNC.transpose(1, 2).split([h * w for h, w in sizes], dim=2)
+        fused = [part.unflatten(2, size) for part, size in zip(parts, sizes, strict=True)]
+        return fused, words_BTL
+
+    def read(self, words_BTL: Tensor, mask_BT: Tensor) -> Tensor:
+        """The words after their BERT layer."""
+        if self.language is None:
+            return words_BTL
+        masked = torch.zeros_like(mask_BT, dtype=words_BTL.dtype)
+        masked = masked.masked_fill(mask_BT == 0, torch.finfo(words_BTL.dtype).min)
+        output = self.language(words_BTL, attention_mask=masked[:, None, None])
+        return output if isinstance(output, Tensor) else output[0]
+
+    def forward(
+        self, levels: Sequence[Tensor], words_BTL: Tensor, mask_BT: Tensor
+    ) -> tuple[list[Tensor], Tensor]:
+        """Both sides after the whole layer."""
+        fused, words_BTL = self.fuse(levels, words_BTL, mask_BT)
+        return self.vision(fused), self.read(words_BTL, mask_BT)
+
+
+class Glip(nn.Module):
+    """Grounded language-image pre-training: boxes for the words of a caption."""
+
+    def __init__(self, config: GlipConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.backbone = build_backbone(config)
+        self.pyramid = FeaturePyramid(
+            self.backbone.channels,
+            config.channels,
+            num_extra_levels=config.num_extra_levels,
+            dropblock=config.dropblock,
+        )
+        self.text_encoder = TextEncoder(config.text)
+        self.tower = nn.ModuleList(TowerLayer(config) for _ in range(config.num_layers))
+        self.head = GroundingHead(config.channels, config.text.hidden_size, len(config.strides))
+
+    def encode_image(self, pixels_B3HW: Tensor) -> list[Tensor]:
+        """The pyramid, finest level first: computed once for any number of prompts.
+
+        pixels_B3HW: normalised, padded to a multiple of `config.size_divisor`.
+        """
+        return self.pyramid(self.backbone(pixels_B3HW))
+
+    def encode_text(self, tokens: TokenBatch) -> TextFeatures:
+        """The words alone: computed once for each distinct prompt."""
+        return self.text_encoder(tokens)
+
+    def predict(self, levels: Sequence[Tensor], text: TextFeatures) -> GlipOutput:
+        """Fuse and predict. `levels` and `text` have the same batch size and are not changed."""
+        mask_BT = text.attention_mask_BT
+        words_BTL, levels = text.hidden_BTC, list(levels)
+        for layer in self.tower:
+            if self.config.checkpoint_activations and self.training:
+                levels, words_BTL = checkpoint(
+                    layer, levels, words_BTL, mask_BT, use_reentrant=False
+                )
+            else:
+                levels, words_BTL = layer(levels, words_BTL, mask_BT)
+        if not self.config.early_fusion:
+            words_BTL = words_BTL * mask_BT[..., None]
+        logits_BNT, deltas_BN4, centerness_BN = self.head(levels, words_BTL)
+        sizes = tuple((x.shape[-2], x.shape[-1]) for x in levels)
+        anchors_N4 = make_anchors(
+            sizes,
+            self.config.strides,
+            logits_BNT.device,
+            anchor_scale=self.config.anchor_scale,
+        )
+        return GlipOutput(logits_BNT, deltas_BN4, centerness_BN, anchors_N4, sizes)
+
+    def forward(self, pixels_B3HW: Tensor, tokens: TokenBatch) -> GlipOutput:
+        """Image and text to raw predictions for every position."""
+        return self.predict(self.encode_image(pixels_B3HW), self.encode_text(tokens))
+
+
+def build_language_layer(text: TextConfig) -> BertLayer:
+    """A BERT layer of the text encoder's sizes with its own initialisation."""
+    layer = BertLayer(bert_config(text))
+    for module in layer.modules():
+        if isinstance(module, nn.Linear):
+            nn.init.normal_(module.weight, std=0.02)
+            nn.init.zeros_(module.bias)
+    return layer

@@ -1,0 +1,131 @@
+"""Swin Transformer with timm's parameters and the reference's arithmetic.
+
+Where timm and the reference differ, released GLIP weights want the reference: windows are padded
+before the cyclic shift, the zero padding takes part as keys, the shift mask covers the padded
+size, and every odd block shifts whatever the map's size (glip.md section 4).
+
+B images, H W positions, C channels, L positions of a window.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from timm.models.swin_transformer import SwinTransformer, SwinTransformerBlock
+from torch import Tensor, nn
+
+
+class SwinBackbone(nn.Module):
+    """Maps of strides 8, 16 and 32, each normalised.
+
+    Args:
+        embed_dim: Width of the first stage; it doubles at each of the next three.
+        depths: Blocks of each stage.
+        num_heads: Attention heads of each stage.
+        window_size: Side of an attention window in positions.
+        drop_path: Rate at the last block; it rises linearly from 0.
+    """
+
+    def __init__(
+        self,
+        *,
+        embed_dim: int,
+        depths: list[int],
+        num_heads: list[int],
+        window_size: int,
+        drop_path: float,
+    ) -> None:
+        super().__init__()
+        self.body = SwinTransformer(
+            img_size=window_size * 32,
+            embed_dim=embed_dim,
+            depths=tuple(depths),
+            num_heads=tuple(num_heads),
+            window_size=window_size,
+            num_classes=0,
+            global_pool="",
+            drop_path_rate=drop_path,
+        )
+        self.body.norm = nn.Identity()
+        self.channels = tuple(embed_dim * 2**stage for stage in (1, 2, 3))
+        self.norms = nn.ModuleList(nn.LayerNorm(channels) for channels in self.channels)
+
+    def forward(self, pixels_B3HW: Tensor) -> list[Tensor]:
+        """Maps [B, C, H / s, W / s] for s = 8, 16, 32; sides are rounded up."""
+        patch_embed = self.body.patch_embed
+        height, width = pixels_B3HW.shape[-2:]
+        x = F.pad(pixels_B3HW, (0, -width % 4, 0, -height % 4))
+        x_BHWC = patch_embed.norm(patch_embed.proj(x).permute(0, 2, 3, 1))
+        maps = []
+        for number, stage in enumerate(self.body.layers):
+            if number:
+                x_BHWC = _merge_patches(stage.downsample, x_BHWC)
+            for depth, block in enumerate(stage.blocks):
+                x_BHWC = _block(cast(SwinTransformerBlock, block), x_BHWC, shifted=depth % 2 == 1)
+            if number:
+                maps.append(self.norms[number - 1](x_BHWC).permute(0, 3, 1, 2))
+        return maps
+
+
+def _merge_patches(downsample: nn.Module, x_BHWC: Tensor) -> Tensor:
+    height, width = x_BHWC.shape[1:3]
+    x = F.pad(x_BHWC, (0, 0, 0, width % 2, 0, height % 2))
+    parts = [x[:, 0::2, 0::2], x[:, 1::2, 0::2], x[:, 0::2, 1::2], x[:, 1::2, 1::2]]
+    return downsample.reduction(downsample.norm(torch.cat(parts, dim=-1)))
+
+
+def _block(block: SwinTransformerBlock, x_BHWC: Tensor, *, shifted: bool) -> Tensor:
+    window = block.attn.window_size[0]
+    shift = window // 2 if shifted else 0
+    x_BHWC = x_BHWC + block.drop_path1(
+        _window_attention(block.attn, block.norm1(x_BHWC), window, shift)
+    )
+    return x_BHWC + block.drop_path2(block.mlp(block.norm2(x_BHWC)))
+
+
+def _window_attention(attn: nn.Module, x_BHWC: Tensor, window: int, shift: int) -> Tensor:
+    batch, height, width, channels = x_BHWC.shape
+    x = F.pad(x_BHWC, (0, 0, 0, -width % window, 0, -height % window))
+    padded_height, padded_width = x.shape[1:3]
+    rows, columns = padded_height // window, padded_width // window
+    if shift:
+        x = torch.roll(x, shifts=(-shift, -shift), dims=(1, 2))
+    x = x.view(batch, rows, window, columns, window, channels)
+    x_GLC = x.permute(0, 1, 3, 2, 4, 5).reshape(batch * rows * columns, window**2, channels)
+
+    heads = attn.num_heads
+    qkv = attn.qkv(x_GLC).view(-1, window**2, 3, heads, channels // heads).permute(2, 0, 3, 1, 4)
+    bias = _position_bias(attn)
+    if shift:
+        mask = _shift_mask(padded_height, padded_width, window, shift).to(bias)
+        groups = mask.repeat(batch, 1, 1).unsqueeze(1)
+        bias = bias + groups
+    out = F.scaled_dot_product_attention(qkv[0], qkv[1], qkv[2], attn_mask=bias.to(qkv.dtype))
+    out = attn.proj(out.transpose(1, 2).reshape(-1, window**2, channels))
+
+    out = out.view(batch, rows, columns, window, window, channels).permute(0, 1, 3, 2, 4, 5)
+    out = out.reshape(batch, padded_height, padded_width, channels)
+    if shift:
+        out = torch.roll(out, shifts=(shift, shift), dims=(1, 2))
+    return out[:, :height, :width]
+
+
+def _position_bias(attn: nn.Module) -> Tensor:
+    area = attn.relative_position_index.shape[0]
+    bias = attn.relative_position_bias_table[attn.relative_position_index.view(-1)]
+    return bias.view(1, area, area, -1).permute(0, 3, 1, 2)
+
+
+@lru_cache(maxsize=64)
+def _shift_mask(height: int, width: int, window: int, shift: int) -> Tensor:
+    """-100 between positions that the cyclic shift brought together: [windows, L, L]."""
+    region = torch.zeros(height, width)
+    bounds = (slice(0, -window), slice(-window, -shift), slice(-shift, None))
+    for number, (y, x) in enumerate((y, x) for y in bounds for x in bounds):
+        region[y, x] = number
+    region = region.view(height // window, window, width // window, window)
+    region_GL = region.transpose(1, 2).reshape(-1, window**2)
+    return (region_GL[:, None, :] != region_GL[:, :, None]) * -100.0
