@@ -19,7 +19,7 @@ from model.prompts import Prompt, PromptPlan, plan_caption, plan_names
 from model.teacher_answer import AnswerParts, combine
 from model.teacher_options import TeacherOptions
 from model.text_cache import TextCache
-from model.tokenizer import GlipTokenizer
+from model.tokenizer import MAX_TOKENS, GlipTokenizer
 from schemas.errors import RecordError
 from schemas.grounder import Grounding, GroundingRequest
 from schemas.records import PhraseStatus, Status
@@ -30,15 +30,15 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 class Network(Protocol):
     """The three separate calls of a GLIP model."""
 
-    def encode_image(self, images_B3HW: Tensor) -> Sequence[Tensor]:
+    def encode_image(self, pixels_B3HW: Tensor, /) -> Sequence[Tensor]:
         """Feature pyramid, finest level first."""
         ...
 
-    def encode_text(self, tokens: TokenBatch) -> TextFeatures:
+    def encode_text(self, tokens: TokenBatch, /) -> TextFeatures:
         """Features of captions."""
         ...
 
-    def predict(self, pyramid: Sequence[Tensor], text: TextFeatures) -> GlipOutput:
+    def predict(self, pyramid: Sequence[Tensor], text: TextFeatures, /) -> GlipOutput:
         """Raw outputs for one text per image."""
         ...
 
@@ -68,6 +68,8 @@ class Teacher:
         weights: What identifies the weights, for the fingerprint.
         options: Thresholds, sizes, precision, batch size.
         device: Where the model is.
+        max_tokens: Text positions of the model.
+        note: What a user must know about these weights, shown where they are used.
     """
 
     def __init__(
@@ -80,7 +82,11 @@ class Teacher:
         weights: Mapping[str, object],
         options: TeacherOptions | None = None,
         device: torch.device | str = "cpu",
+        max_tokens: int = MAX_TOKENS,
+        note: str = "",
     ) -> None:
+        self.note = note
+        self.max_tokens = max_tokens
         self.options = options or TeacherOptions()
         self.device = torch.device(device)
         self.tokenizer = tokenizer
@@ -95,7 +101,7 @@ class Teacher:
         self._model = model
         self._teacher_id = teacher_id
         self._weights = dict(weights)
-        self._texts = TextCache(model.encode_text, tokenizer, self.device)
+        self._texts = TextCache(model.encode_text, tokenizer, self.device, max_tokens=max_tokens)
         self._plan_names = lru_cache(maxsize=8)(self._plan_names_uncached)
 
     @property
@@ -148,7 +154,12 @@ class Teacher:
         return self._answer([_Question(image, plan, statuses, everything) for image in images])
 
     def _plan_names_uncached(self, names: tuple[str, ...]) -> PromptPlan:
-        return plan_names(names, self.tokenizer, max_names=self.options.max_names or None)
+        return plan_names(
+            names,
+            self.tokenizer,
+            max_names=self.options.max_names or None,
+            max_tokens=self.max_tokens,
+        )
 
     def _caption_question(self, request: GroundingRequest) -> _Question:
         asked = tuple(
@@ -157,7 +168,7 @@ class Teacher:
             if phrase.status is PhraseStatus.OK
         )
         spans = [[(request.phrases[i].start, request.phrases[i].end)] for i in asked]
-        plan = plan_caption(request.caption, spans, self.tokenizer)
+        plan = plan_caption(request.caption, spans, self.tokenizer, max_tokens=self.max_tokens)
         statuses = tuple(phrase.status for phrase in request.phrases)
         return _Question(request.image, plan, statuses, asked)
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from model.outputs import TextFeatures, TokenBatch
 from model.prompts import Prompt
-from model.tokenizer import GlipTokenizer
+from model.tokenizer import MAX_TOKENS, GlipTokenizer
 
 
 class TextCache:
@@ -22,6 +22,7 @@ class TextCache:
         tokenizer: Makes the batches.
         device: Where the token ids go.
         capacity: Prompts kept; each takes T x 768 numbers.
+        max_tokens: Text positions of the model.
     """
 
     def __init__(
@@ -30,17 +31,21 @@ class TextCache:
         tokenizer: GlipTokenizer,
         device: torch.device | str,
         capacity: int = 256,
+        max_tokens: int = MAX_TOKENS,
     ) -> None:
         self._encode = encode
         self._tokenizer = tokenizer
         self._device = device
         self._capacity = capacity
+        self._max_tokens = max_tokens
         self._rows: OrderedDict[tuple[int, ...], Tensor] = OrderedDict()
         self.num_encoded = 0
 
     def features(self, prompts: Sequence[Prompt]) -> TextFeatures:
         """Features of a batch of prompts, padded with zeros to the longest of them."""
-        keys = [self._tokenizer.truncated_ids(prompt.tokenized) for prompt in prompts]
+        keys = [
+            self._tokenizer.truncated_ids(prompt.tokenized, self._max_tokens) for prompt in prompts
+        ]
         # Held here as well, so that a small capacity cannot drop a row of this very batch.
         rows = {key: self._rows[key] for key in keys if key in self._rows}
         fresh = {
@@ -49,7 +54,7 @@ class TextCache:
             if key not in rows
         }
         if fresh:
-            batch = self._tokenizer.batch(list(fresh.values()))
+            batch = self._tokenizer.batch(list(fresh.values()), max_tokens=self._max_tokens)
             batch = TokenBatch(*(tensor.to(self._device) for tensor in batch))
             hidden_BTC = self._encode(batch).hidden_BTC
             for number, key in enumerate(fresh):
