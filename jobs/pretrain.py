@@ -66,10 +66,12 @@ def run(config: Config) -> int:
     if config.workers > 1:
         from jobs.train_ray import train_on_ray
 
-        return train_on_ray(config, recipe)
-    from jobs.training_run import train_here
+        train_on_ray(config, recipe)
+    else:
+        from jobs.training_run import train_here
 
-    return train_here(config, recipe)
+        train_here(config, recipe)
+    return 0
 
 
 def _assignments(config: Config) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -59,6 +60,8 @@ class Recipe:
     preset: str
     """The network, as `glipforge models` lists it."""
     train: TrainOptions
+    network: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of the preset's configuration that are other than the preset's."""
     sources: tuple[SourceSpec, ...] = ()
     mixture: MixtureOptions = field(default_factory=MixtureOptions)
     warm_start: str | None = None
@@ -138,6 +141,28 @@ def recipe_json(recipe: Recipe) -> dict[str, Any]:
     """The whole recipe as JSON: what `--recipe` reads, and what a resume is compared with."""
     plain: dict[str, Any] = to_plain(recipe)
     return plain
+
+
+NOT_IDENTITY = ("log_every", "checkpoint_every", "evaluate_every", "keep.last", "keep.every")
+"""Fields of `train` that may differ between a run and its resume."""
+
+
+def recipe_identity(plain: Mapping[str, Any]) -> dict[str, object]:
+    """Every field that decides the weights, by its full name."""
+    flat = _flat(plain)
+    for name in NOT_IDENTITY:
+        flat.pop(f"train.{name}", None)
+    return flat
+
+
+def _flat(plain: Mapping[str, Any], prefix: str = "") -> dict[str, object]:
+    found: dict[str, object] = {}
+    for name, value in plain.items():
+        if isinstance(value, Mapping):
+            found |= _flat(value, f"{prefix}{name}.")
+        else:
+            found[prefix + name] = value
+    return found
 
 
 def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:

@@ -6,50 +6,155 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
-from jobs.recipe import Recipe, recipe_json
+from jobs.recipe import Recipe, recipe_identity, recipe_json
+from jobs.training_data import build_mixture, describe_sources
+from jobs.training_model import (
+    MODEL_DIRECTORY,
+    count_parameters,
+    export_model,
+    network_config,
+    pick_device,
+)
 from jobs.training_sources import load_sources, sources_fingerprint
 from schemas.errors import ConfigError
 from schemas.fingerprint import require_same
 
 if TYPE_CHECKING:
     from jobs.pretrain import Config
-    from model.training.loop import Trainer
-    from pipeline.training_set.mixture import TrainingMixture
+    from model.training.loop import TrainResult
 
 RECIPE_NAME = "recipe.json"
-MODEL_DIRECTORY = "model"
 
 
-def train_here(config: Config, recipe: Recipe) -> int:
-    """Train in this process; returns the exit code."""
-    import torch
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """Where a worker trains; none of it changes the weights beyond rounding."""
 
-    if config.threads:
-        torch.set_num_threads(config.threads)
-    out = config.out
-    write_recipe(out, recipe)
-    trainer = build_trainer(
-        recipe,
-        out,
-        cache_root=config.cache or out / "cache",
-        device=pick_device(config.device),
-        loader_processes=config.loader_processes,
-        trackers=config.trackers,
-        say=print,
-    )
-    result = trainer.run()
-    export_model(trainer, recipe, out)
+    device: str = "auto"
+    threads: int = 0
+    loader_processes: int = 0
+    cache_root: Path | None = None
+    trackers: tuple[str, ...] = ("tensorboard",)
+
+
+def train_here(config: Config, recipe: Recipe) -> None:
+    """Train in this process."""
+    write_recipe(config.out, recipe)
+    result = train_worker(recipe, config.out, machine_of(config), say=print)
     losses = ", ".join(f"{name} {value:.4f}" for name, value in result.losses.items())
-    print(f"trained to step {result.steps}: {losses}")
+    print(f"done: step {result.steps}, {losses}")
     for name, value in result.evaluation.items():
         print(f"  {name}: {value:.4f}")
-    print(f"model: {out / MODEL_DIRECTORY}")
-    return 0
+    print(f"model: {config.out / MODEL_DIRECTORY}")
+
+
+def machine_of(config: Config) -> Machine:
+    """The command line's part that does not belong to the recipe."""
+    return Machine(
+        device=config.device,
+        threads=config.threads,
+        loader_processes=config.loader_processes,
+        cache_root=config.cache,
+        trackers=config.trackers,
+    )
+
+
+def train_worker(
+    recipe: Recipe,
+    out: Path,
+    machine: Machine,
+    *,
+    say: Callable[[str], None],
+    on_log: Callable[[int, Mapping[str, float]], None] | None = None,
+    on_checkpoint: Callable[[int, Path], None] | None = None,
+) -> TrainResult:
+    """Train as this process's part of the run, and write the model in the first one.
+
+    Args:
+        recipe: What to train.
+        out: The run's directory, the same for all workers.
+        machine: Where.
+        say: Gets a sentence now and then, in the first worker.
+        on_log: Called with every line of the log, in the first worker.
+        on_checkpoint: Called after every checkpoint, in all workers.
+    """
+    import torch
+
+    from jobs.trackers import make_trackers
+    from model.glip import Glip
+    from model.losses import GlipLoss
+    from model.preprocess import Preprocessor
+    from model.tokenizer import default_tokenizer
+    from model.training.batch import BatchBuilder
+    from model.training.grid import AnchorGrid
+    from model.training.loop import Trainer
+    from model.training.workers import Workers
+
+    if machine.threads:
+        torch.set_num_threads(machine.threads)
+    workers = Workers.current()
+    tell = say if workers.is_first else _silent
+    device = pick_device(machine.device)
+    config = network_config(recipe)
+    torch.manual_seed(recipe.train.seed)
+    model = Glip(config).to(device)
+    tell(f"{config.preset}: {count_parameters(model) / 1e6:.2f} M parameters on {device}")
+
+    tokenizer = default_tokenizer()
+    preprocessor = Preprocessor(
+        min_size=config.min_size, max_size=config.max_size, divisor=config.size_divisor
+    )
+    builder = BatchBuilder(tokenizer, preprocessor, config.max_tokens)
+    sources, counts = load_sources(recipe.sources)
+    for source in sources:
+        tell(f"source {source.name}: {len(source.samples)} samples as {source.kind}")
+    mixture = build_mixture(recipe, sources, tokenizer, machine.cache_root or out / "cache", tell)
+    fingerprints = sources_fingerprint(sources)
+    plain = recipe_json(recipe)
+    trainer = Trainer(
+        model=model,
+        loss=GlipLoss(),
+        grid=AnchorGrid(config, device),
+        make_batch=lambda positions: builder([mixture.example(p) for p in positions]),
+        options=recipe.train,
+        directory=out,
+        fingerprint={**recipe_identity(plain), "data": fingerprints},
+        device=device,
+        workers=workers,
+        num_loader_processes=machine.loader_processes,
+        trackers=make_trackers(machine.trackers, out, plain) if workers.is_first else (),
+        on_log=on_log or (lambda step, figures: tell(progress_line(recipe, step, figures))),
+        on_checkpoint=on_checkpoint,
+    )
+    result = trainer.run()
+    if workers.is_first:
+        described = describe_sources(mixture, fingerprints, counts)
+        export_model(trainer, recipe, out, result, described)
+    workers.barrier()
+    return result
+
+
+def progress_line(recipe: Recipe, step: int, figures: Mapping[str, float]) -> str:
+    """One line of figures for the terminal, with what is left."""
+    left = (recipe.train.steps - step) * recipe.train.batch_size
+    seconds = left / max(figures["images_per_s"], 1e-9)
+    parts = " ".join(f"{name} {figures[name]:.3f}" for name in ("token", "box", "centerness"))
+    return (
+        f"step {step}/{recipe.train.steps}  loss {figures['loss']:.3f} ({parts})  "
+        f"{figures['images_per_s']:.1f} images/s  loader {figures['loader_share']:.1%}  "
+        f"{figures['memory_gib']:.1f} GiB  left {_clock(seconds)}"
+    )
+
+
+def _clock(seconds: float) -> str:
+    minutes = int(seconds // 60)
+    return f"{minutes // 60}:{minutes % 60:02d} h" if minutes >= 60 else f"{minutes} min"
+
+
+def _silent(sentence: str) -> None:
+    pass
 
 
 def write_recipe(out: Path, recipe: Recipe) -> None:
@@ -65,49 +170,12 @@ def write_recipe(out: Path, recipe: Recipe) -> None:
     plain = recipe_json(recipe)
     if path.exists():
         require_same(
-            _flat(json.loads(path.read_text())),
-            _flat(plain),
+            recipe_identity(json.loads(path.read_text())),
+            recipe_identity(plain),
             where=str(path),
             remedy="Give another --out, or the recipe of this run to continue it.",
         )
-        return
     try:
         write_atomically(path, (json.dumps(plain, indent=1) + "\n").encode())
     except OSError as error:
         raise ConfigError(f"--out {out} cannot be written: {error}") from error
-
-
-def _flat(plain: Mapping[str, Any], prefix: str = "") -> dict[str, object]:
-    found: dict[str, object] = {}
-    for name, value in plain.items():
-        if isinstance(value, Mapping):
-            found |= _flat(value, f"{prefix}{name}.")
-        else:
-            found[prefix + name] = value
-    return found
-
-
-def pick_device(name: str) -> Any:
-    """The torch device that the command line names.
-
-    Raises:
-        ConfigError: there is no such device.
-    """
-    import torch
-
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise ConfigError(f"--device {name!r} is not a device: {error}") from error
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise ConfigError(f"--device {name}: no GPU can be used here; try --device cpu")
-    return device
-
-
-def read_image(uri: str) -> NDArray[np.uint8]:
-    """Pixels of a training image: uint8 RGB [height, width, 3]."""
-    from pipeline.images import ImageLimits, decode_image, read_image_uri
-
-    return decode_image(read_image_uri(uri), ImageLimits()).array

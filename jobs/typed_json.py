@@ -93,6 +93,10 @@ def _build(kind: Any, raw: object, where: str) -> object:
         return _build(inner, raw, where)
     if origin is tuple:
         return _tuple(args, raw, where)
+    if origin is Mapping or origin is dict:
+        if not isinstance(raw, Mapping):
+            raise ConfigError(f"{where} must be an object, got {raw!r}")
+        return dict(raw)
     if kind is Path:
         return Path(_scalar(str, raw, where))
     return _scalar(kind, raw, where)
