@@ -27,15 +27,71 @@ class DeformConv(nn.Module):
         """The offsets and the mask have the size of the OUTPUT map."""
         # In half precision the sampling positions would lose whole pixels, so this runs in fp32.
         with torch.autocast(x_BCHW.device.type, enabled=False):
+            x_BCHW, weight, bias = x_BCHW.float(), self.weight.float(), self.bias.float()
+            offsets_B18HW, mask_B9HW = offsets_B18HW.float(), mask_B9HW.float()
+            if x_BCHW.device.type == "cpu":
+                return deform_conv_by_rows(
+                    x_BCHW, offsets_B18HW, mask_B9HW, weight, bias, stride=self.stride
+                )
             return deform_conv2d(
-                x_BCHW.float(),
-                offsets_B18HW.float(),
-                self.weight.float(),
-                self.bias.float(),
+                x_BCHW,
+                offsets_B18HW,
+                weight,
+                bias,
                 stride=self.stride,
                 padding=1,
-                mask=mask_B9HW.float(),
+                mask=mask_B9HW,
             )
+
+
+def deform_conv_by_rows(
+    x_BCHW: Tensor,
+    offsets_B18HW: Tensor,
+    mask_B9HW: Tensor,
+    weight_OC33: Tensor,
+    bias_O: Tensor,
+    *,
+    stride: int,
+) -> Tensor:
+    """What torchvision's operator computes, for CPUs: a weighted sum of four rows of channels for
+    each tap, then one matrix product.
+
+    Torchvision's CPU kernel walks channel by channel over single numbers, and its backward pass
+    is slower still; on rows of 96 channels this is 3 times as fast forward and 8 times backward.
+    """
+    batch, channels, in_height, in_width = x_BCHW.shape
+    height, width = offsets_B18HW.shape[-2:]
+    device = x_BCHW.device
+    tap = torch.arange(3, device=device)
+    rows_H = torch.arange(height, device=device) * stride - 1
+    columns_W = torch.arange(width, device=device) * stride - 1
+    # Taps last, so that the samples of one output stand together: [B, H, W, 9].
+    y = offsets_B18HW[:, 0::2].permute(0, 2, 3, 1) + (
+        rows_H[:, None, None] + tap.repeat_interleave(3)
+    )
+    x = offsets_B18HW[:, 1::2].permute(0, 2, 3, 1) + (columns_W[:, None] + tap.repeat(3))
+    # A NaN stays in the weights, but must not become an index.
+    top, left = (t.detach().nan_to_num(nan=-2.0).floor() for t in (y, x))
+    down, right = y - top, x - left
+    first_B111 = torch.arange(batch, device=device).view(-1, 1, 1, 1) * (in_height * in_width)
+    indices, weights = [], []
+    for dy, share_y in ((0, 1 - down), (1, down)):
+        for dx, share_x in ((0, 1 - right), (1, right)):
+            row, column = top + dy, left + dx
+            inside = (row >= 0) & (row < in_height) & (column >= 0) & (column < in_width)
+            place = row.clamp(0, in_height - 1) * in_width + column.clamp(0, in_width - 1)
+            indices.append(place.long() + first_B111)
+            weights.append(share_y * share_x * inside)
+    mask_BHW91 = mask_B9HW.permute(0, 2, 3, 1)[..., None]
+    samples = F.embedding_bag(
+        torch.stack(indices, dim=-1).view(-1, 4),
+        x_BCHW.permute(0, 2, 3, 1).reshape(-1, channels),
+        per_sample_weights=(torch.stack(weights, dim=-1) * mask_BHW91).view(-1, 4),
+        mode="sum",
+    )
+    flat_weight = weight_OC33.permute(2, 3, 1, 0).reshape(NUM_TAPS * channels, -1)
+    y_MO = torch.addmm(bias_O, samples.view(-1, NUM_TAPS * channels), flat_weight)
+    return y_MO.view(batch, height, width, -1).permute(0, 3, 1, 2)
 
 
 def reread(x_BCHW: Tensor, size: tuple[int, int]) -> Tensor:
