@@ -120,6 +120,7 @@ def preset_defaults(preset: str) -> dict[str, Any]:
         "preset": preset,
         "train": {
             "steps": 20_000,
+            "precision": "bf16",
             "batch_size": 32,
             "optimizer": {
                 "rate": 1e-3,

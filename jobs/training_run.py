@@ -90,6 +90,7 @@ def train_worker(
     from model.training.batch import BatchBuilder
     from model.training.grid import AnchorGrid
     from model.training.loop import Trainer
+    from model.training.memory import keep_freed_memory
     from model.training.workers import Workers
 
     if machine.threads:
@@ -97,6 +98,8 @@ def train_worker(
     workers = Workers.current()
     tell = say if workers.is_first else _silent
     device = pick_device(machine.device)
+    if device.type == "cpu":
+        keep_freed_memory()
     config = network_config(recipe)
     torch.manual_seed(recipe.train.seed)
     model = Glip(config).to(device)
