@@ -1,0 +1,137 @@
+"""A teacher from a model directory: converted, trained here, or the shipped glip-nano."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import torch
+
+from model.checkpoint import CONFIG_NAME, load_pretrained, resolve_source
+from model.preprocess import Preprocessor
+from model.teacher import Teacher
+from model.teacher_options import TeacherOptions
+from model.tokenizer import SHIPPED_VOCAB, VOCAB_NAME, GlipTokenizer
+from schemas.errors import ConfigError, MissingDependency
+
+SHIPPED_NANO = Path(__file__).parent / "weights" / "nano"
+NANO_NOTE = (
+    "glip-nano was trained on drawings made by code and has never seen a photograph; for real "
+    "pictures give --teacher a directory made by `glipforge convert` (see `glipforge models`)"
+)
+HASH_DIGITS = 12
+
+
+def load_teacher(
+    source: Path | str | None = None,
+    *,
+    device: str = "auto",
+    options: TeacherOptions | None = None,
+) -> Teacher:
+    """The teacher of a model directory.
+
+    Args:
+        source: A directory with `config.json` and safetensors, as `glipforge convert` and
+            `glipforge pretrain` write it, or `owner/name` of one on the Hugging Face hub; None:
+            the shipped glip-nano.
+        device: cpu, cuda, cuda:1; auto takes a GPU where there is one.
+        options: Thresholds, sizes, precision, batch size.
+
+    Raises:
+        MissingDependency: the shipped weights are not in this installation, or the hub does not
+            give what was asked for.
+        ConfigError: no model directory, another architecture, or no such device.
+    """
+    path = shipped_nano() if source is None else _directory(source)
+    place = torch_device(device)
+    model = load_pretrained(path)
+    config = model.config
+    digest = content_hash(path)
+    return Teacher(
+        model=model.eval().requires_grad_(False).to(place),
+        tokenizer=directory_tokenizer(path, config.text.vocab_size),
+        preprocessor=Preprocessor(
+            min_size=config.min_size, max_size=config.max_size, divisor=config.size_divisor
+        ),
+        teacher_id=f"{config.preset}@{digest[:HASH_DIGITS]}",
+        weights={"preset": config.preset, "weights_sha256": digest},
+        options=options,
+        device=place,
+        max_tokens=config.max_tokens,
+        note=NANO_NOTE if config.preset == "glip-nano" else "",
+    )
+
+
+def _directory(source: Path | str) -> Path:
+    try:
+        return resolve_source(source)
+    except ConfigError as error:
+        raise ConfigError(
+            f"teacher: {error}; `glipforge convert` makes one from an official checkpoint, "
+            "`glipforge pretrain` writes OUT/model"
+        ) from error
+
+
+def shipped_nano() -> Path:
+    """The directory of the glip-nano that comes with the package.
+
+    Raises:
+        MissingDependency: this installation has none.
+    """
+    if not (SHIPPED_NANO / CONFIG_NAME).is_file():
+        raise MissingDependency(
+            "this installation has no shipped glip-nano (model/weights/nano); reinstall the "
+            "package, train one with `glipforge pretrain --preset glip-nano`, or give --teacher a "
+            "model directory"
+        )
+    return SHIPPED_NANO
+
+
+def torch_device(name: str) -> torch.device:
+    """The device of a name; auto takes a GPU where there is one.
+
+    Raises:
+        ConfigError: there is no such device here.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ConfigError(f"device must be auto, cpu, cuda or cuda:N, got {name!r}") from error
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ConfigError(
+            f"device {name!r}: {torch.cuda.device_count()} CUDA devices here; try cpu or auto"
+        )
+    return device
+
+
+def directory_tokenizer(directory: Path, vocab_size: int) -> GlipTokenizer:
+    """The directory's own vocabulary, or the shipped one where it has none.
+
+    Raises:
+        ConfigError: the vocabulary has another number of entries than the model.
+    """
+    own = directory / VOCAB_NAME
+    tokenizer = GlipTokenizer(own if own.is_file() else SHIPPED_VOCAB)
+    if tokenizer.vocab_size > vocab_size:
+        raise ConfigError(
+            f"the vocabulary of {str(directory)!r} has {tokenizer.vocab_size} entries, its model "
+            f"{vocab_size}"
+        )
+    return tokenizer
+
+
+def content_hash(directory: Path) -> str:
+    """sha256 over the names and bytes of configuration, weights and vocabulary."""
+    files = [
+        path
+        for path in sorted(directory.iterdir())
+        if path.name in (CONFIG_NAME, VOCAB_NAME) or path.suffix == ".safetensors"
+    ]
+    digest = hashlib.sha256()
+    for path in files:
+        with path.open("rb") as file:
+            digest.update(f"{path.name}\n{path.stat().st_size}\n".encode())
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
