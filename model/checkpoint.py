@@ -227,6 +227,8 @@ class _WithoutRandomValues(TorchFunctionMode):
         args: tuple = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        if func in (Tensor.uniform_, Tensor.normal_, Tensor.erfinv_):
-            return args[0]
-        return func(*args, **(kwargs or {}))
+        kwargs = kwargs or {}
+        random = (Tensor.uniform_, Tensor.normal_, Tensor.erfinv_)
+        if func in random or getattr(func, "__module__", "") == "torch.nn.init":
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)
