@@ -66,8 +66,12 @@ class Recipe:
     mixture: MixtureOptions = field(default_factory=MixtureOptions)
     warm_start: str | None = None
     """A model directory whose weights are the start; default: the preset's initialisation."""
+    warm_start_partial: bool = False
+    """Take over what has the same name and shape, and start the rest at random."""
     word_embeddings: str | None = None
-    """A model directory whose word embeddings are taken over; needs no other equal part."""
+    """An array [vocabulary, text width] (.npy) that the word embeddings start from."""
+    export_dtype: Literal["float32", "float16", "bfloat16"] = "float32"
+    """What the written model's weights are stored as."""
     cache_side: int = 0
     """Keep the decoded images, at most so many pixels on a side, in a file; 0: decode each time."""
 

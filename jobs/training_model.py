@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jobs.recipe import Recipe, recipe_json
+from schemas.errors import ConfigError
 
 if TYPE_CHECKING:
     from torch import nn
 
     from model.config import GlipConfig
+    from model.glip import Glip
     from model.training.loop import Trainer, TrainResult
 
 MODEL_DIRECTORY = "model"
@@ -36,6 +38,55 @@ def network_config(recipe: Recipe) -> GlipConfig:
     return GlipConfig.from_dict(changed, where="recipe.network")
 
 
+def start_weights(model: Glip, recipe: Recipe) -> str:
+    """Put the recipe's start into a freshly made model; returns a sentence about it.
+
+    Raises:
+        ConfigError: the weights do not fit, with the first difference.
+    """
+    said = "random weights"
+    if recipe.warm_start:
+        said = _warm_start(model, recipe.warm_start, partial=recipe.warm_start_partial)
+    if recipe.word_embeddings:
+        said += f", word embeddings of {recipe.word_embeddings}"
+        _set_word_embeddings(model, Path(recipe.word_embeddings))
+    return said
+
+
+def _warm_start(model: Glip, source: str, *, partial: bool) -> str:
+    from model.checkpoint import check_state, read_weights, resolve_source
+
+    state = read_weights(resolve_source(source))
+    own = model.state_dict()
+    if not partial:
+        check_state(state, own, where=source)
+        model.load_state_dict(state)
+        return f"weights of {source}"
+    fitting = {n: t for n, t in state.items() if n in own and own[n].shape == t.shape}
+    if not fitting:
+        raise ConfigError(f"warm_start {source!r}: no tensor fits {model.config.preset}")
+    model.load_state_dict(fitting, strict=False)
+    return f"{len(fitting)} of {len(own)} tensors of {source}"
+
+
+def _set_word_embeddings(model: Glip, path: Path) -> None:
+    import numpy as np
+    import torch
+
+    weight = model.text_encoder.bert.embeddings.word_embeddings.weight
+    try:
+        array = np.load(path, allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"word_embeddings {path} cannot be read: {error}") from error
+    if array.shape != tuple(weight.shape):
+        raise ConfigError(
+            f"word_embeddings {path} has shape {list(array.shape)}, the network needs "
+            f"{list(weight.shape)}"
+        )
+    with torch.no_grad():
+        weight.copy_(torch.from_numpy(np.asarray(array, dtype=np.float32)))
+
+
 def pick_device(name: str) -> Any:
     """The torch device that the command line names.
 
@@ -43,8 +94,6 @@ def pick_device(name: str) -> Any:
         ConfigError: there is no such device.
     """
     import torch
-
-    from schemas.errors import ConfigError
 
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -59,23 +108,25 @@ def pick_device(name: str) -> Any:
 
 def export_model(
     trainer: Trainer,
+    model: Glip,
     recipe: Recipe,
     out: Path,
     result: TrainResult,
     sources: Mapping[str, Mapping[str, Any]],
 ) -> Path:
     """Write the averaged weights as a model directory, with its card and recipe."""
-    from model.checkpoint import save_pretrained
+    import torch
 
     from jobs.model_card import model_card
+    from model.checkpoint import save_pretrained
 
     directory = out / MODEL_DIRECTORY
-    with trainer.averaged() as model:
-        save_pretrained(model, directory)
+    with trainer.averaged():
+        save_pretrained(model, directory, dtype=getattr(torch, recipe.export_dtype))
     card = model_card(
         recipe,
         name=f"{recipe.preset} trained in {out.name}",
-        num_parameters=count_parameters(trainer.model),
+        num_parameters=count_parameters(model),
         sources=sources,
         losses=result.losses,
         evaluation=result.evaluation,

@@ -16,6 +16,7 @@ from jobs.training_model import (
     export_model,
     network_config,
     pick_device,
+    start_weights,
 )
 from jobs.training_sources import load_sources, sources_fingerprint
 from schemas.errors import ConfigError
@@ -102,8 +103,10 @@ def train_worker(
         keep_freed_memory()
     config = network_config(recipe)
     torch.manual_seed(recipe.train.seed)
-    model = Glip(config).to(device)
-    tell(f"{config.preset}: {count_parameters(model) / 1e6:.2f} M parameters on {device}")
+    model = Glip(config)
+    start = start_weights(model, recipe)
+    model.to(device)
+    tell(f"{config.preset}: {count_parameters(model) / 1e6:.2f} M parameters on {device}, {start}")
 
     tokenizer = default_tokenizer()
     preprocessor = Preprocessor(
@@ -134,7 +137,7 @@ def train_worker(
     result = trainer.run()
     if workers.is_first:
         described = describe_sources(mixture, fingerprints, counts)
-        export_model(trainer, recipe, out, result, described)
+        export_model(trainer, model, recipe, out, result, described)
     workers.barrier()
     return result
 
