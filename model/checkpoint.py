@@ -229,6 +229,7 @@ class _WithoutRandomValues(TorchFunctionMode):
     ) -> Any:
         kwargs = kwargs or {}
         random = (Tensor.uniform_, Tensor.normal_, Tensor.erfinv_)
-        if func in random or getattr(func, "__module__", "") == "torch.nn.init":
+        modules = ("torch.nn.init", "transformers.initialization")
+        if func in random or getattr(func, "__module__", "") in modules:
             return args[0] if args else kwargs["tensor"]
         return func(*args, **kwargs)
