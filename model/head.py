@@ -25,7 +25,7 @@ class GroundingHead(nn.Module):
         super().__init__()
         self.box = nn.Conv2d(channels, 4, 1)
         self.centerness = nn.Conv2d(channels, 1, 1)
-        self.level_scales = nn.Parameter(torch.ones(num_levels))
+        self.level_scales = nn.ParameterList(torch.ones(1) for _ in range(num_levels))
         self.text_projection = nn.Linear(text_dim, channels)
         self.log_scale = nn.Parameter(torch.zeros(1))
         self.bias_lang = nn.Parameter(torch.zeros(text_dim))
