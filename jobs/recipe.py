@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from jobs.typed_json import from_plain, read_json, set_field, to_plain
+from model.training.lora import LoraOptions
 from model.training.options import TrainOptions
 from pipeline.training_set.mixture import MixtureOptions
 from schemas.errors import ConfigError
@@ -72,6 +73,8 @@ class Recipe:
     """An array [vocabulary, text width] (.npy) that the word embeddings start from."""
     export_dtype: Literal["float32", "float16", "bfloat16"] = "float32"
     """What the written model's weights are stored as."""
+    lora: LoraOptions | None = None
+    """Train low-rank adapters instead of the weights; the written model has them merged in."""
     cache_side: int = 0
     """Keep the decoded images, at most so many pixels on a side, in a file; 0: decode each time."""
 

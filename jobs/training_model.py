@@ -47,6 +47,10 @@ def start_weights(model: Glip, recipe: Recipe) -> str:
     said = "random weights"
     if recipe.warm_start:
         said = _warm_start(model, recipe.warm_start, partial=recipe.warm_start_partial)
+    if recipe.lora is not None:
+        from model.training.lora import add_lora
+
+        said += f", adapters in {len(add_lora(model, recipe.lora))} layers"
     if recipe.word_embeddings:
         said += f", word embeddings of {recipe.word_embeddings}"
         _set_word_embeddings(model, Path(recipe.word_embeddings))
@@ -122,7 +126,9 @@ def export_model(
 
     directory = out / MODEL_DIRECTORY
     with trainer.averaged():
-        save_pretrained(model, directory, dtype=getattr(torch, recipe.export_dtype))
+        save_pretrained(
+            _without_adapters(model, recipe), directory, dtype=getattr(torch, recipe.export_dtype)
+        )
     card = model_card(
         recipe,
         name=f"{recipe.preset} trained in {out.name}",
@@ -136,6 +142,17 @@ def export_model(
     (directory / "README.md").write_text(card)
     (directory / "recipe.json").write_text(json.dumps(recipe_json(recipe), indent=1) + "\n")
     return directory
+
+
+def _without_adapters(model: Glip, recipe: Recipe) -> Glip:
+    if recipe.lora is None:
+        return model
+    from model.glip import Glip
+    from model.training.lora import merged_state
+
+    plain = Glip(model.config)
+    plain.load_state_dict(merged_state(model))
+    return plain
 
 
 def count_parameters(model: nn.Module) -> int:

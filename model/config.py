@@ -24,6 +24,9 @@ class TextConfig:
     vocab_size: int = 30522
     max_positions: int = 512
     dropout: float = 0.1
+    tuned_positions: int = 0
+    """Positions that have a vector of their own, added to the encoder's last layer: what
+    language-prompt tuning trains. 0: none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import nn
 from transformers import BertConfig, BertModel
 
@@ -30,8 +31,16 @@ class TextEncoder(nn.Module):
     def __init__(self, text: TextConfig) -> None:
         super().__init__()
         self.bert = BertModel(bert_config(text), add_pooling_layer=False)
+        self.tuned = (
+            nn.Parameter(torch.zeros(text.tuned_positions, text.hidden_size))
+            if text.tuned_positions
+            else None
+        )
 
     def forward(self, tokens: TokenBatch) -> TextFeatures:
         """Hidden states [B, T, C]; rows of padding hold values that nothing may read."""
         output = self.bert(input_ids=tokens.input_ids_BT, attention_mask=tokens.attention_mask_BT)
-        return TextFeatures(output.last_hidden_state, tokens.attention_mask_BT)
+        hidden_BTC = output.last_hidden_state
+        if self.tuned is not None:
+            hidden_BTC = hidden_BTC + self.tuned[: hidden_BTC.shape[1]]
+        return TextFeatures(hidden_BTC, tokens.attention_mask_BT)

@@ -38,6 +38,8 @@ class OptimizerOptions:
     )
     """The reference: a tenth of the rate for the language backbone, twice the rate and no decay
     for everything with "bias" in its name."""
+    only: tuple[str, ...] = ()
+    """Shell patterns of the only parameters that are trained; empty: all that are not frozen."""
     clip_norm: float = 1.0
     """Largest L2 norm of the whole gradient; 0: not clipped."""
 
@@ -72,6 +74,8 @@ def plan_parameters(names: Iterable[str], options: OptimizerOptions) -> list[Par
                 used.add(number)
                 rate *= rule.rate
                 decay *= rule.decay
+        if options.only and not any(fnmatchcase(name, pattern) for pattern in options.only):
+            rate = 0.0
         plans.append(ParameterPlan(name, rate, decay))
     for number, rule in enumerate(options.rules):
         if number not in used:
@@ -97,7 +101,9 @@ def build_optimizer(model: nn.Module, options: OptimizerOptions) -> torch.optim.
         if parameter.requires_grad:
             groups.setdefault((plan.rate, plan.decay), []).append(parameter)
     if not groups:
-        raise ConfigError("optimizer.rules freeze every parameter: nothing would be trained")
+        raise ConfigError(
+            "optimizer.rules and optimizer.only freeze every parameter: nothing would be trained"
+        )
     return torch.optim.AdamW(
         [
             {"params": params, "lr": rate, "base_rate": rate, "weight_decay": decay}

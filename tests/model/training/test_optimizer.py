@@ -49,6 +49,15 @@ def test_a_rate_of_zero_freezes():
     assert len(trainable(optimizer)) == 2
 
 
+def test_only_leaves_the_rest_frozen():
+    model = Tiny()
+    build_optimizer(model, OptimizerOptions(only=("head.*",), rules=()))
+    trained = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
+    assert trained == ["head.weight", "head.bias"]
+    with pytest.raises(ConfigError, match="nothing would be trained"):
+        build_optimizer(Tiny(), OptimizerOptions(only=("haed.*",), rules=()))
+
+
 def test_rates_follow_the_factor():
     optimizer = build_optimizer(Tiny(), OptimizerOptions(rate=1e-4))
     set_rates(optimizer, 0.5)
