@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from jobs.typed_json import from_plain, read_json, set_field, to_plain
 from model.training.lora import LoraOptions
+from model.training.optimizer import OptimizerOptions
 from model.training.options import TrainOptions
 from pipeline.training_set.mixture import MixtureOptions
 from schemas.errors import ConfigError
@@ -106,7 +107,7 @@ def preset_defaults(preset: str) -> dict[str, Any]:
 
     The official presets have the numbers of the reference's configs, glip-nano those of its own.
     """
-    official = {
+    official: dict[str, Any] = {
         "preset": preset,
         "train": {
             "steps": 300_000,
@@ -118,9 +119,12 @@ def preset_defaults(preset: str) -> dict[str, Any]:
         "mixture": {"augment": {"short_sides": [480, 560, 640, 720, 800]}},
     }
     if preset == "glip-l":
-        official["train"] |= {"steps": 1_000_000, "precision": "fp32"}  # type: ignore[operator]
-        official["train"]["optimizer"]["weight_decay"] = 0.01  # type: ignore[index]
-        return official
+        first_stage = ("patch_embed.*", "layers.0.*", "layers.1.downsample.*")
+        frozen = [{"pattern": f"backbone.body.{part}", "rate": 0.0} for part in first_stage]
+        reference = [to_plain(rule) for rule in OptimizerOptions().rules]
+        optimizer = {"rate": 1e-4, "weight_decay": 0.01, "rules": [*reference, *frozen]}
+        steps = {"steps": 1_000_000, "precision": "fp32", "optimizer": optimizer}
+        return _merge(official, {"train": steps})
     if preset in ("glip-t", "glip-t-a"):
         return official
     return {
