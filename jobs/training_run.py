@@ -116,7 +116,12 @@ def train_worker(
     sources, counts = load_sources(recipe.sources)
     for source in sources:
         tell(f"source {source.name}: {len(source.samples)} samples as {source.kind}")
-    mixture = build_mixture(recipe, sources, tokenizer, machine.cache_root or out / "cache", tell)
+    cache_root = machine.cache_root or out / "cache"
+    if not workers.is_first:
+        workers.barrier()  # the first worker fills the image cache, the others find it
+    mixture = build_mixture(recipe, sources, tokenizer, cache_root, tell)
+    if workers.is_first:
+        workers.barrier()
     fingerprints = sources_fingerprint(sources)
     plain = recipe_json(recipe)
     trainer = Trainer(
