@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -85,12 +86,17 @@ def load_pretrained(source: Path | str) -> Glip:
     """
     directory = resolve_source(source)
     config = load_config(directory)
-    with _WithoutRandomValues():
+    with without_random_values():
         model = Glip(config)
     state = read_weights(directory)
     check_state(state, model.state_dict(), where=str(directory))
     model.load_state_dict(state, assign=True)
     return model.eval()
+
+
+def without_random_values() -> AbstractContextManager[Any]:
+    """Within it networks are built without their random initialisation: quick, to be loaded."""
+    return _SkipRandom()
 
 
 def resolve_source(source: Path | str) -> Path:
@@ -217,9 +223,7 @@ def _write_weights(tensors: Mapping[str, Tensor], directory: Path, shard_bytes: 
     (directory / INDEX_NAME).write_text(json.dumps(index, indent=1) + "\n", encoding="utf-8")
 
 
-class _WithoutRandomValues(TorchFunctionMode):
-    """Leaves out the random initialisation of a network whose weights are about to be read."""
-
+class _SkipRandom(TorchFunctionMode):
     def __torch_function__(
         self,
         func: Callable[..., Any],

@@ -1,0 +1,1 @@
+"""Our model against recorded tensors of the reference: `python -m tests.parity FIXTURE.npz ...`"""
