@@ -90,11 +90,13 @@ def _guess_object(raw: Any) -> str:
     if not isinstance(raw, dict) or not isinstance(raw.get("images"), list):
         return ""
     images, annotations = raw["images"], raw.get("annotations") or []
-    # Plain COCO exports of ours carry spans too; only a grounding file has no category of its own.
-    if any("caption" in image for image in images[:1]):
-        named = any("tokens_positive" in annotation for annotation in annotations[:1])
-        if (named or not annotations) and len(raw.get("categories") or ()) <= 1:
+    image, annotation = (entries[0] if entries else {} for entries in (images, annotations))
+    if "caption" in image and len(raw.get("categories") or ()) <= 1:
+        # Our plain COCO export carries captions and spans too, but says `phrase`.
+        if "tokens_negative" in image or "dataset_name" in image or not annotations:
             return "mdetr"
-    if any("neg_category_ids" in image for image in images[:1]):
+        if "tokens_positive" in annotation and "phrase" not in annotation:
+            return "mdetr"
+    if "neg_category_ids" in image:
         return "lvis"
     return "coco" if isinstance(raw.get("categories"), list) else ""

@@ -1,0 +1,201 @@
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline.export import EXPORTERS, ExportOptions, export_records
+from pipeline.gold import load_gold
+from schemas.boxes import xywh_to_xyxy
+from schemas.errors import ConfigError, DataError
+from schemas.records import CuratedRecord
+from tests.pipeline.export.golden import (
+    FILES,
+    GOLDEN,
+    box,
+    dogs_record,
+    empty_record,
+    golden_records,
+    kite_record,
+    write_golden,
+)
+
+
+def test_every_format_writes_what_the_golden_files_hold(tmp_path: Path) -> None:
+    write_golden(tmp_path)
+    names = sorted(path.name for path in GOLDEN.iterdir())
+    assert names == sorted(path.name for path in tmp_path.iterdir())
+    for name in names:
+        assert (tmp_path / name).read_bytes() == (GOLDEN / name).read_bytes(), name
+
+
+@pytest.mark.parametrize("export_format", EXPORTERS)
+def test_nothing_to_export_is_still_a_whole_file(tmp_path: Path, export_format: str) -> None:
+    path = tmp_path / FILES[export_format]
+    summary = export_records([], export_format, str(path))
+    assert path.exists()
+    assert (summary.records, summary.boxes, dict(summary.left_out)) == (0, 0, {})
+
+
+@pytest.mark.parametrize("export_format", EXPORTERS)
+def test_the_summary_says_what_is_in_and_what_is_not(tmp_path: Path, export_format: str) -> None:
+    path = str(tmp_path / "deep" / FILES[export_format])
+    options = ExportOptions(image_root="corpus/")
+    summary = export_records(golden_records(), export_format, path, options)
+    assert (summary.records, summary.boxes, summary.spans) == (2, 5, 6)
+    assert summary.left_out["pair without a box"] == 1
+    outside = summary.left_out["image outside of the image root: its whole address is written"]
+    assert outside == (0 if export_format == "glip-tsv" else 1)  # the TSV names no files
+    if export_format in ("goldg", "lvis"):
+        assert summary.negatives == 2
+    assert summary.notes
+    assert summary.paths[0] == path
+
+
+@pytest.mark.parametrize("export_format", EXPORTERS)
+def test_a_wrong_span_stops_the_export_and_leaves_no_file(
+    tmp_path: Path, export_format: str
+) -> None:
+    good = kite_record()
+    moved = replace(good.phrases[1], start=good.phrases[1].start + 1)
+    bad = replace(good, record_id="toy/bad", phrases=(good.phrases[0], moved, *good.phrases[2:]))
+    path = tmp_path / FILES[export_format]
+    with pytest.raises(DataError, match=r"export, record 1 \('toy/bad'\): phrases\[1\]: caption"):
+        export_records([good, bad], export_format, str(path))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("export_format", ["goldg", "odvg"])
+def test_the_importers_read_back_what_was_written(tmp_path: Path, export_format: str) -> None:
+    path = str(tmp_path / FILES[export_format])
+    export_records(golden_records(), export_format, path, ExportOptions(image_root="corpus"))
+    gold = load_gold(path, image_root="corpus")
+    assert not any(key.startswith("dropped") and n for key, n in gold.counts.items())
+    for record, sample in zip([kite_record(), dogs_record()], gold.samples, strict=True):
+        assert (sample.sample_id, sample.caption) == (record.record_id, record.caption)
+        assert (sample.width, sample.height) == (record.width, record.height)
+        assert links(record) == {
+            (tuple(round(v, 3) for v in xyxy), span)
+            for xyxy, spans in zip(sample.boxes, sample.spans, strict=True)
+            for span in spans
+        }
+    assert gold.samples[0].image_uri == "corpus/images/beach.jpg"
+    negatives = [KITE_SPAN["no dog"], KITE_SPAN["dog"]] if export_format == "goldg" else []
+    assert list(gold.samples[0].negative_spans) == negatives
+
+
+KITE_SPAN = {p.text: (p.start, p.end) for p in kite_record().phrases}
+
+
+def links(record: CuratedRecord) -> set[tuple[tuple[float, ...], tuple[int, int]]]:
+    """Every (box, span) pair of a record."""
+    return {
+        (tuple(round(v, 3) for v in one.xyxy), (record.phrases[i].start, record.phrases[i].end))
+        for one in record.boxes
+        for i in one.phrase_indices
+    }
+
+
+@pytest.mark.parametrize("categories, expected", [("head", ["kid", "kite", "dog"]), ("object", 1)])
+def test_pycocotools_loads_plain_coco(
+    tmp_path: Path, categories: str, expected: list[str] | int
+) -> None:
+    from pycocotools.coco import COCO
+
+    path = str(tmp_path / "coco.json")
+    export_records(golden_records(), "coco", path, ExportOptions(categories=categories))
+    with contextlib.redirect_stdout(io.StringIO()):
+        coco = COCO(path)
+        names = [entry["name"] for entry in coco.loadCats(coco.getCatIds())]
+        assert names == (expected if isinstance(expected, list) else ["object"])
+        results = [
+            {key: entry[key] for key in ("image_id", "category_id", "bbox", "score")}
+            for entry in coco.dataset["annotations"]
+        ]
+        assert len(coco.loadRes(results).getAnnIds()) == 5
+    boxes = xywh_to_xyxy([entry["bbox"] for entry in coco.dataset["annotations"]])
+    assert boxes[:3].tolist() == [list(one.xyxy) for one in kite_record().boxes]
+    first = coco.dataset["annotations"][0]
+    assert (first["phrase"], first["phrase_id"], first["tokens_positive"]) == (
+        "two kids",
+        0,
+        [[0, 8]],
+    )
+    assert load_gold(path).format == "coco"
+
+
+def test_lvis_lists_known_absences_and_never_claims_to_be_exhaustive(tmp_path: Path) -> None:
+    path = str(tmp_path / "lvis.json")
+    export_records(golden_records(), "lvis", path)
+    raw = json.loads(Path(path).read_text())
+    names = {entry["id"]: entry["name"] for entry in raw["categories"]}
+    assert [names[i] for i in raw["images"][0]["neg_category_ids"]] == ["dog"]
+    assert [names[i] for i in raw["images"][0]["not_exhaustive_category_ids"]] == ["kid", "kite"]
+    kid = next(entry for entry in raw["categories"] if entry["name"] == "kid")
+    assert (kid["image_count"], kid["instance_count"], kid["frequency"]) == (1, 2, "r")
+    gold = load_gold(path)
+    assert gold.format == "lvis"
+    sample = gold.samples[0]
+    assert [sample.caption[a:b] for a, b in sample.negative_spans] == ["dog"]
+
+
+def test_glip_rows_are_found_by_their_offsets(tmp_path: Path) -> None:
+    path = tmp_path / "glip.tsv"
+    export_records(golden_records(), "glip-tsv", str(path))
+    data = path.read_bytes()
+    offsets = [int(line) for line in (tmp_path / "glip.lineidx").read_text().split()]
+    assert len(offsets) == 2
+    key, text = data[offsets[1] :].decode().rstrip("\n").split("\t")
+    row = json.loads(text)
+    assert (key, row["img_h"], row["img_w"]) == ("toy/1", 48, 64)
+    assert row["tokens_positive"] == [[[0, 5]], [[10, 15]]]
+    assert len(row["bboxes"]) == len(row["scores"]) == len(row["tokens_positive"])
+    with pytest.raises(ConfigError, match=r"out must end in .tsv for glip-tsv, got 'x.json'"):
+        export_records([], "glip-tsv", "x.json")
+
+
+def test_grit_chunks_are_shares_of_the_image(tmp_path: Path) -> None:
+    path = tmp_path / "grit.parquet"
+    export_records(golden_records(), "grit", str(path))
+    row = pq.read_table(path).to_pylist()[0]
+    assert len(row["noun_chunks"]) == 4  # one per box and phrase
+    start, end, x0, y0, x1, y1, score = row["noun_chunks"][2]
+    assert kite_record().caption[int(start) : int(end)] == "a red kite"
+    assert (x0 * 640, y0 * 480, x1 * 640, y1 * 480) == pytest.approx((300, 30, 390, 100))
+    assert score == 0.9375
+
+
+def test_float32_corners_survive(tmp_path: Path) -> None:
+    import numpy as np
+
+    corners = tuple(float(np.float32(v)) for v in (0.1, 0.2, 639.9, 479.7))
+    record = replace(kite_record(), boxes=(box(0, corners, (0,), 0.3),))
+    path = str(tmp_path / "odvg.jsonl")
+    export_records([record], "odvg", path)
+    assert json.loads(Path(path).read_text())["grounding"]["regions"][0]["bbox"] == [
+        0.1,
+        0.2,
+        639.9,
+        479.7,
+    ]
+    assert load_gold(path).samples[0].boxes[0] == pytest.approx(corners, abs=1e-4)
+
+
+def test_negatives_overlapping_a_named_phrase_are_left_out(tmp_path: Path) -> None:
+    record = kite_record()
+    named = replace(record, boxes=(box(0, (1.0, 1.0, 9.0, 9.0), (3,), 0.9),))  # "no dog"
+    summary = export_records([named], "goldg", str(tmp_path / "g.json"))
+    assert summary.negatives == 0
+    assert summary.left_out["negative phrase that overlaps a named one"] == 1
+
+
+def test_wrong_options_are_explained() -> None:
+    with pytest.raises(ConfigError, match=r"format must be one of goldg, .*got 'voc'"):
+        export_records([empty_record()], "voc", "x")
+    with pytest.raises(ConfigError, match=r"categories must be head or object, got 'phrase'"):
+        ExportOptions(categories="phrase")
