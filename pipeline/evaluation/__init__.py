@@ -1,0 +1,1 @@
+"""Figures against gold: phrase recall, label precision, detection AP; chance beside each."""

@@ -1,0 +1,206 @@
+"""Detection figures against gold boxes: AP through pycocotools, and recall of any name."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.evaluation.bootstrap import (
+    NOTHING,
+    RESAMPLES,
+    Interval,
+    ratio_interval,
+    resampled_interval,
+)
+from pipeline.evaluation.phrase_recall import HIT_IOU
+from pipeline.gold.gold_set import GoldKind, GoldSet
+from schemas.boxes import as_boxes, box_areas, nms, pairwise_iou, xyxy_to_xywh
+from schemas.errors import ConfigError
+from schemas.records import TrainingSample
+
+MAX_DETECTIONS = 100
+AGNOSTIC_AT = 20
+AGNOSTIC_NMS_IOU = 0.7
+AP_RESAMPLES = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Detected:
+    """Detections in one image, in any order."""
+
+    xyxy: NDArray[np.float64]
+    """[K, 4]."""
+    categories: NDArray[np.int64]
+    """[K], index into the gold set's categories."""
+    scores: NDArray[np.float64]
+    """[K]."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DetectionFigures:
+    """COCO's AP over the images that were asked, and what chance gives."""
+
+    num_images: int
+    num_boxes: int
+    ap: Interval
+    """Mean AP over IoU 0.50 to 0.95 and all categories with a box."""
+    ap50: Interval
+    agnostic_recall: Interval
+    """Share of gold boxes on which one of the 20 best boxes lies (IoU >= 0.5), whatever its name;
+    boxes of different names at one place count once (NMS at IoU 0.7)."""
+    chance_ap50: float
+    """AP50 of the gold boxes themselves under random names of the set."""
+    by_category: dict[str, float]
+    """Category -> AP50, of those with a gold box."""
+
+
+def detection_figures(
+    gold: GoldSet,
+    detected: Mapping[str, Detected],
+    *,
+    resamples: int = AP_RESAMPLES,
+) -> DetectionFigures:
+    """Figures over the images in `detected` (sample_id -> detections; [0, 4] for none).
+
+    Raises:
+        ConfigError: the gold set holds no categories, or no image was asked.
+    """
+    if gold.kind != GoldKind.DETECTION:
+        raise ConfigError(f"gold {gold.name!r} is {gold.kind} gold; AP needs detection gold")
+    samples = [sample for sample in gold.samples if sample.sample_id in detected]
+    if not samples:
+        raise ConfigError(f"no image of gold {gold.name!r} was asked")
+    evaluated = _evaluate(gold, samples, [detected[s.sample_id] for s in samples])
+    ap, ap50 = _means(evaluated)
+    return DetectionFigures(
+        num_images=len(samples),
+        num_boxes=sum(len(sample.boxes) for sample in samples),
+        ap=_ap_interval(evaluated, ap, 0, len(samples), resamples),
+        ap50=_ap_interval(evaluated, ap50, 1, len(samples), resamples),
+        agnostic_recall=_agnostic_recall(samples, detected),
+        chance_ap50=_means(_evaluate(gold, samples, _random_names(gold, samples)))[1],
+        by_category=_by_category(gold, evaluated),
+    )
+
+
+def _evaluate(gold: GoldSet, samples: Sequence[TrainingSample], found: Sequence[Detected]) -> Any:
+    """A COCOeval that has compared everything; only boxes of all sizes, 100 per image."""
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
+    annotations = [
+        _entry(number, box, category, False)
+        for number, sample in enumerate(samples, start=1)
+        for box, category in zip(sample.boxes, gold.box_categories[sample.sample_id], strict=True)
+    ] + [
+        _entry(number, region.xyxy, region.category, True)
+        for number, sample in enumerate(samples, start=1)
+        for region in gold.ignored.get(sample.sample_id, ())
+    ]
+    truth = COCO()
+    truth.dataset = {
+        "info": {},
+        "images": [
+            {"id": n, "width": s.width, "height": s.height} for n, s in enumerate(samples, 1)
+        ],
+        "annotations": [a | {"id": n} for n, a in enumerate(annotations, 1)],
+        "categories": [{"id": i, "name": name} for i, name in enumerate(gold.categories, 1)],
+    }
+    results = [
+        _entry(number, box, int(category), False) | {"score": float(score)}
+        for number, one in enumerate(found, start=1)
+        for box, category, score in zip(one.xyxy, one.categories, one.scores, strict=True)
+    ]
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth.createIndex()
+        # An empty list of results cannot be loaded.
+        answers = truth.loadRes(results) if results else COCO()
+        if not results:
+            answers.dataset = truth.dataset | {"annotations": []}
+            answers.createIndex()
+        evaluation = COCOeval(truth, answers, "bbox")
+        evaluation.params.areaRng = [[0, 1e10]]
+        evaluation.params.areaRngLbl = ["all"]
+        evaluation.params.maxDets = [MAX_DETECTIONS]
+        evaluation.evaluate()
+        evaluation.accumulate()
+    return evaluation
+
+
+def _entry(image_id: int, xyxy: Any, category: int, is_crowd: bool) -> dict[str, Any]:
+    box = as_boxes([xyxy])
+    return {
+        "image_id": image_id,
+        "category_id": category + 1,
+        "bbox": xyxy_to_xywh(box)[0].tolist(),
+        "area": float(box_areas(box)[0]),
+        "iscrowd": int(is_crowd),
+    }
+
+
+def _means(evaluation: Any) -> tuple[float, float]:
+    """AP and AP50 over the categories with a gold box; NaN without any."""
+    precision = evaluation.eval["precision"][:, :, :, 0, 0]  # [IoU, recall, category]
+    return _mean(precision), _mean(precision[:1])
+
+
+def _mean(precision: NDArray[np.float64]) -> float:
+    known = precision[precision > -1]
+    return float(known.mean()) if known.size else float("nan")
+
+
+def _ap_interval(
+    evaluation: Any, value: float, which: int, num_images: int, resamples: int
+) -> Interval:
+    # evalImgs is a list over categories x images, as there is one area range.
+    compared = evaluation.evalImgs
+    rows = [compared[at : at + num_images] for at in range(0, len(compared), num_images)]
+
+    def measure(drawn: NDArray[np.int64]) -> float:
+        evaluation.evalImgs = [row[index] for row in rows for index in drawn]
+        with contextlib.redirect_stdout(io.StringIO()):
+            evaluation.accumulate()
+        return _means(evaluation)[which]
+
+    interval = resampled_interval(value, num_images, measure, resamples=resamples)
+    evaluation.evalImgs = compared
+    with contextlib.redirect_stdout(io.StringIO()):
+        evaluation.accumulate()
+    return interval
+
+
+def _by_category(gold: GoldSet, evaluation: Any) -> dict[str, float]:
+    precision = evaluation.eval["precision"][0, :, :, 0, 0]
+    means = {name: _mean(precision[:, i]) for i, name in enumerate(gold.categories)}
+    return {name: value for name, value in means.items() if np.isfinite(value)}
+
+
+def _agnostic_recall(
+    samples: Sequence[TrainingSample], detected: Mapping[str, Detected]
+) -> Interval:
+    found, total = [], []
+    for sample in samples:
+        one = detected[sample.sample_id]
+        best = nms(one.xyxy, one.scores, AGNOSTIC_NMS_IOU)[:AGNOSTIC_AT]
+        overlaps = pairwise_iou(as_boxes(one.xyxy)[best], sample.boxes)
+        found.append(float((overlaps >= HIT_IOU).any(axis=0).sum()))
+        total.append(len(sample.boxes))
+    return ratio_interval(found, total, resamples=RESAMPLES) if samples else NOTHING
+
+
+def _random_names(gold: GoldSet, samples: Sequence[TrainingSample]) -> list[Detected]:
+    generator = np.random.default_rng(0)
+    return [
+        Detected(
+            xyxy=as_boxes(sample.boxes),
+            categories=generator.integers(0, len(gold.categories), size=len(sample.boxes)),
+            scores=generator.random(len(sample.boxes)),
+        )
+        for sample in samples
+    ]

@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipeline.evaluation.detection import Detected, detection_figures
+from pipeline.gold.gold_set import GoldKind, GoldSet, IgnoredBox
+from schemas.boxes import as_boxes
+from schemas.errors import ConfigError
+from schemas.records import TrainingSample
+
+CAT, DOG = (0.0, 0.0, 20.0, 20.0), (30.0, 0.0, 50.0, 20.0)
+
+
+def sample(number: int, *boxes: Any) -> TrainingSample:
+    return TrainingSample(
+        sample_id=f"s{number}",
+        image_uri=f"{number}.jpg",
+        width=64,
+        height=48,
+        caption="",
+        boxes=boxes,
+        spans=((),) * len(boxes),
+        weights=(1.0,) * len(boxes),
+    )
+
+
+def gold_set(**changes: Any) -> GoldSet:
+    fields: dict[str, Any] = {
+        "name": "toy",
+        "format": "coco",
+        "kind": GoldKind.DETECTION,
+        "samples": (sample(0, CAT, DOG), sample(1, DOG), sample(2)),
+        "categories": ("cat", "dog", "cow"),
+        "box_categories": {"s0": (0, 1), "s1": (1,), "s2": ()},
+    }
+    return GoldSet(**(fields | changes))
+
+
+def detected(*rows: tuple[Any, int, float]) -> Detected:
+    return Detected(
+        xyxy=as_boxes([row[0] for row in rows]),
+        categories=np.array([row[1] for row in rows], dtype=np.int64),
+        scores=np.array([row[2] for row in rows], dtype=np.float64),
+    )
+
+
+NONE = detected()
+
+
+def test_perfect_detections() -> None:
+    found = detection_figures(
+        gold_set(),
+        {"s0": detected((CAT, 0, 0.9), (DOG, 1, 0.8)), "s1": detected((DOG, 1, 0.7)), "s2": NONE},
+        resamples=20,
+    )
+    assert (found.num_images, found.num_boxes) == (3, 3)
+    assert found.ap.value == found.ap50.value == pytest.approx(1.0)
+    assert found.agnostic_recall.value == 1.0
+    assert found.by_category == pytest.approx({"cat": 1.0, "dog": 1.0})  # cow has no gold box
+    assert found.chance_ap50 < 1.0
+    assert found.ap50.low == pytest.approx(1.0)
+
+
+def test_nothing_found_is_zero() -> None:
+    found = detection_figures(gold_set(), {"s0": NONE, "s1": NONE, "s2": NONE}, resamples=5)
+    assert found.ap.value == found.ap50.value == 0.0
+    assert found.agnostic_recall.value == 0.0
+
+
+def test_wrong_names_cost_ap_and_not_agnostic_recall() -> None:
+    found = detection_figures(
+        gold_set(),
+        {"s0": detected((CAT, 1, 0.9), (DOG, 0, 0.8)), "s1": detected((DOG, 2, 0.7)), "s2": NONE},
+        resamples=0,
+    )
+    assert found.ap50.value == 0.0
+    assert found.agnostic_recall.value == 1.0
+    assert np.isnan(found.ap50.low)  # no resampling asked for
+
+
+def test_loose_boxes_count_for_ap50_only() -> None:
+    loose = (0.0, 0.0, 20.0, 12.0)  # IoU 0.6
+    answers = {"s0": detected((loose, 0, 0.9), (DOG, 1, 0.9))}
+    found = detection_figures(gold_set(), answers, resamples=0)
+    assert found.num_images == 1  # only the images that were asked
+    assert found.ap50.value == pytest.approx(1.0)
+    assert found.ap.value == pytest.approx((3 / 10 + 1) / 2)  # IoU 0.50, 0.55, 0.60 of ten
+
+
+def test_a_false_positive_in_a_crowd_is_ignored() -> None:
+    wrong = detected((CAT, 0, 0.9), (DOG, 0, 0.95))
+    plain = gold_set(samples=(sample(0, CAT),), box_categories={"s0": (0,)})
+    assert detection_figures(plain, {"s0": wrong}, resamples=0).ap50.value == pytest.approx(0.5)
+    crowd = gold_set(
+        samples=(sample(0, CAT),),
+        box_categories={"s0": (0,)},
+        ignored={"s0": (IgnoredBox(xyxy=DOG, category=0),)},
+    )
+    assert detection_figures(crowd, {"s0": wrong}, resamples=0).ap50.value == pytest.approx(1.0)
+
+
+def test_agnostic_recall_takes_twenty_places() -> None:
+    # 30 names on one place are one place; 25 other places before the right one are too many
+    crowded = detected(*[(DOG, n % 3, 0.9) for n in range(30)], (CAT, 0, 0.1))
+    gold = gold_set(samples=(sample(0, CAT),), box_categories={"s0": (0,)})
+    assert detection_figures(gold, {"s0": crowded}, resamples=0).agnostic_recall.value == 1.0
+    spread = [((x, 30.0, x + 1.0, 31.0), 0, 0.9) for x in map(float, range(20))]
+    late = detected(*spread, (CAT, 0, 0.1))
+    assert detection_figures(gold, {"s0": late}, resamples=0).agnostic_recall.value == 0.0
+
+
+def test_what_cannot_be_measured_is_explained() -> None:
+    with pytest.raises(ConfigError, match=r"no image of gold 'toy' was asked"):
+        detection_figures(gold_set(), {})
+    grounding = gold_set(kind=GoldKind.GROUNDING)
+    with pytest.raises(ConfigError, match=r"gold 'toy' is grounding gold; AP needs detection gold"):
+        detection_figures(grounding, {"s0": NONE})
