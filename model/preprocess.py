@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from model.config import GlipConfig
+
 IMAGENET_MEAN_BGR = (103.530, 116.280, 123.675)
 IMAGENET_STD_BGR = (57.375, 57.120, 58.395)
 
@@ -90,6 +92,11 @@ class Preprocessor:
     mean: tuple[float, float, float] = IMAGENET_MEAN_BGR
     std: tuple[float, float, float] = IMAGENET_STD_BGR
     divisor: int = 32
+
+    @classmethod
+    def of(cls, config: GlipConfig) -> Preprocessor:
+        """The pre-processing of a network."""
+        return cls(min_size=config.min_size, max_size=config.max_size, divisor=config.size_divisor)
 
     def fingerprint(self) -> Mapping[str, object]:
         """The numbers as JSON."""

@@ -18,11 +18,17 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from model.box_coder import to_half_open
+from model.checkpoint import load_config, resolve_source
 from model.outputs import GlipOutput, TokenBatch
 from model.postprocess import PostprocessOptions, postprocess
 from model.preprocess import Preprocessor
 from model.prompts import PromptPlan, plan_caption, plan_names
-from model.tokenizer import MAX_TOKENS, GlipTokenizer, default_tokenizer
+from model.tokenizer import (
+    MAX_TOKENS,
+    GlipTokenizer,
+    default_tokenizer,
+    directory_tokenizer,
+)
 from schemas.records import Span
 
 Picture = NDArray[np.uint8] | Image.Image
@@ -71,6 +77,22 @@ class GlipProcessor:
         self.preprocessor = preprocessor or Preprocessor()
         self.tokenizer = tokenizer or default_tokenizer()
         self.max_tokens = max_tokens
+
+    @classmethod
+    def from_pretrained(cls, source: str | Path) -> GlipProcessor:
+        """The processor of a model directory or a hub id; needs no weights there.
+
+        Raises:
+            ConfigError: no model directory.
+            MissingDependency: the hub does not give it.
+        """
+        directory = resolve_source(source)
+        config = load_config(directory)
+        return cls(
+            Preprocessor.of(config),
+            directory_tokenizer(directory, config.text.vocab_size),
+            config.max_tokens,
+        )
 
     def __call__(
         self,

@@ -11,7 +11,7 @@ from model.checkpoint import CONFIG_NAME, load_pretrained, resolve_source
 from model.preprocess import Preprocessor
 from model.teacher import Teacher
 from model.teacher_options import TeacherOptions
-from model.tokenizer import SHIPPED_VOCAB, VOCAB_NAME, GlipTokenizer
+from model.tokenizer import VOCAB_NAME, directory_tokenizer
 from schemas.errors import ConfigError, MissingDependency
 
 SHIPPED_NANO = Path(__file__).parent / "weights" / "nano"
@@ -50,9 +50,7 @@ def load_teacher(
     return Teacher(
         model=model.eval().requires_grad_(False).to(place),
         tokenizer=directory_tokenizer(path, config.text.vocab_size),
-        preprocessor=Preprocessor(
-            min_size=config.min_size, max_size=config.max_size, divisor=config.size_divisor
-        ),
+        preprocessor=Preprocessor.of(config),
         teacher_id=f"{config.preset}@{digest[:HASH_DIGITS]}",
         weights={"preset": config.preset, "weights_sha256": digest},
         options=options,
@@ -104,22 +102,6 @@ def torch_device(name: str) -> torch.device:
             f"device {name!r}: {torch.cuda.device_count()} CUDA devices here; try cpu or auto"
         )
     return device
-
-
-def directory_tokenizer(directory: Path, vocab_size: int) -> GlipTokenizer:
-    """The directory's own vocabulary, or the shipped one where it has none.
-
-    Raises:
-        ConfigError: the vocabulary has another number of entries than the model.
-    """
-    own = directory / VOCAB_NAME
-    tokenizer = GlipTokenizer(own if own.is_file() else SHIPPED_VOCAB)
-    if tokenizer.vocab_size > vocab_size:
-        raise ConfigError(
-            f"the vocabulary of {str(directory)!r} has {tokenizer.vocab_size} entries, its model "
-            f"{vocab_size}"
-        )
-    return tokenizer
 
 
 def content_hash(directory: Path) -> str:

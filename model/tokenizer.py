@@ -133,6 +133,22 @@ class GlipTokenizer:
         (directory / VOCAB_NAME).write_bytes(self._vocab_text)
 
 
+def directory_tokenizer(directory: Path, vocab_size: int) -> GlipTokenizer:
+    """The directory's own vocabulary, or the shipped one where it has none.
+
+    Raises:
+        ConfigError: the vocabulary has another number of entries than the model.
+    """
+    own = directory / VOCAB_NAME
+    tokenizer = GlipTokenizer(own if own.is_file() else SHIPPED_VOCAB)
+    if tokenizer.vocab_size > vocab_size:
+        raise ConfigError(
+            f"the vocabulary of {str(directory)!r} has {tokenizer.vocab_size} entries, its model "
+            f"{vocab_size}"
+        )
+    return tokenizer
+
+
 @lru_cache(maxsize=1)
 def default_tokenizer() -> GlipTokenizer:
     """The tokenizer of the shipped vocabulary, made once per process."""

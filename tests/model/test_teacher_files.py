@@ -7,11 +7,14 @@ import pytest
 import torch
 
 import model.teacher_files as teacher_files
-from model.checkpoint import save_pretrained
+from model.checkpoint import load_pretrained, save_pretrained
 from model.config import get_preset
 from model.glip import Glip
+from model.postprocess import PostprocessOptions
+from model.processor import GlipProcessor
 from model.teacher_files import content_hash, load_teacher, torch_device
 from model.teacher_options import TeacherOptions
+from model.tokenizer import directory_tokenizer
 from schemas.errors import ConfigError, MissingDependency
 from schemas.grounder import GroundingRequest
 from schemas.records import Phrase
@@ -63,9 +66,24 @@ def test_the_identity_is_preset_and_content(toy: Path, tmp_path: Path) -> None:
     assert content_hash(tmp_path) != content_hash(toy)
 
 
+def test_a_processor_and_a_teacher_of_one_directory_agree(toy: Path) -> None:
+    processor = GlipProcessor.from_pretrained(toy)
+    image = _request(90, 90).image
+    inputs = processor(image, text=CAPTION, phrases=[(0, 9), (14, 24)])
+    with torch.inference_mode():
+        output = load_pretrained(toy)(inputs.pixels_B3HW, inputs.tokens)
+    options = PostprocessOptions(max_per_image=0, max_per_label=50)
+    (found,) = processor.post_process_grounded_object_detection(
+        output, inputs, threshold=0.1, options=options
+    )
+    (answer,) = load_teacher(toy, device="cpu").ground([_request(90, 90)])
+    assert sorted(found["labels"].tolist()) == sorted(answer.phrase_index.tolist())
+    np.testing.assert_allclose(found["scores"], answer.score, atol=1e-5)
+
+
 def test_a_vocabulary_larger_than_the_model_is_refused(toy: Path) -> None:
     with pytest.raises(ConfigError, match=r"has 30522 entries, its model 100"):
-        teacher_files.directory_tokenizer(toy, 100)
+        directory_tokenizer(toy, 100)
 
 
 def test_answers_of_a_real_network_do_not_depend_on_the_batch(toy: Path) -> None:
