@@ -8,7 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+import tyro
+
+Repeated = Annotated[tuple[str, ...], tyro.conf.UseAppendAction]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,10 +25,12 @@ class Config:
     """A recipe file (JSON); what it leaves out is the preset's."""
     preset: str | None = None
     """The network, as `glipforge models` lists it; default: the recipe's."""
-    gold: tuple[str, ...] = ()
-    """Gold data (coco, lvis, mdetr, odvg, flickr30k, imagefolder), added to the recipe's."""
-    curated: tuple[str, ...] = ()
-    """Run directories that were filtered, as RUN or RUN:POLICY, added to the recipe's."""
+    gold: Repeated = ()
+    """Gold data (coco, lvis, mdetr, odvg, flickr30k, imagefolder), added to the recipe's; may be
+    given several times."""
+    curated: Repeated = ()
+    """A run directory that was filtered, as RUN or RUN:POLICY, added to the recipe's; may be given
+    several times."""
     steps: int | None = None
     """Optimiser steps of the whole run."""
     batch_size: int | None = None
@@ -35,8 +41,8 @@ class Config:
     """Decides everything that is drawn."""
     warm_start: str | None = None
     """A model directory whose weights are the start."""
-    set: tuple[str, ...] = ()
-    """Any field of the recipe, as NAME=JSON: train.ema_decay=0.99."""
+    set: Repeated = ()
+    """Any field of the recipe, as NAME=JSON: train.ema_decay=0.99; may be given several times."""
     device: str = "auto"
     """cpu, cuda, cuda:1; auto takes a GPU where there is one."""
     workers: int = 1

@@ -65,6 +65,10 @@ class Recipe:
     network: Mapping[str, Any] = field(default_factory=dict)
     """Fields of the preset's configuration that are other than the preset's."""
     sources: tuple[SourceSpec, ...] = ()
+    evaluation: tuple[SourceSpec, ...] = ()
+    """Held-out gold that the run is measured on while it trains."""
+    evaluation_images: int = 200
+    """Images of each of them."""
     mixture: MixtureOptions = field(default_factory=MixtureOptions)
     warm_start: str | None = None
     """A model directory whose weights are the start; default: the preset's initialisation."""
@@ -155,15 +159,23 @@ def recipe_json(recipe: Recipe) -> dict[str, Any]:
     return plain
 
 
-NOT_IDENTITY = ("log_every", "checkpoint_every", "evaluate_every", "keep.last", "keep.every")
-"""Fields of `train` that may differ between a run and its resume."""
+NOT_IDENTITY = (
+    "evaluation",
+    "evaluation_images",
+    "train.log_every",
+    "train.checkpoint_every",
+    "train.evaluate_every",
+    "train.keep.last",
+    "train.keep.every",
+)
+"""Fields that may differ between a run and its resume."""
 
 
 def recipe_identity(plain: Mapping[str, Any]) -> dict[str, object]:
     """Every field that decides the weights, by its full name."""
     flat = _flat(plain)
     for name in NOT_IDENTITY:
-        flat.pop(f"train.{name}", None)
+        flat.pop(name, None)
     return flat
 
 

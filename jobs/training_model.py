@@ -91,25 +91,6 @@ def _set_word_embeddings(model: Glip, path: Path) -> None:
         weight.copy_(torch.from_numpy(np.asarray(array, dtype=np.float32)))
 
 
-def pick_device(name: str) -> Any:
-    """The torch device that the command line names.
-
-    Raises:
-        ConfigError: there is no such device.
-    """
-    import torch
-
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise ConfigError(f"--device {name!r} is not a device: {error}") from error
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise ConfigError(f"--device {name}: no GPU can be used here; try --device cpu")
-    return device
-
-
 def export_model(
     trainer: Trainer,
     model: Glip,

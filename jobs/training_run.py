@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 from jobs.recipe import Recipe, recipe_identity, recipe_json
 from jobs.training_data import build_mixture, describe_sources
+from jobs.training_evaluation import make_evaluation
 from jobs.training_model import (
     MODEL_DIRECTORY,
     count_parameters,
     export_model,
     network_config,
-    pick_device,
     start_weights,
 )
 from jobs.training_sources import load_sources, sources_fingerprint
@@ -87,6 +87,7 @@ def train_worker(
     from model.glip import Glip
     from model.losses import GlipLoss
     from model.preprocess import Preprocessor
+    from model.teacher_files import torch_device
     from model.tokenizer import default_tokenizer
     from model.training.batch import BatchBuilder
     from model.training.grid import AnchorGrid
@@ -98,7 +99,7 @@ def train_worker(
         torch.set_num_threads(machine.threads)
     workers = Workers.current()
     tell = say if workers.is_first else _silent
-    device = pick_device(machine.device)
+    device = torch_device(machine.device)
     if device.type == "cpu":
         keep_freed_memory()
     config = network_config(recipe)
@@ -135,6 +136,9 @@ def train_worker(
         device=device,
         workers=workers,
         num_loader_processes=machine.loader_processes,
+        evaluate=make_evaluation(recipe, config, tokenizer, preprocessor, out)
+        if workers.is_first
+        else None,
         trackers=make_trackers(machine.trackers, out, plain) if workers.is_first else (),
         on_log=on_log or (lambda step, figures: tell(progress_line(recipe, step, figures))),
         on_checkpoint=on_checkpoint,

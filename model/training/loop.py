@@ -202,10 +202,8 @@ class Trainer:
             self._on_log(step, figures)
 
     def _evaluation(self, journal: Journal | None, step: int) -> Mapping[str, float]:
-        if self._evaluate is None:
-            return {}
         figures: Mapping[str, float] = {}
-        if journal:
+        if journal and self._evaluate is not None:
             with self.averaged():
                 figures = self._evaluate(self.model, step)
             journal.log(step, "evaluation", figures)

@@ -1,0 +1,198 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from jobs.cli import main
+from model.checkpoint import load_pretrained, read_weights
+from model.training.checkpoint import list_checkpoints
+from model.training.journal import read_log
+from tests.jobs.shapes import write_shapes
+
+TOY = {
+    "preset": "glip-toy",
+    "network": {"drop_path": 0.1},
+    "train": {
+        "steps": 12,
+        "batch_size": 4,
+        "precision": "fp32",
+        "optimizer": {"rate": 1e-3},
+        "schedule": {"kind": "cosine", "warmup_steps": 2},
+        "log_every": 4,
+        "checkpoint_every": 4,
+    },
+    "mixture": {"augment": {"crop_share": 0.3, "light": 0.2}},
+    "cache_side": 64,
+}
+
+
+@pytest.fixture(scope="module")
+def gold(tmp_path_factory) -> tuple[Path, Path]:
+    return write_shapes(tmp_path_factory.mktemp("gold"), 16)
+
+
+@pytest.fixture
+def recipe(tmp_path) -> Path:
+    path = tmp_path / "toy.json"
+    path.write_text(json.dumps(TOY))
+    return path
+
+
+def arguments(recipe: Path, gold: tuple[Path, Path], out: Path, *more: str) -> list[str]:
+    files = [word for path in gold for word in ("--gold", str(path))]
+    options = ["--trackers", "tensorboard", "--threads", "1", "--device", "cpu"]
+    return [
+        "pretrain",
+        "--recipe",
+        str(recipe),
+        *files,
+        "--out",
+        str(out),
+        *options,
+        *more,
+    ]
+
+
+def weights_of(out: Path) -> dict[str, torch.Tensor]:
+    return read_weights(out / "model")
+
+
+def assert_same_model(a: Path, b: Path) -> None:
+    one, two = weights_of(a), weights_of(b)
+    assert one.keys() == two.keys()
+    assert all(torch.equal(one[name], two[name]) for name in one)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, gold) -> Path:
+    """One uninterrupted run, which several tests look at."""
+    directory = tmp_path_factory.mktemp("finished")
+    (directory / "toy.json").write_text(json.dumps(TOY))
+    evaluation = json.dumps([{"gold": str(gold[0]), "limit": 3}])
+    more = ["--set", f"evaluation={evaluation}"]
+    assert main(arguments(directory / "toy.json", gold, directory / "run", *more)) == 0
+    return directory / "run"
+
+
+@pytest.mark.slow
+def test_a_run_leaves_a_model_a_card_a_log_and_its_state(finished):
+    model = load_pretrained(finished / "model")
+    assert model.config.preset == "glip-toy"
+    card = (finished / "model" / "README.md").read_text()
+    assert "| grounding.json | grounding | 16 | 50.0% |" in card
+    assert "- evaluation grounding.json/r1: " in card
+    assert list((finished / "evaluation" / "step-000000012").glob("grounding.json.png"))
+    assert json.loads((finished / "model" / "recipe.json").read_text())["train"]["steps"] == 12
+    lines = read_log(finished / "log.jsonl")
+    assert [(line["step"], line["event"]) for line in lines] == [
+        (4, "train"),
+        (8, "train"),
+        (12, "train"),
+        (12, "evaluation"),
+    ]
+    assert 0.0 <= lines[-1]["grounding.json/r5"] <= 1.0
+    state = json.loads((finished / "train.json").read_text())
+    assert (state["kind"], state["status"], state["step"]) == ("train", "done", 12)
+    assert list((finished / "tensorboard").iterdir())
+
+
+@pytest.mark.slow
+def test_kill_minus_nine_and_again_is_as_if_nothing_happened(tmp_path, recipe, gold, finished):
+    out = tmp_path / "run"
+    command = [sys.executable, "-m", "jobs", *arguments(recipe, gold, out)]
+    process = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, env=os.environ | {"OMP_NUM_THREADS": "1"}
+    )
+    deadline = time.monotonic() + 240
+    while not list_checkpoints(out / "checkpoints"):
+        assert process.poll() is None, "the run ended before its first checkpoint"
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (out / "model" / "config.json").exists()
+    assert main(arguments(recipe, gold, out)) == 0
+    assert_same_model(out, finished)
+
+
+@pytest.mark.slow
+def test_another_recipe_in_the_same_directory_is_refused(recipe, gold, finished, capsys):
+    assert main(arguments(recipe, gold, finished, "--seed", "5")) == 2
+    assert "train.seed was 0, this run has 5" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_changed_data_is_refused(recipe, gold, finished, capsys):
+    text = gold[0].read_text()
+    gold[0].write_text(text.replace("and a", "and  a"))
+    try:
+        assert main(arguments(recipe, gold, finished)) == 2
+    finally:
+        gold[0].write_text(text)
+    assert "data was" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_warm_start_takes_the_weights_and_a_linear_probe_keeps_most(
+    tmp_path, recipe, gold, finished
+):
+    out = tmp_path / "probe"
+    more = ["--warm-start", str(finished / "model"), "--steps", "2"]
+    more += ["--set", 'train.optimizer.only=["head.*"]', "--set", "train.ema_decay=0"]
+    more += ["--set", "train.optimizer.rules=[]"]
+    assert main(arguments(recipe, gold, out, *more)) == 0
+    before, after = weights_of(finished), weights_of(out)
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed
+    assert all(name.startswith("head.") for name in changed)
+
+
+@pytest.mark.slow
+def test_lora_and_a_tuned_prompt_write_a_plain_model(tmp_path, recipe, gold, finished):
+    more = ["--warm-start", str(finished / "model"), "--steps", "2"]
+    lora = ["--set", 'lora={"rank": 2}', "--set", "train.optimizer.rules=[]"]
+    assert main(arguments(recipe, gold, tmp_path / "lora", *more, *lora)) == 0
+    assert weights_of(tmp_path / "lora").keys() == weights_of(finished).keys()
+    prompt = ["--set", "network.text.tuned_positions=256", "--set", "warm_start_partial=true"]
+    prompt += ["--set", 'train.optimizer.only=["text_encoder.tuned"]']
+    prompt += ["--set", "train.optimizer.rules=[]", "--set", "train.ema_decay=0"]
+    assert main(arguments(recipe, gold, tmp_path / "prompt", *more, *prompt)) == 0
+    model = load_pretrained(tmp_path / "prompt" / "model")
+    assert model.text_encoder.tuned.abs().max() > 0
+
+
+@pytest.mark.parametrize(
+    ("arguments_", "message"),
+    [
+        (["--out", "x"], "name a network with --preset"),
+        (["--out", "x", "--preset", "glip-huge"], "unknown preset 'glip-huge'; allowed: glip-t-a"),
+        (["--out", "x", "--preset", "glip-toy"], "nothing to train on"),
+        (["--out", "x", "--preset", "glip-toy", "--gold", "no.json"], "'no.json' does not exist"),
+        (
+            ["--out", "x", "--preset", "glip-toy", "--device", "abacus"],
+            "device must be auto, cpu, cuda or cuda:N, got 'abacus'",
+        ),
+        (["--out", "x", "--preset", "glip-toy", "--workers", "0"], "--workers must be >= 1"),
+    ],
+)
+def test_wrong_usage_is_exit_code_2_and_a_sentence(
+    arguments_, message, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    assert main(["pretrain", *arguments_]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_dry_run_prints_the_recipe_and_writes_nothing(tmp_path, capsys):
+    out = tmp_path / "run"
+    assert main(["pretrain", "--preset", "glip-t", "--out", str(out), "--dry-run"]) == 0
+    assert json.loads(capsys.readouterr().out)["train"]["optimizer"]["rate"] == 1e-4
+    assert not out.exists()
