@@ -167,7 +167,13 @@ def read_weights(directory: Path) -> dict[str, Tensor]:
     return state
 
 
-def check_state(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor], *, where: str) -> None:
+def check_state(
+    state: Mapping[str, Tensor],
+    wanted: Mapping[str, Tensor],
+    *,
+    where: str,
+    architecture: str = "its config.json",
+) -> None:
     """Compare names and shapes.
 
     Raises:
@@ -181,11 +187,15 @@ def check_state(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor], *, wh
         if name in state and state[name].shape != wanted[name].shape
     ]
     raise_difference(
-        where, {"missing": missing, "unexpected": unexpected, "of another shape": misshapen}
+        where,
+        {"missing": missing, "unexpected": unexpected, "of another shape": misshapen},
+        architecture,
     )
 
 
-def raise_difference(where: str, differences: Mapping[str, Iterable[str]]) -> None:
+def raise_difference(
+    where: str, differences: Mapping[str, Iterable[str]], architecture: str = "its config.json"
+) -> None:
     """Say what differs, or nothing.
 
     Raises:
@@ -197,7 +207,7 @@ def raise_difference(where: str, differences: Mapping[str, Iterable[str]]) -> No
             count = f"{len(listed)} tensors are" if len(listed) > 1 else "1 tensor is"
             parts.append(f"{count} {kind}, first {listed[0]}")
     if parts:
-        raise ConfigError(f"{where} does not fit the architecture: {'; '.join(parts)}")
+        raise ConfigError(f"{where} does not fit {architecture}: {'; '.join(parts)}")
 
 
 def _write_weights(tensors: Mapping[str, Tensor], directory: Path, shard_bytes: int) -> None:
@@ -209,18 +219,24 @@ def _write_weights(tensors: Mapping[str, Tensor], directory: Path, shard_bytes: 
             size = 0
         shards[-1][name] = tensor
         size += tensor.nbytes
-    metadata = {"format": "pt"}
     if len(shards) == 1:
-        save_file(shards[0], directory / WEIGHTS_NAME, metadata=metadata)
+        _save_readable(shards[0], directory / WEIGHTS_NAME)
         return
     places: dict[str, str] = {}
     for number, shard in enumerate(shards, start=1):
         file_name = f"model-{number:05d}-of-{len(shards):05d}.safetensors"
-        save_file(shard, directory / file_name, metadata=metadata)
+        _save_readable(shard, directory / file_name)
         places |= dict.fromkeys(shard, file_name)
     total = sum(tensor.nbytes for tensor in tensors.values())
     index: dict[str, Any] = {"metadata": {"total_size": total}, "weight_map": places}
     (directory / INDEX_NAME).write_text(json.dumps(index, indent=1) + "\n", encoding="utf-8")
+
+
+def _save_readable(tensors: dict[str, Tensor], path: Path) -> None:
+    path.touch()
+    mode = path.stat().st_mode
+    save_file(tensors, path, metadata={"format": "pt"})
+    path.chmod(mode)  # safetensors makes files that only their owner can read
 
 
 class _SkipRandom(TorchFunctionMode):

@@ -124,11 +124,12 @@ def from_official(
         else:
             ours[mapped] = tensor
     missing = [_translate(name, back) or name for name in wanted if name not in ours]
-    raise_difference(where, {"missing": missing, "unexpected": unexpected})
+    raise_difference(where, {"missing": missing, "unexpected": unexpected}, config.preset)
     check_state(
         {_translate(name, back) or name: tensor for name, tensor in ours.items()},
         {_translate(name, back) or name: tensor for name, tensor in wanted.items()},
         where=where,
+        architecture=config.preset,
     )
     return ours
 

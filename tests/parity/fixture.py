@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,10 +11,12 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 
 BOX_TOLERANCE, SCORE_TOLERANCE = 0.05, 1e-3
 NORM_TOLERANCE = 1e-3
+PACKED = "packed"
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,8 @@ class Fixture:
         """Read a file."""
         with np.load(path) as file:
             arrays = {name: file[name] for name in file.files}
+        if PACKED in arrays:
+            arrays = unpack(arrays)
         return cls(arrays, json.loads(bytes(arrays["meta"])))
 
     @property
@@ -132,3 +137,19 @@ def relative_error(got: NDArray, want: NDArray) -> float:
         return 0.0
     largest = max(float(np.abs(want).max()), 1e-12)
     return float(np.abs(got.astype(np.float64) - want).max()) / largest
+
+
+def unpack(arrays: dict[str, NDArray]) -> dict[str, NDArray]:
+    """Arrays of a small copy (see `tests/parity/compact.py`) under a fixture's names."""
+    full = dict(arrays)
+    start = 0
+    for name, shape, norm, count in json.loads(bytes(full.pop(PACKED))):
+        stop = start + count
+        full[f"{name}/shape"] = np.array(shape)
+        full[f"{name}/idx"] = arrays["packed/idx"][start:stop]
+        full[f"{name}/val"] = arrays["packed/val"][start:stop]
+        full[f"{name}/stat"] = np.array([np.nan, np.nan, np.nan, np.nan, norm])
+        start = stop
+    for name in [name for name in full if name.startswith("png/")]:
+        full[name.replace("png/", "image/")] = np.asarray(Image.open(io.BytesIO(full.pop(name))))
+    return full
