@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,9 +11,8 @@ import numpy as np
 
 from jobs.recipe import Recipe, SourceSpec
 from jobs.training_data import read_image
-from jobs.training_sources import load_sources
-from pipeline.training_set.mixture import TrainingSource
-from schemas.boxes import pairwise_iou
+from pipeline.gold import GoldKind, GoldSet, load_gold
+from schemas.errors import ConfigError
 from schemas.grounder import Grounding, GroundingRequest
 from schemas.records import Phrase, Span, TrainingSample
 
@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from model.teacher import Teacher
     from model.tokenizer import GlipTokenizer
 
-IOU_THRESHOLD = 0.5
 NUM_PICTURES = 6
+Answer = tuple[TrainingSample, tuple[Span, ...], Grounding]
+"""A sample, the distinct spans that were asked for, and what was found for them."""
 
 
 def make_evaluation(
@@ -37,54 +38,98 @@ def make_evaluation(
 ) -> Callable[[nn.Module, int], Mapping[str, float]] | None:
     """The evaluation that the recipe asks for; None if it names no source.
 
-    For each source: `r1` and `r5`, the share of phrases (of names, for detection gold: of the
-    image's own) with a box of IoU >= 0.5 at the best, or the best five, of their candidates.
+    Grounding gold gives `r1`, `r5` and the floor `chance_r1`; detection gold gives `ap50`,
+    `agnostic_recall` and `chance_ap50`; see `pipeline/evaluation`.
+
+    Raises:
+        ConfigError: a source is not gold.
     """
     if not recipe.evaluation:
         return None
-    specs = [_limited(spec, recipe.evaluation_images) for spec in recipe.evaluation]
-    sources, _ = load_sources(specs)
+    gold_sets = [_load(spec, recipe.evaluation_images) for spec in recipe.evaluation]
 
     def evaluate(model: nn.Module, step: int) -> dict[str, float]:
         teacher = _teacher(model, config, tokenizer, preprocessor)
+        directory = out / "evaluation" / f"step-{step:09d}"
+        directory.mkdir(parents=True, exist_ok=True)
         figures: dict[str, float] = {}
-        for source in sources:
-            answers = list(_answers(teacher, source))
-            for name, limit in (("r1", 1), ("r5", 5)):
-                figures[f"{source.name}/{name}"] = phrase_recall(answers, limit)
-            directory = out / "evaluation" / f"step-{step:09d}"
-            directory.mkdir(parents=True, exist_ok=True)
-            _pictures(answers[:NUM_PICTURES], directory / f"{source.name}.png")
+        for name, gold in gold_sets:
+            if gold.kind == GoldKind.GROUNDING:
+                answers = list(_ground(teacher, gold))
+                found = _phrase_figures(answers)
+            else:
+                answers = list(_ground(teacher, _first(gold, NUM_PICTURES)))
+                found = _detection_figures(teacher, gold)
+            _pictures(answers[:NUM_PICTURES], directory / f"{name}.png")
+            figures |= {f"{name}/{figure}": value for figure, value in found.items()}
         return figures
 
     return evaluate
 
 
-Answer = tuple[TrainingSample, tuple[Span, ...], Grounding]
-"""A sample, the distinct spans that were asked for, and what was found for them."""
+def _load(spec: SourceSpec, limit: int) -> tuple[str, GoldSet]:
+    if spec.gold is None:
+        raise ConfigError(f"evaluation: {spec.label!r} is no gold data, nothing can be measured")
+    gold = load_gold(spec.gold, spec.format, image_root=spec.image_root)
+    return spec.label, _first(gold, spec.limit or limit)
 
 
-def phrase_recall(answers: Sequence[Answer], limit: int) -> float:
-    """Share of the phrases with a gold box under one of their `limit` best candidates."""
-    hits = total = 0
-    for sample, spans, found in answers:
-        for number, span in enumerate(spans):
-            gold = [box for box, own in zip(sample.boxes, sample.spans, strict=True) if span in own]
-            best = found.xyxy[found.phrase_index == number][:limit]
-            total += 1
-            hits += bool((pairwise_iou(best, gold) >= IOU_THRESHOLD).any())
-    return hits / max(total, 1)
+def _first(gold: GoldSet, count: int) -> GoldSet:
+    """A part of a gold set, evenly spread."""
+    total = len(gold.samples)
+    if total <= count:
+        return gold
+    return replace(gold, samples=tuple(gold.samples[i * total // count] for i in range(count)))
 
 
-def _answers(teacher: Teacher, source: TrainingSource) -> Iterator[Answer]:
-    for sample in source.samples:
-        spans = tuple(dict.fromkeys(span for group in sample.spans for span in group))
+def _ground(teacher: Teacher, gold: GoldSet) -> Iterator[Answer]:
+    for sample in gold.samples:
+        spans = tuple(sorted({span for group in sample.spans for span in group}))
         request = GroundingRequest(
             image=read_image(sample.image_uri),
             caption=sample.caption,
             phrases=tuple(Phrase(text=sample.caption[a:b], start=a, end=b) for a, b in spans),
         )
         yield sample, spans, teacher.ground([request])[0]
+
+
+def _phrase_figures(answers: Sequence[Answer]) -> dict[str, float]:
+    from pipeline.evaluation.phrase_recall import PhraseImage, gold_phrases, phrase_recall
+
+    images = [
+        PhraseImage(
+            phrases=gold_phrases(sample),
+            ranked=tuple(
+                found.xyxy[found.phrase_index == n].astype(np.float64) for n in range(len(spans))
+            ),
+        )
+        for sample, spans, found in answers
+    ]
+    measured = phrase_recall(images, resamples=2)
+    return {
+        "r1": measured.recall[1].value,
+        "r5": measured.recall[5].value,
+        "chance_r1": measured.chance[1].value,
+    }
+
+
+def _detection_figures(teacher: Teacher, gold: GoldSet) -> dict[str, float]:
+    from pipeline.evaluation.detection import Detected, detection_figures
+
+    detected = {}
+    for sample in gold.samples:
+        found = teacher.detect(read_image(sample.image_uri), gold.categories)
+        detected[sample.sample_id] = Detected(
+            xyxy=found.xyxy.astype(np.float64),
+            categories=found.phrase_index,
+            scores=found.score.astype(np.float64),
+        )
+    measured = detection_figures(gold, detected, resamples=0)
+    return {
+        "ap50": measured.ap50.value,
+        "agnostic_recall": measured.agnostic_recall.value,
+        "chance_ap50": measured.chance_ap50,
+    }
 
 
 def _pictures(answers: Sequence[Answer], path: Path) -> None:
@@ -133,9 +178,3 @@ def _teacher(
         device=next(model.parameters()).device,
         max_tokens=config.max_tokens,
     )
-
-
-def _limited(spec: SourceSpec, limit: int) -> SourceSpec:
-    from dataclasses import replace
-
-    return spec if spec.limit else replace(spec, limit=limit)

@@ -76,7 +76,7 @@ def finished(tmp_path_factory, gold) -> Path:
     """One uninterrupted run, which several tests look at."""
     directory = tmp_path_factory.mktemp("finished")
     (directory / "toy.json").write_text(json.dumps(TOY))
-    evaluation = json.dumps([{"gold": str(gold[0]), "limit": 3}])
+    evaluation = json.dumps([{"gold": str(path), "limit": 3} for path in gold])
     more = ["--set", f"evaluation={evaluation}"]
     assert main(arguments(directory / "toy.json", gold, directory / "run", *more)) == 0
     return directory / "run"
@@ -98,7 +98,8 @@ def test_a_run_leaves_a_model_a_card_a_log_and_its_state(finished):
         (12, "train"),
         (12, "evaluation"),
     ]
-    assert 0.0 <= lines[-1]["grounding.json/r5"] <= 1.0
+    assert 0.0 <= lines[-1]["grounding.json/r1"] <= lines[-1]["grounding.json/r5"] <= 1.0
+    assert 0.0 <= lines[-1]["coco.json/ap50"] <= 1.0
     state = json.loads((finished / "train.json").read_text())
     assert (state["kind"], state["status"], state["step"]) == ("train", "done", 12)
     assert list((finished / "tensorboard").iterdir())
