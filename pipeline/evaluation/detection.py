@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from pipeline.evaluation.bootstrap import (
-    NOTHING,
     RESAMPLES,
     Interval,
     ratio_interval,
@@ -83,7 +82,10 @@ def detection_figures(
         num_boxes=sum(len(sample.boxes) for sample in samples),
         ap=_ap_interval(evaluated, ap, 0, len(samples), resamples),
         ap50=_ap_interval(evaluated, ap50, 1, len(samples), resamples),
-        agnostic_recall=_agnostic_recall(samples, detected),
+        agnostic_recall=agnostic_recall(
+            (sample.boxes, detected[sample.sample_id].xyxy, detected[sample.sample_id].scores)
+            for sample in samples
+        ),
         chance_ap50=_means(_evaluate(gold, samples, _random_names(gold, samples)))[1],
         by_category=_by_category(gold, evaluated),
     )
@@ -181,17 +183,19 @@ def _by_category(gold: GoldSet, evaluation: Any) -> dict[str, float]:
     return {name: value for name, value in means.items() if np.isfinite(value)}
 
 
-def _agnostic_recall(
-    samples: Sequence[TrainingSample], detected: Mapping[str, Detected]
-) -> Interval:
+def agnostic_recall(images: Iterable[tuple[ArrayLike, ArrayLike, ArrayLike]]) -> Interval:
+    """Share of gold boxes under one of an image's 20 best boxes, whatever their names.
+
+    Args:
+        images: gold boxes [G, 4], boxes [K, 4] and their scores [K] of each image.
+    """
     found, total = [], []
-    for sample in samples:
-        one = detected[sample.sample_id]
-        best = nms(one.xyxy, one.scores, AGNOSTIC_NMS_IOU)[:AGNOSTIC_AT]
-        overlaps = pairwise_iou(as_boxes(one.xyxy)[best], sample.boxes)
+    for gold_xyxy, xyxy, scores in images:
+        best = nms(xyxy, scores, AGNOSTIC_NMS_IOU)[:AGNOSTIC_AT]
+        overlaps = pairwise_iou(as_boxes(xyxy)[best], gold_xyxy)
         found.append(float((overlaps >= HIT_IOU).any(axis=0).sum()))
-        total.append(len(sample.boxes))
-    return ratio_interval(found, total, resamples=RESAMPLES) if samples else NOTHING
+        total.append(overlaps.shape[1])
+    return ratio_interval(found, total, resamples=RESAMPLES)
 
 
 def _random_names(gold: GoldSet, samples: Sequence[TrainingSample]) -> list[Detected]:

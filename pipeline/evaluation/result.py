@@ -1,0 +1,100 @@
+"""The figures of one evaluation: as JSON, and as the rows of a table."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pipeline.evaluation.bootstrap import Interval
+from pipeline.evaluation.detection import DetectionFigures
+from pipeline.evaluation.label_quality import LabelQuality
+from pipeline.evaluation.phrase_recall import PhraseRecall
+from pipeline.evaluation.run_join import JoinCounts
+from pipeline.gold.gold_set import GoldSet
+
+
+@dataclass(frozen=True, slots=True)
+class FigureRow:
+    """One line of the table."""
+
+    name: str
+    figure: Interval
+    chance: float | None
+    """What chance gives, None where it has no meaning."""
+    of: str
+    """What the share is taken of."""
+
+
+@dataclass(kw_only=True)
+class EvaluationResult:
+    """What was measured, on what, and what was left out."""
+
+    subject: str
+    """The teacher's id, or the run."""
+    gold: str
+    gold_format: str
+    gold_counts: Mapping[str, int]
+    recalls: list[PhraseRecall] = field(default_factory=list)
+    labels: LabelQuality | None = None
+    labels_policy: str = ""
+    """Policy id of the judged labels."""
+    detection: DetectionFigures | None = None
+    agnostic_recall: Interval | None = None
+    """Of a run's boxes on detection gold."""
+    join: JoinCounts | None = None
+    notes: list[str] = field(default_factory=list)
+    """What a reader must know: prompts, samples that could not be used."""
+
+    @classmethod
+    def of_gold(cls, subject: str, gold: GoldSet) -> EvaluationResult:
+        """An empty result about a gold set."""
+        return cls(
+            subject=subject, gold=gold.name, gold_format=gold.format, gold_counts=gold.counts
+        )
+
+    def rows(self) -> list[FigureRow]:
+        """The lines of the table, in reading order."""
+        rows = []
+        for recall in self.recalls:
+            of = f"{recall.num_phrases} phrases, {recall.num_images} pairs"
+            for k, figure in recall.recall.items():
+                name = f"phrase R@{k} ({recall.protocol})"
+                rows.append(FigureRow(name, figure, recall.chance[k].value, of))
+            name = f"phrase upper bound ({recall.protocol})"
+            rows.append(FigureRow(name, recall.upper_bound, None, of))
+        if self.labels is not None:
+            precision, labels = self.labels.precision, f"{self.labels.num_labels} labels"
+            chance = self.labels.chance_precision.value
+            rows.append(FigureRow("label precision", precision, chance, labels))
+            gold = f"{self.labels.num_gold} gold box-phrase links"
+            rows.append(FigureRow("label recall", self.labels.recall, None, gold))
+        if self.detection is not None:
+            found = self.detection
+            of = f"{found.num_boxes} boxes, {found.num_images} images"
+            rows.append(FigureRow("AP", found.ap, None, of))
+            rows.append(FigureRow("AP50", found.ap50, found.chance_ap50, of))
+            rows.append(FigureRow("recall@20 of any name", found.agnostic_recall, None, of))
+        if self.agnostic_recall is not None:
+            rows.append(
+                FigureRow("recall@20 of any name", self.agnostic_recall, None, "all gold boxes")
+            )
+        return rows
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON; what could not be measured is null."""
+        content = {key: value for key, value in vars(self).items() if value is not None}
+        return dict(_plain(content))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): _plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    if hasattr(value, "__dataclass_fields__"):
+        return {name: _plain(getattr(value, name)) for name in value.__dataclass_fields__}
+    return value
