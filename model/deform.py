@@ -1,8 +1,15 @@
-"""Modulated deformable 3x3 convolution, and what the released weights do with its offsets."""
+"""Modulated deformable 3x3 convolution, and what the released weights do with its offsets.
+
+B images, C channels, H W of an output map; M output positions over all maps and images, R input
+positions, K = 9 taps.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -10,6 +17,10 @@ from torch import Tensor, nn
 from torchvision.ops import deform_conv2d
 
 NUM_TAPS = 9
+CHUNK_BYTES = 8_000_000
+"""Without gradients, samples of this size are held at once: they stay in the processor's cache."""
+
+Sizes = tuple[tuple[int, int], ...]
 
 
 class DeformConv(nn.Module):
@@ -23,86 +34,151 @@ class DeformConv(nn.Module):
         bound = 1 / math.sqrt(in_channels * NUM_TAPS)
         nn.init.uniform_(self.weight, -bound, bound)
 
-    def forward(self, x_BCHW: Tensor, offsets_B18HW: Tensor, mask_B9HW: Tensor) -> Tensor:
-        """The offsets and the mask have the size of the OUTPUT map."""
-        if x_BCHW.device.type == "cpu":
+    def forward(
+        self, maps: Sequence[Tensor], offsets: Sequence[Tensor], masks: Sequence[Tensor]
+    ) -> list[Tensor]:
+        """Convolve several maps at once.
+
+        Args:
+            maps: [B, C, h, w] each.
+            offsets: [B, 18, H, W] each, of the size of the OUTPUT map.
+            masks: [B, 9, H, W] each.
+        """
+        if maps[0].device.type == "cpu":
             return deform_conv_by_rows(
-                x_BCHW, offsets_B18HW, mask_B9HW, self.weight, self.bias, stride=self.stride
+                maps, offsets, masks, self.weight, self.bias, stride=self.stride
             )
         # In half precision the sampling positions would lose whole pixels, so this runs in fp32.
-        with torch.autocast(x_BCHW.device.type, enabled=False):
-            return deform_conv2d(
-                x_BCHW.float(),
-                offsets_B18HW.float(),
-                self.weight.float(),
-                self.bias.float(),
-                stride=self.stride,
-                padding=1,
-                mask=mask_B9HW.float(),
-            )
+        with torch.autocast(maps[0].device.type, enabled=False):
+            return [
+                deform_conv2d(
+                    x_BCHW.float(),
+                    offsets_B18HW.float(),
+                    self.weight.float(),
+                    self.bias.float(),
+                    stride=self.stride,
+                    padding=1,
+                    mask=mask_B9HW.float(),
+                )
+                for x_BCHW, offsets_B18HW, mask_B9HW in zip(maps, offsets, masks, strict=True)
+            ]
 
 
 def deform_conv_by_rows(
-    x_BCHW: Tensor,
-    offsets_B18HW: Tensor,
-    mask_B9HW: Tensor,
+    maps: Sequence[Tensor],
+    offsets: Sequence[Tensor],
+    masks: Sequence[Tensor],
     weight_OC33: Tensor,
     bias_O: Tensor,
     *,
     stride: int,
-) -> Tensor:
-    """What torchvision's operator computes, for CPUs: a weighted sum of four rows of channels for
-    each tap, then one matrix product.
+) -> list[Tensor]:
+    """What torchvision's operator computes, for CPUs and several maps at once.
 
-    Torchvision's CPU kernel walks channel by channel over single numbers, and its backward pass
-    is slower still; on rows of 96 channels this is 3 times as fast forward and 8 times backward.
-    Under autocast only the matrix product is in half precision: sampling positions would lose
-    whole pixels.
+    Each tap of each output is a weighted sum of four rows of a table that holds the channels of
+    every input position; then one matrix product. Torchvision's CPU kernel walks channel by
+    channel over single numbers instead. Under autocast only the matrix product is in half
+    precision: sampling positions would lose whole pixels.
     """
+    batch = len(maps[0])
+    in_sizes, out_sizes = _sizes(maps), _sizes(offsets)
     with torch.autocast("cpu", enabled=False):
-        samples_MK = _sample_rows(
-            x_BCHW.float(), offsets_B18HW.float(), mask_B9HW.float(), stride=stride
+        table_RC = torch.cat([x.permute(0, 2, 3, 1).flatten(0, 2) for x in maps]).float()
+        places_MK4, shares_MK4 = _corners(
+            _rows(offsets).float(), _rows(masks).float(), _grid(in_sizes, out_sizes, stride, batch)
         )
-    y_MO = F.linear(samples_MK, weight_OC33.permute(0, 2, 3, 1).flatten(1), bias_O)
-    size = (len(x_BCHW), *offsets_B18HW.shape[-2:], len(bias_O))
-    return y_MO.view(size).permute(0, 3, 1, 2)
+    weight_OD = weight_OC33.permute(0, 2, 3, 1).flatten(1)
+    if torch.is_grad_enabled():
+        y_MO = F.linear(_sample(table_RC, places_MK4, shares_MK4), weight_OD, bias_O)
+    else:
+        step = max(64, CHUNK_BYTES // (4 * weight_OD.shape[1]))
+        parts = [
+            F.linear(_sample(table_RC, places, shares), weight_OD, bias_O)
+            for places, shares in zip(places_MK4.split(step), shares_MK4.split(step), strict=True)
+        ]
+        y_MO = torch.cat(parts)
+    counts = [batch * height * width for height, width in out_sizes]
+    return [
+        y.view(batch, height, width, -1).permute(0, 3, 1, 2)
+        for y, (height, width) in zip(y_MO.split(counts), out_sizes, strict=True)
+    ]
 
 
-def _sample_rows(
-    x_BCHW: Tensor, offsets_B18HW: Tensor, mask_B9HW: Tensor, *, stride: int
-) -> Tensor:
-    """For each output position the channels under its nine taps [B * H * W, 9 * C]."""
-    batch, channels, in_height, in_width = x_BCHW.shape
-    height, width = offsets_B18HW.shape[-2:]
-    device = x_BCHW.device
-    tap = torch.arange(3, device=device)
-    rows_H = torch.arange(height, device=device) * stride - 1
-    columns_W = torch.arange(width, device=device) * stride - 1
-    # Taps last, so that the samples of one output stand together: [B, H, W, 9].
-    y = offsets_B18HW[:, 0::2].permute(0, 2, 3, 1) + (
-        rows_H[:, None, None] + tap.repeat_interleave(3)
-    )
-    x = offsets_B18HW[:, 1::2].permute(0, 2, 3, 1) + (columns_W[:, None] + tap.repeat(3))
-    # A NaN stays in the weights, but must not become an index.
-    top, left = (t.detach().nan_to_num(nan=-2.0).floor() for t in (y, x))
-    down, right = y - top, x - left
-    first_B111 = torch.arange(batch, device=device).view(-1, 1, 1, 1) * (in_height * in_width)
-    indices, weights = [], []
-    for dy, share_y in ((0, 1 - down), (1, down)):
-        for dx, share_x in ((0, 1 - right), (1, right)):
-            row, column = top + dy, left + dx
-            inside = (row >= 0) & (row < in_height) & (column >= 0) & (column < in_width)
-            place = row.clamp(0, in_height - 1) * in_width + column.clamp(0, in_width - 1)
-            indices.append(place.long() + first_B111)
-            weights.append(share_y * share_x * inside)
-    mask_BHW91 = mask_B9HW.permute(0, 2, 3, 1)[..., None]
+class _Grid(NamedTuple):
+    """Where each output's window begins in its input map, whose size that is, and its rows."""
+
+    y_MK: Tensor
+    x_MK: Tensor
+    height_M1: Tensor
+    width_M1: Tensor
+    first_M1: Tensor
+
+
+def _sizes(maps: Sequence[Tensor]) -> Sizes:
+    return tuple((x.shape[-2], x.shape[-1]) for x in maps)
+
+
+def _rows(maps: Sequence[Tensor]) -> Tensor:
+    return torch.cat([x.permute(0, 2, 3, 1).flatten(0, 2) for x in maps])
+
+
+@lru_cache(maxsize=16)
+def _grid(in_sizes: Sizes, out_sizes: Sizes, stride: int, batch: int) -> _Grid:
+    tap = torch.arange(3)
+    columns: list[list[Tensor]] = [[], [], [], [], []]
+    first = 0
+    for (in_height, in_width), (height, width) in zip(in_sizes, out_sizes, strict=True):
+        image, row, column = (
+            index.flatten()
+            for index in torch.meshgrid(
+                torch.arange(batch), torch.arange(height), torch.arange(width), indexing="ij"
+            )
+        )
+        count = torch.ones(len(row), 1)
+        columns[0].append((row * stride - 1)[:, None] + tap.repeat_interleave(3))
+        columns[1].append((column * stride - 1)[:, None] + tap.repeat(3))
+        columns[2].append(count * in_height)
+        columns[3].append(count * in_width)
+        columns[4].append(first + image[:, None] * in_height * in_width)
+        first += batch * in_height * in_width
+    y, x, heights, widths, firsts = (torch.cat(parts) for parts in columns)
+    return _Grid(y.float(), x.float(), heights, widths, firsts.int())
+
+
+def _corners(offsets_MD: Tensor, mask_MK: Tensor, grid: _Grid) -> tuple[Tensor, Tensor]:
+    """Rows of the table at the four corners around each tap, and their shares of the sample."""
+    y_MK, x_MK = offsets_MD[:, 0::2] + grid.y_MK, offsets_MD[:, 1::2] + grid.x_MK
+    # A NaN stays in the shares, but must not become a place.
+    top, left = (t.detach().nan_to_num(nan=-2.0).floor() for t in (y_MK, x_MK))
+    down, right = y_MK - top, x_MK - left
+    rows = [
+        _inside(top + step, share, grid.height_M1) for step, share in ((0, 1 - down), (1, down))
+    ]
+    columns = [
+        _inside(left + step, share, grid.width_M1) for step, share in ((0, 1 - right), (1, right))
+    ]
+    rows = [(place * grid.width_M1, share * mask_MK) for place, share in rows]
+    corners = [
+        ((row + column).int() + grid.first_M1, share_y * share_x)
+        for row, share_y in rows
+        for column, share_x in columns
+    ]
+    places, shares = zip(*corners, strict=True)
+    return torch.stack(places, -1), torch.stack(shares, -1)
+
+
+def _inside(place: Tensor, share: Tensor, size: Tensor) -> tuple[Tensor, Tensor]:
+    """Places beyond the border move onto it and have no share."""
+    clamped = place.clamp(min=0).minimum(size - 1)
+    return clamped, share * (clamped == place)
+
+
+def _sample(table_RC: Tensor, places_MK4: Tensor, shares_MK4: Tensor) -> Tensor:
+    """For each output the channels under its nine taps [M, 9 * C]."""
     samples = F.embedding_bag(
-        torch.stack(indices, dim=-1).view(-1, 4),
-        x_BCHW.permute(0, 2, 3, 1).reshape(-1, channels),
-        per_sample_weights=(torch.stack(weights, dim=-1) * mask_BHW91).view(-1, 4),
-        mode="sum",
+        places_MK4.view(-1, 4), table_RC, per_sample_weights=shares_MK4.view(-1, 4), mode="sum"
     )
-    return samples.view(-1, NUM_TAPS * channels)
+    return samples.view(len(places_MK4), -1)
 
 
 def reread(x_BCHW: Tensor, size: tuple[int, int]) -> Tensor:
@@ -122,3 +198,8 @@ def resize_offsets(offsets_B18HW: Tensor, size: tuple[int, int]) -> Tensor:
     height, width = offsets_B18HW.shape[-2:]
     scale = offsets_B18HW.new_tensor([size[0] / height, size[1] / width]).repeat(NUM_TAPS)
     return F.adaptive_avg_pool2d(offsets_B18HW, size) * scale[:, None, None]
+
+
+def resize_mask(mask_B9HW: Tensor, size: tuple[int, int]) -> Tensor:
+    """The mask for a coarser map: averaged over its cells."""
+    return F.adaptive_avg_pool2d(mask_B9HW, size)

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from model.deform import NUM_TAPS, DeformConv, reread, resize_offsets
+from model.deform import NUM_TAPS, DeformConv, reread, resize_mask, resize_offsets
 
 
 def hard_sigmoid(x: Tensor) -> Tensor:
@@ -24,9 +24,13 @@ class Branch(nn.Module):
         self.conv = DeformConv(channels, channels, stride=stride)
         self.norm = nn.GroupNorm(norm_groups, channels)
 
-    def forward(self, x_BCHW: Tensor, offsets_B18HW: Tensor, mask_B9HW: Tensor) -> Tensor:
-        """The normalised map, of the offsets' size."""
-        return self.norm(self.conv(x_BCHW, offsets_B18HW, mask_B9HW))
+    def forward(
+        self, maps: Sequence[Tensor], offsets: Sequence[Tensor], masks: Sequence[Tensor]
+    ) -> list[Tensor]:
+        """The normalised maps, of the offsets' sizes."""
+        if not maps:
+            return []
+        return [self.norm(y_BCHW) for y_BCHW in self.conv(maps, offsets, masks)]
 
 
 class DyReLU(nn.Module):
@@ -71,29 +75,30 @@ class DyConv(nn.Module):
 
     def forward(self, levels: Sequence[Tensor]) -> list[Tensor]:
         """New levels of the same sizes; every read is of the layer's input."""
-        return [self._level(levels, number) for number in range(len(levels))]
-
-    def _level(self, levels: Sequence[Tensor], number: int) -> Tensor:
-        x_BCHW = levels[number]
-        raw = self.offset(x_BCHW).float()
-        offsets, mask = raw[:, : 2 * NUM_TAPS], raw[:, 2 * NUM_TAPS :].sigmoid()
-        branches = [self.same(x_BCHW, offsets, mask)]
-        if number > 0:
-            branches.append(self.finer(levels[number - 1], offsets, mask))
-        if number < len(levels) - 1:
-            coarse = self._coarser(levels[number + 1], offsets, mask)
-            branches.append(
-                F.interpolate(coarse, size=x_BCHW.shape[-2:], mode="bilinear", align_corners=True)
-            )
-        mixed = sum(branch * self._score(branch) for branch in branches) / len(branches)
-        return self.relu(mixed)
-
-    def _coarser(self, x_BChw: Tensor, offsets_B18HW: Tensor, mask_B9HW: Tensor) -> Tensor:
-        size = x_BChw.shape[-2], x_BChw.shape[-1]
-        if self.reread_offsets:
-            return self.coarser(x_BChw, reread(offsets_B18HW, size), reread(mask_B9HW, size))
-        mask = F.adaptive_avg_pool2d(mask_B9HW, size)
-        return self.coarser(x_BChw, resize_offsets(offsets_B18HW, size), mask)
+        sizes = [(x.shape[-2], x.shape[-1]) for x in levels]
+        raws = [self.offset(x).float() for x in levels]
+        offsets = [raw[:, : 2 * NUM_TAPS] for raw in raws]
+        masks = [raw[:, 2 * NUM_TAPS :].sigmoid() for raw in raws]
+        same = self.same(levels, offsets, masks)
+        finer = self.finer(levels[:-1], offsets[1:], masks[1:])
+        resize = (reread, reread) if self.reread_offsets else (resize_offsets, resize_mask)
+        coarser = self.coarser(
+            levels[1:],
+            [resize[0](x, size) for x, size in zip(offsets[:-1], sizes[1:], strict=True)],
+            [resize[1](x, size) for x, size in zip(masks[:-1], sizes[1:], strict=True)],
+        )
+        outputs = []
+        for number, size in enumerate(sizes):
+            branches = [same[number]]
+            if number > 0:
+                branches.append(finer[number - 1])
+            if number < len(levels) - 1:
+                branches.append(
+                    F.interpolate(coarser[number], size=size, mode="bilinear", align_corners=True)
+                )
+            mixed = sum(branch * self._score(branch) for branch in branches) / len(branches)
+            outputs.append(self.relu(mixed))
+        return outputs
 
     def _score(self, branch_BCHW: Tensor) -> Tensor:
         return hard_sigmoid(F.relu(self.branch_score(branch_BCHW.mean((2, 3), keepdim=True))))
