@@ -15,6 +15,7 @@ from schemas.errors import ConfigError
 
 if TYPE_CHECKING:
     from pipeline.export import ExportSummary
+    from pipeline.export.image_files import ImageCopier
     from schemas.records import CuratedRecord
 
 EXTENSIONS = {
@@ -58,7 +59,6 @@ def run(config: Config) -> int:
     from jobs.labelled_run import num_records, open_run, reading_bar
     from pipeline.curate import ensure_curated, iter_curated
     from pipeline.export import ExportOptions, export_records
-    from pipeline.export.image_files import ImageCopier
     from pipeline.policy import get_policy
 
     extension = EXTENSIONS[config.format]
@@ -74,7 +74,7 @@ def run(config: Config) -> int:
     with reading_bar("curate", num_records(labelled)) as progress:
         stats = ensure_curated(labelled, policy, progress=progress)
     records = iter_curated(labelled, policy.policy_id)
-    copier = ImageCopier(config.copy_images) if config.copy_images else None
+    copier = _copier(config.copy_images)
     with reading_bar("export", stats.records_out) as progress:
         counted = _counted(records if copier is None else copier.copied(records), progress)
         options = ExportOptions(
@@ -85,6 +85,14 @@ def run(config: Config) -> int:
         summary.left_out.update(copier.left_out)
     _print(summary, policy.policy_id)
     return 0
+
+
+def _copier(folder: str) -> ImageCopier | None:
+    if not folder:
+        return None
+    from pipeline.export.image_files import ImageCopier
+
+    return ImageCopier(folder)
 
 
 def _counted(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 if TYPE_CHECKING:
     from pipeline.run_store import RunStore
 from schemas.fingerprint import fingerprint
-from schemas.plan import CommittedFile, UnitCommit
+from schemas.plan import CommittedFile, Plan, UnitCommit
 from schemas.records import Annotation
 
 
@@ -29,6 +29,9 @@ class FolderRun:
 
     def iter_annotations(self, statuses: Any = None) -> Iterator[Annotation]:
         return (row for row in self.rows if statuses is None or row.status in statuses)
+
+    def plan(self) -> Plan:
+        return Plan(corpus="toy", corpus_format="jsonl", inputs=(), units=(), config={})
 
     def commits(self) -> dict[str, UnitCommit]:
         digest = fingerprint([str(row) for row in self.rows])
