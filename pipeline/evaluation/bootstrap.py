@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 RESAMPLES = 1000
 CONFIDENCE = 0.95
@@ -44,29 +43,15 @@ def ratio_interval(
         times = generator.multinomial(len(top), shares, size=min(_CHUNK, resamples - start))
         sums = times @ bottom
         drawn.append(np.divide(times @ top, sums, out=np.full(len(sums), np.nan), where=sums > 0))
-    return _interval(float(top.sum() / bottom.sum()), np.concatenate(drawn))
+    return drawn_interval(float(top.sum() / bottom.sum()), np.concatenate(drawn))
 
 
-def resampled_interval(
-    value: float,
-    num_images: int,
-    measure: Callable[[NDArray[np.int64]], float],
-    *,
-    resamples: int,
-    seed: int = 0,
-) -> Interval:
-    """The interval of a figure that is not a ratio: `measure` gets the drawn image numbers."""
-    if num_images == 0 or resamples == 0:
-        return Interval(value, float("nan"), float("nan"))
-    generator = np.random.default_rng(seed)
-    drawn = [measure(generator.integers(0, num_images, size=num_images)) for _ in range(resamples)]
-    return _interval(value, np.asarray(drawn))
-
-
-def _interval(value: float, drawn: NDArray[np.float64]) -> Interval:
-    drawn = drawn[np.isfinite(drawn)]
-    if not len(drawn):
+def drawn_interval(value: float, drawn: ArrayLike) -> Interval:
+    """The interval of a figure from its values on drawn images; NaN bounds without any."""
+    values = np.asarray(drawn, dtype=np.float64)
+    values = values[np.isfinite(values)]
+    if not len(values):
         return Interval(value, float("nan"), float("nan"))
     tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(drawn, [tail, 1 - tail])
+    low, high = np.quantile(values, [tail, 1 - tail])
     return Interval(value, float(low), float(high))

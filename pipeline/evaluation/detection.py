@@ -11,12 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pipeline.evaluation.bootstrap import (
-    RESAMPLES,
-    Interval,
-    ratio_interval,
-    resampled_interval,
-)
+from pipeline.evaluation.average_precision import category_matches, mean_precision
+from pipeline.evaluation.bootstrap import RESAMPLES, Interval, drawn_interval, ratio_interval
 from pipeline.evaluation.phrase_recall import HIT_IOU
 from pipeline.gold.gold_set import GoldKind, GoldSet
 from schemas.boxes import as_boxes, box_areas, nms, pairwise_iou, xyxy_to_xywh
@@ -76,12 +72,12 @@ def detection_figures(
     if not samples:
         raise ConfigError(f"no image of gold {gold.name!r} was asked")
     evaluated = _evaluate(gold, samples, [detected[s.sample_id] for s in samples])
-    ap, ap50 = _means(evaluated)
+    ap, ap50 = _ap_intervals(evaluated, len(samples), resamples)
     return DetectionFigures(
         num_images=len(samples),
         num_boxes=sum(len(sample.boxes) for sample in samples),
-        ap=_ap_interval(evaluated, ap, 0, len(samples), resamples),
-        ap50=_ap_interval(evaluated, ap50, 1, len(samples), resamples),
+        ap=ap,
+        ap50=ap50,
         agnostic_recall=agnostic_recall(
             (sample.boxes, detected[sample.sample_id].xyxy, detected[sample.sample_id].scores)
             for sample in samples
@@ -157,24 +153,23 @@ def _mean(precision: NDArray[np.float64]) -> float:
     return float(known.mean()) if known.size else float("nan")
 
 
-def _ap_interval(
-    evaluation: Any, value: float, which: int, num_images: int, resamples: int
-) -> Interval:
+def _ap_intervals(evaluation: Any, num_images: int, resamples: int) -> tuple[Interval, Interval]:
     # evalImgs is a list over categories x images, as there is one area range.
     compared = evaluation.evalImgs
-    rows = [compared[at : at + num_images] for at in range(0, len(compared), num_images)]
-
-    def measure(drawn: NDArray[np.int64]) -> float:
-        evaluation.evalImgs = [row[index] for row in rows for index in drawn]
-        with contextlib.redirect_stdout(io.StringIO()):
-            evaluation.accumulate()
-        return _means(evaluation)[which]
-
-    interval = resampled_interval(value, num_images, measure, resamples=resamples)
-    evaluation.evalImgs = compared
-    with contextlib.redirect_stdout(io.StringIO()):
-        evaluation.accumulate()
-    return interval
+    rows = (compared[at : at + num_images] for at in range(0, len(compared), num_images))
+    matches = [category_matches(row, MAX_DETECTIONS) for row in rows]
+    categories = [one for one in matches if one is not None]
+    means = _means(evaluation)
+    generator = np.random.default_rng(0)
+    shares = np.full(num_images, 1 / num_images)
+    drawn = [
+        mean_precision(categories, generator.multinomial(num_images, shares).astype(np.float64))
+        for _ in range(resamples)
+    ]
+    return (
+        drawn_interval(means[0], [float(one.mean()) for one in drawn]),
+        drawn_interval(means[1], [float(one[0]) for one in drawn]),
+    )
 
 
 def _by_category(gold: GoldSet, evaluation: Any) -> dict[str, float]:
