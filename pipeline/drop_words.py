@@ -16,18 +16,18 @@ _PRONOUNS = (
 _MORE_ABSTRACT = (
     "idea thought concept theory reason opinion belief truth beauty power success failure joy "
     "sadness anger fear memory dream knowledge education culture tradition history future past "
-    "moment way part kind type sort lot number variety series amount bit piece use need fact "
-    "case example example experience adventure journey trip visit event opportunity challenge "
-    "change quality style size shape color colour top bottom front back side middle center "
-    "centre edge end left right day night morning afternoon evening today tomorrow yesterday "
-    "year month week hour minute second season spring summer autumn fall winter"
+    "moment way part kind type sort lot number variety series amount bit use need fact case "
+    "example experience adventure journey trip visit event opportunity challenge change quality "
+    "style size shape color colour bottom front back side middle center centre edge end left "
+    "right day night morning afternoon evening today tomorrow yesterday year month week hour "
+    "minute second season spring summer autumn fall winter"
 )
+# Words for the picture itself. What hangs on walls (a painting, a poster, a logo) can be seen in
+# a picture and stays.
 _GENERIC_WEB = (
     "image picture photo photograph pic photography shot snapshot closeup view scene background "
-    "foreground backdrop illustration vector wallpaper stock clipart clip drawing painting "
-    "sketch render rendering icon logo design pattern template banner poster thumbnail screenshot "
-    "footage video clip file download collection set page website site link text font copy space "
-    "isolated silhouette thing object item stuff"
+    "foreground backdrop illustration vector wallpaper stock clipart clip render rendering "
+    "thumbnail footage video download copyright collection set website site link thing stuff"
 )
 
 DROP_LISTS: dict[str, frozenset[str]] = {
