@@ -11,7 +11,13 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.evaluation.detection import Detected, detection_figures
+from pipeline.evaluation.detection import (
+    FIXED_AP_DETECTIONS,
+    MAX_DETECTIONS,
+    Detected,
+    detection_figures,
+    judged_only,
+)
 from pipeline.evaluation.phrase_recall import PROTOCOLS, PhraseImage, gold_phrases, phrase_recall
 from pipeline.evaluation.result import EvaluationResult
 from pipeline.gold.gold_parts import clean_name
@@ -22,7 +28,6 @@ from schemas.grounder import Grounding, GroundingRequest
 from schemas.records import Phrase, TrainingSample
 
 READERS = 4
-COCO_MAX_DETECTIONS, LVIS_MAX_DETECTIONS = 100, 300
 Pixels = NDArray[np.uint8]
 
 
@@ -123,7 +128,7 @@ def _detect(
 ) -> Iterator[tuple[str, Detected]]:
     generator = np.random.default_rng(questions.seed)
     everything = list(range(len(gold.categories)))
-    limit = LVIS_MAX_DETECTIONS if gold.format == "lvis" else COCO_MAX_DETECTIONS
+    limit = MAX_DETECTIONS if gold.is_exhaustive else FIXED_AP_DETECTIONS
     done = 0
     for batch in batches:
         if questions.negatives < 0:
@@ -139,17 +144,22 @@ def _detect(
                 for (_, pixels), own in zip(batch, asked, strict=True)
             ]
         for (sample, _), own, found in zip(batch, asked, answers, strict=True):
-            best = np.argsort(-found.score, kind="stable")[:limit]
-            yield (
-                sample.sample_id,
-                Detected(
-                    xyxy=as_boxes(found.xyxy)[best],
-                    categories=np.asarray(own, dtype=np.int64)[found.phrase_index[best]],
-                    scores=found.score[best].astype(np.float64),
-                ),
+            answer = Detected(
+                xyxy=as_boxes(found.xyxy),
+                categories=np.asarray(own, dtype=np.int64)[found.phrase_index],
+                scores=found.score.astype(np.float64),
             )
+            # First what was looked for: an LVIS image has thousands of other detections.
+            yield sample.sample_id, _best(judged_only(gold, sample, answer), limit)
         done += len(batch)
         progress(done)
+
+
+def _best(found: Detected, number: int) -> Detected:
+    best = np.argsort(-found.scores, kind="stable")[:number]
+    return Detected(
+        xyxy=found.xyxy[best], categories=found.categories[best], scores=found.scores[best]
+    )
 
 
 def _drawn_names(
@@ -223,5 +233,5 @@ def _prompt_note(gold: GoldSet, questions: TeacherQuestions) -> str:
             "higher than with all categories"
         )
     if gold.format == "lvis":
-        note += "; LVIS labels are federated, this is plain AP and not LVIS's own fixed AP"
+        note += "; AP is LVIS's fixed AP (boxes, no limit per image)"
     return note

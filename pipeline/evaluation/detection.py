@@ -20,6 +20,7 @@ from schemas.errors import ConfigError
 from schemas.records import TrainingSample
 
 MAX_DETECTIONS = 100
+FIXED_AP_DETECTIONS = 10_000
 AGNOSTIC_AT = 20
 AGNOSTIC_NMS_IOU = 0.7
 AP_RESAMPLES = 100
@@ -53,6 +54,23 @@ class DetectionFigures:
     """AP50 of the gold boxes themselves under random names of the set."""
     by_category: dict[str, float]
     """Category -> AP50, of those with a gold box."""
+    by_frequency: dict[str, float]
+    """LVIS: `r`, `c`, `f` -> AP of the rare, common and frequent categories with a gold box."""
+
+
+def judged_only(gold: GoldSet, sample: TrainingSample, found: Detected) -> Detected:
+    """Detections of categories that were looked for in the image; all where labels are exhaustive.
+
+    Federated labels (LVIS) say nothing about the other categories: their detections are neither
+    right nor wrong.
+    """
+    if gold.is_exhaustive:
+        return found
+    judged = {*gold.box_categories[sample.sample_id], *gold.absent.get(sample.sample_id, ())}
+    keep = np.isin(found.categories, np.array(sorted(judged), dtype=np.int64))
+    return Detected(
+        xyxy=found.xyxy[keep], categories=found.categories[keep], scores=found.scores[keep]
+    )
 
 
 def detection_figures(
@@ -63,6 +81,9 @@ def detection_figures(
 ) -> DetectionFigures:
     """Figures over the images in `detected` (sample_id -> detections; [0, 4] for none).
 
+    On federated gold (LVIS) AP is the fixed AP of Dave et al. 2021: the 10,000 best detections of
+    each category over all images, no limit per image, and what was not looked for plays no part.
+
     Raises:
         ConfigError: the gold set holds no categories, or no image was asked.
     """
@@ -71,7 +92,8 @@ def detection_figures(
     samples = [sample for sample in gold.samples if sample.sample_id in detected]
     if not samples:
         raise ConfigError(f"no image of gold {gold.name!r} was asked")
-    evaluated = _evaluate(gold, samples, [detected[s.sample_id] for s in samples])
+    judged = [judged_only(gold, s, detected[s.sample_id]) for s in samples]
+    evaluated = _evaluate(gold, samples, judged)
     ap, ap50 = _ap_intervals(evaluated, len(samples), resamples)
     return DetectionFigures(
         num_images=len(samples),
@@ -84,6 +106,7 @@ def detection_figures(
         ),
         chance_ap50=_means(_evaluate(gold, samples, _random_names(gold, samples)))[1],
         by_category=_by_category(gold, evaluated),
+        by_frequency=_by_frequency(gold, evaluated),
     )
 
 
@@ -101,6 +124,8 @@ def _evaluate(gold: GoldSet, samples: Sequence[TrainingSample], found: Sequence[
         for number, sample in enumerate(samples, start=1)
         for region in gold.ignored.get(sample.sample_id, ())
     ]
+    if not gold.is_exhaustive:
+        found = _best_of_category(found, FIXED_AP_DETECTIONS)
     truth = COCO()
     truth.dataset = {
         "info": {},
@@ -125,10 +150,39 @@ def _evaluate(gold: GoldSet, samples: Sequence[TrainingSample], found: Sequence[
         evaluation = COCOeval(truth, answers, "bbox")
         evaluation.params.areaRng = [[0, 1e10]]
         evaluation.params.areaRngLbl = ["all"]
-        evaluation.params.maxDets = [MAX_DETECTIONS]
+        evaluation.params.maxDets = [MAX_DETECTIONS if gold.is_exhaustive else len(results) + 1]
         evaluation.evaluate()
+        _ignore_unlabelled(gold, samples, evaluation)
         evaluation.accumulate()
     return evaluation
+
+
+def _ignore_unlabelled(gold: GoldSet, samples: Sequence[TrainingSample], evaluation: Any) -> None:
+    """A detection without a gold box is no error where not every instance has one."""
+    for entry in evaluation.evalImgs:
+        if entry is not None:
+            partly = gold.not_exhaustive.get(samples[entry["image_id"] - 1].sample_id, ())
+            if entry["category_id"] - 1 in partly:
+                entry["dtIgnore"] = np.logical_or(entry["dtIgnore"], entry["dtMatches"] == 0)
+
+
+def _best_of_category(found: Sequence[Detected], number: int) -> list[Detected]:
+    """The best detections of each category over all images; ties at the limit stay."""
+    categories = np.concatenate([one.categories for one in found])
+    scores = np.concatenate([one.scores for one in found])
+    floors: dict[int, float] = {}
+    for category in np.unique(categories):
+        own = scores[categories == category]
+        if len(own) > number:
+            floors[int(category)] = float(np.partition(own, -number)[-number])
+    kept = []
+    for one in found:
+        low = np.array([floors.get(int(category), 0.0) for category in one.categories])
+        keep = one.scores >= low
+        kept.append(
+            Detected(xyxy=one.xyxy[keep], categories=one.categories[keep], scores=one.scores[keep])
+        )
+    return kept
 
 
 def _entry(image_id: int, xyxy: Any, category: int, is_crowd: bool) -> dict[str, Any]:
@@ -157,7 +211,7 @@ def _ap_intervals(evaluation: Any, num_images: int, resamples: int) -> tuple[Int
     # evalImgs is a list over categories x images, as there is one area range.
     compared = evaluation.evalImgs
     rows = (compared[at : at + num_images] for at in range(0, len(compared), num_images))
-    matches = [category_matches(row, MAX_DETECTIONS) for row in rows]
+    matches = [category_matches(row, evaluation.params.maxDets[-1]) for row in rows]
     categories = [one for one in matches if one is not None]
     means = _means(evaluation)
     generator = np.random.default_rng(0)
@@ -176,6 +230,13 @@ def _by_category(gold: GoldSet, evaluation: Any) -> dict[str, float]:
     precision = evaluation.eval["precision"][0, :, :, 0, 0]
     means = {name: _mean(precision[:, i]) for i, name in enumerate(gold.categories)}
     return {name: value for name, value in means.items() if np.isfinite(value)}
+
+
+def _by_frequency(gold: GoldSet, evaluation: Any) -> dict[str, float]:
+    precision = evaluation.eval["precision"][:, :, :, 0, 0]
+    groups = np.array(gold.frequencies)
+    means = {group: _mean(precision[:, :, groups == group]) for group in dict.fromkeys(groups)}
+    return {str(group): value for group, value in means.items() if np.isfinite(value)}
 
 
 def agnostic_recall(images: Iterable[tuple[ArrayLike, ArrayLike, ArrayLike]]) -> Interval:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipeline.evaluation.bootstrap import Interval
+from pipeline.evaluation.bootstrap import Interval, drawn_interval
 from pipeline.evaluation.detection import DetectionFigures
 from pipeline.evaluation.label_quality import LabelQuality
 from pipeline.evaluation.phrase_recall import PhraseRecall
@@ -74,6 +74,10 @@ class EvaluationResult:
             found = self.detection
             of = f"{found.num_boxes} boxes, {found.num_images} images"
             rows.append(FigureRow("AP", found.ap, None, of))
+            for group, name in (("r", "rare"), ("c", "common"), ("f", "frequent")):
+                if group in found.by_frequency:
+                    figure = drawn_interval(found.by_frequency[group], [])
+                    rows.append(FigureRow(f"AP of {name} categories", figure, None, of))
             rows.append(FigureRow("AP50", found.ap50, found.chance_ap50, of))
             rows.append(FigureRow("recall@20 of any name", found.agnostic_recall, None, of))
         if self.agnostic_recall is not None:

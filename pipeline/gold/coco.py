@@ -53,11 +53,8 @@ def _load(path: str, raw: Any, *, image_root: str, is_lvis: bool) -> GoldSet:
             size_wh=image_size(entry, where),
         )
         if is_lvis:
-            absent = [category_of.get(c) for c in entry.get("neg_category_ids", ())]
-            images[image_id].absent = tuple(c for c in absent if c is not None)
-            counts["categories not exhaustive in an image"] += len(
-                entry.get("not_exhaustive_category_ids", ())
-            )
+            _federated(entry, images[image_id], category_of, where)
+            counts["categories not exhaustive in an image"] += len(images[image_id].not_exhaustive)
     for number, entry in enumerate(require(raw, "annotations", list, path)):
         _add_box(entry, f"{path}: annotations[{number}]", images, category_of, counts)
     return detection_set(
@@ -67,7 +64,24 @@ def _load(path: str, raw: Any, *, image_root: str, is_lvis: bool) -> GoldSet:
         categories=categories,
         is_exhaustive=not is_lvis,
         counts=counts,
+        frequencies=_frequencies(raw) if is_lvis else (),
     )
+
+
+def _federated(entry: Any, image: DetectionImage, category_of: dict[Any, int], where: str) -> None:
+    found = []
+    for key in ("neg_category_ids", "not_exhaustive_category_ids"):
+        listed = require(entry, key, list, where)
+        unknown = [category for category in listed if category not in category_of]
+        if unknown:
+            raise DataError(f"{where}: {key} has {unknown[0]!r}, which is not in categories")
+        found.append(tuple(category_of[category] for category in listed))
+    image.absent, image.not_exhaustive = found
+
+
+def _frequencies(raw: Any) -> tuple[str, ...]:
+    by_id = {entry["id"]: str(entry.get("frequency", "")) for entry in raw["categories"]}
+    return tuple(by_id[category] for category in sorted(by_id))
 
 
 def _categories(raw: Any, path: str) -> tuple[dict[Any, int], tuple[str, ...]]:

@@ -23,6 +23,8 @@ class DetectionImage:
     ignored: list[IgnoredBox] = field(default_factory=list)
     absent: tuple[int, ...] = ()
     """Categories that are known to have no box here."""
+    not_exhaustive: tuple[int, ...] = ()
+    """Categories of which not every instance has a box here."""
 
 
 def detection_set(
@@ -33,6 +35,7 @@ def detection_set(
     categories: tuple[str, ...],
     is_exhaustive: bool,
     counts: GoldCounts,
+    frequencies: tuple[str, ...] = (),
 ) -> GoldSet:
     """The gold set of some images.
 
@@ -54,6 +57,9 @@ def detection_set(
         box_categories={i.sample_id: tuple(category for _, category in i.boxes) for i in images},
         is_exhaustive=is_exhaustive,
         ignored={i.sample_id: tuple(i.ignored) for i in images if i.ignored},
+        absent={i.sample_id: i.absent for i in images if i.absent},
+        not_exhaustive={i.sample_id: i.not_exhaustive for i in images if i.not_exhaustive},
+        frequencies=frequencies,
         counts=finish_counts(counts, samples),
     )
 

@@ -46,6 +46,13 @@ class GoldSet:
     """True where a category without a box in an image is known to be absent there (COCO)."""
     ignored: Mapping[str, tuple[IgnoredBox, ...]] = field(default_factory=dict)
     """sample_id -> regions to ignore when detections are scored."""
+    absent: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    """Federated labels (LVIS): sample_id -> categories that are known to be absent. Categories
+    neither present nor absent were not looked for."""
+    not_exhaustive: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    """Federated labels: sample_id -> categories of which not every instance has a box."""
+    frequencies: tuple[str, ...] = ()
+    """LVIS: `r`, `c` or `f` (rare, common, frequent) for each category."""
     counts: Mapping[str, int] = field(default_factory=dict)
     """`samples`, `boxes`, and one `dropped: <reason>` for every box, span or image left out."""
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,7 @@ def gold_set(**changes: Any) -> GoldSet:
         "samples": (sample(0, CAT, DOG), sample(1, DOG), sample(2)),
         "categories": ("cat", "dog", "cow"),
         "box_categories": {"s0": (0, 1), "s1": (1,), "s2": ()},
+        "is_exhaustive": True,
     }
     return GoldSet(**(fields | changes))
 
@@ -118,3 +120,28 @@ def test_what_cannot_be_measured_is_explained() -> None:
     grounding = gold_set(kind=GoldKind.GROUNDING)
     with pytest.raises(ConfigError, match=r"gold 'toy' is grounding gold; AP needs detection gold"):
         detection_figures(grounding, {"s0": NONE})
+
+
+def test_federated_labels_judge_only_what_was_looked_for() -> None:
+    wrong = detected((CAT, 0, 0.5), (DOG, 0, 0.9), (DOG, 1, 0.9), (CAT, 2, 0.9))
+    federated = gold_set(
+        samples=(sample(0, CAT),),
+        box_categories={"s0": (0,)},
+        is_exhaustive=False,
+        frequencies=("r", "c", "f"),
+    )
+    # dog and cow were not looked for; the wrong cat counts
+    plain = detection_figures(federated, {"s0": wrong}, resamples=0)
+    assert plain.ap50.value == pytest.approx(0.5)
+    assert plain.by_frequency == {"r": pytest.approx(0.5)}
+    # cats may be unlabelled here: another cat is no error
+    partly = replace(federated, not_exhaustive={"s0": (0,)})
+    assert detection_figures(partly, {"s0": wrong}, resamples=0).ap50.value == pytest.approx(1.0)
+
+
+def test_fixed_ap_keeps_the_best_of_a_category_over_all_images() -> None:
+    from pipeline.evaluation.detection import _best_of_category
+
+    many = [detected((CAT, 0, 0.1), (CAT, 0, 0.9)), detected((CAT, 0, 0.5), (DOG, 1, 0.05))]
+    kept = _best_of_category(many, 2)
+    assert [one.scores.tolist() for one in kept] == [[0.9], [0.5, 0.05]]

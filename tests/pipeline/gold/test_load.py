@@ -97,6 +97,12 @@ def test_lvis_keeps_listed_negatives_and_counts_what_is_not_exhaustive(tmp_path:
     assert sample.caption == "kite. traffic light"
     assert [sample.caption[a:b] for a, b in sample.negative_spans] == ["traffic light"]
     assert gold.counts["categories not exhaustive in an image"] == 1
+    assert gold.absent == {"lvis/7": (0,)}
+    assert gold.not_exhaustive == {"lvis/7": (1,)}
+    raw["images"][0]["neg_category_ids"] = [4]
+    path = write_json(tmp_path / "lvis.json", raw)
+    with pytest.raises(DataError, match=r"neg_category_ids has 4, which is not in categories"):
+        load_gold(path)
 
 
 def mdetr_file(**image: Any) -> dict[str, Any]:
