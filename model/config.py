@@ -63,8 +63,6 @@ class GlipConfig:
     """Side of an anchor in strides."""
     max_tokens: int = 256
     """Text positions, [CLS] and [SEP] included."""
-    pad_tokens: bool = False
-    """Trained with every text padded to `max_tokens`; no effect on valid positions."""
     min_size: int = 800
     """Short side that images are resized to."""
     max_size: int = 1333
@@ -77,6 +75,20 @@ class GlipConfig:
     """Recompute the tower's activations in the backward pass: less memory, more time."""
 
     def __post_init__(self) -> None:
+        for name in ("fusion_dropout", "drop_path", "dropblock"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ConfigError(f"{name} must be in [0, 1), got {getattr(self, name)}")
+        if not self.anchor_scale > 0:
+            raise ConfigError(f"anchor_scale must be > 0, got {self.anchor_scale}")
+        if not 1 <= self.min_size <= self.max_size:
+            raise ConfigError(
+                f"min_size must be in [1, max_size {self.max_size}], got {self.min_size}"
+            )
+        if self.text.hidden_size % self.text.num_heads:
+            raise ConfigError(
+                f"text.hidden_size must be a multiple of text.num_heads {self.text.num_heads}, "
+                f"got {self.text.hidden_size}"
+            )
         for name in ("channels", "num_layers", "fusion_dim", "fusion_heads", "norm_groups"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be >= 1, got {getattr(self, name)}")

@@ -16,6 +16,13 @@ def hard_sigmoid(x: Tensor) -> Tensor:
     return F.relu6(x + 3) / 6
 
 
+def init_normal(convolution: nn.Conv2d, std: float) -> None:
+    """Weights from N(0, std^2), biases 0."""
+    nn.init.normal_(convolution.weight, std=std)
+    if convolution.bias is not None:
+        nn.init.zeros_(convolution.bias)
+
+
 class Branch(nn.Module):
     """A deformable convolution and its group normalisation."""
 
@@ -67,11 +74,9 @@ class DyConv(nn.Module):
         self.relu = DyReLU(channels)
         self.offset = nn.Conv2d(channels, 3 * NUM_TAPS, 3, padding=1)
         self.reread_offsets = reread_offsets
-        nn.init.normal_(self.branch_score.weight, std=0.01)
-        nn.init.zeros_(self.branch_score.bias)
+        init_normal(self.branch_score, std=0.01)
         if not reread_offsets:  # start as a plain convolution
-            nn.init.zeros_(self.offset.weight)
-            nn.init.zeros_(self.offset.bias)
+            init_normal(self.offset, std=0.0)
 
     def forward(self, levels: Sequence[Tensor]) -> list[Tensor]:
         """New levels of the same sizes; every read is of the layer's input."""

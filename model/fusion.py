@@ -18,8 +18,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-CHUNK_SCORES = 4_000_000
+CHUNK_SCORES = 1_000_000
 """Without gradients the scores of this many (head, position, word) triples are held at once."""
+
+SMALLEST_CHUNK = 256
+"""Positions of a chunk at least."""
 
 
 class Folded(NamedTuple):
@@ -81,7 +84,7 @@ class BiAttention(nn.Module):
         """Both sides, updated. The residual stands around the NORMALISED features, as published."""
         v_BNV, l_BTL = self.norm_v(v_BNV), self.norm_l(l_BTL)
         folded = self._fold(l_BTL, mask_BT)
-        if torch.is_grad_enabled():
+        if torch.is_grad_enabled() or (self.training and self.dropout):
             dv_BNV, mean_BMV, weight_BM = self._attend(v_BNV, folded)
         else:
             dv_BNV, mean_BMV, weight_BM = self._attend_in_chunks(v_BNV, folded)
@@ -124,7 +127,7 @@ class BiAttention(nn.Module):
         """The same without gradients: one pass over the positions, scores never held whole."""
         keys_BVM = folded.keys_BMV.transpose(1, 2)
         batch, positions, _ = v_BNV.shape
-        size = max(256, CHUNK_SCORES // (batch * keys_BVM.shape[-1]))
+        size = max(SMALLEST_CHUNK, CHUNK_SCORES // (batch * keys_BVM.shape[-1]))
         dv_BNV = torch.empty_like(v_BNV)
         best_BM = keys_BVM.new_full(keys_BVM.shape[::2], -torch.inf, dtype=torch.float32)
         weight_BM = torch.zeros_like(best_BM)

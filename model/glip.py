@@ -7,6 +7,8 @@ B images, N positions over all levels, T words, C channels, L text channels.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -83,7 +85,7 @@ class Glip(nn.Module):
         self.config = config
         self.backbone = build_backbone(config)
         self.pyramid = FeaturePyramid(
-            self.backbone.channels,
+            self.backbone.out_channels,
             config.channels,
             num_extra_levels=config.num_extra_levels,
             dropblock=config.dropblock,
@@ -93,11 +95,17 @@ class Glip(nn.Module):
         self.head = GroundingHead(config.channels, config.text.hidden_size, len(config.strides))
 
     def encode_image(self, pixels_B3HW: Tensor) -> list[Tensor]:
-        """The pyramid, finest level first: computed once for any number of prompts.
+        """What does not depend on words, finest level first: once for any number of prompts.
+
+        The pyramid, and without early fusion the tower as well.
 
         pixels_B3HW: normalised, padded to a multiple of `config.size_divisor`.
         """
-        return self.pyramid(self.backbone(pixels_B3HW))
+        levels = self.pyramid(self.backbone(pixels_B3HW))
+        if not self.config.early_fusion:  # then no layer of the tower looks at the words
+            for layer in self.tower:
+                levels = self._run(layer.vision, levels)
+        return levels
 
     def encode_text(self, tokens: TokenBatch) -> TextFeatures:
         """The words alone: computed once for each distinct prompt."""
@@ -107,14 +115,10 @@ class Glip(nn.Module):
         """Fuse and predict. `levels` and `text` have the same batch size and are not changed."""
         mask_BT = text.attention_mask_BT
         words_BTL, levels = text.hidden_BTC, list(levels)
-        for layer in self.tower:
-            if self.config.checkpoint_activations and self.training:
-                levels, words_BTL = checkpoint(
-                    layer, levels, words_BTL, mask_BT, use_reentrant=False
-                )
-            else:
-                levels, words_BTL = layer(levels, words_BTL, mask_BT)
-        if not self.config.early_fusion:
+        if self.config.early_fusion:
+            for layer in self.tower:
+                levels, words_BTL = self._run(layer, levels, words_BTL, mask_BT)
+        else:
             words_BTL = words_BTL * mask_BT[..., None]
         logits_BNT, deltas_BN4, centerness_BN = self.head(levels, words_BTL)
         sizes = tuple((x.shape[-2], x.shape[-1]) for x in levels)
@@ -129,6 +133,24 @@ class Glip(nn.Module):
     def forward(self, pixels_B3HW: Tensor, tokens: TokenBatch) -> GlipOutput:
         """Image and text to raw predictions for every position."""
         return self.predict(self.encode_image(pixels_B3HW), self.encode_text(tokens))
+
+    @classmethod
+    def from_pretrained(cls, source: Path | str) -> Glip:
+        """The model of a directory or hub id; see `model.checkpoint.load_pretrained`."""
+        from model.checkpoint import load_pretrained
+
+        return load_pretrained(source)
+
+    def save_pretrained(self, directory: Path | str) -> Path:
+        """Write a model directory; see `model.checkpoint.save_pretrained`."""
+        from model.checkpoint import save_pretrained
+
+        return save_pretrained(self, directory)
+
+    def _run(self, layer: Any, *inputs: Any) -> Any:
+        if self.config.checkpoint_activations and self.training:
+            return checkpoint(layer, *inputs, use_reentrant=False)
+        return layer(*inputs)
 
 
 def build_language_layer(text: TextConfig) -> BertLayer:

@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from model.dyconv import init_normal
+
 PRIOR_PROBABILITY = 0.01
 
 
@@ -32,9 +34,8 @@ class GroundingHead(nn.Module):
         self.bias0 = nn.Parameter(
             torch.tensor([-math.log((1 - PRIOR_PROBABILITY) / PRIOR_PROBABILITY)])
         )
-        for convolution in (self.box, self.centerness):
-            nn.init.normal_(convolution.weight, std=0.01)
-            nn.init.zeros_(convolution.bias)
+        init_normal(self.box, std=0.01)
+        init_normal(self.centerness, std=0.01)
 
     def forward(self, levels: Sequence[Tensor], words_BTL: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Logits [B, N, T], box deltas [B, N, 4] and centerness logits [B, N].

@@ -10,11 +10,11 @@ B images, H W positions, C channels, L positions of a window.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import cast
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-from timm.models.swin_transformer import SwinTransformer, SwinTransformerBlock
+from timm.models.swin_transformer import SwinTransformer
 from torch import Tensor, nn
 
 
@@ -39,7 +39,8 @@ class SwinBackbone(nn.Module):
         drop_path: float,
     ) -> None:
         super().__init__()
-        self.body = SwinTransformer(
+        # Any: torch types a submodule's own attributes as Tensor or Module.
+        self.body: Any = SwinTransformer(
             img_size=window_size * 32,
             embed_dim=embed_dim,
             depths=tuple(depths),
@@ -50,8 +51,8 @@ class SwinBackbone(nn.Module):
             drop_path_rate=drop_path,
         )
         self.body.norm = nn.Identity()
-        self.channels = tuple(embed_dim * 2**stage for stage in (1, 2, 3))
-        self.norms = nn.ModuleList(nn.LayerNorm(channels) for channels in self.channels)
+        self.out_channels = tuple(embed_dim * 2**stage for stage in (1, 2, 3))
+        self.norms = nn.ModuleList(nn.LayerNorm(channels) for channels in self.out_channels)
 
     def forward(self, pixels_B3HW: Tensor) -> list[Tensor]:
         """Maps [B, C, H / s, W / s] for s = 8, 16, 32; sides are rounded up."""
@@ -64,20 +65,20 @@ class SwinBackbone(nn.Module):
             if number:
                 x_BHWC = _merge_patches(stage.downsample, x_BHWC)
             for depth, block in enumerate(stage.blocks):
-                x_BHWC = _block(cast(SwinTransformerBlock, block), x_BHWC, shifted=depth % 2 == 1)
+                x_BHWC = _block(block, x_BHWC, shifted=depth % 2 == 1)
             if number:
                 maps.append(self.norms[number - 1](x_BHWC).permute(0, 3, 1, 2))
         return maps
 
 
-def _merge_patches(downsample: nn.Module, x_BHWC: Tensor) -> Tensor:
+def _merge_patches(downsample: Any, x_BHWC: Tensor) -> Tensor:
     height, width = x_BHWC.shape[1:3]
     x = F.pad(x_BHWC, (0, 0, 0, width % 2, 0, height % 2))
     parts = [x[:, 0::2, 0::2], x[:, 1::2, 0::2], x[:, 0::2, 1::2], x[:, 1::2, 1::2]]
     return downsample.reduction(downsample.norm(torch.cat(parts, dim=-1)))
 
 
-def _block(block: SwinTransformerBlock, x_BHWC: Tensor, *, shifted: bool) -> Tensor:
+def _block(block: Any, x_BHWC: Tensor, *, shifted: bool) -> Tensor:
     window = block.attn.window_size[0]
     shift = window // 2 if shifted else 0
     x_BHWC = x_BHWC + block.drop_path1(
@@ -86,7 +87,7 @@ def _block(block: SwinTransformerBlock, x_BHWC: Tensor, *, shifted: bool) -> Ten
     return x_BHWC + block.drop_path2(block.mlp(block.norm2(x_BHWC)))
 
 
-def _window_attention(attn: nn.Module, x_BHWC: Tensor, window: int, shift: int) -> Tensor:
+def _window_attention(attn: Any, x_BHWC: Tensor, window: int, shift: int) -> Tensor:
     batch, height, width, channels = x_BHWC.shape
     x = F.pad(x_BHWC, (0, 0, 0, -width % window, 0, -height % window))
     padded_height, padded_width = x.shape[1:3]
@@ -113,7 +114,7 @@ def _window_attention(attn: nn.Module, x_BHWC: Tensor, window: int, shift: int) 
     return out[:, :height, :width]
 
 
-def _position_bias(attn: nn.Module) -> Tensor:
+def _position_bias(attn: Any) -> Tensor:
     area = attn.relative_position_index.shape[0]
     bias = attn.relative_position_bias_table[attn.relative_position_index.view(-1)]
     return bias.view(1, area, area, -1).permute(0, 3, 1, 2)

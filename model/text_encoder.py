@@ -21,7 +21,7 @@ def bert_config(text: TextConfig) -> BertConfig:
         max_position_embeddings=text.max_positions,
         hidden_dropout_prob=text.dropout,
         attention_probs_dropout_prob=text.dropout,
-        attn_implementation="sdpa",
+        attn_implementation="sdpa",  # type: ignore[call-arg]
     )
 
 

@@ -27,20 +27,16 @@ def check_forward(fixture: Fixture, model: Glip) -> None:
     """Add a line for every recorded tensor of a forward fixture."""
     compare = partial(fixture.compare, limit=LIMIT)
     pixels, tokens = _check_inputs(fixture, model)
-    with _watch(model, compare, tokens.attention_mask_BT):
-        maps = model.backbone(pixels)
-        for number, tensor in enumerate(maps):
-            compare(f"backbone/C{number + 3}", tensor)
-        levels = model.pyramid(maps)
-        _compare_levels(compare, "fpn", levels)
+    mask_BT = tokens.attention_mask_BT
+    with _watch(model, compare, mask_BT):
+        levels = model.encode_image(pixels)
         text = model.encode_text(tokens)
-        mask_BT = text.attention_mask_BT
-        _compare_valid(compare, "lang/hidden", text.hidden_BTC, mask_BT)
-        masked_BTC = text.hidden_BTC * mask_BT[..., None]
-        compare("lang/embedded_all", _padded(masked_BTC))
-        compare("lang/aggregate", masked_BTC.sum(1) / mask_BT.sum(1, keepdim=True))
-        compare("lang/masks", _padded(mask_BT))
         output = model.predict(levels, text)
+    _compare_valid(compare, "lang/hidden", text.hidden_BTC, mask_BT)
+    masked_BTC = text.hidden_BTC * mask_BT[..., None]
+    compare("lang/embedded_all", _padded(masked_BTC))
+    compare("lang/aggregate", masked_BTC.sum(1) / mask_BT.sum(1, keepdim=True))
+    compare("lang/masks", _padded(mask_BT))
     _compare_valid(
         compare, "head/dot_product_logits", output.logits_BNT.transpose(1, 2), mask_BT, across=True
     )
@@ -107,8 +103,17 @@ def _watch(model: Glip, compare: Callable[[str, Tensor], None], mask_BT: Tensor)
         _compare_levels(compare, name, maps)
         _compare_valid(compare, f"{name}/lang_valid", words_BTL, mask_BT)
 
+    def pyramid(levels: Sequence[Tensor]) -> None:
+        sizes.extend((x.shape[-2], x.shape[-1]) for x in levels)
+        _compare_levels(compare, "fpn", levels)
+
+    def backbone(maps: Sequence[Tensor]) -> None:
+        for number, tensor in enumerate(maps):
+            compare(f"backbone/C{number + 3}", tensor)
+
     sizes: list[tuple[int, int]] = []
-    watch(model.pyramid, lambda levels: sizes.extend(x.shape[-2:] for x in levels))
+    watch(model.backbone, backbone)
+    watch(model.pyramid, pyramid)
     for number, layer in enumerate(model.text_encoder.bert.encoder.layer):
         watch(
             layer,
