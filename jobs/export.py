@@ -54,20 +54,18 @@ class Config:
 
 def run(config: Config) -> int:
     """Export and say what was left out."""
-    from fsspec.core import url_to_fs
-
     from jobs.labelled_run import num_records, open_run, reading_bar
     from pipeline.curate import ensure_curated, iter_curated
     from pipeline.export import ExportOptions, export_records
     from pipeline.policy import get_policy
+    from pipeline.storage import exists
 
     extension = EXTENSIONS[config.format]
     if not config.out.endswith(extension):
         raise ConfigError(f"out must end in {extension} for {config.format}, got {config.out!r}")
     if config.copy_images and config.image_root:
         raise ConfigError("give image_root or copy_images, not both: copies have their own root")
-    filesystem, path = url_to_fs(config.out)
-    if filesystem.exists(path) and not config.force:
+    if exists(config.out) and not config.force:
         raise ConfigError(f"out {config.out!r} exists; give --force to replace it")
     policy = get_policy(config.policy)
     labelled = open_run(config.run)

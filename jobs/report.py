@@ -31,11 +31,11 @@ def run(config: Config) -> int:
     """Write the page; returns 0."""
     from jobs.labelled_run import num_records, open_run, reading_bar
     from pipeline.curate import ensure_curated, iter_curated
-    from pipeline.layer_files import write_file
     from pipeline.policy import get_policy
     from pipeline.report.page import report_page
     from pipeline.report.pictures import choose_samples, sample_pictures
     from pipeline.stats import merge_stats
+    from pipeline.storage import write_bytes
 
     if config.pictures < 0:
         raise ConfigError(f"pictures must be 0 or more, got {config.pictures}")
@@ -54,7 +54,7 @@ def run(config: Config) -> int:
         pictures=sample_pictures(chosen),
     )
     out = config.out or labelled.url("report.html")
-    write_file(out, page.encode())
+    write_bytes(out, page.encode())
     print(f"written {out} ({len(page) / 1e6:.1f} MB)")
     return 0
 

@@ -16,8 +16,9 @@ from pipeline.decisions import (
     load_decisions,
     resolve_record,
 )
-from pipeline.layer_files import has_file, read_file, remove_other_files, write_file
+from pipeline.layer_files import list_folders, remove_other_files
 from pipeline.policy import FilterPolicy
+from pipeline.storage import exists, read_bytes, write_bytes
 from schemas.errors import ConfigError, DataError
 from schemas.fingerprint import fingerprint, sha256_bytes
 from schemas.records import Annotation, CuratedRecord, Decision
@@ -88,7 +89,7 @@ def curate_run(
     if batch:
         _write_file(run, stats, batch)
     folder = run.url(FOLDER, stats.policy_id)
-    write_file(run.url(FOLDER, stats.policy_id, MANIFEST), stats.to_json(policy).encode())
+    write_bytes(run.url(FOLDER, stats.policy_id, MANIFEST), stats.to_json(policy).encode())
     remove_other_files(folder, {entry["name"] for entry in stats.files}, suffix=".parquet")
     return stats
 
@@ -105,7 +106,7 @@ def ensure_curated(
         DataError, ConfigError: as `curate_run`.
     """
     decisions = load_decisions(run)
-    if has_file(run.url(FOLDER, policy.policy_id, MANIFEST)):
+    if exists(run.url(FOLDER, policy.policy_id, MANIFEST)):
         stats = read_curate_stats(run, policy.policy_id)
         current = (annotations_id(run), decisions_id(decisions), run.is_complete())
         if (stats.annotations_id, stats.decisions_id, stats.is_complete) == current:
@@ -119,7 +120,7 @@ def read_curate_stats(run: RunStore, policy_id: str) -> CurateStats:
     Raises:
         DataError: there is none, or it is of another version.
     """
-    text = read_file(run.url(FOLDER, policy_id, MANIFEST))
+    text = read_bytes(run.url(FOLDER, policy_id, MANIFEST))
     return CurateStats.from_json(text, where=f"{FOLDER}/{policy_id}/{MANIFEST}")
 
 
@@ -129,11 +130,7 @@ def find_curated(run: RunStore, policy: str) -> str:
     Raises:
         ConfigError: there is none, or several of that name.
     """
-    from fsspec.core import url_to_fs
-
-    filesystem, path = url_to_fs(run.url(FOLDER))
-    entries = filesystem.ls(path, detail=False, refresh=True) if filesystem.exists(path) else []
-    found = sorted(str(entry).rstrip("/").rsplit("/", 1)[-1] for entry in entries)
+    found = list_folders(run.url(FOLDER))
     fits = [one for one in found if one == policy or one.split("@")[0] == policy]
     if len(fits) != 1:
         known = ", ".join(fits or found) or "none"
@@ -153,7 +150,7 @@ def iter_curated(run: RunStore, policy: str) -> Iterator[CuratedRecord]:
     """
     policy_id = find_curated(run, policy)
     for entry in read_curate_stats(run, policy_id).files:
-        data = read_file(run.url(FOLDER, policy_id, entry["name"]))
+        data = read_bytes(run.url(FOLDER, policy_id, entry["name"]))
         if sha256_bytes(data) != entry["sha256"]:
             raise DataError(
                 f"{FOLDER}/{policy_id}/{entry['name']} was changed after it was written; run "
@@ -190,5 +187,5 @@ def _write_file(run: RunStore, stats: CurateStats, batch: Sequence[CuratedRecord
     digest = sha256_bytes(data)
     # A name from the content: an older manifest goes on naming whole files until it is replaced.
     name = f"part-{len(stats.files):05d}-{digest[:16]}.parquet"
-    write_file(run.url(FOLDER, stats.policy_id, name), data)
+    write_bytes(run.url(FOLDER, stats.policy_id, name), data)
     stats.files.append({"name": name, "num_rows": len(batch), "sha256": digest})

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import pyarrow.parquet as pq
 
-from pipeline.layer_files import list_files, read_file, write_file
+from pipeline.layer_files import list_files
+from pipeline.storage import read_bytes, write_bytes
 from schemas.errors import DataError
 from schemas.fingerprint import fingerprint, sha256_bytes
 from schemas.records import Annotation, Decision, Verdict
@@ -41,7 +42,7 @@ def append_decisions(run: RunStore, rows: Sequence[Decision]) -> str | None:
     data = buffer.getvalue()
     stamp = re.sub(r"\D", "", min(row.decided_at for row in rows))[:14]
     name = f"{stamp}-{sha256_bytes(data)[:16]}.parquet"
-    write_file(run.url(FOLDER, name), data)
+    write_bytes(run.url(FOLDER, name), data)
     return name
 
 
@@ -53,7 +54,7 @@ def load_decisions(run: RunStore) -> list[Decision]:
     """
     by_id: dict[str, Decision] = {}
     for name in list_files(run.url(FOLDER), suffix=".parquet"):
-        table = pq.read_table(io.BytesIO(read_file(run.url(FOLDER, name))))
+        table = pq.read_table(io.BytesIO(read_bytes(run.url(FOLDER, name))))
         try:
             rows = table_to_decisions(table)
         except DataError as error:

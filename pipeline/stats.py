@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.curate import annotations_id, iter_curated, read_curate_stats
 from pipeline.filters import phrase_head
-from pipeline.layer_files import has_file, read_file, write_file
+from pipeline.storage import exists, read_bytes, write_bytes
 from schemas.errors import DataError
 from schemas.records import Annotation, CuratedBox, CuratedRecord
 
@@ -158,7 +158,7 @@ def merge_stats(
                 "labels": labels,
             }
     text = json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
-    write_file(run.url(FILE), text.encode())
+    write_bytes(run.url(FILE), text.encode())
     return dict(json.loads(text))
 
 
@@ -168,10 +168,10 @@ def read_stats(run: RunStore) -> dict[str, Any] | None:
     Raises:
         DataError: the file is not JSON.
     """
-    if not has_file(run.url(FILE)):
+    if not exists(run.url(FILE)):
         return None
     try:
-        content = json.loads(read_file(run.url(FILE)))
+        content = json.loads(read_bytes(run.url(FILE)))
     except ValueError as error:
         raise DataError(f"{FILE} is not JSON ({error}); delete it, it is made again") from error
     return dict(content) if content.get("version") == STATS_VERSION else None

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from fsspec.core import url_to_fs
 
+from pipeline.storage import filesystem_of, is_local
 from schemas.checks import check_curated
 from schemas.errors import ConfigError
 from schemas.records import CuratedBox, CuratedRecord, Phrase, PhraseStatus, Span
@@ -135,25 +135,27 @@ def short_xywh(box: CuratedBox) -> list[float]:
 
 @contextmanager
 def published(path: str) -> Iterator[Path]:
-    """A local file to write; it appears at `path` (a path or URL) only if nothing failed."""
-    filesystem, target = url_to_fs(path)
-    is_local = "file" in _protocols(filesystem)
-    if is_local:
-        os.makedirs(os.path.dirname(target), exist_ok=True)
-    folder = tempfile.mkdtemp(prefix=".export-", dir=os.path.dirname(target) if is_local else None)
+    """A local file to write; it appears at `path` (a path or URL) only if nothing failed.
+
+    Raises:
+        ConfigError: nothing can be written there.
+    """
+    filesystem, target = filesystem_of(path)
+    folder_above = os.path.dirname(target) if is_local(path) else None
+    try:
+        if folder_above is not None:
+            os.makedirs(folder_above, exist_ok=True)
+        folder = tempfile.mkdtemp(prefix=".export-", dir=folder_above)
+    except OSError as error:
+        raise ConfigError(f"out {path!r} cannot be written: {error}") from error
     try:
         staged = Path(folder) / "staged"
         yield staged
-        if is_local:
-            with staged.open("rb") as stream:
-                os.fsync(stream.fileno())
-            os.replace(staged, target)
-        else:
+        if folder_above is None:
             filesystem.put_file(str(staged), target)
+            return
+        with staged.open("rb") as stream:
+            os.fsync(stream.fileno())
+        os.replace(staged, target)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _protocols(filesystem: object) -> tuple[str, ...]:
-    protocol = getattr(filesystem, "protocol", ())
-    return (protocol,) if isinstance(protocol, str) else tuple(protocol)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from pipeline.images import ImageLimits, decode_image, read_image_uri
-from pipeline.layer_files import has_file, write_file
+from pipeline.storage import exists, write_bytes
 from schemas.errors import RecordError
 from schemas.records import CuratedRecord
 
@@ -39,7 +39,7 @@ class ImageCopier:
         digest = record.image_sha256
         stem = f"{self.folder}/{digest[:2]}/{digest[:24]}"
         for extension in _EXTENSIONS.values():
-            if digest and has_file(stem + extension):
+            if digest and exists(stem + extension):
                 return stem + extension
         data = read_image_uri(record.image_uri)
         decoded = decode_image(data, ImageLimits())
@@ -47,7 +47,7 @@ class ImageCopier:
             raise RecordError("image_changed", "its size is not the one that was labelled")
         name, content = _upright_file(data)
         stem = f"{self.folder}/{decoded.sha256[:2]}/{decoded.sha256[:24]}"
-        write_file(stem + name, content)
+        write_bytes(stem + name, content)
         return stem + name
 
 

@@ -16,13 +16,13 @@ from schemas.records import Annotation
 class FolderRun:
     """The part of `RunStore` that reads annotations, over a list; layers are real files."""
 
-    def __init__(self, folder: Path, rows: Sequence[Annotation]) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path | str, rows: Sequence[Annotation]) -> None:
+        self.folder = str(folder)
         self.rows = list(rows)
         self.complete = True
 
     def url(self, *parts: str) -> str:
-        return str(self.folder.joinpath(*parts))
+        return "/".join((self.folder, *parts))
 
     def is_complete(self) -> bool:
         return self.complete
@@ -52,5 +52,5 @@ class FolderRun:
         return {"u0": commit}
 
 
-def folder_run(folder: Path, rows: Sequence[Annotation]) -> RunStore:
+def folder_run(folder: Path | str, rows: Sequence[Annotation]) -> RunStore:
     return cast("RunStore", FolderRun(folder, rows))

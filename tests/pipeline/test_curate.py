@@ -18,6 +18,7 @@ from pipeline.curate import (
 )
 from pipeline.curate_stats import CurateStats
 from pipeline.decisions import append_decisions
+from pipeline.layer_files import list_files
 from pipeline.policy import FilterPolicy, get_policy
 from schemas.errors import ConfigError, DataError
 from schemas.records import Annotation, CuratedBox, CuratedRecord, Decision, Status, Verdict
@@ -196,6 +197,19 @@ def test_an_error_leaves_the_old_state(tmp_path: Path) -> None:
         curate_run(run, POLICY, [lost])
     assert set(before) <= set(files_of(tmp_path / "curated"))
     assert len(list(iter_curated(run, "t"))) == 2
+
+
+def test_on_an_object_store() -> None:
+    run = folder_run("memory://curate-test/run", ROWS)
+    append_decisions(run, [decided(1, Verdict.KEEP, record_id="toy/2", box_id="toy/2#0")])
+    stats = ensure_curated(run, POLICY)
+    assert ensure_curated(run, POLICY) == stats
+    assert [row.record_id for row in iter_curated(run, "t")] == ["toy/0", "toy/2", "toy/3"]
+    append_decisions(run, [decided(2, Verdict.DROP, record_id="toy/2", box_id="toy/2#0")])
+    ensure_curated(run, POLICY)
+    assert list_files(run.url("curated", POLICY.policy_id), suffix=".parquet") == [
+        entry["name"] for entry in read_curate_stats(run, POLICY.policy_id).files
+    ]
 
 
 def test_an_empty_run(tmp_path: Path) -> None:

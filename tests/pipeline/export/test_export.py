@@ -194,6 +194,21 @@ def test_negatives_overlapping_a_named_phrase_are_left_out(tmp_path: Path) -> No
     assert summary.left_out["negative phrase that overlaps a named one"] == 1
 
 
+@pytest.mark.parametrize("export_format", EXPORTERS)
+def test_on_an_object_store(export_format: str) -> None:
+    from pipeline.storage import read_bytes
+
+    url = f"memory://export-test/{FILES[export_format]}"
+    export_records(golden_records(), export_format, url)
+    assert len(read_bytes(url)) > 200
+
+
+def test_an_unwritable_place_is_explained(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match=r"out '.*file/a.json' cannot be written"):
+        export_records([], "goldg", str(tmp_path / "file" / "a.json"))
+
+
 def test_wrong_options_are_explained() -> None:
     with pytest.raises(ConfigError, match=r"format must be one of goldg, .*got 'voc'"):
         export_records([empty_record()], "voc", "x")
