@@ -12,9 +12,9 @@ import os
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
-from pipeline.images import ImageLimits, decode_image, read_image_uri
+from pipeline.images import FORMATS, ImageLimits, decode_image, read_image_uri
 from schemas.errors import RecordError
 from schemas.fingerprint import sha256_bytes
 from schemas.records import Annotation, Status
@@ -28,6 +28,8 @@ BROWSER_FORMATS = {
     "WEBP": ".webp",
     "BMP": ".bmp",
 }
+# The run had its own limits when it decoded the same bytes.
+_NO_LIMITS = ImageLimits(max_pixels=2**40, min_side_px=1, max_aspect=1e9)
 _ORIENTATION_TAG = 0x0112
 _UPRIGHT = 1
 _JPEG_QUALITY = 95
@@ -36,9 +38,9 @@ _JPEG_QUALITY = 95
 class MediaStore:
     """Turns the image of an annotation into the path of a file."""
 
-    def __init__(self, directory: Path, limits: ImageLimits | None = None) -> None:
+    def __init__(self, directory: Path) -> None:
+        """Keep copies below `directory`."""
         self._directory = directory
-        self._limits = limits or ImageLimits()
 
     def filepath(self, row: Annotation) -> str:
         """An absolute path of an image file that shows the pixels the boxes were made for.
@@ -65,7 +67,7 @@ class MediaStore:
             )
         ending = _ending(io.BytesIO(data), row)
         if ending is None:
-            decoded = decode_image(data, self._limits)
+            decoded = decode_image(data, _NO_LIMITS)
             _check_size(row, (decoded.width, decoded.height))
             upright = Image.fromarray(decoded.array)
             stream = io.BytesIO()
@@ -100,11 +102,14 @@ def _ending(source: Path | io.BytesIO, row: Annotation) -> str | None:
         RecordError: it is no image, or one of another size than the boxes were made for.
     """
     try:
-        with Image.open(source) as image:
+        with Image.open(source, formats=FORMATS) as image:
             kind, size = image.format, image.size
             orientation = image.getexif().get(_ORIENTATION_TAG, _UPRIGHT)
-    except (UnidentifiedImageError, OSError) as error:
-        raise RecordError(Status.IMAGE_CORRUPT, f"{row.image_uri}: {error}") from error
+    except Exception as error:
+        # Header parsers raise OSError, SyntaxError, struct.error and others.
+        raise RecordError(
+            Status.IMAGE_CORRUPT, f"{row.image_uri}: {type(error).__name__}: {error}"
+        ) from error
     if kind not in BROWSER_FORMATS or orientation != _UPRIGHT:
         return None
     _check_size(row, size)
