@@ -1,0 +1,159 @@
+"""Rates of push and pull: `python -m tests.benchmarks.bench_review --pairs 10000`.
+
+Makes pairs with 2 to 9 boxes on a few image files, pushes them into an empty dataset, reads them
+back untouched, accepts every tenth box as an operator would, pulls that, and pushes again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from pipeline.decisions import append_decisions, load_decisions
+from pipeline.fiftyone.database import open_database
+from pipeline.fiftyone.dataset_process import make_dataset
+from pipeline.fiftyone.home import database_name, review_home
+from pipeline.fiftyone.media import MediaStore
+from pipeline.fiftyone.pull import pull
+from pipeline.fiftyone.push import push
+from pipeline.fiftyone.selection import Selection
+from pipeline.fiftyone.store import StoredDataset, get_dataset, open_store
+from schemas.fingerprint import sha256_file
+from schemas.records import Annotation, GroundedBox, Phrase, Status
+from tests.pipeline.folder_run import folder_run
+
+IMAGES = 50
+SIZE_WH = (640, 480)
+WORDS = ("a dog", "the red car", "two people", "a tree", "the house", "an umbrella")
+
+
+def make_pairs(folder: Path, count: int, seed: int) -> list[Annotation]:
+    """Annotations with random boxes for fixed captions."""
+    rng = random.Random(seed)
+    files = []
+    for number in range(IMAGES):
+        path = folder / f"{number}.jpg"
+        Image.fromarray(np.full((SIZE_WH[1], SIZE_WH[0], 3), number, np.uint8)).save(path)
+        files.append((str(path), sha256_file(path)))
+    rows = []
+    for number in range(count):
+        texts = rng.sample(WORDS, 3)
+        phrases, caption = [], ""
+        for text in texts:
+            caption += " and " if caption else ""
+            phrases.append(Phrase(text=text, start=len(caption), end=len(caption) + len(text)))
+            caption += text
+        boxes = []
+        for ordinal in range(rng.randint(2, 9)):
+            x, y = rng.uniform(0, 500), rng.uniform(0, 400)
+            corners = np.float32([x, y, x + rng.uniform(5, 130), y + rng.uniform(5, 75)])
+            boxes.append(
+                GroundedBox(
+                    box_id=f"bench/{number}#{ordinal}",
+                    phrase_index=rng.randrange(3),
+                    xyxy=tuple(float(v) for v in corners),
+                    score=rng.random(),
+                    token_score=0.5,
+                    centerness=0.5,
+                )
+            )
+        uri, sha256 = files[number % IMAGES]
+        rows.append(
+            Annotation(
+                record_id=f"bench/{number}",
+                source="bench",
+                image_uri=uri,
+                image_sha256=sha256,
+                width=SIZE_WH[0],
+                height=SIZE_WH[1],
+                caption=caption,
+                status=Status.OK,
+                detail="",
+                phrases=tuple(phrases),
+                boxes=tuple(boxes),
+                teacher_id="bench@0",
+            )
+        )
+    return rows
+
+
+@contextmanager
+def timed(name: str, count: int) -> Iterator[None]:
+    """Print wall and CPU seconds and the rate."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    yield
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    print(f"{name:<34}{wall:8.2f} s wall {cpu:8.2f} s CPU {count / wall:10.0f} pairs/s", flush=True)
+
+
+def judge(stored: StoredDataset) -> None:
+    """Accept every tenth box, by label id, in one update per sample."""
+    from pymongo import UpdateOne
+
+    updates = []
+    for document in stored.samples.find({}, {"boxes.detections._id": 1}):
+        for label in document["boxes"]["detections"][::10]:
+            key = {"_id": document["_id"], "boxes.detections._id": label["_id"]}
+            updates.append(UpdateOne(key, {"$set": {"boxes.detections.$.review": "accepted"}}))
+    stored.samples.bulk_write(updates, ordered=False)
+
+
+def main() -> None:
+    """Run every step once."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pairs", type=int, default=10_000)
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        rows = make_pairs(folder, args.pairs, args.seed)
+        run = folder_run(folder / "run", rows)
+        home = review_home(folder / "home")
+        print(f"{len(rows)} pairs, {sum(len(row.boxes) for row in rows)} boxes")
+        with open_database(home) as database, open_store(database.uri, database_name()) as store:
+            with timed("make the dataset (FiftyOne)", 0):
+                make_dataset(home, database.uri, "bench", {})
+            stored = get_dataset(store, "bench")
+
+            def do_push() -> Any:
+                return push(
+                    stored,
+                    lambda: iter(rows),
+                    load_decisions(run),
+                    media=MediaStore(home.media),
+                    selection=Selection(),
+                )
+
+            def do_pull() -> Any:
+                return pull(
+                    stored,
+                    rows,
+                    load_decisions(run),
+                    append=lambda new: append_decisions(run, new),
+                    reviewer="bench",
+                )
+
+            steps: list[tuple[str, Callable[[], Any]]] = [
+                ("push into an empty dataset", do_push),
+                ("pull, nothing changed", do_pull),
+                ("accept every tenth box", lambda: judge(stored)),
+                ("pull those decisions", do_pull),
+                ("pull again", do_pull),
+                ("push again", do_push),
+            ]
+            for title, step in steps:
+                with timed(title, len(rows)):
+                    step()
+
+
+if __name__ == "__main__":
+    main()
