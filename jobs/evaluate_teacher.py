@@ -80,9 +80,10 @@ def teacher_figures(
         _require_some(len(images), gold, left_out)
         result.recalls = [phrase_recall(images, protocol=protocol) for protocol in PROTOCOLS]
     else:
-        detected = dict(_detect(teacher, gold, batches, questions, progress))
+        asked: dict[str, list[int]] = {}
+        detected = dict(_detect(teacher, gold, batches, questions, asked, progress))
         _require_some(len(detected), gold, left_out)
-        result.detection = detection_figures(gold, detected)
+        result.detection = detection_figures(gold, detected, asked=asked)
         result.notes.append(_prompt_note(gold, questions))
     for reason, number in left_out.items():
         result.notes.append(f"{number} gold images left out: {reason}")
@@ -124,8 +125,10 @@ def _detect(
     gold: GoldSet,
     batches: Iterator[list[tuple[TrainingSample, Pixels]]],
     questions: TeacherQuestions,
+    asked_of: dict[str, list[int]],
     progress: Callable[[int], None],
 ) -> Iterator[tuple[str, Detected]]:
+    """(sample_id, detections) of every image; writes the asked categories into `asked_of`."""
     generator = np.random.default_rng(questions.seed)
     everything = list(range(len(gold.categories)))
     limit = MAX_DETECTIONS if gold.is_exhaustive else FIXED_AP_DETECTIONS
@@ -144,6 +147,7 @@ def _detect(
                 for (_, pixels), own in zip(batch, asked, strict=True)
             ]
         for (sample, _), own, found in zip(batch, asked, answers, strict=True):
+            asked_of[sample.sample_id] = own
             answer = Detected(
                 xyxy=as_boxes(found.xyxy),
                 categories=np.asarray(own, dtype=np.int64)[found.phrase_index],

@@ -77,12 +77,16 @@ def detection_figures(
     gold: GoldSet,
     detected: Mapping[str, Detected],
     *,
+    asked: Mapping[str, Sequence[int]] | None = None,
     resamples: int = AP_RESAMPLES,
 ) -> DetectionFigures:
     """Figures over the images in `detected` (sample_id -> detections; [0, 4] for none).
 
     On federated gold (LVIS) AP is the fixed AP of Dave et al. 2021: the 10,000 best detections of
     each category over all images, no limit per image, and what was not looked for plays no part.
+
+    `asked` are the categories that each image was asked for, where not all were: chance draws
+    from these.
 
     Raises:
         ConfigError: the gold set holds no categories, or no image was asked.
@@ -104,7 +108,7 @@ def detection_figures(
             (sample.boxes, detected[sample.sample_id].xyxy, detected[sample.sample_id].scores)
             for sample in samples
         ),
-        chance_ap50=_means(_evaluate(gold, samples, _random_names(gold, samples)))[1],
+        chance_ap50=_means(_evaluate(gold, samples, _random_names(gold, samples, asked or {})))[1],
         by_category=_by_category(gold, evaluated),
         by_frequency=_by_frequency(gold, evaluated),
     )
@@ -254,12 +258,17 @@ def agnostic_recall(images: Iterable[tuple[ArrayLike, ArrayLike, ArrayLike]]) ->
     return ratio_interval(found, total, resamples=RESAMPLES)
 
 
-def _random_names(gold: GoldSet, samples: Sequence[TrainingSample]) -> list[Detected]:
+def _random_names(
+    gold: GoldSet, samples: Sequence[TrainingSample], asked: Mapping[str, Sequence[int]]
+) -> list[Detected]:
     generator = np.random.default_rng(0)
+    everything = range(len(gold.categories))
     return [
         Detected(
             xyxy=as_boxes(sample.boxes),
-            categories=generator.integers(0, len(gold.categories), size=len(sample.boxes)),
+            categories=generator.choice(
+                asked.get(sample.sample_id, everything), size=len(sample.boxes)
+            ),
             scores=generator.random(len(sample.boxes)),
         )
         for sample in samples

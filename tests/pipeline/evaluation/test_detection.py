@@ -66,6 +66,16 @@ def test_perfect_detections() -> None:
     assert found.ap50.low == pytest.approx(1.0)
 
 
+def test_chance_draws_from_what_was_asked() -> None:
+    asked = {"s0": [0], "s1": [1], "s2": [0]}
+    one_cat = gold_set(
+        samples=(sample(0, CAT), sample(1, DOG)), box_categories={"s0": (0,), "s1": (1,)}
+    )
+    answers = {"s0": NONE, "s1": NONE}
+    found = detection_figures(one_cat, answers, asked=asked, resamples=0)
+    assert found.chance_ap50 == pytest.approx(1.0)  # nothing else to say
+
+
 def test_nothing_found_is_zero() -> None:
     found = detection_figures(gold_set(), {"s0": NONE, "s1": NONE, "s2": NONE}, resamples=5)
     assert found.ap.value == found.ap50.value == 0.0
