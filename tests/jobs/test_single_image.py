@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pipeline.phrases
+import pytest
+from PIL import Image
+
+import model.teacher_files
+from jobs import cli, detect, single_image
+from schemas.errors import ConfigError
+from schemas.records import Phrase
+from tests.model.fake_network import fake_teacher
+
+CAPTION = "a red thing [here] over blue"
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    image = np.full((128, 128, 3), 110, np.uint8)
+    image[32:64, 32:64] = (255, 0, 0)
+    path = tmp_path / "scene.png"
+    Image.fromarray(image).save(path)
+    return path
+
+
+@pytest.fixture
+def teacher(monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(directory, *, device, options):
+        return fake_teacher(score_floor=options.score_floor)[0]
+
+    def extract(caption: str) -> tuple[Phrase, ...]:
+        words = ("a red thing [here]", "blue")
+        starts = [caption.index(word) for word in words if word in caption]
+        return tuple(
+            Phrase(text=caption[s : s + len(w)], start=s, end=s + len(w))
+            for s, w in zip(starts, words, strict=False)
+        )
+
+    monkeypatch.setattr(model.teacher_files, "load_teacher", load)
+    monkeypatch.setattr(pipeline.phrases, "extract_phrases", extract)
+
+
+def _run(*args: object) -> int:
+    return cli.main([str(arg) for arg in args])
+
+
+@pytest.mark.parametrize(
+    "args, message",
+    [
+        (("ground", "absent.png", "a dog"), "image 'absent.png': "),
+        (("ground", "{picture}", "  "), "caption must not be empty"),
+        (("ground", "{picture}", "dog", "--threshold", "2"), "threshold must be in [0, 1], got 2"),
+        (("ground", "{picture}", "dog", "--out", "no/where.png"), "there is no folder 'no'"),
+        (("ground", "{picture}", "dog", "--out", "where.gif"), "out must end with .png"),
+        (("detect", "{picture}", "--names", " , ,"), "names has no name in it, got ' , ,'"),
+        (("detect", "{picture}", "--names", "@absent.txt"), "names: cannot read the file"),
+    ],
+)
+def test_wrong_usage_is_said(
+    args: tuple[str, ...],
+    message: str,
+    picture: Path,
+    teacher: None,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert _run(*(arg.format(picture=picture) for arg in args)) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_file_that_is_no_image_is_refused(
+    tmp_path: Path, teacher: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "text.png"
+    path.write_text("not an image")
+    assert _run("ground", path, "a dog") == 2
+    assert "text.png" in capsys.readouterr().err
+
+
+def test_ground_prints_a_table_and_saves_a_picture(
+    picture: Path,
+    teacher: None,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert _run("ground", picture, CAPTION, "--threshold", "0.3") == 0
+    shown = capsys.readouterr().out
+    assert "teacher fake@000000000000" in shown
+    assert "a red thing [here]" in shown  # brackets are not markup
+    assert "32 32 64 64" in shown
+    assert "nothing over 0.3" in shown
+    saved = Image.open(tmp_path / "scene-ground.png")
+    assert saved.width == 320
+    assert saved.height > 128
+
+
+def test_ground_prints_json(
+    picture: Path, teacher: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _run("ground", picture, CAPTION, "--json", "--out", tmp_path / "a.jpg") == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["phrases"][0]["span"] == [0, 18]
+    assert CAPTION[slice(*answer["phrases"][1]["span"])] == answer["phrases"][1]["text"]
+    assert {box["phrase_index"] for box in answer["boxes"]} == {0}
+    assert (tmp_path / "a.jpg").stat().st_size > 0
+
+
+def test_a_caption_without_phrases_still_makes_a_picture(
+    picture: Path, teacher: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _run("ground", picture, "😀", "--out", tmp_path / "a.png") == 0
+    assert "no noun phrase to look for" in capsys.readouterr().out
+    assert (tmp_path / "a.png").exists()
+
+
+def test_detect_names_what_it_could_not_ask(
+    picture: Path, teacher: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "a.png"
+    assert _run("detect", picture, "--names", "red, (x), blue", "--out", out) == 0
+    shown = capsys.readouterr().out
+    assert "32 32 64 64" in shown
+    assert "not seen" in shown
+    assert Image.open(out).size == (128, 128)
+
+
+def test_names_come_from_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "names.txt"
+    path.write_text("hot dog, plain\n\n cat \ncat\n", encoding="utf-8")
+    assert detect.parse_names(f"@{path}") == ("hot dog, plain", "cat")
+    assert detect.parse_names("person,  car,person") == ("person", "car")
+
+
+@pytest.mark.parametrize(
+    "uri, expected",
+    [
+        ("a/b c.jpg", "b_c-ground.png"),
+        ("https://host/x/y.png?size=3", "y-ground.png"),
+        ("shards/00.tar#dir/7.jpg", "7-ground.png"),
+        ("/", "image-ground.png"),
+    ],
+)
+def test_the_picture_is_named_after_the_image(uri: str, expected: str) -> None:
+    assert single_image.output_path(None, uri, "ground") == Path(expected)
+
+
+def test_a_threshold_that_is_no_share_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"threshold must be in \[0, 1\], got -0.1"):
+        single_image.check_threshold(-0.1)
