@@ -1,0 +1,88 @@
+"""What a plan must be, and the refusal to resume a run under another one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+from schemas.errors import ConfigError, FingerprintMismatch
+from schemas.fingerprint import fingerprint, require_same
+from schemas.plan import InputFile, Plan, Unit
+
+_SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=+-]{0,199}")
+REMEDY = "Give a new --out, or the old settings: run.json in the directory has them"
+MAX_NAMED_INPUTS = 5
+
+
+def require_same_plan(found: Plan, wanted: Plan, *, where: str) -> None:
+    """Go on only where both plans are the same.
+
+    Raises:
+        FingerprintMismatch: naming each differing setting or input file, with both values.
+    """
+    if found == wanted:
+        return
+    before, now = _fields(found), _fields(wanted)
+    changed = _changed_inputs(found.inputs, wanted.inputs)
+    before.update({name: old for name, (old, _) in changed.items()})
+    now.update({name: new for name, (_, new) in changed.items()})
+    require_same(before, now, where=where, remedy=REMEDY)
+    raise FingerprintMismatch(
+        f"{where}: the plan differs in its units: {fingerprint([u.unit_id for u in found.units])} "
+        f"was written, this run has {fingerprint([u.unit_id for u in wanted.units])}. {REMEDY}"
+    )
+
+
+def check_unit_ids(units: Sequence[Unit]) -> None:
+    """Refuse ids that cannot be file names or occur twice.
+
+    Raises:
+        ConfigError: naming the unit.
+    """
+    seen: set[str] = set()
+    for unit in units:
+        if _SAFE_ID.fullmatch(unit.unit_id) is None:
+            raise ConfigError(
+                f"unit_id {unit.unit_id!r} must be letters, digits and . _ = + - only, at most "
+                "200 of them"
+            )
+        if unit.unit_id in seen:
+            raise ConfigError(
+                f"unit_id {unit.unit_id!r} occurs twice: the corpus names {unit.uri!r} twice"
+            )
+        seen.add(unit.unit_id)
+
+
+def _fields(plan: Plan) -> dict[str, object]:
+    settings = _flat(plan.config, "")
+    return settings | {
+        "corpus": plan.corpus,
+        "corpus_format": plan.corpus_format,
+        "number of input files": len(plan.inputs),
+        "number of units": len(plan.units),
+        "plan version": plan.version,
+    }
+
+
+def _flat(value: object, name: str) -> dict[str, object]:
+    if not isinstance(value, Mapping):
+        return {name: value}
+    flat: dict[str, object] = {}
+    for key, inner in value.items():
+        flat |= _flat(inner, f"{name}.{key}" if name else str(key))
+    return flat
+
+
+def _changed_inputs(
+    found: tuple[InputFile, ...], wanted: tuple[InputFile, ...]
+) -> dict[str, tuple[str | None, str | None]]:
+    before = {file.uri: f"{file.size} bytes, {file.etag}" for file in found}
+    now = {file.uri: f"{file.size} bytes, {file.etag}" for file in wanted}
+    names = [name for name in sorted(before | now) if before.get(name) != now.get(name)]
+    shown: dict[str, tuple[str | None, str | None]] = {
+        f"input {name}": (before.get(name, "not there"), now.get(name, "not there"))
+        for name in names[:MAX_NAMED_INPUTS]
+    }
+    if len(names) > MAX_NAMED_INPUTS:
+        shown["more input files"] = (None, f"{len(names) - MAX_NAMED_INPUTS} others changed")
+    return shown
