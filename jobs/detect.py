@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import tyro
 
@@ -15,9 +15,9 @@ from schemas.errors import ConfigError
 class Config:
     """Options of `glipforge detect`."""
 
-    image: tyro.conf.Positional[str]
+    image: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="IMAGE")]
     """A path, a URL, or a member of an archive as ARCHIVE#MEMBER."""
-    names: str
+    names: Annotated[str, tyro.conf.arg(metavar="NAMES")]
     """Names of things, with commas between, or @FILE with one name a line. Any number."""
     teacher: str | None = None
     """A model directory (converted or trained) or a hub id; the shipped glip-nano if not given."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import tyro
 
@@ -15,9 +15,9 @@ from schemas.errors import ConfigError
 class Config:
     """Options of `glipforge ground`."""
 
-    image: tyro.conf.Positional[str]
+    image: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="IMAGE")]
     """A path, a URL, or a member of an archive as ARCHIVE#MEMBER."""
-    caption: tyro.conf.Positional[str]
+    caption: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="CAPTION")]
     """What to look for: every noun phrase of it is asked for."""
     teacher: str | None = None
     """A model directory (converted or trained) or a hub id; the shipped glip-nano if not given."""
@@ -35,8 +35,6 @@ class Config:
 
 def run(config: Config) -> int:
     """Ask the teacher once."""
-    from pipeline.phrases import extract_phrases
-
     from jobs.single_image import (
         Answer,
         check_threshold,
@@ -46,6 +44,7 @@ def run(config: Config) -> int:
     )
     from model.teacher_files import load_teacher
     from model.teacher_options import TeacherOptions
+    from pipeline.phrases import extract_phrases
     from schemas.grounder import GroundingRequest
 
     check_threshold(config.threshold)

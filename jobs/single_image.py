@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from model.teacher import Teacher
 
 MAX_ROWS = 40
-"""Lines of the table; the picture and the JSON have everything."""
+ROWS_PER_LABEL = 6
+"""Lines of the table, and of each phrase; the picture and the JSON have everything."""
 _NOT_SEEN = {
     PhraseStatus.TRUNCATED: "not seen: no word of it fits the model's prompt",
     PhraseStatus.NOT_VISUAL: "not asked: nothing to see",
@@ -135,12 +136,14 @@ def _table(answer: Answer, threshold: float) -> Table:
     table.add_column("score", justify="right")
     table.add_column("box  x0 y0 x1 y1", justify="right")
     rows: list[tuple[str, str, str]] = []
+    hidden = 0
     for index, label in enumerate(answer.labels):
         mine = np.flatnonzero(found.phrase_index == index)
         rows += [
             (label, f"{found.score[k]:.3f}", " ".join(f"{v:.0f}" for v in found.xyxy[k]))
-            for k in mine
+            for k in mine[:ROWS_PER_LABEL]
         ]
+        hidden += len(mine[ROWS_PER_LABEL:])
         status = found.phrase_status[index]
         # Of a long class list only what was found is of interest.
         if len(mine) == 0 and (len(answer.labels) <= MAX_ROWS or status in _NOT_SEEN):
@@ -151,8 +154,9 @@ def _table(answer: Answer, threshold: float) -> Table:
                 rows.append((label, f"{found.phrase_best_score[index]:.3f}", below))
     for label, score, box in rows[:MAX_ROWS]:
         table.add_row(escape(label), score, box)
-    if len(rows) > MAX_ROWS:
-        table.caption = f"and {len(rows) - MAX_ROWS} more lines; --json prints all"
+    hidden += len(rows[MAX_ROWS:])
+    if hidden:
+        table.caption = f"and {hidden} more lines; --json prints all"
     if not rows:
         names = "noun phrase to look for" if answer.caption is not None else "name found"
         table.caption = f"no {names}"

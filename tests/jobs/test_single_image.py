@@ -4,11 +4,11 @@ import json
 from pathlib import Path
 
 import numpy as np
-import pipeline.phrases
 import pytest
 from PIL import Image
 
 import model.teacher_files
+import pipeline.phrases
 from jobs import cli, detect, single_image
 from schemas.errors import ConfigError
 from schemas.records import Phrase
@@ -151,3 +151,20 @@ def test_the_picture_is_named_after_the_image(uri: str, expected: str) -> None:
 def test_a_threshold_that_is_no_share_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"threshold must be in \[0, 1\], got -0.1"):
         single_image.check_threshold(-0.1)
+
+
+def test_ground_with_a_saved_network_and_the_real_parser(
+    picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from model.checkpoint import save_pretrained
+    from model.config import get_preset
+    from model.glip import Glip
+
+    directory = save_pretrained(Glip(get_preset("glip-toy")), tmp_path / "toy")
+    out = tmp_path / "a.png"
+    caption = "A brown horse eats grass."
+    assert _run("ground", picture, caption, "--teacher", directory, "--out", out, "--json") == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["teacher"].startswith("glip-toy@")
+    assert [phrase["text"] for phrase in answer["phrases"]] == ["A brown horse", "grass"]
+    assert all(phrase["best_score"] > 0 for phrase in answer["phrases"])
