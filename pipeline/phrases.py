@@ -147,7 +147,7 @@ class PhraseExtractor:
             and head not in self._stop_words
             and head_token.lower_ not in self._stop_words
             and any(map(str.isalnum, head_token.text))
-            and 1 < len(bare.text)
+            and len(bare.text) > 1
             and len(head_token.text) <= MAX_WORD_CHARS
             and not all(is_number(token.text) for token in words)
             and not any(is_link(token.text) for token in words)
