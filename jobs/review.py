@@ -8,13 +8,13 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
+
+from jobs.review_dataset import dataset_name, pushed_dataset, review_store, run_address
 
 if TYPE_CHECKING:
     from pipeline.fiftyone.pull import PullReport
@@ -106,43 +106,14 @@ def _show_log() -> None:
         logger.setLevel(logging.INFO)
 
 
-def dataset_name(run_uri: str, given: str | None) -> str:
-    """The dataset of a run: the last part of its address, and a hash of all of it.
-
-    Raises:
-        ConfigError: the given name has no letter or digit.
-    """
-    from pipeline.fiftyone.home import dataset_slug
-    from schemas.errors import ConfigError
-    from schemas.fingerprint import fingerprint
-
-    if given is not None:
-        if not dataset_slug(given):
-            raise ConfigError(f"dataset {given!r} needs a letter or a digit")
-        return given
-    address = run_uri if "://" in run_uri else str(Path(run_uri).resolve())
-    last = dataset_slug(address.rstrip("/").rsplit("/", 1)[-1]) or "run"
-    return f"{last}-{fingerprint(address.rstrip('/'))[:8]}"
-
-
-@contextmanager
-def _store(config: Push | Open | Pull) -> Iterator[tuple[Any, Any, Any]]:
-    """The review home, the database server, and a connection to it."""
-    from pipeline.fiftyone.database import open_database
-    from pipeline.fiftyone.home import database_name, review_home
-    from pipeline.fiftyone.store import open_store
-
-    home = review_home(config.home)
-    with open_database(home) as database, open_store(database.uri, database_name()) as store:
-        yield home, database, store
-
-
 def push_run(config: Push) -> PushReport:
     """Make or refresh the dataset of a run.
 
     Raises:
-        ConfigError: unknown policy, unusable home, or --rebuild over unpulled work.
+        ConfigError: unknown policy, a limit below 1, unusable home, or --rebuild over unpulled
+            work.
     """
+    from jobs.labelled_run import num_records, open_run, reading_bar
     from pipeline.decisions import load_decisions
     from pipeline.fiftyone.dataset_process import drop_dataset, make_dataset
     from pipeline.fiftyone.media import MediaStore
@@ -150,9 +121,11 @@ def push_run(config: Push) -> PushReport:
     from pipeline.fiftyone.selection import Selection
     from pipeline.fiftyone.store import find_dataset, get_dataset
     from pipeline.policy import get_policy
-    from pipeline.run_store import RunStore
+    from schemas.errors import ConfigError
 
-    run_store = RunStore(config.run)
+    if config.limit is not None and config.limit < 1:
+        raise ConfigError(f"limit must be at least 1, got {config.limit}")
+    run_store = open_run(config.run)
     selection = Selection(
         min_score=config.min_score,
         policy=None if config.policy is None else get_policy(config.policy),
@@ -160,7 +133,7 @@ def push_run(config: Push) -> PushReport:
     decisions = load_decisions(run_store)
     name = dataset_name(config.run, config.dataset)
     started = time.monotonic()
-    with _store(config) as (home, database, store):
+    with review_store(config.home) as (home, database, store):
         found = find_dataset(store, name)
         if found is not None and config.rebuild:
             _check_pulled(found, run_store, decisions, config)
@@ -168,19 +141,20 @@ def push_run(config: Push) -> PushReport:
             found = None
         if found is None:
             print("starting FiftyOne (it takes some seconds to load)", flush=True)
-            info = {"run": run_store.uri, "selection": selection.name}
+            info = {"run": run_address(config.run), "selection": selection.name}
             make_dataset(home, database.uri, name, info)
             found = get_dataset(store, name)
-        show = _counter("pushed", started)
-        report = push(
-            found,
-            run_store.iter_annotations,
-            decisions,
-            media=MediaStore(home.media),
-            selection=selection,
-            limit=config.limit,
-            progress=show,
-        )
+        count = num_records(run_store)
+        with reading_bar("push", min(count, config.limit or count)) as bar:
+            report = push(
+                found,
+                run_store.iter_annotations,
+                decisions,
+                media=MediaStore(home.media),
+                selection=selection,
+                limit=config.limit,
+                progress=bar,
+            )
     seconds = time.monotonic() - started
     print(
         f"dataset {name}: {report.added} pairs added, {report.refreshed} refreshed, "
@@ -211,29 +185,20 @@ def _check_pulled(found: Any, run_store: Any, decisions: Any, config: Push) -> N
         )
 
 
-def _counter(verb: str, started: float) -> Any:
-    def show(done: int) -> None:
-        if sys.stderr.isatty():
-            rate = done / max(time.monotonic() - started, 1e-9)
-            print(f"\r{verb} {done} pairs ({rate:.0f}/s)", end="", file=sys.stderr, flush=True)
-
-    return show
-
-
 def pull_run(config: Pull) -> PullReport:
     """Append new decisions to a run.
 
     Raises:
         ConfigError: the run was never pushed.
     """
+    from jobs.labelled_run import open_run
     from pipeline.decisions import append_decisions, load_decisions
     from pipeline.fiftyone.pull import pull
-    from pipeline.run_store import RunStore
 
-    run_store = RunStore(config.run)
-    with _store(config) as (_, _, store):
+    run_store = open_run(config.run)
+    with review_store(config.home) as (_, _, store):
         report = pull(
-            _pushed(store, config),
+            pushed_dataset(store, config.run, config.dataset),
             run_store.iter_annotations(),
             load_decisions(run_store),
             append=lambda rows: append_decisions(run_store, rows),
@@ -257,16 +222,6 @@ def pull_run(config: Pull) -> PullReport:
     return report
 
 
-def _pushed(store: Any, config: Open | Pull) -> Any:
-    from pipeline.fiftyone.store import get_dataset
-    from schemas.errors import ConfigError
-
-    try:
-        return get_dataset(store, dataset_name(config.run, config.dataset))
-    except ConfigError as error:
-        raise ConfigError(f"{error}; run `glipforge review push {config.run}` first") from error
-
-
 def open_app(config: Open) -> int:
     """Serve the app until Ctrl-C or SIGTERM; both end the server and the database.
 
@@ -277,8 +232,8 @@ def open_app(config: Open) -> int:
 
     check_address(config.address, allow_remote=config.allow_remote)
     signal.signal(signal.SIGTERM, _interrupt)
-    with _store(config) as (home, database, store):
-        name = _pushed(store, config).name
+    with review_store(config.home) as (home, database, store):
+        name = pushed_dataset(store, config.run, config.dataset).name
         print("starting the app server (half a minute on a slow machine)", flush=True)
         with run_server(
             home,

@@ -10,11 +10,11 @@ from __future__ import annotations
 import io
 import os
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 from PIL import Image
 
 from pipeline.images import FORMATS, ImageLimits, decode_image, read_image_uri
+from pipeline.storage import is_local, local_path
 from schemas.errors import RecordError
 from schemas.fingerprint import sha256_bytes
 from schemas.records import Annotation, Status
@@ -88,10 +88,10 @@ class MediaStore:
 
 def local_file(uri: str) -> Path | None:
     """The file that a path or `file://` URL names; None where the image is held by something."""
-    if uri.startswith("file://"):
-        uri = unquote(urlsplit(uri).path)
-    path = Path(uri)
-    # A path may hold '#', like an archive's member; the file system knows.
+    if not is_local(uri):
+        return None
+    path = Path(local_path(uri))
+    # A file's name may hold '#', like an archive's member; the file system knows.
     return path.absolute() if path.is_file() else None
 
 
