@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import tyro
 
+from schemas.errors import ConfigError
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -26,6 +28,8 @@ class Config:
     """The run directory or URL."""
     policy: str = "default"
     """default, glip, grit, yoloworld, owlst, strict-review, or a JSON file of your own rules."""
+    workers: int = 0
+    """Processes; 0: as many as pay. The result is the same."""
     json: bool = False
     """Print the counts as JSON instead of a table."""
 
@@ -37,13 +41,15 @@ def run(config: Config) -> int:
     from pipeline.policy import get_policy
     from pipeline.stats import merge_stats
 
+    if config.workers < 0:
+        raise ConfigError(f"workers must be 0 or more, got {config.workers}")
     policy = get_policy(config.policy)
     labelled = open_run(config.run)
     total = num_records(labelled)
     with reading_bar("filter", total) as progress:
-        stats = curate_run(labelled, policy, progress=progress)
+        stats = curate_run(labelled, policy, workers=config.workers, progress=progress)
     with reading_bar("statistics", total) as progress:
-        merge_stats(labelled, [policy.policy_id], progress)
+        merge_stats(labelled, [policy.policy_id], workers=config.workers, progress=progress)
     if config.json:
         print(json_module.dumps(_as_json(stats), indent=1, sort_keys=True))
         return 0

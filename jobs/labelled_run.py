@@ -16,15 +16,15 @@ def open_run(uri: str) -> RunStore:
     """The run in a directory or at a URL.
 
     Raises:
-        ConfigError: there is no run, or nothing of it is committed yet.
+        ConfigError: this is no labelling run, or nothing of it is committed yet.
     """
     from pipeline.run_store import RunStore
 
     run = RunStore(uri)
+    run.plan()
     if not run.commits():
         raise ConfigError(
-            f"run {uri!r} has no committed unit; label something into it first: glipforge label "
-            f"--corpus CORPUS --out {uri}"
+            f"run {uri!r} has no committed unit yet; glipforge status {uri} tells how far it is"
         )
     return run
 

@@ -44,7 +44,7 @@ def run(config: Config) -> int:
     with reading_bar("curate", num_records(labelled)) as progress:
         ensure_curated(labelled, policy, progress=progress)
     with reading_bar("statistics", num_records(labelled)) as progress:
-        stats = merge_stats(labelled, [policy.policy_id], progress)
+        stats = merge_stats(labelled, [policy.policy_id], progress=progress)
     chosen = choose_samples(iter_curated(labelled, policy.policy_id), config.pictures)
     page = report_page(
         title=config.run,

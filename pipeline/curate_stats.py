@@ -37,6 +37,15 @@ class CurateStats:
     files: list[dict[str, Any]] = field(default_factory=list)
     """name, num_rows and sha256 of every file, in order."""
 
+    def merge(self, other: CurateStats) -> None:
+        """Add the counts and files of the next part of the run."""
+        self.drops.merge(other.drops)
+        self.records_out += other.records_out
+        self.boxes_out.update(other.boxes_out)
+        self.decisions_applied.update(other.decisions_applied)
+        self.records_decided.update(other.records_decided)
+        self.files += other.files
+
     def to_json(self, policy: FilterPolicy) -> str:
         """The text of the manifest; it also holds every field of the policy."""
         # Not asdict: it rebuilds a Counter from pairs, which counts the pairs.
@@ -66,3 +75,13 @@ class CurateStats:
             raise DataError(
                 f"{where} is not a manifest of curated files ({error}); run glipforge filter again"
             ) from error
+
+
+def empty_stats(of: CurateStats) -> CurateStats:
+    """Stats with the same ids and no counts."""
+    return CurateStats(
+        policy_id=of.policy_id,
+        decisions_id=of.decisions_id,
+        annotations_id=of.annotations_id,
+        is_complete=of.is_complete,
+    )

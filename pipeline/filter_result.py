@@ -93,6 +93,14 @@ class DropCounts:
     records_dropped: Counter[str] = field(default_factory=Counter)
     """Status or reason of `IMAGE_REASONS` -> pairs."""
 
+    def merge(self, other: DropCounts) -> None:
+        """Add the counts of another part of the stream."""
+        for name, value in vars(other).items():
+            if isinstance(value, Counter):
+                getattr(self, name).update(value)
+            else:
+                setattr(self, name, getattr(self, name) + value)
+
     def add(self, row: Annotation, result: FilterResult) -> None:
         """Count one annotation."""
         self.records += 1

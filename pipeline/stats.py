@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from pipeline.curate import annotations_id, iter_curated, read_curate_stats
+from pipeline.curate import (
+    annotations_id,
+    read_curate_stats,
+    read_curated_file,
+    unit_annotations,
+)
 from pipeline.filters import phrase_head
+from pipeline.run_pool import map_run, num_workers
+from pipeline.run_store import RunStore
 from pipeline.storage import exists, read_bytes, write_bytes
 from schemas.errors import DataError
+from schemas.plan import UnitCommit
 from schemas.records import Annotation, CuratedBox, CuratedRecord
-
-if TYPE_CHECKING:
-    from pipeline.run_store import RunStore
 
 FILE = "stats.json"
 STATS_VERSION = 1
@@ -48,6 +53,16 @@ class TopCounter:
     def top(self, number: int = TOP) -> list[tuple[str, int]]:
         """The most frequent keys; at equal counts in the order of the alphabet."""
         return sorted(self._counts.items(), key=lambda item: (-item[1], item[0]))[:number]
+
+    def merge(self, other: TopCounter) -> None:
+        """Add another's counts."""
+        self._counts.update(other._counts)
+        self.undercount += other.undercount
+        if len(self._counts) > self._capacity:
+            # As many decrements as make room: the greatest count that has to go.
+            excess = sorted(self._counts.values(), reverse=True)[self._capacity]
+            self.undercount += excess
+            self._counts = Counter({k: n - excess for k, n in self._counts.items() if n > excess})
 
     def __len__(self) -> int:
         return len(self._counts)
@@ -92,6 +107,19 @@ class LabelStats:
             self.phrase_texts.add(row.phrases[index].text.lower())
             self.heads.add(phrase_head(row.phrases[index]))
 
+    def merge(self, other: LabelStats) -> None:
+        """Add the counts of another part of the stream."""
+        for name, value in vars(other).items():
+            own = getattr(self, name)
+            if isinstance(own, TopCounter):
+                own.merge(value)
+            elif isinstance(own, Counter):
+                own.update(value)
+            elif isinstance(own, list):
+                setattr(self, name, [a + b for a, b in zip(own, value, strict=True)])
+            else:
+                setattr(self, name, own + value)
+
     def to_dict(self) -> dict[str, Any]:
         """As JSON."""
         return vars(self) | {
@@ -102,22 +130,19 @@ class LabelStats:
         }
 
 
-def label_stats(
-    rows: Iterable[Annotation | CuratedRecord],
-    progress: Callable[[int], object] = lambda done: None,
-) -> LabelStats:
+def label_stats(rows: Iterable[Annotation | CuratedRecord]) -> LabelStats:
     """Statistics of annotations or of curated records."""
     stats = LabelStats()
     for row in rows:
         stats.add(row)
-        if stats.records % 1000 == 0:
-            progress(stats.records)
     return stats
 
 
 def merge_stats(
     run: RunStore,
     policy_ids: Sequence[str] = (),
+    *,
+    workers: int = 0,
     progress: Callable[[int], object] = lambda d: None,
 ) -> dict[str, Any]:
     """Bring RUN/stats.json up to date with the run and these curations; returns its content.
@@ -141,13 +166,21 @@ def merge_stats(
         content["annotations"] = old["annotations"]
         content["policies"] = dict(old["policies"])
     else:
-        content["annotations"] = label_stats(run.iter_annotations(), progress).to_dict()
+        commits = list(run.commits().values())
+        rows = sum(commit.rows_out for commit in commits)
+        content["annotations"] = _merged(
+            map_run(
+                run, _unit_stats, commits, None, workers=num_workers(rows, len(commits), workers)
+            ),
+            progress,
+        )
     for policy_id in policy_ids:
         done = read_curate_stats(run, policy_id)
         made_of = [entry["sha256"] for entry in done.files]
         known = content["policies"].get(policy_id, {})
         if known.get("made_of") != made_of or known.get("decisions_id") != done.decisions_id:
-            labels = label_stats(iter_curated(run, policy_id), progress).to_dict()
+            pool = num_workers(done.records_out, len(done.files), workers)
+            parts = map_run(run, _curated_stats, done.files, policy_id, workers=pool)
             content["policies"][policy_id] = {
                 "made_of": made_of,
                 "decisions_id": done.decisions_id,
@@ -155,11 +188,27 @@ def merge_stats(
                 "decisions_applied": done.decisions_applied,
                 "records_decided": done.records_decided,
                 "boxes_by_origin": done.boxes_out,
-                "labels": labels,
+                "labels": _merged(parts, progress),
             }
     text = json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
     write_bytes(run.url(FILE), text.encode())
     return dict(json.loads(text))
+
+
+def _unit_stats(run: RunStore, shared: None, commit: UnitCommit) -> LabelStats:
+    return label_stats(unit_annotations(run, commit))
+
+
+def _curated_stats(run: RunStore, policy_id: str, entry: Mapping[str, Any]) -> LabelStats:
+    return label_stats(read_curated_file(run, policy_id, entry))
+
+
+def _merged(parts: Iterable[LabelStats], progress: Callable[[int], object]) -> dict[str, Any]:
+    total = LabelStats()
+    for part in parts:
+        total.merge(part)
+        progress(total.records)
+    return total.to_dict()
 
 
 def read_stats(run: RunStore) -> dict[str, Any] | None:

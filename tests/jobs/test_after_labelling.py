@@ -33,7 +33,6 @@ def test_filter_says_what_each_rule_dropped(
     stats = json.loads((tmp_path / "run" / "stats.json").read_text())
     assert stats["policies"][get_policy("default").policy_id]["labels"]["boxes"] == 4
     append_decisions(run, [decided(1, Verdict.DROP, record_id="toy/1", box_id="toy/1#0")])
-    run.complete = False  # type: ignore[attr-defined]
     filter_job.run(filter_job.Config(run="RUN"))
     shown = capsys.readouterr().out
     assert "after decisions of people" in shown

@@ -7,22 +7,23 @@ from typing import Any
 
 import pytest
 
-from pipeline import curate
 from pipeline.curate import (
     curate_run,
-    curated_stream,
     ensure_curated,
     find_curated,
     iter_curated,
     read_curate_stats,
 )
 from pipeline.curate_stats import CurateStats
-from pipeline.decisions import append_decisions
+from pipeline.curated_record import curated_record
+from pipeline.decisions import append_decisions, resolve_record
 from pipeline.layer_files import list_files
 from pipeline.policy import FilterPolicy, get_policy
+from pipeline.run_store import RunStore
+from pipeline.storage import join_url
 from schemas.errors import ConfigError, DataError
 from schemas.records import Annotation, CuratedBox, CuratedRecord, Decision, Status, Verdict
-from tests.pipeline.folder_run import folder_run
+from tests.pipeline.folder_run import commit_rows, folder_run
 from tests.pipeline.test_decisions import decided
 from tests.schemas.builders import make_annotation, make_box
 
@@ -46,8 +47,7 @@ def run_one(
     stats = CurateStats(
         policy_id=policy.policy_id, decisions_id="", annotations_id="", is_complete=True
     )
-    records = list(curated_stream([row], policy, decisions, stats))
-    return (records[0] if records else None), stats
+    return curated_record(row, policy, resolve_record(row, decisions), stats), stats
 
 
 def brief(record: CuratedRecord | None) -> list[tuple[str, tuple[int, ...], str]]:
@@ -131,12 +131,6 @@ def test_a_box_drawn_over_the_edge_is_clipped_and_counted() -> None:
         run_one(row, [outside])
 
 
-def test_a_decision_about_an_unknown_pair_is_named() -> None:
-    lost = decided(1, Verdict.DROP, record_id="toy/9", box_id="toy/9#0")
-    with pytest.raises(DataError, match=r"decision 'd1' is about 'toy/9', which is not among"):
-        run_one(pair(GOOD), [lost])
-
-
 ROWS = [
     pair(GOOD, MERGEE, record_id="toy/0"),
     pair(record_id="toy/1"),
@@ -150,11 +144,9 @@ def files_of(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
-def test_curate_run_writes_records_and_a_manifest(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(curate, "ROWS_PER_FILE", 1)
-    run = folder_run(tmp_path, ROWS)
+def test_curate_run_writes_records_and_a_manifest(tmp_path: Path) -> None:
+    run = folder_run(tmp_path, ROWS[:2], more_units=[3])
+    commit_rows(run, 1, ROWS[2:])
     stats = curate_run(run, POLICY)
     assert [row.record_id for row in iter_curated(run, "t")] == ["toy/0", "toy/3"]
     assert [row.policy_id for row in iter_curated(run, POLICY.policy_id)] == [POLICY.policy_id] * 2
@@ -174,7 +166,7 @@ def test_curate_run_writes_records_and_a_manifest(
 
 
 def test_decisions_make_it_new_and_the_old_files_go(tmp_path: Path) -> None:
-    run = folder_run(tmp_path, ROWS)
+    run = folder_run(tmp_path, ROWS, more_units=[1])
     stats = curate_run(run, POLICY)
     assert ensure_curated(run, POLICY) == stats
     append_decisions(run, [decided(1, Verdict.KEEP, record_id="toy/2", box_id="toy/2#0")])
@@ -183,9 +175,11 @@ def test_decisions_make_it_new_and_the_old_files_go(tmp_path: Path) -> None:
     assert [row.record_id for row in iter_curated(run, "t")] == ["toy/0", "toy/2", "toy/3"]
     folder = tmp_path / "curated" / POLICY.policy_id
     assert len(list(folder.glob("*.parquet"))) == 1
-    # more units committed since: curated again as well
-    grown = folder_run(tmp_path, [*ROWS, pair(GOOD, record_id="toy/5")])
-    assert ensure_curated(grown, POLICY).records_out == 4
+    # another unit committed since: curated again as well
+    assert not again.is_complete
+    commit_rows(run, 1, [pair(GOOD, record_id="toy/5")])
+    whole = ensure_curated(run, POLICY)
+    assert (whole.records_out, whole.is_complete) == (4, True)
 
 
 def test_an_error_leaves_the_old_state(tmp_path: Path) -> None:
@@ -193,14 +187,22 @@ def test_an_error_leaves_the_old_state(tmp_path: Path) -> None:
     curate_run(run, POLICY)
     before = files_of(tmp_path / "curated")
     lost = decided(1, Verdict.DROP, record_id="toy/9", box_id="toy/9#0")
-    with pytest.raises(DataError, match="toy/9"):
+    with pytest.raises(DataError, match=r"decision 'd1' is about 'toy/9', which is not among"):
         curate_run(run, POLICY, [lost])
     assert set(before) <= set(files_of(tmp_path / "curated"))
     assert len(list(iter_curated(run, "t"))) == 2
 
 
-def test_on_an_object_store() -> None:
-    run = folder_run("memory://curate-test/run", ROWS)
+class LayersInMemory(RunStore):
+    """A run whose later layers are on an object store."""
+
+    def url(self, *parts: str) -> str:
+        here = parts[0] in ("curated", "decisions")
+        return join_url("memory://curate-test", *parts) if here else super().url(*parts)
+
+
+def test_on_an_object_store(tmp_path: Path) -> None:
+    run = LayersInMemory(folder_run(tmp_path, ROWS).uri)
     append_decisions(run, [decided(1, Verdict.KEEP, record_id="toy/2", box_id="toy/2#0")])
     stats = ensure_curated(run, POLICY)
     assert ensure_curated(run, POLICY) == stats
@@ -210,6 +212,22 @@ def test_on_an_object_store() -> None:
     assert list_files(run.url("curated", POLICY.policy_id), suffix=".parquet") == [
         entry["name"] for entry in read_curate_stats(run, POLICY.policy_id).files
     ]
+    assert not (tmp_path / "curated").exists()
+
+
+def test_the_number_of_workers_changes_nothing(tmp_path: Path) -> None:
+    run = folder_run(tmp_path, ROWS[:2], more_units=[2, 1])
+    commit_rows(run, 1, ROWS[2:4])
+    commit_rows(run, 2, ROWS[4:])
+    append_decisions(run, [decided(1, Verdict.KEEP, record_id="toy/2", box_id="toy/2#0")])
+    one = curate_run(run, POLICY, workers=1)
+    before = files_of(tmp_path / "curated")
+    two = curate_run(run, POLICY, workers=2)
+    assert one == two
+    assert files_of(tmp_path / "curated") == before
+    # an error in a worker is the same error here
+    with pytest.raises(ConfigError, match=r"has none under scores/clip/"):
+        curate_run(run, get_policy("yoloworld"), workers=2)
 
 
 def test_an_empty_run(tmp_path: Path) -> None:

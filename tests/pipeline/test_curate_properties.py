@@ -7,8 +7,9 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.curate import curated_stream
 from pipeline.curate_stats import CurateStats
+from pipeline.curated_record import curated_record
+from pipeline.decisions import resolve_record
 from pipeline.filter_result import KEPT, MERGED, DropCounts
 from pipeline.filters import apply_policy
 from pipeline.policy import FilterPolicy
@@ -104,7 +105,8 @@ def test_people_have_the_last_word(
     stats = CurateStats(
         policy_id=policy.policy_id, decisions_id="", annotations_id="", is_complete=True
     )
-    records = list(curated_stream([row], policy, rows, stats))
+    record = curated_record(row, policy, resolve_record(row, rows), stats)
+    records = [] if record is None else [record]
     last = {d.box_id: d for d in rows}
     wanted = {box_id for box_id, d in last.items() if d.verdict != Verdict.DROP}
     boxes = {}

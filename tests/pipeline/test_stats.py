@@ -9,7 +9,7 @@ from pipeline.policy import FilterPolicy
 from pipeline.stats import TopCounter, label_stats, merge_stats, read_stats
 from schemas.errors import DataError
 from schemas.records import Status
-from tests.pipeline.folder_run import folder_run
+from tests.pipeline.folder_run import commit_rows, folder_run
 from tests.schemas.builders import make_annotation, make_box, make_curated
 
 
@@ -30,6 +30,17 @@ def test_a_full_counter_keeps_what_is_frequent() -> None:
     key, count = counter.top(1)[0]
     assert key == "frequent"
     assert count + counter.undercount >= 1000 >= count
+
+
+def test_merged_counters_are_what_one_counter_would_be() -> None:
+    left, right = TopCounter(capacity=3), TopCounter(capacity=3)
+    for key in "aab":
+        left.add(key)
+    for key in "acdd":
+        right.add(key)
+    left.merge(right)
+    assert left.undercount == 1
+    assert left.top() == [("a", 2), ("d", 1)]
 
 
 def test_nothing_read() -> None:
@@ -61,7 +72,7 @@ def test_label_stats() -> None:
 
 def test_stats_are_merged_and_read_only_what_is_new(tmp_path: Path) -> None:
     row = make_annotation()
-    run = folder_run(tmp_path, [row])
+    run = folder_run(tmp_path, [row], more_units=[1])
     assert read_stats(run) is None
     policy = FilterPolicy(name="t", score_threshold=0.2)
     first = merge_stats(run, [curate_run(run, policy).policy_id])
@@ -71,8 +82,8 @@ def test_stats_are_merged_and_read_only_what_is_new(tmp_path: Path) -> None:
     other = FilterPolicy(name="u", score_threshold=0.9)
     second = merge_stats(run, [curate_run(run, other).policy_id])
     assert set(second["policies"]) == {policy.policy_id, other.policy_id}
-    grown = folder_run(tmp_path, [row, make_annotation(record_id="toy/9")])
-    third = merge_stats(grown, [curate_run(grown, policy).policy_id])
+    commit_rows(run, 1, [make_annotation(record_id="toy/9")])
+    third = merge_stats(run, [curate_run(run, policy).policy_id])
     assert third["annotations"]["records"] == 2
     assert set(third["policies"]) == {policy.policy_id}  # the other one is out of date
 
