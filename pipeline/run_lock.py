@@ -1,0 +1,180 @@
+"""One driver per run at a time: saves double work. Correctness stands on the markers alone.
+
+On a file system the lock is the kernel's (`flock`): it ends with its process, however that ends.
+On an object store it is an object whose content changes every few seconds; one that stands still
+belongs to a driver that is gone. No clocks of two machines are compared.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import json
+import logging
+import os
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import IO, Any
+
+from pipeline.run_store import RunStore
+from pipeline.storage import create_bytes, read_bytes, remove, write_bytes
+from pipeline.storage_errors import MissingFile
+from schemas.errors import ConfigError, RetryableError
+
+LOCK = "_lock"
+BEAT_S = 15.0
+STALE_S = 60.0
+LOOKS = 5
+_NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP)
+_log = logging.getLogger(__name__)
+
+
+@contextlib.contextmanager
+def run_lock(run: RunStore, *, beat_s: float = BEAT_S, stale_s: float = STALE_S) -> Iterator[None]:
+    """Hold the run while in the block.
+
+    Raises:
+        ConfigError: another driver holds it; names its host, process and start.
+    """
+    if run.is_local:
+        with _file_lock(run):
+            yield
+    else:
+        with _object_lock(run, beat_s=beat_s, stale_s=stale_s):
+            yield
+
+
+def lock_holder(run: RunStore) -> dict[str, Any] | None:
+    """Host, process and start of the driver that works on a local run now; None if there is none.
+
+    On an object store: of the last one that did not end by itself, with its last beat.
+    """
+    if not run.is_local:
+        try:
+            return dict(json.loads(read_bytes(run.url(LOCK))))
+        except MissingFile:
+            return None
+    try:
+        with open(run.url(LOCK)) as stream:
+            if _try_lock(stream, fcntl.LOCK_SH):
+                return None
+            return _read_holder(stream)
+    except FileNotFoundError:
+        return None
+
+
+# --- file systems ------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def _file_lock(run: RunStore) -> Iterator[None]:
+    path = run.url(LOCK)
+    os.makedirs(run.uri, exist_ok=True)
+    # Never deleted: a second driver could lock the deleted file and a third one a new file.
+    with open(path, "a+") as stream:
+        # `lock_holder` takes the lock for an instant to look: that is no driver.
+        for _ in range(LOOKS):
+            if _try_lock(stream, fcntl.LOCK_EX):
+                break
+            time.sleep(0.1)
+        else:
+            raise ConfigError(_held(run, _read_holder(stream)))
+        stream.truncate(0)
+        stream.write(json.dumps(_myself()))
+        stream.flush()
+        yield
+
+
+def _try_lock(stream: IO[str], kind: int) -> bool:
+    try:
+        fcntl.flock(stream, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        _log.warning("%s: this file system has no locks; start one driver only", stream.name)
+    return True
+
+
+def _read_holder(stream: IO[str]) -> dict[str, Any]:
+    stream.seek(0)
+    try:
+        return dict(json.loads(stream.read()))
+    except ValueError:  # it has the lock and has not written its name yet
+        return {}
+
+
+# --- object stores -----------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def _object_lock(run: RunStore, *, beat_s: float, stale_s: float) -> Iterator[None]:
+    url = run.url(LOCK)
+    me = _myself() | {"token": uuid.uuid4().hex}
+    _take_object(run, me, beat_s=beat_s, stale_s=stale_s)
+    stop = threading.Event()
+
+    def beat() -> None:
+        count = 0
+        while not stop.wait(beat_s):
+            count += 1
+            try:
+                write_bytes(url, json.dumps(me | {"beat": count}).encode())
+            except RetryableError as error:
+                _log.warning("cannot renew the lock of %s: %s", run.uri, error)
+
+    thread = threading.Thread(target=beat, name="run-lock", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+        remove(url)
+
+
+def _take_object(run: RunStore, me: dict[str, Any], *, beat_s: float, stale_s: float) -> None:
+    url = run.url(LOCK)
+    seen, since = b"", time.monotonic()
+    while not create_bytes(url, json.dumps(me).encode()):
+        try:
+            found = read_bytes(url)
+        except MissingFile:
+            continue
+        if seen and found != seen:
+            raise ConfigError(_held(run, dict(json.loads(found))))
+        if not seen:
+            seen, since = found, time.monotonic()
+            _log.warning(
+                "%s: a driver may still be at work; waiting up to %.0f s to see", run.uri, stale_s
+            )
+        if time.monotonic() - since > stale_s:
+            remove(url)
+            seen = b""
+        time.sleep(min(beat_s, stale_s) / 5)
+
+
+def _myself() -> dict[str, Any]:
+    return {
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+        "since": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _held(run: RunStore, holder: dict[str, Any]) -> str:
+    who = (
+        f"process {holder['pid']} on {holder['host']}, since {holder['since']}"
+        if {"pid", "host", "since"} <= holder.keys()
+        else "which has just started"
+    )
+    return (
+        f"{run.uri} is being labelled by another driver ({who}); wait for it, stop it, or give "
+        f"another --out. `glipforge status {run.uri}` shows how far it is"
+    )
