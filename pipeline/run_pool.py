@@ -14,7 +14,7 @@ Item = TypeVar("Item")
 Shared = TypeVar("Shared")
 Result = TypeVar("Result")
 
-MIN_ROWS_PER_WORKER = 20_000
+MIN_ROWS_PER_WORKER = 50_000
 """Fewer rows are done sooner than a process has started."""
 _AHEAD = 4
 
