@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
-from model.checkpoint import CONFIG_NAME, load_pretrained, resolve_source
+from model.checkpoint import CONFIG_NAME, load_config, load_pretrained, resolve_source
+from model.config import GlipConfig
+from model.outputs import GlipOutput, TextFeatures, TokenBatch
 from model.preprocess import Preprocessor
-from model.teacher import Teacher
+from model.teacher import Network, Teacher
 from model.teacher_options import TeacherOptions
 from model.tokenizer import VOCAB_NAME, directory_tokenizer
 from schemas.errors import ConfigError, MissingDependency
@@ -45,12 +49,50 @@ def load_teacher(
     path = shipped_nano() if source is None else _directory(source)
     place = torch_device(device)
     model = load_pretrained(path)
-    config = model.config
+    network = model.eval().requires_grad_(False).to(place)
+    return _teacher(path, network, model.config, options, place)
+
+
+def teacher_identity(
+    source: Path | str | None = None, *, options: TeacherOptions | None = None
+) -> tuple[str, Mapping[str, object]]:
+    """The `teacher_id` and `fingerprint()` that `load_teacher` would give, without loading it.
+
+    Raises:
+        MissingDependency, ConfigError: as `load_teacher`.
+    """
+    path = shipped_nano() if source is None else _directory(source)
+    teacher = _teacher(path, _NotLoaded(), load_config(path), options, torch.device("cpu"))
+    return teacher.teacher_id, teacher.fingerprint()
+
+
+class _NotLoaded:
+    """In place of a network whose weights nobody needs."""
+
+    def encode_image(self, pixels_B3HW: Tensor, /) -> Sequence[Tensor]:
+        raise RuntimeError("this teacher was made to be identified, not to be asked")
+
+    def encode_text(self, tokens: TokenBatch, /) -> TextFeatures:
+        raise RuntimeError("this teacher was made to be identified, not to be asked")
+
+    def predict(self, pyramid: Sequence[Tensor], text: TextFeatures, /) -> GlipOutput:
+        raise RuntimeError("this teacher was made to be identified, not to be asked")
+
+
+def _teacher(
+    path: Path,
+    network: Network,
+    config: GlipConfig,
+    options: TeacherOptions | None,
+    place: torch.device,
+) -> Teacher:
     digest = content_hash(path)
     return Teacher(
-        model=model.eval().requires_grad_(False).to(place),
+        model=network,
         tokenizer=directory_tokenizer(path, config.text.vocab_size),
-        preprocessor=Preprocessor.of(config),
+        preprocessor=Preprocessor(
+            min_size=config.min_size, max_size=config.max_size, divisor=config.size_divisor
+        ),
         teacher_id=f"{config.preset}@{digest[:HASH_DIGITS]}",
         weights={"preset": config.preset, "weights_sha256": digest},
         options=options,

@@ -122,3 +122,10 @@ def test_a_long_class_list_runs_the_backbone_once(toy: Path) -> None:
     answer = teacher.detect(_request(90, 90).image, names)
     assert len(calls) == 1
     assert (answer.phrase_best_score > 0).all()
+
+
+def test_the_identity_needs_no_network(toy: Path) -> None:
+    options = TeacherOptions(score_floor=0.2)
+    loaded = load_teacher(toy, device="cpu", options=options)
+    teacher_id, found = teacher_files.teacher_identity(toy, options=options)
+    assert (teacher_id, found) == (loaded.teacher_id, loaded.fingerprint())
