@@ -231,7 +231,9 @@ def open_app(config: Open) -> int:
     from pipeline.fiftyone.server import check_address, run_server
 
     check_address(config.address, allow_remote=config.allow_remote)
-    signal.signal(signal.SIGTERM, _interrupt)
+    # SIGINT too: a shell that starts a command by `&` lets it ignore Ctrl-C and `kill -INT`.
+    for ending in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(ending, _interrupt)
     with review_store(config.home) as (home, database, store):
         name = pushed_dataset(store, config.run, config.dataset).name
         print("starting the app server (half a minute on a slow machine)", flush=True)

@@ -28,6 +28,13 @@ COLORED_PHRASES = 60
 _TEXT_FIELDS = ("record_id", "image_id", "source", "caption", "status", "teacher_id")
 
 
+# Side bar: group -> its fields; a field that is in no group is added to the last by the App.
+_SIDEBAR = {
+    "tags": ("tags", "_label_tags"),
+    "labels": (BOXES,),
+    "pair": ("caption", "status", "conflicts", "source"),
+    "phrases": ("phrases.text", "phrases.best_score", "phrases.status"),
+}
 _PHRASE_FIELDS = (
     ("text", "StringField"),
     ("start", "IntField"),
@@ -101,12 +108,26 @@ def _configure_app(dataset: Any) -> None:
         ],
     )
     config.active_fields = fo.ActiveFields(paths=[BOXES, "caption"])
+    config.sidebar_groups = _sidebar_groups(dataset)
     dataset.app_config = config
     # The grid shows them, Annotate must not offer to change them: they are the run's.
     for name in (*_TEXT_FIELDS, "pushed_box_ids", "phrases"):
         field = dataset.get_field(name)
         field.read_only = True
         field.save()
+
+
+def _sidebar_groups(dataset: Any) -> list[Any]:
+    """What reviewers filter by on top; everything else in one closed group."""
+    import fiftyone as fo
+
+    default = fo.DatasetAppConfig.default_sidebar_groups(dataset)
+    named = {path for paths in _SIDEBAR.values() for path in paths}
+    rest = [path for group in default for path in group.paths if path not in named | {"phrases"}]
+    groups = [
+        fo.SidebarGroupDocument(name=name, paths=list(paths)) for name, paths in _SIDEBAR.items()
+    ]
+    return [*groups, fo.SidebarGroupDocument(name="details", paths=rest, expanded=False)]
 
 
 def _configure_annotate(dataset: Any) -> None:

@@ -129,5 +129,4 @@ def test_users_share_one_server_that_ends_with_the_last_even_when_killed(tmp_pat
     with open_database(home) as database:
         assert port_answers(int(database.uri.split(":")[2].split("/")[0]))
         pids = json.loads(home.endpoint.read_text())
-    assert not alive(pids["mongod_pid"])
-    assert not alive(pids["keeper_pid"])
+    assert wait_for_end(pids["mongod_pid"], pids["keeper_pid"])
