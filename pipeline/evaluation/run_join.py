@@ -119,7 +119,7 @@ def phrase_image(pair: JoinedPair, counts: JoinCounts) -> PhraseImage:
     used: set[int] = set()
     ranked = []
     for phrase in phrases:
-        best = _same_phrase(phrase.span, offered)
+        best = same_phrase(phrase.span, offered)
         exact = best is not None and (offered[best].start, offered[best].end) == phrase.span
         counts.gold_phrases += 1
         counts.phrases_exact += exact
@@ -190,7 +190,7 @@ def _labels_outside(record: LabelledPair, used: set[int]) -> int:
     return sum(index not in used for of_box in _phrases_of(record) for index in of_box)
 
 
-def _same_phrase(span: Span, offered: Sequence[Phrase]) -> int | None:
+def same_phrase(span: Span, offered: Sequence[Phrase]) -> int | None:
     """The phrase with the greatest share of common characters, at least one half."""
     shares = []
     for phrase in offered:

@@ -17,6 +17,7 @@ from schemas.errors import RecordError
 from schemas.records import CuratedRecord
 
 WIDTH = 420
+_MAX_GROWTH = 3.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,22 +54,31 @@ def sample_pictures(records: Sequence[CuratedRecord]) -> list[SamplePicture]:
 
 def labelled_picture(record: CuratedRecord, image: Image.Image) -> Image.Image:
     """The image with its boxes in the colours of their phrases, over the coloured caption."""
-    scale = min(1.0, WIDTH / image.width, WIDTH / image.height)
-    small = image.resize((max(1, round(image.width * scale)), max(1, round(image.height * scale))))
-    drawn = draw_boxes(
-        small,
+    drawn, strip = boxes_picture(record, image, WIDTH), caption_strip(record, WIDTH)
+    picture = Image.new("RGB", (WIDTH, drawn.height + strip.height), (250, 250, 248))
+    picture.paste(drawn, ((WIDTH - drawn.width) // 2, 0))
+    picture.paste(strip, (0, drawn.height))
+    return picture
+
+
+def boxes_picture(record: CuratedRecord, image: Image.Image, width: int) -> Image.Image:
+    """The image with its boxes, its longer side `width` pixels (small ones grow threefold)."""
+    scale = min(_MAX_GROWTH, width / image.width, width / image.height)
+    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    return draw_boxes(
+        image.convert("RGB").resize(size, Image.Resampling.LANCZOS),
         [[v * scale for v in box.xyxy] for box in record.boxes],
         [" / ".join(record.phrases[i].text for i in box.phrase_indices) for box in record.boxes],
         [box.score for box in record.boxes],
         [phrase_color(box.phrase_indices[0]) for box in record.boxes],
     )
+
+
+def caption_strip(record: CuratedRecord, width: int) -> Image.Image:
+    """The caption, its phrases that have a box in the colours of their boxes."""
     named = sorted({i for box in record.boxes for i in box.phrase_indices})
     spans = [(record.phrases[i].start, record.phrases[i].end) for i in named]
-    strip = draw_caption(record.caption, spans, WIDTH, [phrase_color(i) for i in named])
-    picture = Image.new("RGB", (WIDTH, drawn.height + strip.height), (250, 250, 248))
-    picture.paste(drawn, ((WIDTH - drawn.width) // 2, 0))
-    picture.paste(strip, (0, drawn.height))
-    return picture
+    return draw_caption(record.caption, spans, width, [phrase_color(i) for i in named])
 
 
 def _data_url(picture: Image.Image) -> str:
