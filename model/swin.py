@@ -9,6 +9,7 @@ B images, H W positions, C channels, L positions of a window.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -16,6 +17,9 @@ import torch
 import torch.nn.functional as F
 from timm.models.swin_transformer import SwinTransformer
 from torch import Tensor, nn
+
+CHUNK_POSITIONS = 100000
+"""On a CPU, without gradients, so many positions are transformed at once."""
 
 
 class SwinBackbone(nn.Module):
@@ -84,7 +88,17 @@ def _block(block: Any, x_BHWC: Tensor, *, shifted: bool) -> Tensor:
     x_BHWC = x_BHWC + block.drop_path1(
         _window_attention(block.attn, block.norm1(x_BHWC), window, shift)
     )
-    return x_BHWC + block.drop_path2(block.mlp(block.norm2(x_BHWC)))
+    mixed_MC = _in_chunks(
+        lambda x_MC: block.mlp(block.norm2(x_MC)), x_BHWC.flatten(0, 2), CHUNK_POSITIONS
+    )
+    return x_BHWC + block.drop_path2(mixed_MC.view_as(x_BHWC))
+
+
+def _in_chunks(function: Callable[[Tensor], Tensor], x: Tensor, size: int) -> Tensor:
+    """A function of each row; without gradients in parts that stay in the processor's cache."""
+    if torch.is_grad_enabled() or x.device.type != "cpu" or len(x) <= size:
+        return function(x)
+    return torch.cat([function(part) for part in x.split(size)])
 
 
 def _window_attention(attn: Any, x_BHWC: Tensor, window: int, shift: int) -> Tensor:
@@ -97,15 +111,22 @@ def _window_attention(attn: Any, x_BHWC: Tensor, window: int, shift: int) -> Ten
     x = x.view(batch, rows, window, columns, window, channels)
     x_GLC = x.permute(0, 1, 3, 2, 4, 5).reshape(batch * rows * columns, window**2, channels)
 
-    heads = attn.num_heads
-    qkv = attn.qkv(x_GLC).view(-1, window**2, 3, heads, channels // heads).permute(2, 0, 3, 1, 4)
-    bias = _position_bias(attn)
+    bias_1HLL = _position_bias(attn)
+    size = max(1, CHUNK_POSITIONS // window**2)
+    if torch.is_grad_enabled() or x.device.type != "cpu":
+        size = len(x_GLC)
+    parts = x_GLC.split(size)
     if shift:
-        mask = _shift_mask(padded_height, padded_width, window, shift).to(bias)
-        groups = mask.repeat(batch, 1, 1).unsqueeze(1)
-        bias = bias + groups
-    out = F.scaled_dot_product_attention(qkv[0], qkv[1], qkv[2], attn_mask=bias.to(qkv.dtype))
-    out = attn.proj(out.transpose(1, 2).reshape(-1, window**2, channels))
+        regions_GL = _regions(padded_height, padded_width, window, shift).to(x.device)
+        regions = regions_GL.repeat(batch, 1).split(size)
+        out = torch.cat(
+            [
+                _attend(attn, part, bias_1HLL + _between_regions(region))
+                for part, region in zip(parts, regions, strict=True)
+            ]
+        )
+    else:
+        out = torch.cat([_attend(attn, part, bias_1HLL) for part in parts])
 
     out = out.view(batch, rows, columns, window, window, channels).permute(0, 1, 3, 2, 4, 5)
     out = out.reshape(batch, padded_height, padded_width, channels)
@@ -114,19 +135,31 @@ def _window_attention(attn: Any, x_BHWC: Tensor, window: int, shift: int) -> Ten
     return out[:, :height, :width]
 
 
+def _attend(attn: Any, x_GLC: Tensor, bias_GHLL: Tensor) -> Tensor:
+    """Attention within each window."""
+    heads = attn.num_heads
+    query, key, value = attn.qkv(x_GLC).unflatten(2, (3, heads, -1)).permute(2, 0, 3, 1, 4)
+    out = F.scaled_dot_product_attention(query, key, value, attn_mask=bias_GHLL.to(query.dtype))
+    return attn.proj(out.transpose(1, 2).flatten(2))
+
+
 def _position_bias(attn: Any) -> Tensor:
     area = attn.relative_position_index.shape[0]
     bias = attn.relative_position_bias_table[attn.relative_position_index.view(-1)]
     return bias.view(1, area, area, -1).permute(0, 3, 1, 2)
 
 
+def _between_regions(regions_GL: Tensor) -> Tensor:
+    """-100 between positions that the cyclic shift brought together: [G, 1, L, L]."""
+    return (regions_GL[:, None, None, :] != regions_GL[:, None, :, None]) * -100.0
+
+
 @lru_cache(maxsize=64)
-def _shift_mask(height: int, width: int, window: int, shift: int) -> Tensor:
-    """-100 between positions that the cyclic shift brought together: [windows, L, L]."""
+def _regions(height: int, width: int, window: int, shift: int) -> Tensor:
+    """Which of nine regions each position of each window comes from: [windows, L]."""
     region = torch.zeros(height, width)
     bounds = (slice(0, -window), slice(-window, -shift), slice(-shift, None))
     for number, (y, x) in enumerate((y, x) for y in bounds for x in bounds):
         region[y, x] = number
     region = region.view(height // window, window, width // window, window)
-    region_GL = region.transpose(1, 2).reshape(-1, window**2)
-    return (region_GL[:, None, :] != region_GL[:, :, None]) * -100.0
+    return region.transpose(1, 2).reshape(-1, window**2)
