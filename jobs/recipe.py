@@ -149,7 +149,7 @@ def preset_defaults(preset: str) -> dict[str, Any]:
             "packing": {"max_foreign": 4},
             "augment": {"side_words": "swap"},
         },
-        "cache_side": 160,
+        "cache_side": 128,
     }
 
 

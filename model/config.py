@@ -160,7 +160,7 @@ def glip_l() -> GlipConfig:
 
 
 def glip_nano() -> GlipConfig:
-    """A few million parameters, three levels; trained here on drawn scenes of 160 pixels."""
+    """A few million parameters, three levels; trained here on drawn scenes of 128 pixels."""
     return GlipConfig(
         preset="glip-nano",
         backbone="resnet",
@@ -183,8 +183,8 @@ def glip_nano() -> GlipConfig:
         norm_groups=8,
         reread_offsets=False,
         anchor_scale=5.0,
-        min_size=160,
-        max_size=256,
+        min_size=128,
+        max_size=224,
         drop_path=0.0,
         dropblock=0.0,
     )

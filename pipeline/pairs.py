@@ -27,6 +27,10 @@ class CaptionParser(Protocol):
         """The phrases of each caption."""
         ...
 
+    def fingerprint(self) -> dict[str, object]:
+        """Everything that changes the phrases."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairLimits:

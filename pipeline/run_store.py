@@ -147,6 +147,10 @@ class RunStore:
             self._plan_id = self.plan().fingerprint()
         return self._plan_id
 
+    def know_plan_id(self, plan_id: str) -> None:
+        """Take the plan's fingerprint from the driver: a worker need not read a large plan."""
+        self._plan_id = plan_id
+
     # --- commits ---------------------------------------------------------------------------------
 
     def commits(self) -> dict[str, UnitCommit]:

@@ -6,13 +6,13 @@ GNU long names, PAX names and sizes, and gzip are understood.
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import tarfile
 import threading
 import zlib
 from collections import OrderedDict
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO, cast
 
@@ -23,7 +23,10 @@ from schemas.records import Status
 BLOCK = 512
 MAX_NAME_BYTES = 1 << 20
 """A header that announces a longer name is broken."""
+_MAX_PADDING = 64 * 1024
 CACHED_INDEXES = 16
+GZIP_ERRORS = (EOFError, gzip.BadGzipFile, zlib.error)
+"""What reading damaged gzip data raises."""
 _NAME_CODING = ("utf-8", "backslashreplace")
 
 
@@ -75,10 +78,14 @@ def iter_members(stream: BinaryIO, start: int = 0, stop: int | None = None) -> I
     while stop is None or header_start < stop:
         stream.seek(position)
         block = stream.read(BLOCK)
-        if not block or (not any(block) and len(block) == BLOCK):
-            # Two zero blocks end an archive; writers that stop after one are many.
-            if position != header_start:
-                raise TarDamage("ends after an extended header without its member", header_start)
+        if position != header_start and not any(block):
+            raise TarDamage("ends after an extended header without its member", header_start)
+        if not block:
+            break
+        if len(block) == BLOCK and not any(block):
+            # Archives are padded with zeros; anything else there is a second archive, or damage.
+            if any(stream.read(_MAX_PADDING)):
+                raise TarDamage(f"has data behind its end mark at byte {position}", header_start)
             return
         if len(block) < BLOCK:
             raise TarDamage(f"ends inside the header at byte {position}", header_start)
@@ -102,6 +109,9 @@ def iter_members(stream: BinaryIO, start: int = 0, stop: int | None = None) -> I
         yield member
         position = header_start = member.stop
         long_name, pax = None, {}
+    stream.seek(header_start)
+    if header_start and not stream.read(1):
+        raise TarDamage("ends without an end mark, it may be cut off", header_start)
 
 
 def read_exactly(stream: BinaryIO, start: int, size: int) -> bytes | None:
@@ -111,22 +121,18 @@ def read_exactly(stream: BinaryIO, start: int, size: int) -> bytes | None:
     return data if len(data) == size else None
 
 
-@contextmanager
+@contextlib.contextmanager
 def open_tar(url: str) -> Iterator[BinaryIO]:
     """The uncompressed bytes of a tar, seekable (backwards in a `.tar.gz` is slow).
 
-    Raises:
-        UnitError: the compressed data is damaged.
+    Reading may raise one of `GZIP_ERRORS`.
     """
     with open_file(url) as raw:
         if not is_gzip(url):
             yield raw
             return
         with gzip.GzipFile(fileobj=raw) as unpacked:
-            try:
-                yield cast("BinaryIO", unpacked)
-            except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-                raise UnitError(f"{url}: damaged gzip data: {error}") from error
+            yield cast("BinaryIO", unpacked)
 
 
 def is_gzip(url: str) -> bool:
@@ -161,8 +167,9 @@ def read_tar_member(url: str, name: str) -> bytes:
     if name not in index:
         raise RecordError(Status.IMAGE_MISSING, f"{url} has no member {name!r}")
     start, size = index[name]
+    data: bytes | None = None
     if is_gzip(url):
-        with open_tar(url) as stream:
+        with open_tar(url) as stream, contextlib.suppress(*GZIP_ERRORS):
             data = read_exactly(stream, start, size)
     else:
         data = read_bytes(url, start, start + size)
@@ -177,7 +184,7 @@ def _scan(url: str) -> _Index:
         try:
             for member in iter_members(stream):
                 index.setdefault(member.name, (member.data_start, member.size))
-        except TarDamage:
+        except (TarDamage, *GZIP_ERRORS):
             # What comes before the damage is still good; a name behind it is reported missing.
             return index
     return index

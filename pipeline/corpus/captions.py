@@ -1,0 +1,64 @@
+"""Raw caption values to text that can be parsed and written, or the reason why not."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from schemas.records import Status
+
+Problem = tuple[Status, str]
+KEPT_CHARS = 200
+"""So much of an unusable caption stays in its row, to recognise it by."""
+
+
+def list_captions(value: Any, captions: Literal["all", "first"]) -> list[Any]:
+    """The captions in a field: of a list each one or the first; at least one entry, maybe None."""
+    if not isinstance(value, list | tuple):
+        return [value]
+    return list(value[:1] if captions == "first" else value) or [None]
+
+
+def read_caption(value: Any, max_chars: int) -> tuple[str | None, Problem | None]:
+    """The caption untouched, or what can be shown of it and why it cannot be used."""
+    if value is None:
+        return None, (Status.CAPTION_MISSING, "there is no caption")
+    if isinstance(value, bytes):
+        try:
+            value = value.decode("utf-8")
+        except UnicodeDecodeError as error:
+            shown = value[: 4 * KEPT_CHARS].decode("utf-8", "replace")[:KEPT_CHARS]
+            reason = f"not UTF-8: byte 0x{value[error.start]:02x} at byte {error.start}"
+            return shown.replace("\0", "\ufffd"), (Status.CAPTION_INVALID, reason)
+    if not isinstance(value, str):
+        kind = type(value).__name__
+        return None, (Status.CAPTION_INVALID, f"must be text, got {kind} {str(value)[:40]!r}")
+    problem = _text_problem(value, max_chars)
+    if problem is not None:
+        shown = value[:KEPT_CHARS].encode("utf-8", "replace").decode().replace("\0", "\ufffd")
+        return shown, problem
+    return value, None
+
+
+def file_text(data: bytes) -> bytes:
+    """A text file's caption: without a byte order mark and the line end that closes a file."""
+    return data.removeprefix(b"\xef\xbb\xbf").rstrip(b"\r\n")
+
+
+def _text_problem(text: str, max_chars: int) -> Problem | None:
+    if not text or text.isspace():
+        return (Status.CAPTION_MISSING, "the caption is blank")
+    if len(text) > max_chars:
+        return (
+            Status.CAPTION_INVALID,
+            f"{len(text):,} characters; at most {max_chars:,} are labelled (max_caption_chars)",
+        )
+    if "\0" in text:
+        return (Status.CAPTION_INVALID, f"a NUL character at {text.index(chr(0))}")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        if "\udc80" <= (mark := text[error.start]) <= "\udcff":  # a byte that was no UTF-8
+            reason = f"not UTF-8: byte 0x{ord(mark) - 0xDC00:02x} at character {error.start}"
+            return (Status.CAPTION_INVALID, reason)
+        return (Status.CAPTION_INVALID, f"half a surrogate pair at {error.start}")
+    return None

@@ -1,0 +1,79 @@
+"""Names under which captions, images and ids are usually found, and the choice among them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from schemas.errors import ConfigError
+
+CAPTIONS = (
+    "caption",
+    "captions",
+    "text",
+    "TEXT",
+    "sentence",
+    "sentences",
+    "alt_text",
+    "description",
+    "prompt",
+)
+IMAGE_PATHS = (
+    "file_name",
+    "image_path",
+    "filename",
+    "image",
+    "path",
+    "img",
+    "image_url",
+    "url",
+    "URL",
+)
+IDS = ("id", "key", "record_id", "uid")
+
+
+def choose_field(
+    wanted: str | None,
+    usual: Sequence[str],
+    present: Iterable[str],
+    *,
+    option: str,
+    where: str,
+) -> str | None:
+    """The wanted field, or the first usual one that is present; None where there is none.
+
+    Raises:
+        ConfigError: the wanted field is not present; the message lists what is.
+    """
+    names = list(present)
+    if wanted is None:
+        return next((name for name in usual if name in names), None)
+    if wanted not in names:
+        raise ConfigError(f"{option} {wanted!r} is not in {where}; there is: {_listed(names)}")
+    return wanted
+
+
+def require_field(
+    wanted: str | None,
+    usual: Sequence[str],
+    present: Iterable[str],
+    *,
+    option: str,
+    where: str,
+) -> str:
+    """As `choose_field`, for a field that must be there.
+
+    Raises:
+        ConfigError: nothing fits; the message lists what is there and how to choose.
+    """
+    names = list(present)
+    found = choose_field(wanted, usual, names, option=option, where=where)
+    if found is None:
+        raise ConfigError(
+            f"{where} has none of {', '.join(usual)}; there is: {_listed(names)}: choose one with "
+            f"{option}"
+        )
+    return found
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(map(repr, names)) or "nothing"

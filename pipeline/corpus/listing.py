@@ -1,0 +1,63 @@
+"""The files that a corpus argument stands for, and the folder that their names start from."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+from pipeline.storage import find_files, is_folder, list_folder, stat_file
+from pipeline.storage_errors import MissingFile
+from pipeline.url_patterns import expand_braces, fixed_folder, has_braces, has_glob
+from schemas.errors import ConfigError
+from schemas.plan import InputFile
+
+NUM_THREADS = 16
+"""Names of a pattern, or folders, that are asked for at once: a store answers slowly."""
+
+
+def list_inputs(uri: str) -> tuple[str, list[InputFile]]:
+    """(root, files sorted by name). Hidden files and folders are left out, also `__MACOSX`.
+
+    Raises:
+        ConfigError: there is nothing; names what was looked for.
+    """
+    if not uri.strip():
+        raise ConfigError(f"corpus must be a path or URL, got {uri!r}")
+    try:
+        if has_braces(uri) or has_glob(uri):
+            return fixed_folder(uri) or ".", _matching(uri)
+        if is_folder(uri):
+            root = uri.rstrip("/") or "/"
+            return root, sorted(_walk(root), key=lambda file: file.uri)
+        return uri.rpartition("/")[0] or ".", [stat_file(uri)]
+    except MissingFile as error:
+        raise ConfigError(f"corpus {uri!r} does not exist: {error}") from error
+
+
+def _matching(pattern: str) -> list[InputFile]:
+    names = expand_braces(pattern)
+    plain = [name for name in names if not has_glob(name)]
+    with ThreadPoolExecutor(NUM_THREADS) as pool:
+        files = {file.uri: file for file in pool.map(stat_file, plain)}
+    for name in names:
+        if has_glob(name):
+            files.update((file.uri, file) for file in find_files(name))
+    if not files:
+        raise ConfigError(f"corpus {pattern!r}: no file matches")
+    return [files[name] for name in sorted(files)]
+
+
+def _walk(root: str) -> list[InputFile]:
+    files: list[InputFile] = []
+    folders = [root]
+    with ThreadPoolExecutor(NUM_THREADS) as pool:
+        while folders:
+            deeper: list[str] = []
+            for here, below in pool.map(list_folder, folders):
+                files.extend(file for file in here if not _is_hidden(file.uri))
+                deeper.extend(name for name in below if not _is_hidden(name))
+            folders = deeper
+    return files
+
+
+def _is_hidden(uri: str) -> bool:
+    return uri.rstrip("/").rpartition("/")[2].startswith((".", "__"))

@@ -1,0 +1,113 @@
+"""Finds out what kind of corpus a path or URL is, and opens it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from pipeline.corpus.coco_captions import CocoCaptionsCorpus
+from pipeline.corpus.corpus import Corpus
+from pipeline.corpus.image_files import ImageFilesCorpus
+from pipeline.corpus.imagefolder import METADATA_NAME, ImageFolderCorpus
+from pipeline.corpus.img2dataset import STATS_ENDING, Img2datasetCorpus
+from pipeline.corpus.jsonl import JsonlCorpus
+from pipeline.corpus.listing import list_inputs
+from pipeline.corpus.options import CorpusOptions
+from pipeline.corpus.parquet import ParquetCorpus
+from pipeline.corpus.webdataset import IMAGE_ENDINGS, WebdatasetCorpus
+from schemas.errors import ConfigError
+from schemas.plan import InputFile
+
+TAR_ENDINGS = (".tar", ".tar.gz", ".tgz")
+JSONL_ENDINGS = (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz")
+_CLASSES: dict[str, type[Corpus]] = {
+    "imagefolder": ImageFolderCorpus,
+    "jsonl": JsonlCorpus,
+    "webdataset": WebdatasetCorpus,
+    "parquet": ParquetCorpus,
+    "coco-captions": CocoCaptionsCorpus,
+    "img2dataset": Img2datasetCorpus,
+}
+_WANTED = {
+    "imagefolder": (f"/{METADATA_NAME}",),
+    "jsonl": JSONL_ENDINGS,
+    "webdataset": TAR_ENDINGS,
+    "parquet": (".parquet",),
+    "coco-captions": (".json",),
+    "img2dataset": (".tar",),
+}
+
+
+def open_corpus(uri: str, options: CorpusOptions | None = None) -> Corpus:
+    """The corpus at a path or URL: a file, a folder, or a pattern such as `shards/{000..099}.tar`.
+
+    Raises:
+        ConfigError: there is nothing, nothing that is read, or several kinds at once.
+    """
+    options = options or CorpusOptions()
+    root, found = list_inputs(uri)
+    kind = options.format
+    if kind == "auto":
+        kind_found, files = _detect(uri, found)
+    elif kind == "imagefolder":
+        files = _of_kind("imagefolder", found) or found
+        kind_found = "imagefolder" if files is not found else "images"
+        if kind_found == "images":
+            files = _images(found)
+    else:
+        kind_found, files = kind, _of_kind(kind, found)
+    if not files:
+        wanted = ", ".join(_WANTED[kind]) if kind in _WANTED else ""
+        raise ConfigError(
+            f"corpus {uri!r} holds no {kind} data (files that end in {wanted}); there is: "
+            f"{_endings(found)}"
+        )
+    if kind_found == "images":
+        return ImageFilesCorpus(uri, root, tuple(files), options)
+    return _CLASSES[kind_found](uri, root, tuple(files), options)
+
+
+def _detect(uri: str, found: Sequence[InputFile]) -> tuple[str, list[InputFile]]:
+    """The kind of a corpus, by the names of its files."""
+    if metadata := _of_kind("imagefolder", found):
+        return "imagefolder", metadata
+    kinds = {
+        kind: files
+        for kind in ("webdataset", "parquet", "jsonl")
+        if (files := _of_kind(kind, found))
+    }
+    if "webdataset" in kinds and any(file.uri.endswith(STATS_ENDING) for file in found):
+        return "img2dataset", _of_kind("img2dataset", found)
+    if len(kinds) > 1:
+        raise ConfigError(
+            f"corpus {uri!r} holds several kinds of data ({', '.join(kinds)}): choose one with "
+            f"--format, or name the files, for example {uri.rstrip('/')}/*.tar"
+        )
+    if kinds:
+        return next(iter(kinds.items()))
+    if images := _images(found):
+        return "images", images
+    if captions := _of_kind("coco-captions", found):
+        return "coco-captions", captions
+    raise ConfigError(
+        f"corpus {uri!r}: nothing in it is a corpus that is read: an image folder with or without "
+        f"{METADATA_NAME}, JSON lines, WebDataset tars, Parquet, COCO captions, img2dataset "
+        f"output; there is: {_endings(found)}"
+    )
+
+
+def _of_kind(kind: str, found: Sequence[InputFile]) -> list[InputFile]:
+    return [file for file in found if f"/{file.uri}".lower().endswith(_WANTED[kind])]
+
+
+def _images(found: Sequence[InputFile]) -> list[InputFile]:
+    return [file for file in found if file.uri.rpartition(".")[2].lower() in IMAGE_ENDINGS]
+
+
+def _endings(found: Sequence[InputFile]) -> str:
+    counts = Counter(
+        "." + name.rpartition(".")[2] if "." in name else "without ending"
+        for name in (file.uri.rpartition("/")[2] for file in found)
+    )
+    listed = ", ".join(f"{count:,} {ending}" for ending, count in counts.most_common(6))
+    return listed or "no file"

@@ -1,0 +1,59 @@
+"""What a user may say about a corpus; everything else is found by looking."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+from schemas.errors import ConfigError
+
+CorpusFormat = Literal[
+    "auto", "imagefolder", "jsonl", "webdataset", "parquet", "coco-captions", "img2dataset"
+]
+FORMATS: tuple[str, ...] = (
+    "imagefolder",
+    "jsonl",
+    "webdataset",
+    "parquet",
+    "coco-captions",
+    "img2dataset",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CorpusOptions:
+    """How to read a corpus. All of it is part of a run's plan."""
+
+    format: CorpusFormat = "auto"
+    """The kind of corpus; found out by looking if `auto`."""
+    caption_field: str | None = None
+    """Column, JSON key or tar member ending that holds the caption; found if not given."""
+    image_field: str | None = None
+    """Column, JSON key or tar member ending that holds the image; found if not given."""
+    id_field: str | None = None
+    """Column or JSON key with an id of each pair; the file name or position if not given."""
+    image_root: str | None = None
+    """Folder or URL that image paths start from; the folder of the captions if not given."""
+    captions: Literal["all", "first"] = "all"
+    """Where an image has a list of captions: one pair for each, or only for the first."""
+    source: str | None = None
+    """First part of every record id; the name of the corpus folder if not given."""
+    max_caption_chars: int = 10_000
+    """A longer caption is not labelled; its row says so."""
+
+    def __post_init__(self) -> None:
+        if self.format != "auto" and self.format not in FORMATS:
+            raise ConfigError(
+                f"format must be auto or one of {', '.join(FORMATS)}, got {self.format!r}"
+            )
+        if self.captions not in ("all", "first"):
+            raise ConfigError(f"captions must be all or first, got {self.captions!r}")
+        if self.max_caption_chars < 1:
+            raise ConfigError(f"max_caption_chars must be at least 1, got {self.max_caption_chars}")
+        for name in ("caption_field", "image_field", "id_field", "image_root", "source"):
+            if getattr(self, name) == "":
+                raise ConfigError(f"{name} must not be empty; leave it out to have it found")
+
+    def as_dict(self) -> dict[str, object]:
+        """All fields, for a plan."""
+        return asdict(self)

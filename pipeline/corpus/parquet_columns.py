@@ -1,0 +1,84 @@
+"""Opening Parquet files by URL, finding their image columns, and taking values as raw bytes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.corpus.field_names import IMAGE_PATHS
+from pipeline.storage import open_file
+from schemas.errors import GlipforgeError, UnitError
+
+_BYTES_NAMES = ("image", "jpg", "jpeg", "png", "webp", "img", "image_bytes", "bytes", "content")
+
+
+@contextmanager
+def open_parquet(url: str) -> Iterator[pq.ParquetFile]:
+    """A Parquet file by path or URL.
+
+    Raises:
+        UnitError: it is gone, or its footer cannot be read.
+    """
+    with open_file(url) as stream:
+        try:
+            file = pq.ParquetFile(stream)
+        except GlipforgeError:
+            raise
+        except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
+            raise UnitError(f"{url} is no readable Parquet file: {error}") from error
+        with file:
+            yield file
+
+
+def find_image_columns(schema: pa.Schema) -> list[str]:
+    """Columns that may hold the image, the likeliest first."""
+    kinds = {field.name: image_kind(field.type) for field in schema}
+    likely = [
+        *(name for name in _declared_images(schema) if kinds.get(name)),
+        *(name for name in _BYTES_NAMES if kinds.get(name) in ("struct", "bytes")),
+        *(name for name, kind in kinds.items() if kind == "struct"),
+        *(name for name, kind in kinds.items() if kind == "bytes"),
+        *(name for name in IMAGE_PATHS if kinds.get(name) == "path"),
+    ]
+    return list(dict.fromkeys(likely))
+
+
+def image_kind(kind: pa.DataType) -> str | None:
+    """`bytes`, `struct` (with a field `bytes`), `path`, or None where it can be no image."""
+    if pa.types.is_struct(kind):
+        return "struct" if kind.get_field_index("bytes") >= 0 else None
+    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind):
+        return "bytes"
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+        return "path"
+    return None
+
+
+def as_raw(column: pa.Array) -> list[Any]:
+    """Python values, with text as bytes: what is not UTF-8 must reach the check that names it."""
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        column = column.dictionary_decode()
+        kind = column.type
+    if pa.types.is_string(kind):
+        column = column.cast(pa.binary())
+    elif pa.types.is_large_string(kind):
+        column = column.cast(pa.large_binary())
+    elif pa.types.is_list(kind) and pa.types.is_string(kind.value_type):
+        column = column.cast(pa.list_(pa.binary()))
+    return list(column.to_pylist())
+
+
+def _declared_images(schema: pa.Schema) -> list[str]:
+    """Columns that Hugging Face's metadata declares as images."""
+    raw = (schema.metadata or {}).get(b"huggingface")
+    try:
+        features = json.loads(raw or b"{}").get("info", {}).get("features", {})
+        return [name for name, kind in features.items() if kind.get("_type") == "Image"]
+    except (ValueError, AttributeError):
+        return []  # a note of another tool; the types decide

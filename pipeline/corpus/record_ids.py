@@ -1,0 +1,55 @@
+"""Names of records and units: from the input alone, never from workers or listing order."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from schemas.records import CorpusRecord, Status
+
+MAX_KEY_CHARS = 512
+_MAX_SLUG_CHARS = 80
+_ENDINGS = re.compile(r"\.(?:tar|tar\.gz|tgz|parquet|jsonl|ndjson|jsonl\.gz|ndjson\.gz|json)$")
+_NOT_PLAIN = re.compile(r"[^A-Za-z0-9._-]+")
+
+
+def shard_name(relative: str) -> str:
+    """A file's path below the corpus root, without its ending: `train/00042`."""
+    return _ENDINGS.sub("", relative)
+
+
+def record_id(source: str, shard: str, key: str) -> str:
+    """`source/shard/key`. Text that no file can hold is escaped; a very long key is hashed."""
+    key = key.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
+    if len(key) > MAX_KEY_CHARS:
+        key = f"{key[:64]}~{hashlib.sha256(key.encode()).hexdigest()[:16]}"
+    return "/".join(part for part in (source, shard, key) if part)
+
+
+def unit_id(relative: str, start: int) -> str:
+    """A file name for a unit: readable, unique by a hash of the path, in file order."""
+    slug = _NOT_PLAIN.sub("_", shard_name(relative))[-_MAX_SLUG_CHARS:].lstrip(".-_") or "unit"
+    path = relative.encode("utf-8", "backslashreplace")
+    return f"{slug}-{hashlib.sha256(path).hexdigest()[:8]}-{start:012d}"
+
+
+def with_unique_ids(records: Iterable[CorpusRecord]) -> Iterator[CorpusRecord]:
+    """The same records; a repeated id becomes `id~2`, `id~3`, ... with the status DUPLICATE_ID."""
+    seen: set[str] = set()
+    for record in records:
+        if record.record_id not in seen:
+            seen.add(record.record_id)
+            yield record
+            continue
+        number = 2
+        while (fresh := f"{record.record_id}~{number}") in seen:
+            number += 1
+        seen.add(fresh)
+        error = record.error or (
+            Status.DUPLICATE_ID,
+            f"the id {record.record_id!r} belongs to an earlier record; if both are meant, choose "
+            "another id field, or give the captions of one image as a list",
+        )
+        yield replace(record, record_id=fresh, error=error, image_bytes=None)
