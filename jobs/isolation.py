@@ -1,0 +1,130 @@
+"""Finds the records that kill or hang their worker, labels all others of their unit, commits.
+
+Runs beside the scheduler in a thread, with one actor of its own that is replaced at each death.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from jobs.ray_actor import ActorNeeds, start_actor
+from pipeline.annotation_row import failed_row
+from pipeline.commit_unit import CommitOutcome, commit_unit
+from pipeline.pairs import Pair
+from pipeline.run_store import RunStore
+from schemas.errors import UnitError
+from schemas.plan import Unit
+from schemas.records import Annotation, CorpusRecord, Status
+
+CHUNK = 32
+"""Records that are tried together before each is tried alone."""
+MAX_READ_DEATHS = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Isolation:
+    """How units are taken apart.
+
+    hang_s: A call without any progress for so long is ended.
+    deaths: How the unit's earlier attempts ended, for the detail of a culprit's row.
+    """
+
+    store: RunStore
+    spec_ref: Any
+    needs: ActorNeeds
+    teacher_id: str
+    hang_s: float
+
+    def run(self, unit: Unit, deaths: int) -> CommitOutcome:
+        """Label what can be labelled; each culprit becomes a row with its reason.
+
+        Raises:
+            UnitError: even reading the unit ends the worker.
+        """
+        return _OneUnit(self, unit, deaths).run()
+
+
+class _OneUnit:
+    def __init__(self, isolation: Isolation, unit: Unit, deaths: int) -> None:
+        self.isolation = isolation
+        self.unit = unit
+        self.deaths = deaths
+        self.actor: Any = None
+
+    def run(self) -> CommitOutcome:
+        began = time.perf_counter()
+        try:
+            records = self._list_records()
+            rows: list[Annotation] = []
+            for start in range(0, len(records), CHUNK):
+                rows += self._chunk(records, start, min(start + CHUNK, len(records)))
+        finally:
+            self._drop_actor()
+        return commit_unit(
+            self.isolation.store,
+            self.unit,
+            rows,
+            rows_in=len(records),
+            teacher_id=self.isolation.teacher_id,
+            seconds={"total": time.perf_counter() - began},
+        )
+
+    def _list_records(self) -> list[CorpusRecord]:
+        for _ in range(MAX_READ_DEATHS):
+            found, ending = self._ask("list_records")
+            if ending is None:
+                return list(found)
+            self.deaths += 1
+        raise UnitError(
+            f"unit {self.unit.unit_id!r}: reading {self.unit.uri!r} ends the worker, without the "
+            "teacher being asked"
+        )
+
+    def _chunk(self, records: list[CorpusRecord], start: int, stop: int) -> list[Annotation]:
+        rows, ending = self._ask("label_range", start, stop)
+        if ending is None:
+            return list(rows)
+        self.deaths += 1
+        if stop - start > 1:
+            singles = (self._chunk(records, n, n + 1) for n in range(start, stop))
+            return [row for single in singles for row in single]
+        detail = (
+            "its worker process ended when it was labelled alone"
+            if ending is Status.WORKER_CRASH
+            else f"no answer within {self.isolation.hang_s:.0f} s when it was labelled alone"
+        )
+        pair = Pair(
+            ordinal=start,
+            record=records[start],
+            failure=(ending, f"{detail}; {self.deaths} workers were lost to its unit"),
+        )
+        return [failed_row(pair, self.isolation.teacher_id)]
+
+    def _ask(self, method: str, *args: int) -> tuple[Any, Status | None]:
+        """The answer, or how the actor ended."""
+        import ray
+        from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
+
+        if self.actor is None:
+            self.actor = start_actor(self.isolation.spec_ref, self.isolation.needs)
+            ray.get(self.actor.ready.remote())
+        try:
+            call = getattr(self.actor, method).remote(self.unit, *args)
+            return ray.get(call, timeout=self.isolation.hang_s), None
+        except RayTaskError as error:
+            raise error.cause from error
+        except GetTimeoutError:
+            ending = Status.WORKER_HANG
+        except RayActorError:
+            ending = Status.WORKER_CRASH
+        self._drop_actor()
+        return None, ending
+
+    def _drop_actor(self) -> None:
+        import ray
+
+        if self.actor is not None:
+            ray.kill(self.actor)
+            self.actor = None

@@ -1,0 +1,125 @@
+"""What a labelling run tells while it works: a bar on a terminal, a line now and then in a log."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from schemas.errors import GlipforgeError
+from schemas.plan import Unit, UnitCommit
+from schemas.records import Status
+
+if TYPE_CHECKING:
+    from pipeline.commit_unit import CommitOutcome
+
+LINE_EVERY_S = 10.0
+RATE_COUNTS_FROM = 1000
+"""Rows after which the share of failures is taken seriously."""
+
+
+class TooManyFailures(GlipforgeError):
+    """The share of rows without a usable pair is above the budget."""
+
+
+@dataclass(kw_only=True)
+class LabelProgress:
+    """Counts commits and says how far the run is.
+
+    units: what was pending at the start.
+    max_failure_rate: of the rows of this start; above it the run is given up.
+    """
+
+    units: Sequence[Unit]
+    max_failure_rate: float = 1.0
+    statuses: Counter[str] = field(default_factory=Counter)
+    num_units: int = 0
+    num_boxes: int = 0
+    replaced: int = 0
+    """Workers that were started again."""
+    _is_loading: bool = True
+    _began: float = field(default_factory=time.monotonic)
+    _said: float = 0.0
+
+    @property
+    def rows(self) -> int:
+        """Rows committed since the start."""
+        return sum(self.statuses.values())
+
+    @property
+    def failed(self) -> int:
+        """Of them, those in quarantine."""
+        return sum(n for name, n in self.statuses.items() if Status(name).is_quarantined)
+
+    def start_clock(self) -> None:
+        """The first worker is ready: the rate counts from here."""
+        self._began = time.monotonic()
+        self._is_loading = False
+
+    def commit(self, outcome: CommitOutcome) -> None:
+        """Count a unit.
+
+        Raises:
+            TooManyFailures: the budget is used up.
+        """
+        commit: UnitCommit = outcome.commit
+        self.num_units += 1
+        self.statuses.update(commit.status_counts)
+        self.num_boxes += commit.num_boxes
+        share = self.failed / max(1, self.rows)
+        if self.rows >= RATE_COUNTS_FROM and share > self.max_failure_rate:
+            raise TooManyFailures(
+                f"{self.failed:,} of {self.rows:,} rows ({share:.1%}) could not be labelled, more "
+                f"than max_failure_rate {self.max_failure_rate:.1%}: {self.reasons()}. What is "
+                "done is committed; `glipforge status` shows examples. Run again with a higher "
+                "--max-failure-rate to go on"
+            )
+        self.tell()
+
+    def tell(self, *, now: bool = False) -> None:
+        """Say how far it is, if it is time to."""
+        since = time.monotonic() - self._said
+        is_terminal = sys.stderr.isatty()
+        if not now and since < (0.5 if is_terminal else LINE_EVERY_S):
+            return
+        self._said = time.monotonic()
+        if is_terminal:
+            end = "\n" if now else ""
+            print(f"\r\x1b[2K{self.line()}", end=end, file=sys.stderr, flush=True)
+        else:
+            print(self.line(), file=sys.stderr, flush=True)
+
+    def line(self) -> str:
+        """Units, rows, rate, time left, reasons of failures."""
+        seconds = max(1e-6, time.monotonic() - self._began)
+        if self._is_loading:
+            return f"loading the teacher, {seconds:.0f} s"
+        parts = [
+            f"units {self.num_units:,}/{len(self.units):,}",
+            f"rows {self.rows:,}",
+            f"boxes {self.num_boxes:,}",
+        ]
+        if self.num_units:
+            left = seconds / self.num_units * (len(self.units) - self.num_units)
+            parts += [f"{self.rows / seconds:.1f} images/s", f"left {_duration(left)}"]
+        if self.replaced:
+            parts.append(f"workers replaced {self.replaced}")
+        if self.failed:
+            parts.append(self.reasons())
+        return "  ".join(parts)
+
+    def reasons(self) -> str:
+        """Failures by status, the most frequent first."""
+        bad = [(n, name) for name, n in self.statuses.items() if Status(name).is_quarantined]
+        return ", ".join(f"{name} {n:,}" for n, name in sorted(bad, reverse=True))
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"

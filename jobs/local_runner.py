@@ -1,0 +1,61 @@
+"""Labels units in this process, without Ray: the simplest runner, and the others' oracle."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+
+from jobs.label_progress import LabelProgress, TooManyFailures
+from jobs.label_worker import DEPTH, LabelWorker, Stopped, WorkerSpec
+from pipeline.commit_unit import CommitOutcome
+from schemas.errors import ConfigError, RetryableError
+from schemas.plan import Unit
+
+BACKOFF_S = 1.0
+
+
+def run_local(
+    units: Sequence[Unit], spec: WorkerSpec, progress: LabelProgress, *, attempts: int
+) -> dict[str, str]:
+    """Label units; returns the reason of each that failed, by unit id.
+
+    Raises:
+        ConfigError: the teacher cannot be loaded, a store refuses: nothing can be labelled.
+        TooManyFailures: see `LabelProgress`.
+    """
+    worker = LabelWorker(spec)
+    progress.start_clock()
+    failed: dict[str, str] = {}
+    waiting = list(reversed(units))
+    running: dict[Future[CommitOutcome], Unit] = {}
+    with ThreadPoolExecutor(DEPTH, thread_name_prefix="unit") as pool:
+        try:
+            while waiting or running:
+                while waiting and len(running) < DEPTH:
+                    unit = waiting.pop()
+                    running[pool.submit(_label, worker, unit, attempts)] = unit
+                done, _ = wait(running, return_when=FIRST_COMPLETED)
+                for future in done:
+                    unit = running.pop(future)
+                    try:
+                        progress.commit(future.result())
+                    except (ConfigError, TooManyFailures):
+                        raise
+                    except Exception as error:  # one unit: said in the end, the others go on
+                        failed[unit.unit_id] = f"{type(error).__name__}: {error}"
+        except BaseException:
+            worker.stop()
+            raise
+    return failed
+
+
+def _label(worker: LabelWorker, unit: Unit, attempts: int) -> CommitOutcome:
+    for attempt in range(1, attempts):
+        try:
+            return worker.label(unit)
+        except Stopped:
+            raise
+        except RetryableError:
+            time.sleep(BACKOFF_S * 2 ** (attempt - 1))
+    return worker.label(unit)

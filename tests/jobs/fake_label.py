@@ -1,0 +1,88 @@
+"""A labelling with a fake teacher: for tests in this process, and as a program that can be killed.
+
+python -m tests.jobs.fake_label CORPUS OUT '{"delay_s": 0.01}' '{"runner": "local"}'
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from jobs.label import Running, label
+from jobs.label_setup import Tools
+from pipeline.annotate import aspect_key
+from pipeline.corpus import Corpus, open_corpus
+from pipeline.pairs import PairLimits
+from pipeline.run_store import RunStore
+from schemas.records import Annotation
+from tests.fakes import FakeGrounder, FakeParser
+from tests.pipeline.corpus.corpora import picture, write_tar
+
+UNIT = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class FakeSetup:
+    """A setup whose teacher is `FakeGrounder(**grounder)`."""
+
+    corpus: str
+    grounder: dict[str, Any] = field(default_factory=dict)
+    planned: dict[str, Any] = field(default_factory=dict)
+    """Other than `grounder`: what the driver thinks that the workers load."""
+    limits: PairLimits = field(default_factory=PairLimits)
+
+    def _make(self, more: dict[str, Any]) -> FakeGrounder:
+        options = self.grounder | more
+        log = options.pop("log", None)
+        return FakeGrounder(**options, log=Path(log) if log else None)
+
+    def open_corpus(self) -> Corpus:
+        return open_corpus(self.corpus)
+
+    def fingerprint(self) -> dict[str, Any]:
+        teacher = dict(self._make(self.planned).fingerprint())
+        return {"teacher": teacher, "phrases": FakeParser().fingerprint()}
+
+    def teacher_id(self) -> str:
+        return self._make(self.planned).teacher_id
+
+    def load(self) -> Tools:
+        if self.grounder.get("weights") == "missing":
+            raise OSError("there are no weights here")
+        return Tools(grounder=self._make({}), parser=FakeParser(), size_key=aspect_key)
+
+
+def write_corpus(folder: Path, units: int, *, captions: dict[int, str] | None = None) -> str:
+    """A tar for each unit, `UNIT` pairs in it; `captions` replaces those of single pairs."""
+    for unit in range(units):
+        members = {}
+        for number in range(unit * UNIT, unit * UNIT + UNIT):
+            text = (captions or {}).get(number, f"a dog and a cat{number}")
+            members |= {f"{number:05d}.png": picture(number), f"{number:05d}.txt": text.encode()}
+        write_tar(folder / f"{unit:04d}.tar", members)
+    return str(folder)
+
+
+def all_rows(out: Path | str) -> list[Annotation]:
+    """Every row of a run, sorted by id."""
+    store = RunStore(out)
+    rows = [*store.iter_annotations(), *store.iter_quarantine()]
+    return sorted(rows, key=lambda row: row.record_id)
+
+
+def asked(log: Path) -> int:
+    """How many pairs the teacher was asked about."""
+    return len(log.read_text().splitlines()) if log.exists() else 0
+
+
+def main(args: list[str]) -> int:
+    corpus, out, grounder, running = args
+    setup = FakeSetup(corpus=corpus, grounder=json.loads(grounder))
+    return label(setup, out, UNIT, Running(**json.loads(running)))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

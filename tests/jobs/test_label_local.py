@@ -1,0 +1,215 @@
+"""Labelling in one process: what a run is, how it goes on, what it refuses."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from jobs.label import Running, label
+from jobs.label_progress import LabelProgress, TooManyFailures
+from jobs.status import read_status
+from pipeline.run_store import RunStore
+from schemas.errors import ConfigError, FingerprintMismatch
+from schemas.records import Status
+from tests.jobs.fake_label import UNIT, FakeSetup, all_rows, asked, write_corpus
+
+LOCAL = Running(runner="local")
+
+
+def test_every_pair_is_a_row(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    corpus = write_corpus(tmp_path / "toy", 3, captions={4: " ", 9: "it"})
+    assert label(FakeSetup(corpus=corpus), str(tmp_path / "run"), UNIT, LOCAL) == 0
+    rows = all_rows(tmp_path / "run")
+    assert [row.record_id for row in rows] == [f"toy/{n // 8:04d}/{n:05d}" for n in range(24)]
+    assert rows[4].status is Status.CAPTION_MISSING
+    assert rows[9].status is Status.NO_PHRASES
+    said = capsys.readouterr().out
+    assert "units    3 of 3 committed" in said
+    assert "rows     24: 23 usable, 1 with a reason" in said
+    assert "caption_missing           1   e.g. toy/0000/00004: the caption is blank" in said
+    assert "next: glipforge filter" in said
+
+
+def test_a_complete_run_is_not_labelled_again(tmp_path: Path) -> None:
+    corpus, log = write_corpus(tmp_path / "toy", 2), tmp_path / "log"
+    setup = FakeSetup(corpus=corpus, grounder={"log": str(log)})
+    for _ in range(2):
+        assert label(setup, str(tmp_path / "run"), UNIT, LOCAL) == 0
+    assert asked(log) == 16
+
+
+def test_a_changed_teacher_is_refused_with_both_values(tmp_path: Path) -> None:
+    corpus, out = write_corpus(tmp_path / "toy", 1), str(tmp_path / "run")
+    label(FakeSetup(corpus=corpus), out, UNIT, LOCAL)
+    with pytest.raises(FingerprintMismatch, match=r"teacher.teacher_id.*fake@0.*fake@1.*new --out"):
+        label(FakeSetup(corpus=corpus, grounder={"weights": "1"}), out, UNIT, LOCAL)
+
+
+def test_a_changed_corpus_is_refused_with_its_file(tmp_path: Path) -> None:
+    corpus, out = write_corpus(tmp_path / "toy", 2), str(tmp_path / "run")
+    label(FakeSetup(corpus=corpus), out, UNIT, LOCAL)
+    (tmp_path / "toy" / "0001.tar").unlink()
+    with pytest.raises(FingerprintMismatch, match=r"0001\.tar.*not there"):
+        label(FakeSetup(corpus=corpus), out, UNIT, LOCAL)
+
+
+def test_a_worker_with_another_teacher_than_the_driver_stops_the_run(tmp_path: Path) -> None:
+    setup = FakeSetup(corpus=write_corpus(tmp_path / "toy", 1), planned={"weights": "7"})
+    with pytest.raises(FingerprintMismatch, match="this worker's machine is not the driver's"):
+        label(setup, str(tmp_path / "run"), UNIT, LOCAL)
+
+
+def test_output_that_cannot_be_written(tmp_path: Path) -> None:
+    corpus = write_corpus(tmp_path / "toy", 1)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match=r"out: .*file' is a file; give a folder"):
+        label(FakeSetup(corpus=corpus), str(tmp_path / "file"), UNIT, LOCAL)
+    with pytest.raises(ConfigError, match="out: cannot write to"):
+        label(FakeSetup(corpus=corpus), str(tmp_path / "file" / "run"), UNIT, LOCAL)
+
+
+def test_a_unit_that_cannot_be_read_fails_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    corpus = write_corpus(tmp_path / "toy", 3)
+    setup, out = FakeSetup(corpus=corpus), str(tmp_path / "run")
+    opened = setup.open_corpus()
+    (tmp_path / "toy" / "0001.tar").rename(tmp_path / "away.tar")
+    monkeypatch.setattr(FakeSetup, "open_corpus", lambda self: opened)
+    assert label(setup, out, UNIT, LOCAL) == 1
+    said = capsys.readouterr().err
+    assert "unit 0001-" in said
+    assert "0001.tar does not exist" in said
+    assert "1 of 3 units are not done; the same command tries them again" in said
+    assert len(all_rows(out)) == 16
+    (tmp_path / "away.tar").rename(tmp_path / "toy" / "0001.tar")
+    assert label(setup, out, UNIT, LOCAL) == 0
+    assert len(all_rows(out)) == 24
+
+
+def test_a_hopeless_corpus_is_given_up(tmp_path: Path) -> None:
+    from pipeline.commit_unit import CommitOutcome
+    from schemas.plan import UnitCommit
+
+    commit = UnitCommit(
+        unit_id="u",
+        plan="p",
+        rows_in=1000,
+        rows_out=1000,
+        status_counts={"ok": 300, "image_missing": 700},
+        num_boxes=1,
+        files=(),
+        attempt="a",
+        teacher_id="t",
+        seconds={},
+        finished_at="",
+    )
+    progress = LabelProgress(units=[], max_failure_rate=0.7)
+    progress.commit(CommitOutcome(won=True, commit=commit))
+    progress = LabelProgress(units=[], max_failure_rate=0.69)
+    with pytest.raises(TooManyFailures, match=r"700 of 1,000 rows \(70.0%\).*image_missing 700"):
+        progress.commit(CommitOutcome(won=True, commit=commit))
+
+
+@pytest.mark.parametrize(
+    "options, said",
+    [
+        ({"attempts": 0}, "attempts must be at least 1, got 0"),
+        ({"hang_s": 0}, "hang_s must be positive, got 0"),
+        ({"max_failure_rate": 2}, r"max_failure_rate must be in \[0, 1\], got 2"),
+        ({"workers": -1}, "must be 0 or more"),
+    ],
+)
+def test_options_are_checked(options, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        Running(**options)
+
+
+def test_status_of_a_half_done_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from jobs.cli import main
+
+    corpus, out = write_corpus(tmp_path / "toy", 3), tmp_path / "run"
+    label(FakeSetup(corpus=corpus), str(out), UNIT, LOCAL)
+    markers = sorted((out / "_commits").iterdir())
+    markers[1].unlink()
+    (out / "_SUCCESS").unlink()
+    found = read_status(RunStore(out))
+    assert (found["complete"], found["units_done"], found["units"]) == (False, 2, 3)
+    assert found["pending_units"] == [markers[1].stem]
+    capsys.readouterr()
+    assert main(["status", str(out)]) == 0
+    said = capsys.readouterr().out
+    assert "not complete and nobody works on it" in said
+    assert f"next     {markers[1].stem}" in said
+    assert main(["status", str(out), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["rows"] == 16
+    assert main(["status", str(tmp_path)]) == 2
+    assert "is not a labelling run: it has no _plan.json" in capsys.readouterr().err
+
+
+def start(args: list[str]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.jobs.fake_label", *args],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
+def wait_for_units(out: Path, number: int, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and process.poll() is None:
+        if len(list((out / "_commits").glob("*.json"))) >= number:
+            return
+        time.sleep(0.02)
+
+
+@pytest.mark.slow
+def test_a_killed_driver_loses_nothing_and_doubles_nothing(tmp_path: Path) -> None:
+    corpus, out, log = write_corpus(tmp_path / "toy", 30), tmp_path / "run", tmp_path / "log"
+    grounder = {"delay_s": 0.004, "log": str(log)}
+    args = [corpus, str(out), json.dumps(grounder), '{"runner": "local"}']
+    rng = random.Random(5)
+    kills = 0
+    for target in (2, 8, 15, 22):
+        process = start(args)
+        wait_for_units(out, target, process)
+        time.sleep(rng.uniform(0, 0.05))
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            kills += 1
+        process.wait()
+    assert start(args).wait() == 0
+    assert kills >= 3
+    whole = tmp_path / "whole"
+    assert label(FakeSetup(corpus=corpus), str(whole), UNIT, LOCAL) == 0
+    assert all_rows(out) == all_rows(whole)
+    assert RunStore(out).is_complete()
+    # Each kill costs at most the units that were under way: two in a worker.
+    assert asked(log) <= 30 * UNIT + kills * 2 * UNIT
+
+
+@pytest.mark.slow
+def test_a_second_driver_is_refused_and_ctrl_c_keeps_what_is_done(tmp_path: Path) -> None:
+    corpus, out = write_corpus(tmp_path / "toy", 20), tmp_path / "run"
+    args = [corpus, str(out), json.dumps({"delay_s": 0.02}), '{"runner": "local"}']
+    process = start(args)
+    wait_for_units(out, 2, process)
+    with pytest.raises(ConfigError, match=f"being labelled by another driver .*{process.pid}"):
+        label(FakeSetup(corpus=corpus), str(out), UNIT, LOCAL)
+    found = read_status(RunStore(out))
+    assert found["driver"]["pid"] == process.pid
+    process.send_signal(signal.SIGINT)
+    process.wait(timeout=30)
+    done = len(RunStore(out).commits())
+    assert 2 <= done < 20
+    assert start(args).wait() == 0
+    assert len(all_rows(out)) == 160

@@ -1,0 +1,202 @@
+"""Labelling on a real local Ray: equal rows, dead and hanging workers, `ray job submit`."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from jobs.label import Running, label
+from jobs.ray_session import ray_session
+from pipeline.run_store import RunStore
+from schemas.errors import ConfigError, GlipforgeError
+from schemas.records import Status
+from tests.jobs.fake_label import UNIT, FakeSetup, all_rows, write_corpus
+from tests.jobs.test_label_local import LOCAL, start, wait_for_units
+
+pytestmark = [pytest.mark.slow, pytest.mark.ray]
+RAY = Running(workers=2, cpus_per_worker=1)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def ray_here() -> Iterator[None]:
+    with ray_session(num_cpus=3):
+        yield
+
+
+def test_rows_equal_those_of_the_local_runner(tmp_path: Path) -> None:
+    corpus = write_corpus(tmp_path / "toy", 6, captions={4: "", 9: "it", 17: "x" * 20_000})
+    setup = FakeSetup(corpus=corpus)
+    assert label(setup, str(tmp_path / "ray"), UNIT, RAY) == 0
+    assert label(setup, str(tmp_path / "local"), UNIT, LOCAL) == 0
+    assert all_rows(tmp_path / "ray") == all_rows(tmp_path / "local")
+    for folder in ("annotations", "quarantine"):
+        written = {
+            run: {p.name: p.read_bytes() for p in sorted((tmp_path / run / folder).iterdir())}
+            for run in ("ray", "local")
+        }
+        assert written["ray"] == written["local"]
+
+
+def test_a_record_that_kills_its_worker_costs_itself(tmp_path: Path) -> None:
+    corpus = write_corpus(tmp_path / "toy", 5, captions={19: "a deadly dog"})
+    setup = FakeSetup(corpus=corpus, grounder={"die_on": "deadly"})
+    assert label(setup, str(tmp_path / "run"), UNIT, RAY) == 0
+    rows = all_rows(tmp_path / "run")
+    assert len(rows) == 40
+    (bad,) = [row for row in rows if row.status.is_quarantined]
+    assert bad.record_id == "toy/0002/00019"
+    assert bad.status is Status.WORKER_CRASH
+    assert "its worker process ended when it was labelled alone" in bad.detail
+    healthy = FakeSetup(corpus=corpus)
+    label(healthy, str(tmp_path / "whole"), UNIT, LOCAL)
+    others = [row for row in all_rows(tmp_path / "whole") if row.record_id != bad.record_id]
+    assert [row for row in rows if row is not bad] == others
+
+
+def test_a_record_that_never_comes_back_costs_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jobs.ray_runner.ASK_BEATS_EVERY_S", 0.5)
+    corpus = write_corpus(tmp_path / "toy", 2, captions={3: "an endless dog"})
+    setup = FakeSetup(corpus=corpus, grounder={"hang_on": "endless"})
+    running = Running(workers=1, cpus_per_worker=1, hang_s=4)
+    assert label(setup, str(tmp_path / "run"), UNIT, running) == 0
+    (bad,) = [row for row in all_rows(tmp_path / "run") if row.status.is_quarantined]
+    assert (bad.record_id, bad.status) == ("toy/0000/00003", Status.WORKER_HANG)
+    assert "no answer within 4 s" in bad.detail
+
+
+def test_an_exception_of_the_teacher_blames_its_record_alone(tmp_path: Path) -> None:
+    corpus = write_corpus(tmp_path / "toy", 2, captions={3: "a broken dog"})
+    setup = FakeSetup(corpus=corpus, grounder={"raise_on": "broken"})
+    assert label(setup, str(tmp_path / "run"), UNIT, RAY) == 0
+    (bad,) = [row for row in all_rows(tmp_path / "run") if row.status.is_quarantined]
+    assert bad.status is Status.TEACHER_FAILED
+
+
+def test_a_worker_that_is_killed_is_replaced(tmp_path: Path) -> None:
+    """kill -9 on worker processes, as the system does when memory runs out."""
+    import threading
+
+    import psutil
+
+    corpus, out = write_corpus(tmp_path / "toy", 24), tmp_path / "run"
+    log = tmp_path / "log"
+    killed: list[int] = []
+    done = threading.Event()
+
+    def killer() -> None:
+        while not done.wait(1.0) and len(killed) < 3:
+            for process in psutil.process_iter(["name", "cmdline"]):
+                title = " ".join(process.info["cmdline"] or ())
+                if title.startswith("ray::LabelActor.label") and process.pid not in killed:
+                    killed.append(process.pid)
+                    process.kill()
+                    break
+
+    thread = threading.Thread(target=killer)
+    thread.start()
+    try:
+        setup = FakeSetup(corpus=corpus, grounder={"delay_s": 0.03, "log": str(log)})
+        assert label(setup, str(out), UNIT, RAY) == 0
+    finally:
+        done.set()
+        thread.join()
+    assert killed
+    label(FakeSetup(corpus=corpus), str(tmp_path / "whole"), UNIT, LOCAL)
+    assert all_rows(out) == all_rows(tmp_path / "whole")
+
+
+def test_workers_that_cannot_load_end_the_run(tmp_path: Path) -> None:
+    corpus = write_corpus(tmp_path / "toy", 1)
+    setup = FakeSetup(corpus=corpus, grounder={"weights": "missing"})
+    with pytest.raises(
+        GlipforgeError, match="3 workers in a row died while loading.*there are no weights here"
+    ):
+        label(setup, str(tmp_path / "run"), UNIT, RAY)
+
+
+def test_a_worker_with_another_teacher_ends_the_run(tmp_path: Path) -> None:
+    setup = FakeSetup(corpus=write_corpus(tmp_path / "toy", 1), planned={"weights": "7"})
+    with pytest.raises(ConfigError, match="this worker's machine is not the driver's"):
+        label(setup, str(tmp_path / "run"), UNIT, RAY)
+
+
+def test_a_killed_driver_of_a_local_ray(tmp_path: Path) -> None:
+    corpus, out = write_corpus(tmp_path / "toy", 24), tmp_path / "run"
+    args = [corpus, str(out), '{"delay_s": 0.05}', '{"workers": 1, "cpus_per_worker": 1}']
+    process = start(args)
+    wait_for_units(out, 4, process)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    # Its workers may live on for a moment and commit: that must do no harm.
+    assert label(FakeSetup(corpus=corpus), str(out), UNIT, LOCAL) == 0
+    label(FakeSetup(corpus=corpus), str(tmp_path / "whole"), UNIT, LOCAL)
+    time.sleep(3)
+    assert all_rows(out) == all_rows(tmp_path / "whole")
+    assert RunStore(out).is_complete()
+
+
+def test_relative_paths_are_refused_in_a_job(monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    from jobs.cli import main
+
+    monkeypatch.setenv("RAY_JOB_CONFIG_JSON_ENV_VAR", "{}")
+    assert main(["label", "--corpus", "/data", "--out", "runs/1"]) == 2
+    assert "out: 'runs/1' is relative: inside a Ray job" in capsys.readouterr().err
+
+
+def test_ray_job_submit(tmp_path: Path) -> None:
+    """A cluster of `ray start --head`, with ports and a folder of its own."""
+    corpus, out = write_corpus(tmp_path / "toy", 4), tmp_path / "run"
+    port = 25000 + os.getpid() % 4000
+    temp = Path(f"/tmp/gf{os.getpid()}")  # sockets must have short names
+    ray = str(Path(sys.executable).parent / "ray")
+    env = {
+        **os.environ,
+        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+        "RAY_AUTH_MODE": "disabled",
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_API_SERVER_ADDRESS": f"http://127.0.0.1:{port + 1}",
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+    }
+    env.pop("RAY_ADDRESS", None)
+    head = subprocess.Popen(
+        [
+            *(ray, "start", "--head", "--block", "--node-ip-address=127.0.0.1"),
+            *(f"--port={port}", "--dashboard-host=127.0.0.1", f"--dashboard-port={port + 1}"),
+            *(f"--ray-client-server-port={port + 2}", "--num-cpus=2"),
+            *("--object-store-memory=200000000", f"--temp-dir={temp}", "--disable-usage-stats"),
+        ],
+        env=env,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        entry = [corpus, str(out), "{}", '{"workers": 1, "cpus_per_worker": 1}']
+        command = [
+            *(ray, "job", "submit", "--working-dir", ".", "--runtime-env-json"),
+            json.dumps({"excludes": ["demo-run", "tests/golden", "pipeline/world/glyphs", ".git"]}),
+            *("--", "python", "-m", "tests.jobs.fake_label"),
+            *(f"'{word}'" if "{" in word else word for word in entry),
+        ]
+        deadline = time.monotonic() + 120
+        while True:  # the head takes some seconds to answer
+            done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+            if done.returncode == 0 or time.monotonic() > deadline or out.exists():
+                break
+            time.sleep(3)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "units    4 of 4 committed" in done.stdout
+        assert len(all_rows(out)) == 32
+    finally:
+        os.killpg(head.pid, signal.SIGTERM)
+        head.wait(timeout=60)
