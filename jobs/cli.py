@@ -8,8 +8,11 @@ for is imported, so `glipforge --help` answers at once.
 from __future__ import annotations
 
 import importlib
+import importlib.util
+import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from schemas.errors import ConfigError, GlipforgeError
 
@@ -31,8 +34,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "convert": ("jobs.convert", "convert official GLIP checkpoints, and back"),
     "models": ("jobs.models", "list the presets and what each needs"),
 }
+PACKAGES = ("jobs", "model", "pipeline", "schemas")
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
+EXIT_BROKEN_PIPE = 141
 
 
 def _help() -> str:
@@ -55,6 +60,33 @@ def _help() -> str:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code (0 done, 1 some work failed, 2 wrong usage, 130)."""
     args = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _run(args)
+    except BrokenPipeError:
+        # The reader has seen enough (`| head`). Python would complain again when it flushes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_BROKEN_PIPE
+
+
+def require_own_packages() -> None:
+    """Our packages have common names: refuse to run with somebody else's `model` or `pipeline`.
+
+    Raises:
+        ConfigError: names the package and the file that stands in its place.
+    """
+    home = Path(__file__).resolve().parent.parent
+    for name in PACKAGES:
+        spec = importlib.util.find_spec(name)
+        origin = Path(spec.origin).resolve() if spec and spec.origin else None
+        if origin is None or origin.parent.parent != home:
+            raise ConfigError(
+                f"package {name!r} is {origin or 'missing'}, not the one of glipforge in {home}: "
+                "another package of this name comes first; install glipforge into an environment "
+                "of its own, or start it from another folder"
+            )
+
+
+def _run(args: list[str]) -> int:
     if not args or args[0] in ("-h", "--help"):
         print(_help())
         return 0 if args else EXIT_USAGE
@@ -70,6 +102,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         return EXIT_USAGE
     try:
+        require_own_packages()
         module = importlib.import_module(COMMANDS[name][0])
         import tyro
 
