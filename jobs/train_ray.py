@@ -6,13 +6,13 @@ directory, so a restart is the same resume as after any other stop.
 
 from __future__ import annotations
 
-import logging
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jobs.ray_session import ray_session, require_absolute
 from jobs.recipe import Recipe, recipe_json
-from schemas.errors import ConfigError, GlipforgeError
+from schemas.errors import GlipforgeError
 
 if TYPE_CHECKING:
     from jobs.pretrain import Config
@@ -32,55 +32,39 @@ def train_on_ray(config: Config, recipe: Recipe) -> None:
     """
     import dataclasses
 
-    import ray
     import torch
     from ray.train import FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchConfig, TorchTrainer
 
     from jobs.training_run import machine_of, write_recipe
 
-    in_job = "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ
-    if in_job and not config.out.is_absolute():
-        raise ConfigError(
-            f"--out {config.out} is relative: inside a Ray job it would be lost with the job's "
-            "working directory; give an absolute path or a shared one"
-        )
+    require_absolute("out", str(config.out))
     out = config.out.resolve()
     write_recipe(out, recipe)
     use_gpu = config.device.startswith("cuda") or (
         config.device == "auto" and torch.cuda.is_available()
     )
-    if not ray.is_initialized():
-        _connect(config.workers)
-    trainer = TorchTrainer(
-        _train_one_worker,
-        train_loop_config={
-            "recipe": recipe_json(recipe),
-            "out": str(out),
-            "machine": dataclasses.asdict(machine_of(config)),
-        },
-        scaling_config=ScalingConfig(num_workers=config.workers, use_gpu=use_gpu),
-        torch_config=TorchConfig(backend="nccl" if use_gpu else "gloo", timeout_s=TIMEOUT_S),
-        run_config=RunConfig(
-            # Ray continues a run of the same name by itself; ours is continued by its directory.
-            name=f"attempt-{os.getpid()}",
-            storage_path=str(out / "ray"),
-            failure_config=FailureConfig(max_failures=MAX_RESTARTS),
-        ),
-    )
-    result = trainer.fit()
-    if result.error is not None:
-        raise GlipforgeError(f"training on Ray failed: {result.error}")
-
-
-def _connect(num_workers: int) -> None:
-    import ray
-
-    if os.environ.get("RAY_ADDRESS"):
-        ray.init(logging_level=logging.WARNING)
-    else:
-        # One more core than workers: Ray Train's own controller needs one.
-        ray.init(num_cpus=num_workers + 1, include_dashboard=False, logging_level=logging.WARNING)
+    # One more core than workers: Ray Train's own controller needs one.
+    with ray_session(num_cpus=config.workers + 1):
+        trainer = TorchTrainer(
+            _train_one_worker,
+            train_loop_config={
+                "recipe": recipe_json(recipe),
+                "out": str(out),
+                "machine": dataclasses.asdict(machine_of(config)),
+            },
+            scaling_config=ScalingConfig(num_workers=config.workers, use_gpu=use_gpu),
+            torch_config=TorchConfig(backend="nccl" if use_gpu else "gloo", timeout_s=TIMEOUT_S),
+            run_config=RunConfig(
+                # Ray continues a run of the same name; ours is continued by its directory.
+                name=f"attempt-{os.getpid()}",
+                storage_path=str(out / "ray"),
+                failure_config=FailureConfig(max_failures=MAX_RESTARTS),
+            ),
+        )
+        result = trainer.fit()
+        if result.error is not None:
+            raise GlipforgeError(f"training on Ray failed: {result.error}")
 
 
 def _train_one_worker(config: dict[str, Any]) -> None:
