@@ -52,6 +52,7 @@ def train_on_ray(config: Config, recipe: Recipe) -> None:
                 "recipe": recipe_json(recipe),
                 "out": str(out),
                 "machine": dataclasses.asdict(machine_of(config)),
+                "folder": os.getcwd(),
             },
             scaling_config=ScalingConfig(num_workers=config.workers, use_gpu=use_gpu),
             torch_config=TorchConfig(backend="nccl" if use_gpu else "gloo", timeout_s=TIMEOUT_S),
@@ -76,6 +77,9 @@ def _train_one_worker(config: dict[str, Any]) -> None:
     def report(step: int, path: Path) -> None:
         ray.train.report({"step": step, "checkpoint": path.name})
 
+    # Paths in a recipe may be relative to where the command was given.
+    if Path(config["folder"]).is_dir():
+        os.chdir(config["folder"])
     train_worker(
         from_plain(Recipe, config["recipe"], "recipe"),
         Path(config["out"]),

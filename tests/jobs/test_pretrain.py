@@ -197,3 +197,15 @@ def test_a_dry_run_prints_the_recipe_and_writes_nothing(tmp_path, capsys):
     assert main(["pretrain", "--preset", "glip-t", "--out", str(out), "--dry-run"]) == 0
     assert json.loads(capsys.readouterr().out)["train"]["optimizer"]["rate"] == 1e-4
     assert not out.exists()
+
+
+@pytest.mark.slow
+@pytest.mark.ray
+def test_two_workers_of_ray_train(recipe: Path, tmp_path: Path, monkeypatch) -> None:
+    """With paths that are relative: a worker of Ray stands in a folder of its own."""
+    write_shapes(tmp_path / "gold", 16)
+    monkeypatch.chdir(tmp_path)
+    files = (Path("gold") / "grounding.json", Path("gold") / "coco.json")
+    assert main(arguments(recipe, files, tmp_path / "run", "--workers", "2")) == 0
+    assert load_pretrained(tmp_path / "run" / "model").config.preset == "glip-toy"
+    assert [entry["step"] for entry in read_log(tmp_path / "run" / "log.jsonl")][-1] == 12
