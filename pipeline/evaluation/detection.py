@@ -225,8 +225,8 @@ def _ap_intervals(evaluation: Any, num_images: int, resamples: int) -> tuple[Int
         for _ in range(resamples)
     ]
     return (
-        drawn_interval(means[0], [float(one.mean()) for one in drawn]),
-        drawn_interval(means[1], [float(one[0]) for one in drawn]),
+        drawn_interval(means[0], [float(one.mean()) for one in drawn], is_biased=True),
+        drawn_interval(means[1], [float(one[0]) for one in drawn], is_biased=True),
     )
 
 
