@@ -258,10 +258,10 @@ class DemoLoop:
         home = f"--home {self.review_home}"
         print(
             f"\n{seconds:.0f} s. Next:\n"
-            f"  glipforge review open {self.run_dir} {home}   look at the boxes, press Accept\n"
-            f"  glipforge status {self.run_dir}\n"
-            f"  glipforge label --corpus YOUR_IMAGES --out my-run --teacher YOUR_MODEL\n"
-            f"  glipforge convert --help   the official GLIP weights as a teacher"
+            f"  {_program()} review open {self.run_dir} {home}   look at the boxes, press Accept\n"
+            f"  {_program()} status {self.run_dir}\n"
+            f"  {_program()} label --corpus YOUR_IMAGES --out my-run --teacher YOUR_MODEL\n"
+            f"  {_program()} convert --help   the official GLIP weights as a teacher"
         )
 
 
@@ -292,6 +292,14 @@ def _shipped() -> str:
     from model.teacher_files import shipped_nano
 
     return str(shipped_nano())
+
+
+def _program() -> str:
+    """`glipforge` as it can be typed here: a fresh clone has it in .venv, not on the PATH."""
+    if shutil.which("glipforge"):
+        return "glipforge"
+    beside = Path(sys.executable).parent / "glipforge"
+    return os.path.relpath(beside) if beside.exists() else "python -m jobs"
 
 
 def _has_screen() -> bool:
