@@ -39,7 +39,7 @@ system:  # a shared library that the review database loads; nothing to do on mos
 		apt-get update -qq && apt-get install -qq -y libcurl4 >/dev/null; }
 
 lint: install  ## ruff and the import contract
-	$(BIN)/ruff check .
+	$(BIN)/ruff check --no-cache .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 

@@ -61,9 +61,8 @@ def _load(spec: SourceSpec) -> tuple[TrainingSource, Counter[str]]:
         kind = spec.kind or ("detection" if gold.kind == "detection" else "grounding")
         counts.update(gold.counts)
     else:
-        from pipeline.run_store import RunStore
-
         from pipeline.curate import iter_curated
+        from pipeline.run_store import RunStore
         from pipeline.training_set.curated import curated_samples
 
         samples = tuple(

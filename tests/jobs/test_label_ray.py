@@ -186,12 +186,12 @@ def test_ray_job_submit(tmp_path: Path) -> None:
         start_new_session=True,
     )
     try:
-        entry = [corpus, str(out), "{}", '{"workers": 1, "cpus_per_worker": 1}']
+        excludes = ["demo-run", "tests", "pipeline/world/glyphs", ".git", ".venv"]
         command = [
-            *(ray, "job", "submit", "--working-dir", ".", "--runtime-env-json"),
-            json.dumps({"excludes": ["demo-run", "tests/golden", "pipeline/world/glyphs", ".git"]}),
-            *("--", "python", "-m", "tests.jobs.fake_label"),
-            *entry,
+            *(ray, "job", "submit", "--working-dir", "."),
+            *("--runtime-env-json", json.dumps({"excludes": excludes})),
+            *("--", "python", "-m", "jobs", "label", "--corpus", corpus, "--out", str(out)),
+            *("--workers", "1", "--records-per-unit", str(UNIT)),
         ]
         deadline = time.monotonic() + 120
         while True:  # the head takes some seconds to answer
