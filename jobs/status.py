@@ -1,4 +1,4 @@
-"""Explain a labelling run from its own files: how far, how fast, what failed and why."""
+"""Explain a labelling or training run from its own files: how far, how fast, what failed."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import tyro
@@ -27,7 +28,7 @@ class Config:
     """Options of `glipforge status`."""
 
     run: tyro.conf.Positional[str]
-    """The run directory or URL."""
+    """The directory or URL of a labelling run, or the directory of a training run."""
     watch: float = 0.0
     """Print it again every so many seconds, until the run is complete; 0: once."""
     json: bool = False
@@ -36,15 +37,20 @@ class Config:
 
 def run(config: Config) -> int:
     """Print the state of a run; returns 0."""
+    from jobs.training_status import is_training, print_training, read_training
     from pipeline.run_store import RunStore
 
     if config.watch < 0:
         raise ConfigError(f"watch must be 0 or more, got {config.watch}")
+    folder = Path(config.run)
     store = RunStore(config.run)
+    trains = is_training(folder)
     while True:
-        found = read_status(store)
+        found = read_training(folder) if trains else read_status(store)
         if config.json:
             print(json_module.dumps(found), flush=True)
+        elif trains:
+            print_training(found)
         else:
             print_status(store, found)
         if not config.watch or found["complete"]:

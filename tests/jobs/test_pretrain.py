@@ -209,3 +209,24 @@ def test_two_workers_of_ray_train(recipe: Path, tmp_path: Path, monkeypatch) -> 
     assert main(arguments(recipe, files, tmp_path / "run", "--workers", "2")) == 0
     assert load_pretrained(tmp_path / "run" / "model").config.preset == "glip-toy"
     assert [entry["step"] for entry in read_log(tmp_path / "run" / "log.jsonl")][-1] == 12
+
+
+def test_status_of_a_training_run(recipe: Path, gold, tmp_path: Path, capsys) -> None:
+    out = tmp_path / "run"
+    assert main(arguments(recipe, gold, out)) == 0
+    capsys.readouterr()
+    assert main(["status", str(out)]) == 0
+    said = capsys.readouterr().out
+    assert f"run      {out}: complete" in said
+    assert "steps    12 of 12" in said
+    assert "losses   loss " in said
+    assert f"model    {out}/model" in said
+    state = json.loads((out / "train.json").read_text())
+    (out / "train.json").write_text(json.dumps(state | {"step": 4, "pid": 2**22 - 1}))
+    assert main(["status", str(out)]) == 0
+    assert "not complete and nobody works on it" in capsys.readouterr().out
+    assert main(["status", str(out), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["step"] == 4
+    (out / "train.json").write_text("{}")
+    assert main(["status", str(out)]) == 1
+    assert "is not the state of a training run" in capsys.readouterr().err
