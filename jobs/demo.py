@@ -9,10 +9,15 @@ from typing import Annotated, Literal
 
 import tyro
 
+from jobs.demo_experiment import ExperimentConfig
 from jobs.demo_world import WorldConfig
 from schemas.errors import ConfigError
 
-Other = Annotated[WorldConfig, tyro.conf.subcommand("world")] | None
+Other = (
+    Annotated[WorldConfig, tyro.conf.subcommand("world")]
+    | Annotated[ExperimentConfig, tyro.conf.subcommand("experiment")]
+    | None
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +45,7 @@ class Config:
     fresh: bool = False
     """Remove what an earlier demo wrote in OUT, and begin again."""
     other: tyro.conf.OmitSubcommandPrefixes[tyro.conf.OmitArgPrefixes[Other]] = None
-    """Only a part: the world by itself."""
+    """Only the world, or the experiment: what a student learns that its teacher did not know."""
 
     def __post_init__(self) -> None:
         for name in ("scenes", "reviewed", "steps", "held_out"):
@@ -54,6 +59,10 @@ def run(config: Config) -> int:
         from jobs import demo_world
 
         return demo_world.run(config.other)
+    if isinstance(config.other, ExperimentConfig):
+        from jobs import demo_experiment
+
+        return demo_experiment.run(config.other)
     from jobs.demo_loop import DemoLoop
 
     return DemoLoop(config).run()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 import shutil
 import sys
 import time
@@ -12,13 +11,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jobs.cli import main
-from schemas.errors import ConfigError, GlipforgeError
+from jobs.demo_steps import DemoSteps
 
 if TYPE_CHECKING:
     from jobs.demo import Config
 
-OPTIONS = "demo.json"
 POOLS = ("--pools", "seen", "web")
 SHEET_PAIRS = 12
 CELL_WIDTH = 320
@@ -27,16 +24,13 @@ NOT_DECIDING = ("open", "fresh", "other")
 """Options that a second run may have otherwise."""
 
 
-class StepFailed(GlipforgeError):
-    """A command of the demo did not end with 0."""
-
-
 class DemoLoop:
     """One demo in one folder."""
 
     def __init__(self, config: Config) -> None:
         self.config = config
         self.out = config.out
+        self.steps = DemoSteps(out=config.out)
         self.world = self.out / "world"
         self.run_dir = self.out / "run"
         self.review_home = self.out / "review"
@@ -46,7 +40,8 @@ class DemoLoop:
     def run(self) -> int:
         """All steps; returns 0."""
         began = time.monotonic()
-        self._prepare()
+        options = {k: v for k, v in asdict(self.config).items() if k not in NOT_DECIDING}
+        self.steps.prepare(options, fresh=self.config.fresh)
         self._make_world()
         self._label()
         self._review()
@@ -60,42 +55,13 @@ class DemoLoop:
 
     # --- steps -----------------------------------------------------------------------------------
 
-    def _prepare(self) -> None:
-        options = {k: v for k, v in asdict(self.config).items() if k not in NOT_DECIDING}
-        options["out"] = str(self.out)
-        path = self.out / OPTIONS
-        if path.exists() and self.config.fresh:
-            shutil.rmtree(self.out)
-        if path.exists():
-            before = json.loads(path.read_text())
-            changed = [
-                f"{name}: {before.get(name)!r} before, now {value!r}"
-                for name, value in options.items()
-                if before.get(name) != value
-            ]
-            if changed:
-                raise ConfigError(
-                    f"{self.out} holds a demo with other options ({'; '.join(changed)}); give "
-                    "another --out, or --fresh to begin again"
-                )
-        elif self.out.exists() and any(self.out.iterdir()):
-            raise ConfigError(f"out: {self.out} is not empty and no demo's; give another --out")
-        self.out.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(options, indent=1) + "\n")
-
     def _make_world(self) -> None:
         self._say("A small world, drawn by code: captioned scenes, and held-out ones with boxes")
         seed = ("--seed", self.config.seed)
-        if not (self.world / "web-truth.json").exists():
-            shutil.rmtree(self.world / "web", ignore_errors=True)
-            more = ("--scenes", self.config.scenes, "--flaws", 4, *seed)
-            self._command("demo", "world", "--out", self.world / "web", *more)
-        if not (self.world / "held-out" / "detection.json").exists():
-            shutil.rmtree(self.world / "held-out", ignore_errors=True)
-            size: tuple[object, ...] = ("--scenes", self.config.held_out, *POOLS, *seed)
-            styles = ("--styles", "noto", "fluent-flat", "fluent")
-            place = ("--out", self.world / "held-out")
-            self._command("demo", "world", "--kind", "gold", *place, *size, *styles)
+        self.steps.draw(self.world / "web", "--scenes", self.config.scenes, "--flaws", 4, *seed)
+        styles = ("--styles", "noto", "fluent-flat", "fluent")
+        size = ("--scenes", self.config.held_out, *POOLS)
+        self.steps.draw(self.world / "held-out", "--kind", "gold", *size, *styles, *seed)
 
     def _label(self) -> None:
         self._say("The teacher finds a box for every noun phrase of every caption")
@@ -182,23 +148,10 @@ class DemoLoop:
         return folder / f"{name.replace(', ', '-').replace(' ', '-')}.json"
 
     def _command(self, *words: object, shown: str = "") -> None:
-        """Run a command of the product in this process.
-
-        Raises:
-            StepFailed: it did not end with 0; it has said why.
-        """
-        args = [str(word) for word in words]
-        text = shlex.join(args)
-        print(f"\n$ glipforge {text.replace(shown, 'shipped') if shown else text}", flush=True)
-        code = main(args)
-        if code:
-            raise StepFailed(
-                f"`glipforge {args[0]}` ended with {code}; what it said is above. The same demo "
-                "command goes on here"
-            )
+        self.steps.command(*words, shown=shown)
 
     def _say(self, text: str) -> None:
-        print(f"\n== {text}", flush=True)
+        self.steps.say(text)
 
     def _write_contact_sheet(self) -> None:
         from pipeline.curate import iter_curated

@@ -1,0 +1,217 @@
+"""Does a student of pseudo-labels beat its teacher where captions know more than gold?
+
+The teacher knows the words of gold data. It labels a corpus whose captions also name other words
+(`web`). A student learns from gold and these labels, a control from gold alone, with the same
+steps from the same start. All are measured on held-out scenes, by words and by art style.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from jobs.demo_steps import DemoSteps
+from schemas.errors import ConfigError
+
+ALL_STYLES = ("noto", "fluent-flat", "fluent")
+HELD_OUT: dict[str, tuple[object, ...]] = {
+    "seen": ("--pools", "seen", "--styles", *ALL_STYLES),
+    "web": ("--pools", "web", "--styles", *ALL_STYLES),
+    "never": ("--pools", "never", "--styles", *ALL_STYLES),
+    "new-style": ("--pools", "seen", "--styles", "fluent"),
+}
+NEGATIVES = 15
+FROZEN_WORDS = {"pattern": "*word_embeddings*", "rate": 0.0}
+NO_DECAY = {"pattern": "*bias*", "decay": 0.0}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExperimentConfig:
+    """Options of `glipforge demo experiment`; about half an hour for each training on a core."""
+
+    out: Path = Path("experiment-run")
+    """Where everything is written; the same command goes on there."""
+    gold_scenes: int = 12_000
+    """Scenes with boxes: seen words, two art styles."""
+    web_scenes: int = 12_000
+    """Captioned scenes that are labelled: seen and web words, three art styles."""
+    held_out: int = 400
+    """Scenes of each measurement."""
+    steps: int = 2400
+    """Of each training."""
+    batch_size: int = 16
+    rate: float = 5e-4
+    """Learning rate at its height."""
+    seeds: tuple[int, ...] = (0, 1, 2)
+    """One student and one control for each."""
+    teacher: str = ""
+    """A model directory; the shipped glip-nano if not given. Also the start of both trainings."""
+    policy: str = "default"
+    """Which labels the student learns from."""
+    runner: Literal["ray", "local"] = "ray"
+    """Who labels."""
+    threads: int = 1
+    """Of each training."""
+    fresh: bool = False
+    """Remove what is in OUT, and begin again."""
+
+    def __post_init__(self) -> None:
+        for name in ("gold_scenes", "web_scenes", "held_out", "steps", "batch_size", "threads"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if not self.seeds or len(set(self.seeds)) < len(self.seeds):
+            raise ConfigError(f"seeds must be different numbers, at least one, got {self.seeds}")
+
+
+def run(config: ExperimentConfig) -> int:
+    """All of it; returns 0."""
+    return Experiment(config).run()
+
+
+class Experiment:
+    """One experiment in one folder."""
+
+    def __init__(self, config: ExperimentConfig) -> None:
+        self.config = config
+        self.steps = DemoSteps(out=config.out)
+        self.world = config.out / "world"
+        self.run_dir = config.out / "run"
+
+    def run(self) -> int:
+        """Draw, label, train, measure, compare."""
+        options = {k: v for k, v in asdict(self.config).items() if k != "fresh"}
+        self.steps.prepare(options, fresh=self.config.fresh)
+        self._draw()
+        self._label()
+        models = {"teacher": [self.config.teacher or "shipped"]}
+        for kind in ("control", "student"):
+            self.steps.say(f"The {kind}s")
+            models[kind] = [str(self._train(kind, seed)) for seed in self.config.seeds]
+        figures = {kind: [self._measure(model) for model in m] for kind, m in models.items()}
+        path = self.config.out / "results.json"
+        path.write_text(json.dumps(figures, indent=1) + "\n")
+        print_results(figures)
+        print(f"written {path}")
+        return 0
+
+    def _draw(self) -> None:
+        self.steps.say("The world")
+        config = self.config
+        self.steps.draw(self.world / "gold", "--kind", "gold", "--scenes", config.gold_scenes)
+        self.steps.draw(self.world / "web", "--scenes", config.web_scenes)
+        for name, options in HELD_OUT.items():
+            place = self.world / f"held-out-{name}"
+            self.steps.draw(place, "--kind", "gold", "--scenes", config.held_out, *options)
+
+    def _label(self) -> None:
+        self.steps.say("The teacher labels the captioned scenes")
+        config = self.config
+        teacher = ("--teacher", config.teacher) if config.teacher else ()
+        place = ("--corpus", self.world / "web", "--out", self.run_dir)
+        self.steps.command("label", *place, "--runner", config.runner, *teacher)
+        self.steps.command("filter", self.run_dir, "--policy", config.policy)
+        truth = ("--gold", self.world / "web-truth.json", "--policy", config.policy)
+        out = ("--out", config.out / "labels.json")
+        self.steps.command("evaluate", "--run", self.run_dir, *truth, *out)
+
+    def _train(self, kind: str, seed: int) -> Path:
+        out = self.config.out / f"{kind}-{seed}"
+        recipe = self.config.out / f"{kind}.json"
+        recipe.write_text(json.dumps(self._recipe(kind), indent=1) + "\n")
+        more = ("--seed", seed, "--threads", self.config.threads)
+        cache = ("--cache", self.config.out / f"cache-{kind}")
+        self.steps.command("pretrain", "--recipe", recipe, "--out", out, *more, *cache)
+        return out / "model"
+
+    def _recipe(self, kind: str) -> dict[str, Any]:
+        from model.teacher_files import shipped_nano
+
+        config = self.config
+        share = 0.25 if kind == "student" else 0.5
+        gold = self.world / "gold"
+        sources: list[dict[str, Any]] = [
+            {"gold": f"{gold}/grounding.json", "name": "captions", "weight": share},
+            {"gold": f"{gold}/detection.json", "name": "names", "weight": share},
+        ]
+        if kind == "student":
+            run = str(self.run_dir)
+            labels = {"curated": run, "policy": config.policy, "name": "labels", "weight": 0.5}
+            sources.append(labels)
+        return {
+            "preset": "glip-nano",
+            "warm_start": config.teacher or str(shipped_nano()),
+            "sources": sources,
+            "train": {
+                "steps": config.steps,
+                "batch_size": config.batch_size,
+                "precision": "bf16",
+                "schedule": {"kind": "cosine", "warmup_steps": max(1, config.steps // 20)},
+                "optimizer": {
+                    "rate": config.rate,
+                    "weight_decay": 0.05,
+                    "rules": [NO_DECAY, FROZEN_WORDS],
+                },
+            },
+            "export_dtype": "float16",
+        }
+
+    def _measure(self, model: str) -> dict[str, Any]:
+        folder = self.config.out / "figures"
+        name = "teacher" if model in ("shipped", self.config.teacher) else Path(model).parent.name
+        found: dict[str, Any] = {"model": name}
+        for part in HELD_OUT:
+            files = {}
+            for kind, more in (("grounding", ()), ("detection", ("--negatives", NEGATIVES))):
+                files[kind] = folder / f"{name}-{part}-{kind}.json"
+                if not files[kind].exists():
+                    gold = self.world / f"held-out-{part}" / f"{kind}.json"
+                    place = ("--gold", gold, "--out", files[kind])
+                    self.steps.command("evaluate", "--teacher", model, *place, *more)
+            found[part] = _figures(*(json.loads(path.read_text()) for path in files.values()))
+        return found
+
+
+def _figures(grounding: dict[str, Any], detection: dict[str, Any]) -> dict[str, Any]:
+    (recall,) = [r for r in grounding["recalls"] if r["protocol"] == "any-box"]
+    return {
+        "r1": recall["recall"]["1"] | {"chance": recall["chance"]["1"]["value"]},
+        "ap50": detection["detection"]["ap50"] | {"chance": detection["detection"]["chance_ap50"]},
+        "recall20": detection["detection"]["agnostic_recall"] | {"chance": None},
+    }
+
+
+def print_results(figures: dict[str, list[dict[str, Any]]]) -> None:
+    """A row for each held-out part and figure; students and controls as the mean of their seeds,
+    with the lowest and the highest seed."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title="Teacher, control (gold only) and student (gold and labels)")
+    for column in ("held out", "figure", "chance", "teacher (95 %)", "control", "student"):
+        table.add_column(column)
+    for part in HELD_OUT:
+        for figure in ("r1", "ap50", "recall20"):
+            teacher = figures["teacher"][0][part][figure]
+            chance = teacher["chance"]
+            table.add_row(
+                part if figure == "r1" else "",
+                {"r1": "phrase R@1", "ap50": "AP50", "recall20": "recall@20"}[figure],
+                "" if chance is None else f"{chance:.3f}",
+                f"{teacher['value']:.3f} ({teacher['low']:.3f} - {teacher['high']:.3f})",
+                *(
+                    _over_seeds(one[part][figure]["value"] for one in figures[kind])
+                    for kind in ("control", "student")
+                ),
+            )
+    Console().print(table)
+
+
+def _over_seeds(values: Iterable[float]) -> str:
+    found = list(values)
+    mean = sum(found) / len(found)
+    if len(found) == 1:
+        return f"{mean:.3f}"
+    return f"{mean:.3f} ({min(found):.3f} - {max(found):.3f})"
