@@ -87,7 +87,7 @@ class ImageFilesCorpus(Corpus):
             )
 
     def _divide(self, file: InputFile, records_per_unit: int) -> list[Part]:
-        raise NotImplementedError("units are made of folders, not of files")
+        raise RuntimeError("units of image files are ranges of a folder, see `units`")
 
 
 def _is_image(name: str) -> bool:
