@@ -23,6 +23,7 @@ HELD_OUT: dict[str, tuple[object, ...]] = {
     "never": ("--pools", "never", "--styles", *ALL_STYLES),
     "new-style": ("--pools", "seen", "--styles", "fluent"),
 }
+KINDS = ("control", "student")
 NEGATIVES = 15
 FROZEN_WORDS = {"pattern": "*word_embeddings*", "rate": 0.0}
 NO_DECAY = {"pattern": "*bias*", "decay": 0.0}
@@ -55,11 +56,14 @@ class ExperimentConfig:
     """Who labels."""
     threads: int = 1
     """Of each training."""
+    at_once: int = 1
+    """Trainings that run together."""
     fresh: bool = False
     """Remove what is in OUT, and begin again."""
 
     def __post_init__(self) -> None:
-        for name in ("gold_scenes", "web_scenes", "held_out", "steps", "batch_size", "threads"):
+        counts = ("gold_scenes", "web_scenes", "held_out", "steps", "batch_size")
+        for name in (*counts, "threads", "at_once"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
         if not self.seeds or len(set(self.seeds)) < len(self.seeds):
@@ -82,14 +86,16 @@ class Experiment:
 
     def run(self) -> int:
         """Draw, label, train, measure, compare."""
-        options = {k: v for k, v in asdict(self.config).items() if k != "fresh"}
+        speed = ("fresh", "threads", "at_once")
+        options = {k: v for k, v in asdict(self.config).items() if k not in speed}
         self.steps.prepare(options, fresh=self.config.fresh)
         self._draw()
         self._label()
+        self._train()
         models = {"teacher": [self.config.teacher or "shipped"]}
-        for kind in ("control", "student"):
-            self.steps.say(f"The {kind}s")
-            models[kind] = [str(self._train(kind, seed)) for seed in self.config.seeds]
+        for kind in KINDS:
+            models[kind] = [str(self._place(kind, seed) / "model") for seed in self.config.seeds]
+        self.steps.say("Figures on held-out scenes")
         figures = {kind: [self._measure(model) for model in m] for kind, m in models.items()}
         path = self.config.out / "results.json"
         path.write_text(json.dumps(figures, indent=1) + "\n")
@@ -117,14 +123,25 @@ class Experiment:
         out = ("--out", config.out / "labels.json")
         self.steps.command("evaluate", "--run", self.run_dir, *truth, *out)
 
-    def _train(self, kind: str, seed: int) -> Path:
-        out = self.config.out / f"{kind}-{seed}"
-        recipe = self.config.out / f"{kind}.json"
-        recipe.write_text(json.dumps(self._recipe(kind), indent=1) + "\n")
-        more = ("--seed", seed, "--threads", self.config.threads)
-        cache = ("--cache", self.config.out / f"cache-{kind}")
-        self.steps.command("pretrain", "--recipe", recipe, "--out", out, *more, *cache)
-        return out / "model"
+    def _place(self, kind: str, seed: int) -> Path:
+        return self.config.out / f"{kind}-{seed}"
+
+    def _train(self) -> None:
+        """Seed by seed, so that an experiment that is stopped has whole seeds."""
+        self.steps.say("Controls and students")
+        config = self.config
+        for kind in KINDS:
+            text = json.dumps(self._recipe(kind), indent=1)
+            (config.out / f"{kind}.json").write_text(text + "\n")
+        calls: dict[Path, tuple[object, ...]] = {}
+        for seed in config.seeds:
+            for kind in KINDS:
+                recipe = ("--recipe", config.out / f"{kind}.json")
+                place = ("--out", self._place(kind, seed), "--cache", config.out / f"cache-{kind}")
+                speed = ("--threads", config.threads)
+                log = config.out / f"{kind}-{seed}.log"
+                calls[log] = ("pretrain", *recipe, *place, "--seed", seed, *speed)
+        self.steps.commands_at_once(calls, config.at_once)
 
     def _recipe(self, kind: str) -> dict[str, Any]:
         from model.teacher_files import shipped_nano

@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import shlex
 import shutil
-from collections.abc import Mapping
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,6 +78,28 @@ class DemoSteps:
                 f"`glipforge {args[0]}` ended with {code}; what it said is above. The same command "
                 "goes on here"
             )
+
+    def commands_at_once(self, logs: Mapping[Path, Iterable[object]], at_once: int) -> None:
+        """Run commands in processes of their own, `at_once` of them together, in their order.
+
+        logs: The words of each command under the file that takes what it prints.
+
+        Raises:
+            StepFailed: some did not end with 0; raised when all have ended.
+        """
+
+        def run(log: Path, words: Iterable[object]) -> int:
+            args = [str(word) for word in words]
+            print(f"\n$ glipforge {shlex.join(args)} >> {log}", flush=True)
+            with log.open("ab") as out:
+                call = [sys.executable, "-m", "jobs", *args]
+                return subprocess.run(call, stdout=out, stderr=subprocess.STDOUT).returncode
+
+        with ThreadPoolExecutor(at_once) as threads:
+            codes = dict(zip(logs, threads.map(run, logs, logs.values()), strict=True))
+        failed = ", ".join(f"{log} (ended with {code})" for log, code in codes.items() if code)
+        if failed:
+            raise StepFailed(f"failed: {failed}; the same command goes on here")
 
     def draw(self, folder: Path, *options: object) -> None:
         """Draw a part of the world, if it is not there; half a part is drawn again."""
