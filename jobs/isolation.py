@@ -21,6 +21,9 @@ from schemas.records import Annotation, CorpusRecord, Status
 CHUNK = 32
 """Records that are tried together before each is tried alone."""
 MAX_READ_DEATHS = 2
+MAX_LONE_CRASHES = 2
+"""Workers that a record may lose when it is alone: the first may have died of something else, as
+of a lost node. A record that hangs is not given so long again."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,10 +86,13 @@ class _OneUnit:
         )
 
     def _chunk(self, records: list[CorpusRecord], start: int, stop: int) -> list[Annotation]:
-        rows, ending = self._ask("label_range", start, stop)
-        if ending is None:
-            return list(rows)
-        self.deaths += 1
+        for _ in range(MAX_LONE_CRASHES if stop - start == 1 else 1):
+            rows, ending = self._ask("label_range", start, stop)
+            if ending is None:
+                return list(rows)
+            self.deaths += 1
+            if ending is Status.WORKER_HANG:
+                break
         if stop - start > 1:
             singles = (self._chunk(records, n, n + 1) for n in range(start, stop))
             return [row for single in singles for row in single]

@@ -100,11 +100,16 @@ class LocalCommitter:
         return found
 
     def clean(self, commits: Iterable[UnitCommit]) -> None:
-        """Empty the staging folder."""
+        """Empty the staging folder, when every unit has its marker: publish what a killed winner
+        left there, remove what losers left."""
         with contextlib.suppress(FileNotFoundError):
-            for entry in os.scandir(self.root / STAGING):
+            staged = {entry.name for entry in os.scandir(self.root / STAGING)}
+            for commit in commits if staged else ():
+                if any(self._staged(commit, file).name in staged for file in commit.files):
+                    self._publish(commit)
+            for name in staged:
                 with contextlib.suppress(FileNotFoundError):
-                    os.unlink(entry.path)
+                    os.unlink(self.root / STAGING / name)
             with contextlib.suppress(OSError):
                 os.rmdir(self.root / STAGING)
 

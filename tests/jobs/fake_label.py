@@ -6,7 +6,10 @@ python -m tests.jobs.fake_label CORPUS OUT '{"delay_s": 0.01}' '{"runner": "loca
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sys
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +17,7 @@ from typing import Any
 from jobs.label import Running, label
 from jobs.label_setup import Tools
 from pipeline.annotate import aspect_key
+from pipeline.commit_local import LocalCommitter
 from pipeline.corpus import Corpus, open_corpus
 from pipeline.pairs import PairLimits
 from pipeline.run_store import RunStore
@@ -37,6 +41,7 @@ class FakeSetup:
     def _make(self, more: dict[str, Any]) -> FakeGrounder:
         options = self.grounder | more
         log = options.pop("log", None)
+        options.pop("die_in_commit", None)
         return FakeGrounder(**options, log=Path(log) if log else None)
 
     def open_corpus(self) -> Corpus:
@@ -52,7 +57,25 @@ class FakeSetup:
     def load(self) -> Tools:
         if self.grounder.get("weights") == "missing":
             raise OSError("there are no weights here")
+        if folder := self.grounder.get("die_in_commit"):
+            die_in_commit(Path(folder))
         return Tools(grounder=self._make({}), parser=FakeParser(), size_key=aspect_key)
+
+
+def die_in_commit(traps: Path) -> None:
+    """Let this process kill itself in the step of a commit whose name is a file in `traps`."""
+    commit = LocalCommitter.commit
+
+    def step(name: str) -> None:
+        with suppress(FileNotFoundError):
+            (traps / name).unlink()  # of several workers one finds it
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def deadly(self: LocalCommitter, *args: Any) -> bool:
+        self.step = step
+        return commit(self, *args)
+
+    LocalCommitter.commit = deadly  # type: ignore[method-assign]
 
 
 def write_corpus(folder: Path, units: int, *, captions: dict[int, str] | None = None) -> str:

@@ -197,6 +197,17 @@ def _kill_and_repeat(place: str, name: str) -> None:
     assert not (leftovers.is_dir() and any(leftovers.iterdir()))
 
 
+def test_a_winner_that_died_before_it_published_is_published_at_the_end(tmp_path: Path) -> None:
+    """Its unit was tried again by the same driver: no recovery came between."""
+    run = planned(str(tmp_path / "run"))
+    with pytest.raises(Killed):
+        commit(RunStore(run.uri, step=killing_step("publish")))
+    assert not commit(run).won
+    assert run.finalize()
+    assert len(ids(RunStore(run.uri))) == 4
+    assert not (tmp_path / "run" / "_staging").exists()
+
+
 def test_a_leftover_writer_that_lost_changes_nothing(tmp_path: Path) -> None:
     """It had staged its files before the kill, and goes on when another attempt has committed."""
     place = str(tmp_path / "run")
