@@ -86,13 +86,14 @@ class _OneUnit:
         )
 
     def _chunk(self, records: list[CorpusRecord], start: int, stop: int) -> list[Annotation]:
-        for _ in range(MAX_LONE_CRASHES if stop - start == 1 else 1):
-            rows, ending = self._ask("label_range", start, stop)
-            if ending is None:
+        ending, tries = Status.WORKER_CRASH, MAX_LONE_CRASHES if stop - start == 1 else 1
+        while tries and ending is Status.WORKER_CRASH:
+            rows, found = self._ask("label_range", start, stop)
+            if found is None:
                 return list(rows)
+            ending = found
+            tries -= 1
             self.deaths += 1
-            if ending is Status.WORKER_HANG:
-                break
         if stop - start > 1:
             singles = (self._chunk(records, n, n + 1) for n in range(start, stop))
             return [row for single in singles for row in single]
