@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "review": ("jobs.review", "review labels in FiftyOne: push, open, pull"),
     "export": ("jobs.export", "write curated labels as COCO-style grounding data"),
     "pretrain": ("jobs.pretrain", "train a student on curated runs and gold data"),
+    "self-train": ("jobs.self_train", "rounds of it: a student labels for the next student"),
     "evaluate": ("jobs.evaluate", "measure a model or a labelled run against gold boxes"),
     "compare": ("jobs.compare", "compare the labels of two runs"),
     "report": ("jobs.report", "write one HTML page about a run"),

@@ -40,7 +40,7 @@ def run(config: Config) -> int:
     run_a, run_b = open_run(config.a), open_run(config.b)
     found = compare_runs(run_a.iter_annotations(), run_b.iter_annotations(), policy)
     if config.json:
-        print(json_module.dumps(_as_json(found, config.nouns), indent=1, sort_keys=True))
+        print(json_module.dumps(as_json(found, config.nouns), indent=1, sort_keys=True))
         return 0
     from rich.console import Console
 
@@ -96,7 +96,9 @@ def _share(value: float) -> str:
     return f"{value:.1%}" if value == value else "-"
 
 
-def _as_json(found: RunComparison, nouns: int) -> dict[str, Any]:
+def as_json(found: RunComparison, nouns: int) -> dict[str, Any]:
+    """Plain values of a comparison, with the `nouns` that changed most."""
+
     def change(one: LabelChange) -> dict[str, Any]:
         figures = {
             "agreement": one.agreement,

@@ -24,6 +24,8 @@ HELD_OUT: dict[str, tuple[object, ...]] = {
     "new-style": ("--pools", "seen", "--styles", "fluent"),
 }
 KINDS = ("control", "student")
+LABELS_WEIGHT = 0.5
+"""Share of the labels in what a student sees."""
 NEGATIVES = 15
 FROZEN_WORDS = {"pattern": "*word_embeddings*", "rate": 0.0}
 NO_DECAY = {"pattern": "*bias*", "decay": 0.0}
@@ -58,6 +60,9 @@ class ExperimentConfig:
     """Of each training."""
     at_once: int = 1
     """Trainings that run together."""
+    rounds: int = 0
+    """Further rounds of self-training, from the student of the first seed: it labels the captioned
+    scenes anew, and its student starts where it started."""
     fresh: bool = False
     """Remove what is in OUT, and begin again."""
 
@@ -66,6 +71,8 @@ class ExperimentConfig:
         for name in (*counts, "threads", "at_once"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.rounds < 0:
+            raise ConfigError(f"rounds must be 0 or more, got {self.rounds}")
         if not self.seeds or len(set(self.seeds)) < len(self.seeds):
             raise ConfigError(f"seeds must be different numbers, at least one, got {self.seeds}")
 
@@ -83,11 +90,12 @@ class Experiment:
         self.steps = DemoSteps(out=config.out)
         self.world = config.out / "world"
         self.run_dir = config.out / "run"
+        self.rounds = config.out / "rounds"
 
     def run(self) -> int:
         """Draw, label, train, measure, compare."""
-        speed = ("fresh", "threads", "at_once")
-        options = {k: v for k, v in asdict(self.config).items() if k not in speed}
+        free = ("fresh", "threads", "at_once", "rounds")  # may be others when it goes on
+        options = {k: v for k, v in asdict(self.config).items() if k not in free}
         self.steps.prepare(options, fresh=self.config.fresh)
         self._draw()
         self._label()
@@ -95,6 +103,8 @@ class Experiment:
         models = {"teacher": [self.config.teacher or "shipped"]}
         for kind in KINDS:
             models[kind] = [str(self._place(kind, seed) / "model") for seed in self.config.seeds]
+        for number in self._go_on_in_rounds():
+            models[f"round {number + 1}"] = [str(self.rounds / f"round-{number}/student/model")]
         self.steps.say("Figures on held-out scenes")
         figures = {kind: [self._measure(model) for model in m] for kind, m in models.items()}
         path = self.config.out / "results.json"
@@ -143,11 +153,28 @@ class Experiment:
                 calls[log] = ("pretrain", *recipe, *place, "--seed", seed, *speed)
         self.steps.commands_at_once(calls, config.at_once)
 
+    def _go_on_in_rounds(self) -> range:
+        """The students of the rounds after the first, which the students of all seeds are."""
+        config = self.config
+        if config.rounds:
+            self.steps.say("Further rounds")
+            recipe = config.out / "round.json"
+            plain = self._recipe("round")
+            plain["train"]["seed"] = config.seeds[0]
+            recipe.write_text(json.dumps(plain, indent=1) + "\n")
+            labels = ("--corpus", self.world / "web", "--policy", config.policy)
+            labels += ("--runner", config.runner, "--labels-weight", LABELS_WEIGHT)
+            teacher = ("--teacher", self._place("student", config.seeds[0]) / "model")
+            rounds = ("--rounds", config.rounds, "--threads", config.threads)
+            place = ("--out", self.rounds, "--recipe", recipe)
+            self.steps.command("self-train", *place, *teacher, *labels, *rounds)
+        return range(1, config.rounds + 1)
+
     def _recipe(self, kind: str) -> dict[str, Any]:
         from model.teacher_files import shipped_nano
 
         config = self.config
-        share = 0.25 if kind == "student" else 0.5
+        share = 0.5 if kind == "control" else (1 - LABELS_WEIGHT) / 2  # a round adds its labels
         gold = self.world / "gold"
         sources: list[dict[str, Any]] = [
             {"gold": f"{gold}/grounding.json", "name": "captions", "weight": share},
@@ -155,8 +182,8 @@ class Experiment:
         ]
         if kind == "student":
             run = str(self.run_dir)
-            labels = {"curated": run, "policy": config.policy, "name": "labels", "weight": 0.5}
-            sources.append(labels)
+            labels = {"curated": run, "policy": config.policy, "name": "labels"}
+            sources.append(labels | {"weight": LABELS_WEIGHT})
         return {
             "preset": "glip-nano",
             "warm_start": config.teacher or str(shipped_nano()),
@@ -177,7 +204,7 @@ class Experiment:
 
     def _measure(self, model: str) -> dict[str, Any]:
         folder = self.config.out / "figures"
-        name = "teacher" if model in ("shipped", self.config.teacher) else Path(model).parent.name
+        name = _model_name(model, self.config.out)
         found: dict[str, Any] = {"model": name}
         for part in HELD_OUT:
             files = {}
@@ -189,6 +216,14 @@ class Experiment:
                     self.steps.command("evaluate", "--teacher", model, *place, *more)
             found[part] = _figures(*(json.loads(path.read_text()) for path in files.values()))
         return found
+
+
+def _model_name(model: str, out: Path) -> str:
+    """`student-0`, `round-1`, or `teacher` for a model from elsewhere."""
+    path = Path(model)
+    if out not in path.parents:
+        return "teacher"
+    return "-".join(part for part in path.relative_to(out).parts if part not in ("model",))
 
 
 def _figures(grounding: dict[str, Any], detection: dict[str, Any]) -> dict[str, Any]:
@@ -207,7 +242,8 @@ def print_results(figures: dict[str, list[dict[str, Any]]]) -> None:
     from rich.table import Table
 
     table = Table(title="Teacher, control (gold only) and student (gold and labels)")
-    for column in ("held out", "figure", "chance", "teacher (95 %)", "control", "student"):
+    others = [kind for kind in figures if kind != "teacher"]
+    for column in ("held out", "figure", "chance", "teacher (95 %)", *others):
         table.add_column(column)
     for part in HELD_OUT:
         for figure in ("r1", "ap50", "recall20"):
@@ -220,7 +256,7 @@ def print_results(figures: dict[str, list[dict[str, Any]]]) -> None:
                 f"{teacher['value']:.3f} ({teacher['low']:.3f} - {teacher['high']:.3f})",
                 *(
                     _over_seeds(one[part][figure]["value"] for one in figures[kind])
-                    for kind in ("control", "student")
+                    for kind in others
                 ),
             )
     Console().print(table)
