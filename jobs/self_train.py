@@ -56,7 +56,7 @@ class Config(label.Config):
     def __post_init__(self) -> None:
         if self.rounds < 1:
             raise ConfigError(f"rounds must be at least 1, got {self.rounds}")
-        if self.labels_weight is not None and not 0 < self.labels_weight:
+        if self.labels_weight is not None and self.labels_weight <= 0:
             raise ConfigError(f"labels_weight must be positive, got {self.labels_weight}")
 
 
