@@ -8,12 +8,12 @@ steps from the same start. All are measured on held-out scenes, by words and by 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from jobs.demo_steps import DemoSteps
+from jobs.experiment_figures import CONTROL, STUDENT, draw_plot, print_results
 from schemas.errors import ConfigError
 
 ALL_STYLES = ("noto", "fluent-flat", "fluent")
@@ -23,7 +23,7 @@ HELD_OUT: dict[str, tuple[object, ...]] = {
     "never": ("--pools", "never", "--styles", *ALL_STYLES),
     "new-style": ("--pools", "seen", "--styles", "fluent"),
 }
-KINDS = ("control", "student")
+KINDS = (CONTROL, STUDENT)
 LABELS_WEIGHT = 0.5
 """Share of the labels in what a student sees."""
 NEGATIVES = 15
@@ -110,7 +110,8 @@ class Experiment:
         path = self.config.out / "results.json"
         path.write_text(json.dumps(figures, indent=1) + "\n")
         print_results(figures)
-        print(f"written {path}")
+        draw_plot(figures, path.with_suffix(".svg"))
+        print(f"written {path} and {path.with_suffix('.svg')}")
         return 0
 
     def _draw(self) -> None:
@@ -162,25 +163,25 @@ class Experiment:
             plain = self._recipe("round")
             plain["train"]["seed"] = config.seeds[0]
             recipe.write_text(json.dumps(plain, indent=1) + "\n")
-            labels = ("--corpus", self.world / "web", "--policy", config.policy)
-            labels += ("--runner", config.runner, "--labels-weight", LABELS_WEIGHT)
-            teacher = ("--teacher", self._place("student", config.seeds[0]) / "model")
-            rounds = ("--rounds", config.rounds, "--threads", config.threads)
             place = ("--out", self.rounds, "--recipe", recipe)
-            self.steps.command("self-train", *place, *teacher, *labels, *rounds)
+            teacher = ("--teacher", self._place(STUDENT, config.seeds[0]) / "model")
+            corpus = ("--corpus", self.world / "web", "--runner", config.runner)
+            labels = ("--policy", config.policy, "--labels-weight", LABELS_WEIGHT)
+            rounds = ("--rounds", config.rounds, "--threads", config.threads)
+            self.steps.command("self-train", *place, *teacher, *corpus, *labels, *rounds)
         return range(1, config.rounds + 1)
 
     def _recipe(self, kind: str) -> dict[str, Any]:
         from model.teacher_files import shipped_nano
 
         config = self.config
-        share = 0.5 if kind == "control" else (1 - LABELS_WEIGHT) / 2  # a round adds its labels
+        share = 0.5 if kind == CONTROL else (1 - LABELS_WEIGHT) / 2  # a round adds its labels
         gold = self.world / "gold"
         sources: list[dict[str, Any]] = [
             {"gold": f"{gold}/grounding.json", "name": "captions", "weight": share},
             {"gold": f"{gold}/detection.json", "name": "names", "weight": share},
         ]
-        if kind == "student":
+        if kind == STUDENT:
             run = str(self.run_dir)
             labels = {"curated": run, "policy": config.policy, "name": "labels"}
             sources.append(labels | {"weight": LABELS_WEIGHT})
@@ -233,38 +234,3 @@ def _figures(grounding: dict[str, Any], detection: dict[str, Any]) -> dict[str, 
         "ap50": detection["detection"]["ap50"] | {"chance": detection["detection"]["chance_ap50"]},
         "recall20": detection["detection"]["agnostic_recall"] | {"chance": None},
     }
-
-
-def print_results(figures: dict[str, list[dict[str, Any]]]) -> None:
-    """A row for each held-out part and figure; students and controls as the mean of their seeds,
-    with the lowest and the highest seed."""
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(title="Teacher, control (gold only) and student (gold and labels)")
-    others = [kind for kind in figures if kind != "teacher"]
-    for column in ("held out", "figure", "chance", "teacher (95 %)", *others):
-        table.add_column(column)
-    for part in HELD_OUT:
-        for figure in ("r1", "ap50", "recall20"):
-            teacher = figures["teacher"][0][part][figure]
-            chance = teacher["chance"]
-            table.add_row(
-                part if figure == "r1" else "",
-                {"r1": "phrase R@1", "ap50": "AP50", "recall20": "recall@20"}[figure],
-                "" if chance is None else f"{chance:.3f}",
-                f"{teacher['value']:.3f} ({teacher['low']:.3f} - {teacher['high']:.3f})",
-                *(
-                    _over_seeds(one[part][figure]["value"] for one in figures[kind])
-                    for kind in others
-                ),
-            )
-    Console().print(table)
-
-
-def _over_seeds(values: Iterable[float]) -> str:
-    found = list(values)
-    mean = sum(found) / len(found)
-    if len(found) == 1:
-        return f"{mean:.3f}"
-    return f"{mean:.3f} ({min(found):.3f} - {max(found):.3f})"
