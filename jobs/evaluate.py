@@ -16,6 +16,7 @@ from schemas.errors import ConfigError
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from pipeline.evaluation.label_quality import NounQuality
     from pipeline.evaluation.result import EvaluationResult
     from pipeline.gold import GoldSet
 
@@ -48,6 +49,8 @@ class Config:
     negatives: int = -1
     """--teacher, detection gold: ask for the image's own categories and so many others, drawn at
     random; -1: ask for all. Figures rise when less is asked."""
+    nouns: int = 10
+    """--run: lines of the table of nouns with the most wrong labels; the JSON has all nouns."""
     max_names: int = 0
     """--teacher, detection gold: names per prompt; 0: as many as fit (the reference takes 40 for
     LVIS)."""
@@ -73,11 +76,13 @@ def run(config: Config) -> int:
         raise ConfigError(
             f"give either --teacher or --run, got teacher={config.teacher!r} and run={config.run!r}"
         )
-    if config.negatives < -1 or config.limit < 0:
-        raise ConfigError(
-            f"negatives must be -1 or more and limit 0 or more, got {config.negatives} and "
-            f"{config.limit}"
-        )
+    for name, value, least in (
+        ("negatives", config.negatives, -1),
+        ("limit", config.limit, 0),
+        ("nouns", config.nouns, 0),
+    ):
+        if value < least:
+            raise ConfigError(f"{name} must be {least} or more, got {value}")
     gold = load_gold(
         config.gold,
         config.gold_format,
@@ -96,7 +101,7 @@ def run(config: Config) -> int:
     if config.json:
         print(text)
     else:
-        _print(result, config.out)
+        _print(result, config)
     return 0
 
 
@@ -149,19 +154,22 @@ def _of_teacher(config: Config, gold: GoldSet) -> EvaluationResult:
     return result
 
 
-def _print(result: EvaluationResult, out: Path | None) -> None:
+def _print(result: EvaluationResult, config: Config) -> None:
     from rich.console import Console
 
     console = Console()
     console.print(f"{result.subject} on {result.gold} ({result.gold_format})", markup=False)
     console.print(_table(result))
+    worst = result.labels.most_wrong(config.nouns) if result.labels is not None else []
+    if worst:
+        console.print(_noun_table(worst))
     for note in result.notes:
         console.print(f"note: {note}", markup=False, soft_wrap=True)
     for reason, number in result.gold_counts.items():
         if reason.startswith("dropped") and number:
             console.print(f"gold {reason}: {number}", markup=False, soft_wrap=True)
-    if out is not None:
-        console.print(f"written {out}", markup=False, soft_wrap=True)
+    if config.out is not None:
+        console.print(f"written {config.out}", markup=False, soft_wrap=True)
 
 
 def _table(result: EvaluationResult) -> Table:
@@ -183,4 +191,19 @@ def _table(result: EvaluationResult) -> Table:
             "" if row.chance is None or row.chance != row.chance else f"{row.chance:.3f}",
             row.of,
         )
+    return table
+
+
+def _noun_table(worst: list[tuple[str, NounQuality]]) -> Table:
+    from rich.table import Table
+
+    title = "nouns with the most wrong labels"
+    table = Table(box=None, pad_edge=False, title=title, title_justify="left")
+    table.add_column("noun")
+    for name in ("wrong", "labels", "precision", "recall"):
+        table.add_column(name, justify="right")
+    for noun, one in worst:
+        recall = f"{one.found / one.gold:.2f}" if one.gold else ""
+        precision = f"{one.right / one.labels:.2f}"
+        table.add_row(noun, f"{one.wrong:,}", f"{one.labels:,}", precision, recall)
     return table

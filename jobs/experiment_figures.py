@@ -52,7 +52,9 @@ def print_results(figures: Figures) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    print(f"\nMeans over seeds, below them the {CONFIDENCE:.0%} interval; gain: student - control\n")
+    print(
+        f"\nMeans over seeds, below them the {CONFIDENCE:.0%} interval; gain: student - control\n"
+    )
     for figure, name in NAMES.items():
         table = Table(box=None, pad_edge=False)
         table.add_column(name)

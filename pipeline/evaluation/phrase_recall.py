@@ -32,6 +32,8 @@ class GoldPhrase:
     span: Span
     xyxy: NDArray[np.float64]
     """[number of gold boxes, 4]."""
+    noun: str = ""
+    """Its head noun, where figures are wanted by noun."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

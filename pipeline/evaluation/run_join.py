@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -117,7 +117,7 @@ def phrase_image(pair: JoinedPair, counts: JoinCounts) -> PhraseImage:
     phrases = gold_phrases(pair.sample)
     offered = pair.record.phrases
     used: set[int] = set()
-    ranked = []
+    named, ranked = [], []
     for phrase in phrases:
         best = same_phrase(phrase.span, offered)
         exact = best is not None and (offered[best].start, offered[best].end) == phrase.span
@@ -125,10 +125,12 @@ def phrase_image(pair: JoinedPair, counts: JoinCounts) -> PhraseImage:
         counts.phrases_exact += exact
         counts.phrases_overlapping += best is not None and not exact
         counts.phrases_missed += best is None
+        noun = _last_word(pair.sample, phrase) if best is None else phrase_head(offered[best])
+        named.append(replace(phrase, noun=noun))
         ranked.append(_boxes_of(pair.record, () if best is None else (best,)))
         used.update(() if best is None else (best,))
     counts.labels_elsewhere += _labels_outside(pair.record, used)
-    return PhraseImage(phrases=phrases, ranked=tuple(ranked))
+    return PhraseImage(phrases=tuple(named), ranked=tuple(ranked))
 
 
 def category_image(pair: JoinedPair, gold: GoldSet, counts: JoinCounts) -> PhraseImage:
@@ -146,7 +148,11 @@ def category_image(pair: JoinedPair, gold: GoldSet, counts: JoinCounts) -> Phras
         if naming:
             first = pair.record.phrases[naming[0]]
             phrases.append(
-                GoldPhrase(span=(first.start, first.end), xyxy=boxes[categories == category])
+                GoldPhrase(
+                    span=(first.start, first.end),
+                    xyxy=boxes[categories == category],
+                    noun=gold.categories[category],
+                )
             )
             ranked.append(_boxes_of(pair.record, naming))
             used.update(naming)
@@ -200,6 +206,12 @@ def same_phrase(span: Span, offered: Sequence[Phrase]) -> int | None:
     if not shares or max(shares) < MIN_SPAN_OVERLAP:
         return None
     return shares.index(max(shares))
+
+
+def _last_word(sample: TrainingSample, phrase: GoldPhrase) -> str:
+    """Stands for the head noun of a phrase that the parser did not propose."""
+    words = re.findall(r"\w+", sample.caption[slice(*phrase.span)].lower())
+    return words[-1] if words else ""
 
 
 def _parts(uri: str) -> list[str]:

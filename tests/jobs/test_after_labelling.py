@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -168,6 +169,7 @@ def test_evaluate_a_run_on_grounding_gold(
     shown = capsys.readouterr().out
     assert "phrase R@1 (any-box)" in shown
     assert "label precision" in shown
+    assert re.search(r"nouns with the most wrong labels\s+noun .*\nbox +2 +4 +0.50 +0.33", shown)
     figures = json.loads(out.read_text())
     # 3 pairs of 2 phrases: one pair right, one swapped, one without boxes
     first = figures["recalls"][0]
@@ -177,6 +179,7 @@ def test_evaluate_a_run_on_grounding_gold(
     assert figures["labels"]["precision"]["value"] == pytest.approx(2 / 4)
     assert figures["labels"]["recall"]["value"] == pytest.approx(2 / 6)
     assert figures["join"]["phrases_exact"] == 6
+    assert figures["labels"]["by_noun"]["box"]["labels"] == 4
 
 
 def test_evaluate_a_run_on_detection_gold(

@@ -122,7 +122,8 @@ def test_the_command_prints_value_interval_and_chance(
     [
         ({}, r"give either --teacher or --run, got teacher=None and run=None"),
         ({"teacher": "a", "run": "b"}, r"give either --teacher or --run, got teacher='a'"),
-        ({"teacher": "a", "negatives": -2}, r"negatives must be -1 or more .*got -2 and 0"),
+        ({"teacher": "a", "negatives": -2}, r"negatives must be -1 or more, got -2"),
+        ({"run": "a", "nouns": -1}, r"nouns must be 0 or more, got -1"),
         ({"teacher": "a"}, r"gold 'nowhere' does not exist"),
     ],
 )
