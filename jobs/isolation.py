@@ -21,6 +21,8 @@ from schemas.records import Annotation, CorpusRecord, Status
 CHUNK = 32
 """Records that are tried together before each is tried alone."""
 MAX_READ_DEATHS = 2
+MAX_FAILED_STARTS = 3
+"""Workers in a row that die while they load."""
 MAX_LONE_CRASHES = 2
 """Workers that a record may lose when it is alone: the first may have died of something else, as
 of a lost node. A record that hangs is not given so long again."""
@@ -114,9 +116,7 @@ class _OneUnit:
         import ray
         from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
 
-        if self.actor is None:
-            self.actor = start_actor(self.isolation.spec_ref, self.isolation.needs)
-            ray.get(self.actor.ready.remote())
+        self._need_actor()
         try:
             call = getattr(self.actor, method).remote(self.unit, *args)
             return ray.get(call, timeout=self.isolation.hang_s), None
@@ -128,6 +128,21 @@ class _OneUnit:
             ending = Status.WORKER_CRASH
         self._drop_actor()
         return None, ending
+
+    def _need_actor(self) -> None:
+        import ray
+        from ray.exceptions import RayActorError
+
+        failed = 0
+        while self.actor is None:
+            self.actor = start_actor(self.isolation.spec_ref, self.isolation.needs)
+            try:
+                ray.get(self.actor.ready.remote())
+            except RayActorError:  # it has not seen the unit yet: its node went, most likely
+                self._drop_actor()
+                failed += 1
+                if failed == MAX_FAILED_STARTS:
+                    raise
 
     def _drop_actor(self) -> None:
         import ray

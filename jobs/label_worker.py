@@ -70,6 +70,7 @@ class LabelWorker:
         self._pool = ThreadPoolExecutor(spec.decode_threads, thread_name_prefix="decode")
         self._turn = threading.Lock()
         self._on_commit = on_commit
+        self._reading: _Reading | None = None
 
     def ready(self) -> str:
         """The teacher's note, once the worker can work."""
@@ -108,9 +109,16 @@ class LabelWorker:
         return [replace(record, image_bytes=None) for record in self.spec.corpus.read(unit)]
 
     def label_range(self, unit: Unit, start: int, stop: int) -> list[Annotation]:
-        """Rows of the records [start, stop) of a unit; nothing is committed."""
-        records: Iterable[CorpusRecord] = islice(self.spec.corpus.read(unit), start, stop)
-        return list(self._annotate(records).rows)
+        """Rows of the records [start, stop) of a unit; nothing is committed.
+
+        Ranges that follow each other read the unit once. For one thread.
+        """
+        reading = self._reading
+        if reading is None or reading.unit != unit or reading.position != start:
+            records = iter(self.spec.corpus.read(unit))
+            reading = self._reading = _Reading(unit, islice(records, start, None), start)
+        reading.position = stop
+        return list(self._annotate(islice(reading.records, stop - start)).rows)
 
     def _annotate(self, records: Iterable[CorpusRecord]) -> UnitRows:
         return annotate_unit(
@@ -134,6 +142,15 @@ class LabelWorker:
             where="the plan",
             remedy="The teacher or the parser of this worker's machine is not the driver's",
         )
+
+
+@dataclass
+class _Reading:
+    """A unit that isolation is reading: the next record is that at `position`."""
+
+    unit: Unit
+    records: Iterator[CorpusRecord]
+    position: int
 
 
 class Stopped(RetryableError):

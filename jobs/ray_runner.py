@@ -15,7 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-from jobs.isolation import Isolation
+from jobs.isolation import MAX_FAILED_STARTS, Isolation
 from jobs.label_progress import LabelProgress
 from jobs.label_worker import DEPTH, WorkerSpec
 from jobs.ray_actor import ActorNeeds, start_actor
@@ -24,8 +24,6 @@ from pipeline.run_store import RunStore
 from schemas.errors import ConfigError, GlipforgeError
 from schemas.plan import Unit
 
-MAX_FAILED_STARTS = 3
-"""Workers in a row that died while loading: then none will ever load."""
 LONE_DEATHS = 2
 """Deaths of a worker that had only this unit, after which the unit is taken apart."""
 WAIT_S = 1.0
@@ -111,11 +109,18 @@ class RayRunner:
         return bool(self._waiting or self._suspects or self._isolations or running)
 
     def _start_workers(self) -> None:
+        import ray
+
         left = len(self._waiting) + len(self._suspects) + sum(bool(s.running) for s in self._slots)
         wanted = min(self.num_workers - len(self._isolations), left)
         while len(self._slots) < wanted:
             actor = start_actor(self._spec_ref, self.needs)
             self._slots.append(_Slot(actor=actor, ready_ref=actor.ready.remote()))
+        if self._isolations and not left:
+            # Nothing is left for them, and an isolation may be waiting for their place.
+            for slot in list(self._slots):
+                self._slots.remove(slot)
+                ray.kill(slot.actor)
 
     def _hand_out(self) -> None:
         for slot in self._slots:

@@ -13,7 +13,7 @@ from typing import Any
 from pipeline.corpus.corpus import WHOLE_FILE, Corpus, Part
 from pipeline.corpus.image_paths import resolve_image
 from pipeline.corpus.options import CorpusOptions
-from pipeline.storage import exists, join_url, read_bytes
+from pipeline.storage import exists, join_url, read_bytes, stat_file
 from schemas.errors import ConfigError, UnitError
 from schemas.plan import InputFile, Unit
 from schemas.records import CorpusRecord, Status
@@ -60,8 +60,10 @@ class CocoCaptionsCorpus(Corpus):
         return super().fingerprint() | {"image_roots": sorted(set(self.image_roots.values()))}
 
     def _read(self, unit: Unit) -> Iterator[CorpusRecord]:
-        entries = _entries(unit.uri, "")
+        entries = _entries(unit.uri, stat_file(unit.uri).etag)
         stop = len(entries) if unit.kind == WHOLE_FILE else unit.stop
+        if len(entries) < stop:
+            raise UnitError(f"{unit.uri} had {stop:,} entries or more, now {len(entries):,}")
         for number in range(unit.start, stop):
             yield from self._records(unit.uri, number, *entries[number])
 
@@ -107,7 +109,9 @@ def _entries(uri: str, version: str) -> list[Entry]:
         UnitError: the file is not JSON of this shape.
     """
     try:
-        raw = json.loads(read_bytes(uri))
+        data = read_bytes(uri)
+        # Bytes that are no text become marks: only the caption that holds them suffers.
+        raw = json.loads(data.decode(json.detect_encoding(data), "surrogateescape"))
     except (ValueError, RecursionError) as error:
         raise UnitError(f"{uri} is not JSON: {error}") from error
     if not (

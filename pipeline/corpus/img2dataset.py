@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from pipeline.corpus.captions import read_caption
 from pipeline.corpus.corpus import WHOLE_FILE, Part
-from pipeline.corpus.parquet_columns import as_raw, open_parquet
+from pipeline.corpus.parquet_columns import open_parquet, read_group
 from pipeline.corpus.webdataset import WebdatasetCorpus
 from pipeline.storage_errors import MissingFile
 from schemas.errors import UnitError
@@ -22,7 +22,8 @@ from schemas.records import CorpusRecord, Status
 STATS_ENDING = "_stats.json"
 FAILED = "failed-downloads"
 """Kind of a unit of the rows of a shard that are not in its tar."""
-_COLUMNS = ("key", "caption", "url", "error_message")
+_NEEDED = ("key", "status")
+_COLUMNS = ("caption", "url", "error_message")
 _SUCCESS = b"success"
 
 
@@ -38,29 +39,27 @@ class Img2datasetCorpus(WebdatasetCorpus):
             yield from self._failed(unit.uri)
 
     def _divide(self, file: InputFile, records_per_unit: int) -> list[Part]:
-        parts = super()._divide(file, records_per_unit)
-        if parts[0].kind == WHOLE_FILE:
+        failed = [record.record_id for record in self._failed(file.uri)]
+        parts = self._divide_tar(file, records_per_unit, failed)
+        if parts[0].kind == WHOLE_FILE or not failed:
             return parts
-        failed = sum(1 for _ in self._failed(file.uri))
-        return [*parts, Part(FAILED, file.size, file.size, failed)] if failed else parts
+        return [*parts, Part(FAILED, file.size, file.size, len(failed))]
 
     def _failed(self, uri: str) -> Iterator[CorpusRecord]:
         sidecar = f"{uri.removesuffix('.tar')}.parquet"
         try:
             with open_parquet(sidecar) as file:
                 names = file.schema_arrow.names
-                if "status" not in names or "key" not in names:
-                    return
-                columns = ["status", *(name for name in _COLUMNS if name in names)]
-                for batch in file.iter_batches(columns=columns):
-                    raw = {name: as_raw(batch.column(name)) for name in columns}
-                    for index, status in enumerate(raw["status"]):
-                        if status != _SUCCESS:
-                            row = {name: values[index] for name, values in raw.items()}
+                if missing := [name for name in _NEEDED if name not in names]:
+                    raise ValueError(f"it has no column {', '.join(missing)}")
+                columns = [*_NEEDED, *(name for name in _COLUMNS if name in names)]
+                for group in range(file.num_row_groups):
+                    for row in read_group(file, group, columns):
+                        if row["status"] != _SUCCESS:
                             yield self._failed_record(uri, row)
         except MissingFile:
             return  # written with save_additional_columns off, or the Parquet files were not kept
-        except (pa.ArrowException, OSError, UnitError) as error:
+        except (pa.ArrowException, OSError, ValueError, UnitError) as error:
             yield self._broken(uri, "@failed", f"{sidecar} cannot be read: {error}")
 
     def _failed_record(self, uri: str, row: dict[str, bytes | None]) -> CorpusRecord:

@@ -20,6 +20,7 @@ from pipeline.corpus.parquet_columns import (
     find_image_columns,
     image_kind,
     open_parquet,
+    read_group,
 )
 from pipeline.storage_errors import MissingFile
 from schemas.errors import ConfigError, UnitError
@@ -99,12 +100,9 @@ class ParquetCorpus(Corpus):
         num_rows = file.metadata.row_group(group).num_rows
         done = 0
         try:
-            for batch in file.iter_batches(ROWS_PER_BATCH, row_groups=[group], columns=columns):
-                raw = {name: as_raw(batch.column(name)) for name in columns}
-                for index in range(batch.num_rows):
-                    row = {name: values[index] for name, values in raw.items()}
-                    yield from self._records(uri, first_row + done, row)
-                    done += 1
+            for row in read_group(file, group, columns, ROWS_PER_BATCH):
+                yield from self._records(uri, first_row + done, row)
+                done += 1
         except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
             # The footer says how many rows there are: each of them stays a row.
             detail = f"row group {group} cannot be read from row {first_row + done} on: {error}"

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.corpus.field_names import IMAGE_PATHS
+from pipeline.corpus.field_names import CAPTIONS, IMAGE_PATHS
 from pipeline.storage import open_file
 from schemas.errors import GlipforgeError, UnitError
 
@@ -35,6 +36,25 @@ def open_parquet(url: str) -> Iterator[pq.ParquetFile]:
             yield file
 
 
+def read_group(
+    file: pq.ParquetFile, group: int, columns: Sequence[str], batch_size: int = 4096
+) -> Iterator[dict[str, Any]]:
+    """The rows of a row group, as many as its header says, with text as bytes.
+
+    Raises:
+        ArrowException, OSError, ValueError, OverflowError: behind the last row that can be read.
+    """
+    left = file.metadata.row_group(group).num_rows
+    names = list(columns)
+    for batch in file.iter_batches(batch_size, row_groups=[group], columns=names):
+        raw = [as_raw(batch.column(name)) for name in names]
+        for values in islice(zip(*raw, strict=True), left):
+            left -= 1
+            yield dict(zip(names, values, strict=True))
+    if left:  # columns of unequal length end without an error
+        raise ValueError(f"{left} rows fewer than its header says")
+
+
 def find_image_columns(schema: pa.Schema) -> list[str]:
     """Columns that may hold the image, the likeliest first."""
     kinds = {field.name: image_kind(field.type) for field in schema}
@@ -42,7 +62,7 @@ def find_image_columns(schema: pa.Schema) -> list[str]:
         *(name for name in _declared_images(schema) if kinds.get(name)),
         *(name for name in _BYTES_NAMES if kinds.get(name) in ("struct", "bytes")),
         *(name for name, kind in kinds.items() if kind == "struct"),
-        *(name for name, kind in kinds.items() if kind == "bytes"),
+        *(name for name, kind in kinds.items() if kind == "bytes" and name not in CAPTIONS),
         *(name for name in IMAGE_PATHS if kinds.get(name) == "path"),
     ]
     return list(dict.fromkeys(likely))

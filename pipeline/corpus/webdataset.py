@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, ClassVar
 
@@ -132,6 +132,12 @@ class WebdatasetCorpus(Corpus):
         return next((row[name] for name in names if row.get(name) is not None), None)
 
     def _divide(self, file: InputFile, records_per_unit: int) -> list[Part]:
+        return self._divide_tar(file, records_per_unit, frozenset())
+
+    def _divide_tar(
+        self, file: InputFile, records_per_unit: int, elsewhere: Collection[str]
+    ) -> list[Part]:
+        """Ranges of samples; the whole file where an id repeats, also one of those `elsewhere`."""
         whole = [Part(WHOLE_FILE, 0, file.size, -1)]
         if is_gzip(file.uri) or (not is_local(file.uri) and file.size < REMOTE_SCAN_BYTES):
             return whole
@@ -143,13 +149,15 @@ class WebdatasetCorpus(Corpus):
             try:
                 for number, sample in enumerate(iter_samples(stream, 0, file.size)):
                     starts.append(sample.header_start)
-                    keys.add(sample.key)
+                    keys.add(self._id(file.uri, sample.key))
                     if self._may_hold_several(sample):
                         several.append(number)
             except TarDamage:
                 damaged_from = len(starts)  # reading the last unit meets it again and says so
         # Ids must not repeat across units: such a file stays whole, and its reader sees them.
         if len(keys) < len(starts) or self.options.id_field is not None or not starts:
+            return whole
+        if not keys.isdisjoint(elsewhere):
             return whole
         firsts = range(0, len(starts), records_per_unit)
         uncounted = {number // records_per_unit for number in several}
