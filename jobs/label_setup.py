@@ -132,8 +132,9 @@ class TeacherSetup:
         """Load the weights and the parser."""
         from model.preprocess import resized_size
         from model.teacher_files import load_teacher
-        from pipeline.phrases import PhraseExtractor
+        from pipeline.phrase_process import PhraseProcess
 
+        parser = PhraseProcess(self.phrase_options)  # it loads while the teacher does
         teacher = load_teacher(self.teacher, device=self.device, options=self.options)
         preprocessor = teacher.preprocessor
 
@@ -143,7 +144,7 @@ class TeacherSetup:
 
         return Tools(
             grounder=teacher,
-            parser=PhraseExtractor(self.phrase_options),
+            parser=parser,
             size_key=padded_size,
             note=teacher.note,
         )
