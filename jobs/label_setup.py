@@ -116,10 +116,12 @@ class TeacherSetup:
         """Teacher and phrase extractor as the workers will have them."""
         if not self._identity:
             from model.teacher_files import teacher_identity
-            from pipeline.phrases import PhraseExtractor
+            from pipeline.phrase_process import PhraseProcess
 
+            # In a process that ends: a driver of days need not hold the parser.
+            parser = PhraseProcess(self.phrase_options)
             teacher_id, teacher = teacher_identity(self.teacher, options=self.options)
-            phrases = PhraseExtractor(self.phrase_options).fingerprint()
+            phrases = parser.fingerprint()
             self._identity.update(teacher_id=teacher_id, teacher=dict(teacher), phrases=phrases)
         return {name: self._identity[name] for name in ("teacher", "phrases")}
 
