@@ -116,10 +116,12 @@ class TeacherSetup:
         """Teacher and phrase extractor as the workers will have them."""
         if not self._identity:
             from model.teacher_files import teacher_identity
-            from pipeline.phrases import PhraseExtractor
+            from pipeline.phrase_process import PhraseProcess
 
+            # In a process that ends: a driver of days need not hold the parser.
+            parser = PhraseProcess(self.phrase_options)
             teacher_id, teacher = teacher_identity(self.teacher, options=self.options)
-            phrases = PhraseExtractor(self.phrase_options).fingerprint()
+            phrases = parser.fingerprint()
             self._identity.update(teacher_id=teacher_id, teacher=dict(teacher), phrases=phrases)
         return {name: self._identity[name] for name in ("teacher", "phrases")}
 
@@ -132,8 +134,9 @@ class TeacherSetup:
         """Load the weights and the parser."""
         from model.preprocess import resized_size
         from model.teacher_files import load_teacher
-        from pipeline.phrases import PhraseExtractor
+        from pipeline.phrase_process import PhraseProcess
 
+        parser = PhraseProcess(self.phrase_options)  # it loads while the teacher does
         teacher = load_teacher(self.teacher, device=self.device, options=self.options)
         preprocessor = teacher.preprocessor
 
@@ -143,7 +146,7 @@ class TeacherSetup:
 
         return Tools(
             grounder=teacher,
-            parser=PhraseExtractor(self.phrase_options),
+            parser=parser,
             size_key=padded_size,
             note=teacher.note,
         )

@@ -53,6 +53,7 @@ def ray_session(num_cpus: int = 0) -> Iterator[None]:
         os.environ.setdefault("RAY_AUTH_MODE", "disabled")
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         ray.init(
+            address="local",  # else it joins whatever cluster was started on this machine
             num_cpus=num_cpus or None,
             include_dashboard=False,
             logging_level=logging.WARNING,

@@ -195,8 +195,11 @@ class RunStore:
                 self.committer.read_file(commit, file) is not None for file in commit.files
             )
 
-        with ThreadPoolExecutor(NUM_THREADS) as pool:
-            verdicts = list(pool.map(is_good, commits))
+        if self.is_local and not verify:  # handing each to a thread costs more than the look
+            verdicts = list(map(is_good, commits))
+        else:
+            with ThreadPoolExecutor(NUM_THREADS) as pool:
+                verdicts = list(pool.map(is_good, commits))
         lost = [commit for commit, good in zip(commits, verdicts, strict=True) if not good]
         if lost:
             remove(self.url(SUCCESS))

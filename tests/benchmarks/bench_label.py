@@ -2,10 +2,13 @@
 and commits cost beside the teacher?
 
     python -m tests.benchmarks.bench_label --images 1024 --rounds 3
+    python -m tests.benchmarks.bench_label --preset glip-t --min-size 320 --images 24 --unit 8
 
 The bare model answers the same calls, in the same order, of images that are decoded and captions
 that are cut already. The job is `LabelWorker` with two units at once, as both runners use it, from
-tars to committed Parquet. Rounds alternate, so that other load on the machine falls on both.
+tars to committed Parquet. Rounds alternate, so that other load on the machine falls on both. CPU
+seconds are those of the process and its children; their ratio does not depend on other load, and
+is what the job would reach on one core. `bench_label_ray` measures several workers.
 """
 
 from __future__ import annotations
@@ -15,14 +18,19 @@ import json
 import statistics
 import tempfile
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psutil
 import torch
 
 from jobs.label import make_plan
 from jobs.label_setup import TeacherSetup, Tools
 from jobs.label_worker import DEPTH, LabelWorker, WorkerSpec
+from model.checkpoint import save_pretrained
+from model.config import get_preset
+from model.glip import Glip
 from model.teacher_options import TeacherOptions
 from pipeline.annotate import AnnotateOptions, plan_calls
 from pipeline.corpus import Corpus, CorpusOptions
@@ -32,16 +40,68 @@ from pipeline.phrases import PhraseOptions
 from pipeline.run_store import RunStore
 from pipeline.world import CorpusShape, nouns_of, write_corpus
 from schemas.grounder import GroundingRequest
+from schemas.plan import Unit
 
-UNIT = 128
+Calls = list[list[GroundingRequest]]
 
 
-def requests_of(corpus: Corpus, tools: Tools, call_size: int) -> list[list[GroundingRequest]]:
+def parse_options(doc: str | None) -> argparse.ArgumentParser:
+    """The options that both label benchmarks have."""
+    parser = argparse.ArgumentParser(description=doc)
+    parser.add_argument("--images", type=int, default=512)
+    parser.add_argument("--unit", type=int, default=128, help="records per unit")
+    parser.add_argument("--threads", type=int, default=1, help="of the model's arithmetic")
+    parser.add_argument("--teacher", help="a model directory; the shipped glip-nano if not given")
+    parser.add_argument("--preset", help="a teacher of random weights instead")
+    parser.add_argument("--min-size", type=int, default=0)
+    parser.add_argument("--call-size", type=int, default=32)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--json", type=Path)
+    return parser
+
+
+def write_setup(options: argparse.Namespace, folder: Path) -> TeacherSetup:
+    """A drawn corpus, and a teacher's directory if it has to be made."""
+    shape = CorpusShape(
+        name="bench", scenes=options.images, nouns=nouns_of("seen") + nouns_of("web")
+    )
+    write_corpus(shape, folder / "bench")
+    teacher = options.teacher
+    if options.preset:
+        torch.manual_seed(0)
+        teacher = str(save_pretrained(Glip(get_preset(options.preset)), folder / "teacher"))
+    return TeacherSetup(
+        corpus=str(folder / "bench"),
+        corpus_options=CorpusOptions(),
+        teacher=teacher,
+        device=options.device,
+        options=TeacherOptions(min_size=options.min_size),
+        phrase_options=PhraseOptions(),
+        limits=PairLimits(),
+    )
+
+
+def write_spec(setup: TeacherSetup, options: argparse.Namespace, run: Path) -> WorkerSpec:
+    """A planned run and what its workers are told."""
+    corpus = setup.open_corpus()
+    plan = RunStore(run).write_plan(make_plan(setup, corpus, options.unit))
+    return WorkerSpec(
+        run=str(run),
+        setup=setup,
+        corpus=corpus,
+        plan_id=plan.fingerprint(),
+        config={name: plan.config[name] for name in ("teacher", "phrases")},
+        call_size=options.call_size,
+        decode_threads=4,
+    )
+
+
+def requests_of(corpus: Corpus, units: list[Unit], tools: Tools, call_size: int) -> Calls:
     """The calls of the job, ready for the teacher."""
     options = AnnotateOptions(call_size=call_size, size_key=tools.size_key)
-    calls: list[list[GroundingRequest]] = []
+    calls: Calls = []
     with ThreadPoolExecutor(4) as pool:
-        for unit in corpus.units(UNIT):
+        for unit in units:
             for window in read_windows(corpus.read(unit), PairLimits(), pool, Seconds()):
                 extract_window(window, tools.parser, Seconds())
                 usable = [pair for pair in window if pair.failure is None]
@@ -55,82 +115,71 @@ def request(pair: Pair) -> GroundingRequest:
     return GroundingRequest(image=image, caption=pair.caption, phrases=pair.phrases)
 
 
-def time_bare(calls: list[list[GroundingRequest]], tools: Tools) -> float:
-    """Seconds for all answers."""
-    began = time.perf_counter()
+def cpu_seconds() -> float:
+    """Of this process and its living children."""
+    times = [
+        process.cpu_times()
+        for process in (psutil.Process(), *psutil.Process().children(recursive=True))
+    ]
+    return sum(t.user + t.system for t in times)
+
+
+def timed(work: Callable[[], object]) -> tuple[float, float]:
+    """Wall and CPU seconds."""
+    wall, cpu = time.perf_counter(), cpu_seconds()
+    work()
+    return time.perf_counter() - wall, cpu_seconds() - cpu
+
+
+def ask_all(calls: Calls, tools: Tools) -> None:
+    """The bare model."""
     for call in calls:
         tools.grounder.ground(call)
-    return time.perf_counter() - began
 
 
-def time_job(worker: LabelWorker, corpus: Corpus, out: Path, setup: TeacherSetup) -> float:
-    """Seconds for all commits, in a new run."""
-    store = RunStore(out)
-    store.write_plan(make_plan(setup, corpus, UNIT))
+def label_all(worker: LabelWorker, run: Path) -> None:
+    """The job: every commit of a new run."""
+    store = RunStore(run)
+    store.write_plan(worker.store.plan())
     worker.store = store
-    began = time.perf_counter()
     with ThreadPoolExecutor(DEPTH) as pool:
         outcomes = list(pool.map(worker.label, store.pending()))
-    spent = time.perf_counter() - began
     assert all(outcome.won for outcome in outcomes)
     assert store.finalize()
-    return spent
 
 
 def main() -> int:
-    """Print images/s of both and their ratio."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--images", type=int, default=512)
+    """Print images/s and CPU seconds of both, and their ratios."""
+    parser = parse_options(__doc__)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=1, help="of the model's arithmetic")
-    parser.add_argument("--teacher", help="a model directory; the shipped glip-nano if not given")
-    parser.add_argument("--min-size", type=int, default=0)
-    parser.add_argument("--call-size", type=int, default=32)
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    with tempfile.TemporaryDirectory() as folder:
-        nouns = nouns_of("seen") + nouns_of("web")
-        shape = CorpusShape(name="bench", scenes=options.images, nouns=nouns)
-        write_corpus(shape, Path(folder) / "bench")
-        setup = TeacherSetup(
-            corpus=str(Path(folder) / "bench"),
-            corpus_options=CorpusOptions(),
-            teacher=options.teacher,
-            device=options.device,
-            options=TeacherOptions(min_size=options.min_size),
-            phrase_options=PhraseOptions(),
-            limits=PairLimits(),
-        )
-        corpus = setup.open_corpus()
-        assert isinstance(corpus, Corpus)
-        plan = make_plan(setup, corpus, UNIT)
-        spec = WorkerSpec(
-            run=str(Path(folder) / "none"),
-            setup=setup,
-            corpus=corpus,
-            plan_id=plan.fingerprint(),
-            config={name: plan.config[name] for name in ("teacher", "phrases")},
-            call_size=options.call_size,
-            decode_threads=4,
-        )
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        spec = write_spec(write_setup(options, folder), options, folder / "plan")
         worker = LabelWorker(spec)
-        calls = requests_of(corpus, worker.tools, options.call_size)
-        time_bare(calls[:2], worker.tools)
-        bare, job = [], []
-        for number in range(options.rounds):
-            bare.append(options.images / time_bare(calls, worker.tools))
-            job.append(options.images / time_job(worker, corpus, Path(folder) / f"{number}", setup))
-    ratios = [j / b for j, b in zip(job, bare, strict=True)]
+        units = list(worker.store.plan().units)
+        calls = requests_of(spec.corpus, units, worker.tools, options.call_size)
+        ask_all(calls[:1], worker.tools)
+        rounds = [
+            (
+                timed(lambda: ask_all(calls, worker.tools)),
+                timed(lambda number=number: label_all(worker, folder / f"{number}")),
+            )
+            for number in range(options.rounds)
+        ]
+    images = options.images
     found = {
         "teacher": worker.tools.grounder.teacher_id,
-        "images": options.images,
+        "images": images,
         "threads": options.threads,
-        "bare_images_per_s": [round(value, 2) for value in bare],
-        "job_images_per_s": [round(value, 2) for value in job],
-        "ratio_median": round(statistics.median(ratios), 3),
-        "ratios": [round(value, 3) for value in ratios],
+        "load": psutil.getloadavg()[0],
+        "bare_images_per_s": [round(images / bare[0], 2) for bare, _ in rounds],
+        "job_images_per_s": [round(images / job[0], 2) for _, job in rounds],
+        "bare_cpu_ms": [round(1000 * bare[1] / images, 3) for bare, _ in rounds],
+        "job_cpu_ms": [round(1000 * job[1] / images, 3) for _, job in rounds],
+        "wall_ratio": round(statistics.median(bare[0] / job[0] for bare, job in rounds), 3),
+        "cpu_ratio": round(statistics.median(bare[1] / job[1] for bare, job in rounds), 3),
     }
     print(json.dumps(found, indent=1))
     if options.json:
