@@ -53,6 +53,7 @@ def ray_session(num_cpus: int = 0) -> Iterator[None]:
         os.environ.setdefault("RAY_AUTH_MODE", "disabled")
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         ray.init(
+            "local",  # without it a Ray that somebody else started on this machine is joined
             num_cpus=num_cpus or None,
             include_dashboard=False,
             logging_level=logging.WARNING,
