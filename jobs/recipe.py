@@ -162,11 +162,13 @@ def recipe_json(recipe: Recipe) -> dict[str, Any]:
 NOT_IDENTITY = (
     "evaluation",
     "evaluation_images",
+    "train.activation_checkpointing",
     "train.log_every",
     "train.checkpoint_every",
     "train.evaluate_every",
     "train.keep.last",
     "train.keep.every",
+    "train.max_unreadable",
 )
 """Fields that may differ between a run and its resume."""
 

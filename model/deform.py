@@ -175,6 +175,12 @@ def _inside(place: Tensor, share: Tensor, size: Tensor) -> tuple[Tensor, Tensor]
 
 def _sample(table_RC: Tensor, places_MK4: Tensor, shares_MK4: Tensor) -> Tensor:
     """For each output the channels under its nine taps [M, 9 * C]."""
+    if torch.compiler.is_exporting():  # ONNX has no weighted embedding bag
+        corners = (
+            table_RC[places_MK4[..., corner].long()] * shares_MK4[..., corner, None]
+            for corner in range(4)
+        )
+        return sum(corners, table_RC.new_zeros(())).flatten(1)
     samples = F.embedding_bag(
         places_MK4.view(-1, 4), table_RC, per_sample_weights=shares_MK4.view(-1, 4), mode="sum"
     )
@@ -190,6 +196,8 @@ def reread(x_BCHW: Tensor, size: tuple[int, int]) -> Tensor:
     """
     batch, channels = x_BCHW.shape[:2]
     height, width = size
+    if torch.compiler.is_exporting():  # a graph has to be told the order of the buffer
+        x_BCHW = x_BCHW.clone(memory_format=torch.contiguous_format)
     return x_BCHW.flatten(1)[:, : channels * height * width].view(batch, channels, height, width)
 
 

@@ -20,6 +20,7 @@ from schemas.records import Span
 
 WORDS_CUT = "box: its words are beyond the token limit"
 WORDS_UNKNOWN = "box: its span covers no word"
+UNREADABLE = "image: cannot be read"
 
 
 class PromptLike(Protocol):
@@ -48,6 +49,8 @@ class ExampleLike(Protocol):
     def prompt(self) -> PromptLike: ...
     @property
     def short_side(self) -> int | None: ...
+    @property
+    def failure(self) -> str: ...
 
 
 class TrainBatch(NamedTuple):
@@ -57,6 +60,7 @@ class TrainBatch(NamedTuple):
     tokens: the prompts, padded to the longest of the batch.
     text_mask_BT: 1 on the text positions that count in the loss.
     drops: Boxes and spans that were given up, by reason.
+    failures: (sample id, reason) of the images that could not be read; they weigh nothing.
     """
 
     images_B3HW: Tensor
@@ -65,6 +69,7 @@ class TrainBatch(NamedTuple):
     text_mask_BT: Tensor
     sample_ids: tuple[str, ...]
     drops: Counter[str]
+    failures: tuple[tuple[str, str], ...] = ()
 
     def to(self, device: torch.device) -> TrainBatch:
         """The same batch on `device`."""
@@ -104,7 +109,11 @@ class BatchBuilder:
             image = self._preprocessor.resize(example.image, min_size=example.short_side)
             texts.append(text)
             images.append(image)
-            targets.append(self._target(text, example.prompt, image.ratios, drops))
+            target = self._target(text, example.prompt, image.ratios, drops)
+            targets.append(target._replace(image_weight=0.0) if example.failure else target)
+        failures = tuple((e.sample_id, e.failure) for e in examples if e.failure)
+        if failures:
+            drops[UNREADABLE] += len(failures)
         tokens = self._tokenizer.batch(texts, max_tokens=self._max_tokens)
         return TrainBatch(
             images_B3HW=self._preprocessor.batch(images).pixels_B3HW,
@@ -113,6 +122,7 @@ class BatchBuilder:
             text_mask_BT=tokens.attention_mask_BT,
             sample_ids=tuple(example.sample_id for example in examples),
             drops=drops,
+            failures=failures,
         )
 
     def _target(

@@ -25,6 +25,7 @@ from model.training.memory import peak_memory_gib
 from model.training.options import TrainOptions
 from model.training.step import Averaged, Grid, TrainStep
 from model.training.stream import iter_steps
+from model.training.unreadable import UnreadableImages
 from model.training.workers import Workers
 from schemas.fingerprint import require_same
 
@@ -104,6 +105,7 @@ class Trainer:
             device=self.device,
             workers=self.workers,
         )
+        self._unreadable = UnreadableImages(directory, options.max_unreadable)
         self._drops: Counter[str] = Counter()  # of this worker
         self._all_drops: Counter[str] = Counter()  # of all, as of the last checkpoint
 
@@ -163,6 +165,7 @@ class Trainer:
             meter.add(options.batch_size, waited=time.perf_counter() - asked)
             for batch in micro_batches:
                 self._drops.update(batch.drops)
+                self._unreadable.add(len(batch.sample_ids), batch.failures)
             losses, norm = self._step(step - 1, micro_batches)
             is_last = step == options.steps
             if journal and (step % options.log_every == 0 or is_last):

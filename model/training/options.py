@@ -30,7 +30,8 @@ class TrainOptions:
     ema_ramp: bool = True
     """Let the decay start low, so that the random start is forgotten quickly."""
     activation_checkpointing: tuple[str, ...] = ()
-    """Shell patterns of modules whose activations are computed again in the backward pass."""
+    """Shell patterns of modules whose activations are computed again in the backward pass, as
+    tower.*: less memory, more time, the same weights."""
     log_every: int = 20
     """Steps between two lines of the log."""
     checkpoint_every: int = 500
@@ -40,6 +41,9 @@ class TrainOptions:
     keep: KeepPolicy = field(default_factory=KeepPolicy)
     explode_factor: float = 20.0
     """Stop if the loss is so many times its running mean; 0: never."""
+    max_unreadable: float = 0.01
+    """Share of the images (of the first thousand at least) that may be unreadable; more stop the
+    run."""
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size", "accumulate", "log_every", "checkpoint_every"):
@@ -51,5 +55,9 @@ class TrainOptions:
                 f"train.batch_size {self.batch_size} is not a multiple of "
                 f"train.accumulate {self.accumulate}"
             )
+        if self.evaluate_every < 0:
+            raise ConfigError(f"train.evaluate_every must be >= 0, got {self.evaluate_every}")
+        if not 0.0 <= self.max_unreadable <= 1.0:
+            raise ConfigError(f"train.max_unreadable must be in [0, 1], got {self.max_unreadable}")
         if not 0.0 <= self.ema_decay < 1.0:
             raise ConfigError(f"train.ema_decay must be in [0, 1), got {self.ema_decay}")

@@ -15,6 +15,7 @@ from model.training.ema import WeightAverage
 from model.training.optimizer import build_optimizer, set_rates, trainable
 from model.training.options import TrainOptions
 from model.training.precision import Precision
+from model.training.recompute import recompute_activations
 from model.training.schedule import rate_factor
 from model.training.workers import Workers
 
@@ -52,6 +53,7 @@ class TrainStep:
         self.workers = workers
         self._loss = loss
         self._grid = grid
+        recompute_activations(model, options.activation_checkpointing)
         self._precision = Precision(options.precision, device.type)
         self._scaler = self._precision.scaler()
         self.optimizer = build_optimizer(model, options.optimizer)

@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.errors import DataError
+from schemas.errors import DataError, RecordError
 from schemas.fingerprint import fingerprint
+from schemas.records import Status
 
 CACHE_VERSION = 1
 ImageLoader = Callable[[str], NDArray[np.uint8]]
@@ -51,6 +52,7 @@ class ImageCache:
         self.side: int = index["side"]
         self._rows = {uri: row for row, uri in enumerate(index["uris"])}
         self._sizes: list[list[int]] = index["sizes"]
+        self._failures: dict[str, str] = index.get("failures", {})
         self._pixels = np.memmap(
             directory / "images.u8",
             dtype=np.uint8,
@@ -65,8 +67,14 @@ class ImageCache:
         """The cached image: a read-only view [height, width, 3].
 
         Raises:
-            DataError: the image was not there when the cache was built.
+            RecordError: the image could not be read when the cache was built.
+            DataError: the image was not asked for then.
         """
+        if uri in self._failures:
+            raise RecordError(
+                Status.IMAGE_MISSING,
+                f"{self._failures[uri]} (as cached in {self.directory}; delete it to try again)",
+            )
         row = self._rows.get(uri)
         if row is None:
             raise DataError(f"{self.directory} does not hold the image {uri!r}")
@@ -88,7 +96,8 @@ def build_cache(
     Args:
         root: Caches live below it, each in a directory named by its content.
         uris: Images; duplicates are stored once.
-        load: Decodes one image. What it raises ends the building, and leaves nothing behind.
+        load: Decodes one image. A RecordError is kept in the image's place; what else it raises
+            ends the building, and leaves nothing behind.
         side: Longer side in pixels that no cached image exceeds.
         num_threads: Threads that decode.
         progress: Called with (images done, images in all) now and then.
@@ -100,8 +109,18 @@ def build_cache(
     staging = target.with_name(f".{target.name}.{os.getpid()}")
     staging.mkdir(parents=True)
     try:
-        sizes = _fill(staging / "images.u8", unique, load, side, num_threads, progress)
+        failures: dict[str, str] = {}
+
+        def picture(uri: str) -> NDArray[np.uint8]:
+            try:
+                return fit_within(load(uri), side)
+            except RecordError as error:
+                failures[uri] = str(error)
+                return np.zeros((0, 0, 3), dtype=np.uint8)
+
+        sizes = _fill(staging / "images.u8", unique, picture, side, num_threads, progress)
         index = {"version": CACHE_VERSION, "side": side, "uris": unique, "sizes": sizes}
+        index["failures"] = dict(sorted(failures.items()))
         (staging / "index.json").write_text(json.dumps(index))
         try:
             os.replace(staging, target)
@@ -126,7 +145,7 @@ def _fill(
     with ThreadPoolExecutor(num_threads) as pool:
         chunk = 256  # bounds the decoded images that wait to be written
         for start in range(0, len(uris), chunk):
-            images = pool.map(lambda uri: fit_within(load(uri), side), uris[start : start + chunk])
+            images = pool.map(load, uris[start : start + chunk])
             for row, image in enumerate(images, start=start):
                 height, width = image.shape[:2]
                 pixels[row, :height, :width] = image

@@ -43,6 +43,20 @@ class TrainingExample:
     prompt: Prompt
     short_side: int | None = None
     """Length that the model's preprocessing gives the short side; None: as it is."""
+    failure: str = ""
+    """Why there is no picture: `image` is then grey, the prompt empty, and nothing is learnt."""
+
+    @classmethod
+    def unreadable(cls, sample_id: str, source: str, reason: str) -> TrainingExample:
+        """What stands in the place of a sample whose picture cannot be read."""
+        none = np.zeros((0, 4), dtype=np.float32)
+        return cls(
+            sample_id=sample_id,
+            source=source,
+            image=np.full((32, 32, 3), 114, dtype=np.uint8),
+            prompt=Prompt(caption="", boxes=none, spans=(), weights=none[:, 0]),
+            failure=reason,
+        )
 
 
 def sample_prompt(sample: TrainingSample) -> Prompt:

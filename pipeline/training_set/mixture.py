@@ -25,8 +25,8 @@ from pipeline.training_set.detection_prompts import (
 )
 from pipeline.training_set.example import Prompt, TrainingExample, check_sample, sample_prompt
 from pipeline.training_set.mosaic import PARTS, captions_disagree, mosaic
-from pipeline.training_set.order import StreamOrder, rng_at
-from schemas.errors import ConfigError
+from pipeline.training_set.order import Draw, StreamOrder, rng_at
+from schemas.errors import ConfigError, RecordError
 from schemas.records import TrainingSample
 
 ImageLoader = Callable[[str], NDArray[np.uint8]]
@@ -98,10 +98,18 @@ class TrainingMixture:
         return sum(len(source.samples) for source in self.sources)
 
     def example(self, position: int) -> TrainingExample:
-        """What stands at `position` of the stream."""
-        rng = rng_at(self._seed, position)
-        augment = self.options.augment
+        """What stands at `position` of the stream; a picture that cannot be read is named there,
+        and no other sample takes its place."""
         place = self.order.at(position)
+        try:
+            return self._example(place, rng_at(self._seed, position))
+        except RecordError as error:
+            source = self.sources[place.source]
+            sample_id = source.samples[place.index].sample_id
+            return TrainingExample.unreadable(sample_id, source.name, str(error))
+
+    def _example(self, place: Draw, rng: np.random.Generator) -> TrainingExample:
+        augment = self.options.augment
         source = self.sources[place.source]
         sample, image = self._picture(source, place.index, rng)
         example = TrainingExample(

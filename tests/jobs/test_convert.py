@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import json
+
+import onnxruntime
 import pytest
 import torch
 
@@ -9,6 +12,7 @@ from model.config import get_preset
 from model.glip import Glip
 from model.official_file import read_checkpoint
 from model.official_weights import to_official
+from model.onnx_export import compare_onnx
 from tests.parity.weights import recipe_model
 
 
@@ -60,6 +64,46 @@ def test_what_is_there_is_never_overwritten(checkpoint, tmp_path, capsys):
 def test_an_unknown_preset_lists_the_known_ones(checkpoint, tmp_path, capsys):
     assert _convert(checkpoint, "--preset", "glip-x", "--out", tmp_path / "m") == 2
     assert "unknown preset 'glip-x'; allowed: glip-t-a, glip-t" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("preset", ["glip-toy", "glip-nano"])
+def test_an_onnx_file_computes_what_the_network_computes(preset, tmp_path, capsys):
+    """On other pixels and another number of words than it was written with."""
+    torch.manual_seed(0)
+    Glip(get_preset(preset)).save_pretrained(tmp_path / "model")
+    out = tmp_path / "student.onnx"
+    size = "64x96" if preset == "glip-toy" else "128x128"
+    assert _convert(tmp_path / "model", "--to-onnx", "--out", out, "--size", size) == 0
+    assert "largest difference to the network" in capsys.readouterr().out
+    model = load_pretrained(tmp_path / "model")
+    height, width = map(int, size.split("x"))
+    found = compare_onnx(model, out, (height, width))
+    assert found.keys() == {"boxes", "token_scores", "centerness"}
+    assert found["boxes"] < 1e-3  # pixels
+    assert max(found["token_scores"], found["centerness"]) < 1e-5
+    session = onnxruntime.InferenceSession(str(out), providers=["CPUExecutionProvider"])
+    said = session.get_modelmeta().custom_metadata_map
+    assert json.loads(said["height"]) == height
+    assert json.loads(said["mean"]) == [103.53, 116.28, 123.675]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--to-onnx", "--to-official"], "--to-official or --to-onnx, not both"),
+        (["--size", "64x64"], "--size is of --to-onnx alone"),
+        (["--to-onnx", "--size", "64"], "size must be HEIGHTxWIDTH, as 800x1088, got '64'"),
+        (["--to-onnx", "--size", "64x65"], "in multiples of 32, got 64x65"),
+        (["--to-onnx", "--preset", "glip-t"], "--preset has no meaning with --to-onnx"),
+    ],
+)
+def test_wrong_onnx_options_are_explained(options, message, tmp_path, capsys):
+    torch.manual_seed(0)
+    Glip(get_preset("glip-toy")).save_pretrained(tmp_path / "model")
+    assert _convert(tmp_path / "model", "--out", tmp_path / "x.onnx", *options) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "x.onnx").exists()
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -105,21 +106,37 @@ def test_a_run_leaves_a_model_a_card_a_log_and_its_state(finished):
     assert list((finished / "tensorboard").iterdir())
 
 
-@pytest.mark.slow
-def test_kill_minus_nine_and_again_is_as_if_nothing_happened(tmp_path, recipe, gold, finished):
-    out = tmp_path / "run"
-    command = [sys.executable, "-m", "jobs", *arguments(recipe, gold, out)]
-    process = subprocess.Popen(
+def start(arguments_: list[str]) -> subprocess.Popen:
+    command = [sys.executable, "-m", "jobs", *arguments_]
+    return subprocess.Popen(
         command, stdout=subprocess.DEVNULL, env=os.environ | {"OMP_NUM_THREADS": "1"}
     )
+
+
+def wait_for_checkpoint(process: subprocess.Popen, out: Path, step: int) -> None:
     deadline = time.monotonic() + 240
-    while not list_checkpoints(out / "checkpoints"):
-        assert process.poll() is None, "the run ended before its first checkpoint"
+    while not any(at >= step for at, _ in list_checkpoints(out / "checkpoints")):
+        assert process.poll() is None, f"the run ended before its checkpoint of step {step}"
         assert time.monotonic() < deadline
         time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert not (out / "model" / "config.json").exists()
+
+
+@pytest.mark.slow
+def test_kill_minus_nine_and_again_is_as_if_nothing_happened(tmp_path, recipe, gold, finished):
+    """Once before there is anything, and twice at a random moment after a checkpoint."""
+    out = tmp_path / "run"
+    moments = random.Random(4)
+    for step in (0, 4, 8):
+        process = start(arguments(recipe, gold, out))
+        if step:
+            wait_for_checkpoint(process, out, step)
+            time.sleep(moments.uniform(0.0, 0.2))
+        else:
+            time.sleep(moments.uniform(0.5, 3.0))
+        process.kill()
+        process.wait()
+        if (out / "model" / "config.json").exists():
+            break  # it was too quick to be killed again
     assert main(arguments(recipe, gold, out)) == 0
     assert_same_model(out, finished)
 
@@ -199,16 +216,48 @@ def test_a_dry_run_prints_the_recipe_and_writes_nothing(tmp_path, capsys):
     assert not out.exists()
 
 
+LONGER = ("--steps", "24")
+
+
+@pytest.fixture(scope="module")
+def two_workers(tmp_path_factory) -> tuple[Path, Path]:
+    """(folder of recipe and gold, finished run) of two workers, with paths that are relative: a
+    worker of Ray stands in a folder of its own."""
+    folder = tmp_path_factory.mktemp("two")
+    write_shapes(folder / "gold", 16)
+    (folder / "toy.json").write_text(json.dumps(TOY))
+    files = (Path("gold") / "grounding.json", Path("gold") / "coco.json")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        command = arguments(Path("toy.json"), files, folder / "run", *LONGER, "--workers", "2")
+        assert main(command) == 0
+    return folder, folder / "run"
+
+
 @pytest.mark.slow
 @pytest.mark.ray
-def test_two_workers_of_ray_train(recipe: Path, tmp_path: Path, monkeypatch) -> None:
-    """With paths that are relative: a worker of Ray stands in a folder of its own."""
-    write_shapes(tmp_path / "gold", 16)
-    monkeypatch.chdir(tmp_path)
-    files = (Path("gold") / "grounding.json", Path("gold") / "coco.json")
-    assert main(arguments(recipe, files, tmp_path / "run", "--workers", "2")) == 0
-    assert load_pretrained(tmp_path / "run" / "model").config.preset == "glip-toy"
-    assert [entry["step"] for entry in read_log(tmp_path / "run" / "log.jsonl")][-1] == 12
+def test_two_workers_of_ray_train(two_workers) -> None:
+    _, run = two_workers
+    assert load_pretrained(run / "model").config.preset == "glip-toy"
+    assert [entry["step"] for entry in read_log(run / "log.jsonl")][-1] == 24
+
+
+@pytest.mark.slow
+@pytest.mark.ray
+def test_ray_train_survives_the_death_of_a_worker(two_workers, tmp_path) -> None:
+    folder, run = two_workers
+    out = tmp_path / "run"
+    files = (folder / "gold" / "grounding.json", folder / "gold" / "coco.json")
+    process = start(arguments(folder / "toy.json", files, out, *LONGER, "--workers", "2"))
+    wait_for_checkpoint(process, out, 4)
+    state = json.loads((out / "train.json").read_text())
+    assert state["status"] == "running"
+    os.kill(state["pid"], signal.SIGKILL)
+    assert process.wait(240) == 0
+    again = json.loads((out / "train.json").read_text())
+    assert again["first_step"] >= 4
+    assert again["pid"] != state["pid"]
+    assert_same_model(out, run)
 
 
 def test_status_of_a_training_run(recipe: Path, gold, tmp_path: Path, capsys) -> None:

@@ -9,7 +9,7 @@ import torch
 
 from model.preprocess import Preprocessor
 from model.tokenizer import default_tokenizer
-from model.training.batch import WORDS_CUT, WORDS_UNKNOWN, BatchBuilder
+from model.training.batch import UNREADABLE, WORDS_CUT, WORDS_UNKNOWN, BatchBuilder
 
 
 @dataclass
@@ -33,6 +33,7 @@ class Example:
     prompt: Prompt
     sample_id: str = "s"
     short_side: int | None = None
+    failure: str = ""
     image: np.ndarray = field(default_factory=lambda: np.full((40, 60, 3), 128, dtype=np.uint8))
 
 
@@ -106,3 +107,12 @@ def test_unicode_offsets_are_characters(caption):
 def test_a_batch_goes_to_its_own_device_unchanged():
     batch = build(CAT)
     assert batch.to(torch.device("cpu")) is batch
+
+
+def test_an_image_that_could_not_be_read_weighs_nothing_and_is_named():
+    lost = Example(Prompt("", ()), sample_id="lost", failure="image_missing: gone")
+    batch = build(CAT, lost)
+    assert [target.image_weight for target in batch.targets] == [1.0, 0.0]
+    assert batch.failures == (("lost", "image_missing: gone"),)
+    assert batch.drops[UNREADABLE] == 1
+    assert batch.text_mask_BT[1].sum() == 2  # [CLS] and [SEP]

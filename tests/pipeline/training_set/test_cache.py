@@ -6,12 +6,15 @@ import numpy as np
 import pytest
 
 from pipeline.training_set.cache import ImageCache, build_cache, fit_within
-from schemas.errors import DataError
+from schemas.errors import DataError, RecordError
+from schemas.records import Status
 
 
 def images(uri: str) -> np.ndarray:
     if uri == "broken":
         raise DataError("broken cannot be decoded")
+    if uri == "lost":
+        raise RecordError(Status.IMAGE_MISSING, "lost is not there")
     height, width = map(int, uri.split("x"))
     return np.random.default_rng(height).integers(0, 255, (height, width, 3), dtype=np.uint8)
 
@@ -42,6 +45,14 @@ def test_a_failure_leaves_nothing_behind(tmp_path):
     with pytest.raises(DataError, match="broken cannot be decoded"):
         build_cache(tmp_path, ["10x20", "broken"], images, side=20)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_image_that_cannot_be_read_is_kept_as_a_reason(tmp_path):
+    build_cache(tmp_path, ["10x20", "lost", "16x16"], images, side=20)
+    cache = build_cache(tmp_path, ["10x20", "lost", "16x16"], images, side=20)
+    assert np.array_equal(cache("16x16"), images("16x16"))
+    with pytest.raises(RecordError, match="image_missing: .*lost is not there .as cached in"):
+        cache("lost")
 
 
 def test_an_unknown_image_and_another_version_are_refused(tmp_path):

@@ -8,7 +8,8 @@ import pytest
 
 from pipeline.training_set.augment import AugmentOptions
 from pipeline.training_set.mixture import MixtureOptions, TrainingMixture, TrainingSource
-from schemas.errors import ConfigError, DataError
+from schemas.errors import ConfigError, DataError, RecordError
+from schemas.records import Status
 from tests.pipeline.training_set.build import GREY, count_words, sample, texts
 
 CAPTIONS = [
@@ -58,6 +59,24 @@ def test_spans_always_say_the_names_of_the_sample(augment):
         boxes = shown.prompt.boxes
         assert np.all(boxes >= -1e-3)
         assert np.all(boxes <= np.array([width, height, width, height]) + 1e-3)
+
+
+def test_an_unreadable_image_is_named_in_its_place_and_moves_nothing_else():
+    def load(uri):
+        if uri == "s1.png":
+            raise RecordError(Status.IMAGE_MISSING, "s1.png is gone")
+        return GREY
+
+    whole, holed = mixture(), mixture(load=load)
+    for position in range(40):
+        wanted, shown = whole.example(position), holed.example(position)
+        assert shown.sample_id == wanted.sample_id
+        if wanted.sample_id == "s1":
+            assert shown.failure == "image_missing: s1.png is gone"
+            assert (shown.prompt.caption, len(shown.prompt.boxes)) == ("", 0)
+        else:
+            assert shown.failure == ""
+            assert shown.prompt.caption == wanted.prompt.caption
 
 
 def test_boxes_follow_an_image_of_another_size():
