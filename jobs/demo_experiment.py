@@ -224,7 +224,8 @@ def _model_name(model: str, out: Path) -> str:
     path = Path(model)
     if out not in path.parents:
         return "teacher"
-    return "-".join(part for part in path.relative_to(out).parts if part not in ("model",))
+    folders = ("model", "rounds", "student")
+    return "-".join(part for part in path.relative_to(out).parts if part not in folders)
 
 
 def _figures(grounding: dict[str, Any], detection: dict[str, Any]) -> dict[str, Any]:
