@@ -23,7 +23,7 @@ def open_parquet(url: str) -> Iterator[pq.ParquetFile]:
     """A Parquet file by path or URL.
 
     Raises:
-        UnitError: it is gone, or its footer cannot be read.
+        UnitError: it is gone, its footer cannot be read, or contradicts itself.
     """
     with open_file(url) as stream:
         try:
@@ -33,6 +33,13 @@ def open_parquet(url: str) -> Iterator[pq.ParquetFile]:
         except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
             raise UnitError(f"{url} is no readable Parquet file: {error}") from error
         with file:
+            metadata = file.metadata
+            in_groups = sum(metadata.row_group(g).num_rows for g in range(metadata.num_row_groups))
+            if in_groups != metadata.num_rows:  # a damaged list of row groups is just shorter
+                raise UnitError(
+                    f"{url} is no readable Parquet file: its footer says {metadata.num_rows} rows, "
+                    f"its row groups have {in_groups}"
+                )
             yield file
 
 

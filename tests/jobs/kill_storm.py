@@ -46,6 +46,7 @@ UNIT = 16
 MAX_PASSES = 1.05
 NODES = 2
 """Besides the head, which takes no worker."""
+NODE_ATTEMPTS = 5
 _log = logging.getLogger(__name__)
 
 
@@ -179,7 +180,7 @@ class _Round:
     def _kill_node(self) -> bool:
         node = self.rng.choice(sorted(self.cluster.worker_nodes, key=lambda node: node.node_id))
         self.cluster.remove_node(node, allow_graceful=False)
-        self.cluster.add_node(num_cpus=1)
+        add_node(self.cluster)
         return True
 
     def _kill_commit_step(self) -> bool:
@@ -239,10 +240,23 @@ def small_cluster() -> Iterator[Any]:
     )
     try:
         for _ in range(NODES):
-            cluster.add_node(num_cpus=1, object_store_memory=100_000_000)
+            add_node(cluster)
         yield cluster
     finally:
         cluster.shutdown()
+
+
+def add_node(cluster: Any) -> None:
+    """A node of one CPU; tried again where the machine is too busy to start it in time."""
+    for left in reversed(range(NODE_ATTEMPTS)):
+        try:
+            cluster.add_node(num_cpus=1, object_store_memory=100_000_000)
+            return
+        except Exception as error:  # Ray raises this type
+            if left == 0 or "timed out" not in str(error).lower():
+                raise
+            _log.info("a node did not start in time: %s", error)
+            time.sleep(5)
 
 
 def main() -> int:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import shutil
+from contextlib import suppress
 from pathlib import Path
 
 import pyarrow as pa
@@ -170,6 +172,40 @@ def test_a_torn_row_group_keeps_its_number_of_rows(tmp_path: Path) -> None:
     path.write_bytes(data)
     records = read(path)
     assert len(records) == len(CAPTIONS)
+
+
+def lost_row_groups(data: bytes) -> bytes:
+    """The Parquet file with two zeros in its footer: it opens and has no row group any more."""
+    for start in range(len(data) - 8 - int.from_bytes(data[-8:-4], "little"), len(data) - 9):
+        damaged = data[:start] + bytes(2) + data[start + 2 :]
+        with suppress(pa.ArrowException, OSError):
+            found = pq.ParquetFile(pa.BufferReader(damaged)).metadata
+            if found.num_row_groups == 0 < found.num_rows:
+                return damaged
+    raise AssertionError("no such damage of this file")
+
+
+def test_a_footer_that_lost_its_row_groups(tmp_path: Path) -> None:
+    """Found by the fuzzer: such a file read as an empty one."""
+    root = WRITERS["parquet"](tmp_path / "toy")
+    path = root / "train-00000.parquet"
+    shutil.copy(path, root / "train-00001.parquet")
+    path.write_bytes(lost_row_groups(path.read_bytes()))
+    corpus = open_corpus(str(root))
+    units = corpus.units()
+    assert len(list(corpus.read(units[-1]))) == 6
+    with pytest.raises(UnitError, match="its footer says 6 rows, its row groups have 0"):
+        list(corpus.read(units[0]))
+
+
+def test_a_table_of_downloads_that_lost_its_row_groups(tmp_path: Path) -> None:
+    root = WRITERS["img2dataset"](tmp_path / "toy")
+    path = root / "00000.parquet"
+    pq.write_table(pa.table({"key": ["900"], "status": ["failed_to_download"]}), path)
+    path.write_bytes(lost_row_groups(path.read_bytes()))
+    records = read(root)
+    assert len(records) == 7
+    assert "its row groups have 0" in str([error for error in errors(records) if error])
 
 
 def test_a_parquet_file_without_the_column_fails_its_unit_alone(tmp_path: Path) -> None:
