@@ -41,8 +41,8 @@ from tests.pipeline.corpus.corpora import picture
 STEPS = ("stage annotations", "stage quarantine", "stage marker", "mark", "publish", "unstage")
 KINDS = ("worker", "all workers", "driver", "node", "commit step")
 RECORDS_A_ROUND = 8000
-UNIT = 16
-"""Records that are committed together: a row group."""
+UNIT = 8
+"""Records that are committed together, a row group: what a death costs for each unit at work."""
 MAX_PASSES = 1.05
 NODES = 2
 """Besides the head, which takes no worker."""
