@@ -191,8 +191,9 @@ def print_rounds(rows: list[dict[str, Any]]) -> None:
         table.add_column(name, justify="right")
     for name in held_out:
         one = rows[0]["figures"][name]
-        chance = "" if one["chance"] is None else f" (chance {one['chance']:.3f})"
-        table.add_column(f"{name} {one['figure']}{chance}", justify="right")
+        chance = "" if one["chance"] is None else f"\nchance {one['chance']:.3f}"
+        title = f"{name}\n{one['figure']}{chance}"
+        table.add_column(title, justify="right", overflow="fold")
     for row in rows:
         change = row.get("against_the_round_before", {}).get("total", {})
         table.add_row(
@@ -207,7 +208,7 @@ def print_rounds(rows: list[dict[str, Any]]) -> None:
 
 
 def _interval(figure: dict[str, Any]) -> str:
-    return f"{figure['value']:.3f} ({figure['low']:.3f} - {figure['high']:.3f})"
+    return f"{figure['value']:.3f}\n{figure['low']:.2f}-{figure['high']:.2f}"
 
 
 def _name(gold: str) -> str:
