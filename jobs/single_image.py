@@ -157,9 +157,11 @@ def _table(answer: Answer, threshold: float) -> Table:
     hidden += len(rows[MAX_ROWS:])
     if hidden:
         table.caption = f"and {hidden} more lines; --json prints all"
-    if not rows:
-        names = "noun phrase to look for" if answer.caption is not None else "name found"
-        table.caption = f"no {names}"
+    if not answer.labels:
+        table.caption = "no noun phrase to look for"
+    elif not rows:
+        kind = "phrases" if answer.caption is not None else "names"
+        table.caption = f"none of the {len(answer.labels):,} {kind} has a box over {threshold:g}"
     return table
 
 
