@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -159,7 +160,7 @@ def start(args: list[str]) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [sys.executable, "-m", "tests.jobs.fake_label", *args],
         stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
         start_new_session=True,
     )
 
@@ -170,6 +171,26 @@ def wait_for_units(out: Path, number: int, process: subprocess.Popen[bytes]) -> 
         if len(list((out / "_commits").glob("*.json"))) >= number:
             return
         time.sleep(0.02)
+
+
+def stop_and_go_on(
+    process: subprocess.Popen[bytes], number: signal.Signals, out: Path, args: list[str]
+) -> None:
+    """End a labelling of 20 units as a terminal or a scheduler does, and start it again."""
+    os.killpg(process.pid, number)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said.decode()
+    assert re.search(
+        r"stopped: \d+ units committed since the start; the same command goes", str(said)
+    )
+    assert "Traceback" not in str(said)
+    done = RunStore(out).commits()
+    assert 2 <= len(done) < 20
+    assert read_status(RunStore(out))["driver"] is None
+    assert start(args).wait() == 0
+    assert len(all_rows(out)) == 20 * UNIT
+    found = RunStore(out).commits()
+    assert {unit_id: found[unit_id] for unit_id in done} == done, "what was done was done again"
 
 
 @pytest.mark.slow
@@ -207,9 +228,13 @@ def test_a_second_driver_is_refused_and_ctrl_c_keeps_what_is_done(tmp_path: Path
         label(FakeSetup(corpus=corpus), str(out), UNIT, LOCAL)
     found = read_status(RunStore(out))
     assert found["driver"]["pid"] == process.pid
-    process.send_signal(signal.SIGINT)
-    process.wait(timeout=30)
-    done = len(RunStore(out).commits())
-    assert 2 <= done < 20
-    assert start(args).wait() == 0
-    assert len(all_rows(out)) == 160
+    stop_and_go_on(process, signal.SIGINT, out, args)
+
+
+@pytest.mark.slow
+def test_sigterm_ends_as_ctrl_c_does(tmp_path: Path) -> None:
+    corpus, out = write_corpus(tmp_path / "toy", 20), tmp_path / "run"
+    args = [corpus, str(out), json.dumps({"delay_s": 0.02}), '{"runner": "local"}']
+    process = start(args)
+    wait_for_units(out, 2, process)
+    stop_and_go_on(process, signal.SIGTERM, out, args)

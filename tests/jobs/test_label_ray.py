@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +21,7 @@ from pipeline.run_store import RunStore
 from schemas.errors import ConfigError, GlipforgeError
 from schemas.records import Status
 from tests.jobs.fake_label import UNIT, FakeSetup, all_rows, write_corpus
-from tests.jobs.test_label_local import LOCAL, start, wait_for_units
+from tests.jobs.test_label_local import LOCAL, start, stop_and_go_on, wait_for_units
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray]
 RAY = Running(workers=2, cpus_per_worker=1)
@@ -85,8 +86,6 @@ def test_an_exception_of_the_teacher_blames_its_record_alone(tmp_path: Path) -> 
 
 def test_a_worker_that_is_killed_is_replaced(tmp_path: Path) -> None:
     """kill -9 on worker processes, as the system does when memory runs out."""
-    import threading
-
     import psutil
 
     corpus, out = write_corpus(tmp_path / "toy", 24), tmp_path / "run"
@@ -114,6 +113,46 @@ def test_a_worker_that_is_killed_is_replaced(tmp_path: Path) -> None:
     assert killed
     label(FakeSetup(corpus=corpus), str(tmp_path / "whole"), UNIT, LOCAL)
     assert all_rows(out) == all_rows(tmp_path / "whole")
+
+
+def test_sigterm_ends_a_run_that_takes_a_unit_apart(tmp_path: Path) -> None:
+    """It does not wait for a record that hangs, and blames none for the end."""
+    captions = {1: "an endless dog", 3: "a deadly dog"}
+    corpus, out, log = (
+        write_corpus(tmp_path / "toy", 1, captions=captions),
+        tmp_path / "r",
+        tmp_path / "l",
+    )
+    grounder = {"die_on": "deadly", "hang_on": "endless", "log": str(log)}
+    done = threading.Event()
+
+    def end_it() -> None:
+        # Alone it is asked last; in company others, whose captions are longer, come behind it.
+        while not (log.exists() and "endless" in log.read_text().splitlines()[-1]):
+            if done.wait(0.2):
+                return
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    thread = threading.Thread(target=end_it)
+    thread.start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            label(FakeSetup(corpus=corpus, grounder=grounder), str(out), UNIT, RAY)
+    finally:
+        done.set()
+        thread.join()
+    assert RunStore(out).commits() == {}
+    assert label(FakeSetup(corpus=corpus), str(out), UNIT, LOCAL) == 0
+    assert {row.status for row in all_rows(out)} <= {Status.OK, Status.NO_BOXES}
+
+
+def test_ctrl_c_keeps_what_is_done(tmp_path: Path) -> None:
+    corpus, out = write_corpus(tmp_path / "toy", 20), tmp_path / "run"
+    grounder, running = {"delay_s": 0.05}, {"workers": 1, "cpus_per_worker": 1}
+    args = [corpus, str(out), json.dumps(grounder), json.dumps(running)]
+    process = start(args)
+    wait_for_units(out, 2, process)
+    stop_and_go_on(process, signal.SIGINT, out, [*args[:2], "{}", '{"runner": "local"}'])
 
 
 def test_workers_that_cannot_load_end_the_run(tmp_path: Path) -> None:
