@@ -2,8 +2,9 @@
 
 An object appears whole or not at all: every write is one PUT, made only when the writer is
 closed without an exception. `pipe_file(mode="create")` is a conditional PUT, the only exclusive
-create that such a store has. Transient failures are retried by botocore; a refusal says what to
-check. The endpoint and the credentials come from boto3's own variables (`AWS_ENDPOINT_URL`,
+create that such a store has. Transient failures are retried by botocore, and here where it does
+not: a body that breaks off, two conditional PUTs at once. A refusal says what to check. The
+endpoint and the credentials come from boto3's own variables (`AWS_ENDPOINT_URL`,
 `AWS_ACCESS_KEY_ID`, `AWS_PROFILE`, ...).
 """
 
@@ -12,7 +13,8 @@ from __future__ import annotations
 import io
 import os
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -27,7 +29,9 @@ READ_BLOCK_BYTES = 4 * 2**20
 _DENIED = {"401", "403", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch"}
 _MISSING = {"404", "NoSuchKey", "NoSuchBucket", "NotFound"}
 _EXISTS = {"412", "PreconditionFailed"}
-_RACE = {"409", "ConditionalRequestConflict"}
+_RACE = {"409", "ConditionalRequestConflict", "OperationAborted"}
+FIRST_WAIT_S = 0.2
+"""Before the second attempt of what botocore does not retry; twice as long before each further."""
 
 _clients: dict[tuple[int, str], Any] = {}
 _clients_lock = threading.Lock()
@@ -183,9 +187,12 @@ class S3FileSystem(AbstractFileSystem):
             FileExistsError: mode is `create` and the object exists.
         """
         bucket, key = self._key(path)
-        condition = {"IfNoneMatch": "*"} if mode == "create" else {}
+        request = {"Bucket": bucket, "Key": key, "Body": bytes(value)}
         with _explained(f"{bucket}/{key}"):
-            _client().put_object(Bucket=bucket, Key=key, Body=bytes(value), **condition)
+            if mode == "create":
+                _again_while(_is_race, _client().put_object, **request, IfNoneMatch="*")
+            else:
+                _client().put_object(**request)
 
     def rm_file(self, path: str) -> None:
         """Delete an object; no error where it is gone."""
@@ -220,8 +227,8 @@ class S3FileSystem(AbstractFileSystem):
 
         try:
             with _explained(f"{bucket}/{key}"):
-                answer = _client().get_object(Bucket=bucket, Key=key, **kwargs)
-                return bytes(answer["Body"].read())
+                data: bytes = _again_while(_is_broken_body, _read, Bucket=bucket, Key=key, **kwargs)
+                return data
         except OSError as error:
             cause = error.__cause__
             if isinstance(cause, ClientError) and "InvalidRange" in str(cause):
@@ -263,6 +270,38 @@ class _S3Writer(io.BytesIO):
             data = self.getvalue()
             super().close()
             self._filesystem.pipe_file(self._path, data, mode=self._mode)
+
+
+def _read(**request: Any) -> bytes:
+    return bytes(_client().get_object(**request)["Body"].read())
+
+
+def _again_while(
+    is_passing: Callable[[Exception], bool], call: Callable[..., Any], **kw: Any
+) -> Any:
+    """The answer of a call, tried `MAX_ATTEMPTS` times as long as its error is a passing one."""
+    for attempt in range(MAX_ATTEMPTS - 1):
+        try:
+            return call(**kw)
+        except Exception as error:
+            if not is_passing(error):
+                raise
+        time.sleep(FIRST_WAIT_S * 2**attempt)
+    return call(**kw)
+
+
+def _is_race(error: Exception) -> bool:
+    """Another conditional PUT is under way: who wins is not known yet."""
+    from botocore.exceptions import ClientError
+
+    return isinstance(error, ClientError) and error.response["Error"].get("Code") in _RACE
+
+
+def _is_broken_body(error: Exception) -> bool:
+    """The answer came, and its content did not: botocore retries answers only."""
+    from botocore.exceptions import IncompleteReadError, ReadTimeoutError, ResponseStreamingError
+
+    return isinstance(error, IncompleteReadError | ReadTimeoutError | ResponseStreamingError)
 
 
 def _is_from_end(start: int | None, end: int | None) -> bool:

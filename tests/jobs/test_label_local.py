@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -118,6 +119,32 @@ def test_a_hopeless_corpus_is_given_up(tmp_path: Path) -> None:
     progress = LabelProgress(units=[], max_failure_rate=0.69)
     with pytest.raises(TooManyFailures, match=r"700 of 1,000 rows \(70.0%\).*image_missing 700"):
         progress.commit(CommitOutcome(won=True, commit=commit))
+
+
+def give_up(
+    tmp_path: Path,
+    running: Running,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A corpus whose pairs are mostly rotten: the run ends early, says why, and can go on."""
+    monkeypatch.setattr("jobs.label_progress.RATE_COUNTS_FROM", 40)
+    corpus = write_corpus(tmp_path / "toy", 30, captions={n: "" for n in range(240) if n % 8 > 2})
+    setup, out = FakeSetup(corpus=corpus, grounder={"delay_s": 0.005}), tmp_path / "run"
+    with pytest.raises(TooManyFailures, match=r"25 of 40 rows \(62.5%\).*caption_missing 25"):
+        label(setup, str(out), UNIT, replace(running, max_failure_rate=0.5))
+    said = capsys.readouterr().err
+    assert "given up: 5 units committed since the start; the same command goes on" in said
+    assert 5 <= len(RunStore(out).commits()) < 30
+    assert read_status(RunStore(out))["statuses"]["caption_missing"] >= 25
+    assert label(setup, str(out), UNIT, replace(running, max_failure_rate=1)) == 0
+    assert len(all_rows(out)) == 240
+
+
+def test_a_hopeless_run_ends_early(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    give_up(tmp_path, LOCAL, monkeypatch, capsys)
 
 
 @pytest.mark.parametrize(
