@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pipeline import s3_filesystem
+from pipeline import s3_client
 from pipeline.commit_unit import commit_unit
 from pipeline.run_lock import run_lock
 from pipeline.run_store import RunStore
@@ -62,8 +62,8 @@ def test_a_write_that_fails_for_a_while(is_late: bool, store: FaultyStore, url: 
 def test_a_store_that_stays_down_is_an_error_to_try_again(
     store: FaultyStore, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(s3_filesystem, "MAX_ATTEMPTS", 2)
-    monkeypatch.setattr(s3_filesystem, "_clients", {})
+    monkeypatch.setattr(s3_client, "MAX_ATTEMPTS", 2)
+    monkeypatch.setattr(s3_client, "_clients", {})
     for status in (503, 0):
         write_bytes(url, DATA)
         store.faults[:] = [Fault(method="GET", within="/x", status=status, times=99)]
