@@ -1,6 +1,7 @@
 """Finds the records that kill or hang their worker, labels all others of their unit, commits.
 
 Runs beside the scheduler in a thread, with one actor of its own that is replaced at each death.
+When the run is ended, `stop` ends it within a moment, whatever it waits for.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from jobs.label_worker import Stopped
 from jobs.ray_actor import ActorNeeds, start_actor
 from pipeline.annotation_row import failed_row
 from pipeline.commit_unit import CommitOutcome, commit_unit
@@ -33,7 +35,6 @@ class Isolation:
     """How units are taken apart.
 
     hang_s: A call without any progress for so long is ended.
-    deaths: How the unit's earlier attempts ended, for the detail of a culprit's row.
     """
 
     store: RunStore
@@ -42,23 +43,38 @@ class Isolation:
     teacher_id: str
     hang_s: float
 
-    def run(self, unit: Unit, deaths: int) -> CommitOutcome:
-        """Label what can be labelled; each culprit becomes a row with its reason.
 
-        Raises:
-            UnitError: even reading the unit ends the worker.
-        """
-        return _OneUnit(self, unit, deaths).run()
+class Isolating:
+    """One unit being taken apart; each culprit becomes a row with its reason.
 
+    Args:
+        isolation: How.
+        unit: What.
+        deaths: Workers that were lost to it before.
+    """
 
-class _OneUnit:
     def __init__(self, isolation: Isolation, unit: Unit, deaths: int) -> None:
         self.isolation = isolation
         self.unit = unit
         self.deaths = deaths
         self.actor: Any = None
+        self._is_stopped = False
+
+    def stop(self) -> None:
+        """Let `run` end in another thread: its actor is killed, and it starts no other."""
+        import ray
+
+        self._is_stopped = True
+        if (actor := self.actor) is not None:
+            ray.kill(actor)
 
     def run(self) -> CommitOutcome:
+        """Label what can be labelled, and commit.
+
+        Raises:
+            UnitError: even reading the unit ends the worker.
+            Stopped: `stop` was called.
+        """
         began = time.perf_counter()
         try:
             records = self._list_records()
@@ -125,6 +141,7 @@ class _OneUnit:
         except GetTimeoutError:
             ending = Status.WORKER_HANG
         except RayActorError:
+            self._require_going_on()  # else the record would be blamed for our own kill
             ending = Status.WORKER_CRASH
         self._drop_actor()
         return None, ending
@@ -136,13 +153,20 @@ class _OneUnit:
         failed = 0
         while self.actor is None:
             self.actor = start_actor(self.isolation.spec_ref, self.isolation.needs)
+            self._require_going_on()  # behind the line above: `stop` kills what it sees there
             try:
                 ray.get(self.actor.ready.remote())
             except RayActorError:  # it has not seen the unit yet: its node went, most likely
+                self._require_going_on()
                 self._drop_actor()
                 failed += 1
                 if failed == MAX_FAILED_STARTS:
                     raise
+
+    def _require_going_on(self) -> None:
+        if self._is_stopped:
+            self._drop_actor()
+            raise Stopped(f"the run was stopped while {self.unit.unit_id!r} was taken apart")
 
     def _drop_actor(self) -> None:
         import ray

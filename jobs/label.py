@@ -17,6 +17,7 @@ import tyro
 from jobs.label_progress import LabelProgress, TooManyFailures
 from jobs.label_setup import Corpus, LabelSetup, TeacherSetup
 from jobs.label_worker import WorkerSpec
+from jobs.termination import sigterm_as_interrupt
 from model.teacher_options import TeacherOptions
 from pipeline.corpus.options import CorpusOptions
 from pipeline.images import ImageLimits
@@ -118,11 +119,16 @@ def run(config: Config) -> int:
 
 
 def label(setup: LabelSetup, out: str, records_per_unit: int, running: Running) -> int:
-    """The labelling itself, for any setup; see `run`.
+    """The labelling itself, for any setup; see `run`. SIGTERM ends it as Ctrl-C does.
 
     Raises:
         ConfigError: a wrong corpus, teacher, output or plan; nothing was labelled.
     """
+    with sigterm_as_interrupt():
+        return _label(setup, out, records_per_unit, running)
+
+
+def _label(setup: LabelSetup, out: str, records_per_unit: int, running: Running) -> int:
     from pipeline.run_lock import run_lock
     from pipeline.run_store import RunStore
 

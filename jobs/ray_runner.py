@@ -15,7 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-from jobs.isolation import MAX_FAILED_STARTS, Isolation
+from jobs.isolation import MAX_FAILED_STARTS, Isolating, Isolation
 from jobs.label_progress import LabelProgress
 from jobs.label_worker import DEPTH, WorkerSpec
 from jobs.ray_actor import ActorNeeds, start_actor
@@ -72,7 +72,7 @@ class RayRunner:
     _slots: list[_Slot] = field(default_factory=list)
     _tries: Counter[str] = field(default_factory=Counter)
     _deaths: Counter[str] = field(default_factory=Counter)
-    _isolations: dict[Future[CommitOutcome], Unit] = field(default_factory=dict)
+    _isolations: dict[Future[CommitOutcome], Isolating] = field(default_factory=dict)
     _failed_starts: int = 0
     _spec_ref: Any = None
     _clock_runs: bool = False
@@ -100,6 +100,8 @@ class RayRunner:
             finally:
                 for slot in self._slots:
                     ray.kill(slot.actor)
+                for isolating in self._isolations.values():
+                    isolating.stop()  # else the pool would wait for them, maybe for `hang_s`
         return self.failed
 
     # --- one turn of the loop --------------------------------------------------------------------
@@ -249,10 +251,10 @@ class RayRunner:
                 hang_s=self.hang_s,
             )
             _log.warning("unit %s is taken apart", unit.unit_id)
-            future = pool.submit(isolation.run, unit, self._deaths[unit.unit_id])
-            self._isolations[future] = unit
+            isolating = Isolating(isolation, unit, self._deaths[unit.unit_id])
+            self._isolations[pool.submit(isolating.run)] = isolating
         for future in [future for future in self._isolations if future.done()]:
-            unit = self._isolations.pop(future)
+            unit = self._isolations.pop(future).unit
             try:
                 self.progress.commit(future.result())
             except ConfigError:

@@ -5,12 +5,9 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import signal
-import threading
 from collections.abc import Iterator
-from types import FrameType
-from typing import NoReturn
 
+from jobs.termination import sigterm_as_interrupt
 from schemas.errors import ConfigError
 
 OBJECT_STORE_BYTES = 300_000_000
@@ -60,24 +57,8 @@ def ray_session(num_cpus: int = 0) -> Iterator[None]:
             object_store_memory=OBJECT_STORE_BYTES,
         )
     try:
-        with _sigterm_as_interrupt():  # after ray.init, which installs a handler of its own
+        with sigterm_as_interrupt():  # after ray.init, which installs a handler of its own
             yield
     finally:
         if started:
             ray.shutdown()
-
-
-@contextlib.contextmanager
-def _sigterm_as_interrupt() -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def interrupt(number: int, frame: FrameType | None) -> NoReturn:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

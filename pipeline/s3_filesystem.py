@@ -2,96 +2,21 @@
 
 An object appears whole or not at all: every write is one PUT, made only when the writer is
 closed without an exception. `pipe_file(mode="create")` is a conditional PUT, the only exclusive
-create that such a store has. Transient failures are retried by botocore; a refusal says what to
-check. The endpoint and the credentials come from boto3's own variables (`AWS_ENDPOINT_URL`,
-`AWS_ACCESS_KEY_ID`, `AWS_PROFILE`, ...).
+create that such a store has. Transient failures are retried by botocore, and here where it does
+not: a body that breaks off, two conditional PUTs at once. See `s3_client` for the connection.
 """
 
 from __future__ import annotations
 
 import io
-import os
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from fsspec.spec import AbstractBufferedFile, AbstractFileSystem
 
-from pipeline.storage_errors import StorageDenied, StorageUnavailable
+from pipeline.s3_client import again_while, explained, is_broken_body, is_race, s3_client
 
-MAX_ATTEMPTS = 6
-CONNECT_TIMEOUT_S = 10
-READ_TIMEOUT_S = 60
 READ_BLOCK_BYTES = 4 * 2**20
-_DENIED = {"401", "403", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch"}
-_MISSING = {"404", "NoSuchKey", "NoSuchBucket", "NotFound"}
-_EXISTS = {"412", "PreconditionFailed"}
-_RACE = {"409", "ConditionalRequestConflict"}
-
-_clients: dict[tuple[int, str], Any] = {}
-_clients_lock = threading.Lock()
-
-
-def _client() -> Any:
-    """The S3 client of this process; boto3 clients are thread-safe, but do not survive a fork."""
-    key = (os.getpid(), os.environ.get("AWS_ENDPOINT_URL", ""))
-    with _clients_lock:
-        if key not in _clients:
-            import boto3
-            from botocore.config import Config
-
-            config = Config(
-                retries={"mode": "standard", "max_attempts": MAX_ATTEMPTS},
-                connect_timeout=CONNECT_TIMEOUT_S,
-                read_timeout=READ_TIMEOUT_S,
-                max_pool_connections=64,
-                # Stores other than AWS know neither bucket host names nor the newer checksums.
-                s3={"addressing_style": "path"} if key[1] else None,
-                request_checksum_calculation="when_required",
-                response_checksum_validation="when_required",
-            )
-            _clients[key] = boto3.session.Session().client("s3", config=config)
-        return _clients[key]
-
-
-@contextmanager
-def _explained(path: str) -> Iterator[None]:
-    """Turn botocore's errors into built-in and Glipforge errors that name the object."""
-    from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
-
-    endpoint = os.environ.get("AWS_ENDPOINT_URL", "AWS")
-    try:
-        yield
-    except NoCredentialsError as error:
-        raise StorageDenied(
-            f"s3://{path}: no credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
-            "AWS_PROFILE, or give the machine a role"
-        ) from error
-    except ClientError as error:
-        code = str(error.response.get("Error", {}).get("Code", ""))
-        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        if code in _EXISTS:
-            raise FileExistsError(f"s3://{path} exists") from error
-        if code in _DENIED or status in (401, 403):
-            raise StorageDenied(
-                f"s3://{path}: {endpoint} refuses {error.operation_name} ({code}): check that the "
-                "credentials are those of this store and may list the bucket (s3:ListBucket), "
-                "read (s3:GetObject) and, for a run directory, write (s3:PutObject, "
-                "s3:DeleteObject); without list permission a missing object looks the same"
-            ) from error
-        if code in _MISSING or status == 404:
-            what = "bucket" if code == "NoSuchBucket" else "object"
-            raise FileNotFoundError(f"s3://{path}: no such {what} at {endpoint}") from error
-        if status >= 500 or status == 429 or code in _RACE or code == "SlowDown":
-            raise StorageUnavailable(
-                f"s3://{path}: {endpoint} failed after {MAX_ATTEMPTS} attempts: {error}"
-            ) from error
-        raise OSError(f"s3://{path}: {error}") from error
-    except BotoCoreError as error:
-        raise StorageUnavailable(
-            f"s3://{path}: {endpoint} cannot be reached after {MAX_ATTEMPTS} attempts: {error}"
-        ) from error
 
 
 class S3FileSystem(AbstractFileSystem):
@@ -146,8 +71,8 @@ class S3FileSystem(AbstractFileSystem):
                 return self._head(bucket, key)
             except FileNotFoundError:
                 pass
-        with _explained(f"{bucket}/{key}"):
-            page = _client().list_objects_v2(
+        with explained(f"{bucket}/{key}"):
+            page = s3_client().list_objects_v2(
                 Bucket=bucket, Prefix=f"{key}/" if key else "", MaxKeys=1
             )
         if page.get("KeyCount", 0) == 0 and key:
@@ -183,15 +108,18 @@ class S3FileSystem(AbstractFileSystem):
             FileExistsError: mode is `create` and the object exists.
         """
         bucket, key = self._key(path)
-        condition = {"IfNoneMatch": "*"} if mode == "create" else {}
-        with _explained(f"{bucket}/{key}"):
-            _client().put_object(Bucket=bucket, Key=key, Body=bytes(value), **condition)
+        request = {"Bucket": bucket, "Key": key, "Body": bytes(value)}
+        with explained(f"{bucket}/{key}"):
+            if mode == "create":
+                again_while(is_race, s3_client().put_object, **request, IfNoneMatch="*")
+            else:
+                s3_client().put_object(**request)
 
     def rm_file(self, path: str) -> None:
         """Delete an object; no error where it is gone."""
         bucket, key = self._key(path)
-        with _explained(f"{bucket}/{key}"):
-            _client().delete_object(Bucket=bucket, Key=key)
+        with explained(f"{bucket}/{key}"):
+            s3_client().delete_object(Bucket=bucket, Key=key)
 
     def _rm(self, path: str) -> None:
         self.rm_file(path)
@@ -211,17 +139,17 @@ class S3FileSystem(AbstractFileSystem):
         raise ValueError(f"mode must be rb, wb or xb on an object store, got {mode!r}")
 
     def _head(self, bucket: str, key: str) -> dict[str, Any]:
-        with _explained(f"{bucket}/{key}"):
-            found = _client().head_object(Bucket=bucket, Key=key)
+        with explained(f"{bucket}/{key}"):
+            found = s3_client().head_object(Bucket=bucket, Key=key)
         return _entry(f"{bucket}/{key}", found["ContentLength"], found.get("ETag", ""))
 
     def _get(self, bucket: str, key: str, **kwargs: Any) -> bytes:
         from botocore.exceptions import ClientError
 
         try:
-            with _explained(f"{bucket}/{key}"):
-                answer = _client().get_object(Bucket=bucket, Key=key, **kwargs)
-                return bytes(answer["Body"].read())
+            with explained(f"{bucket}/{key}"):
+                data: bytes = again_while(is_broken_body, _read, Bucket=bucket, Key=key, **kwargs)
+                return data
         except OSError as error:
             cause = error.__cause__
             if isinstance(cause, ClientError) and "InvalidRange" in str(cause):
@@ -229,8 +157,8 @@ class S3FileSystem(AbstractFileSystem):
             raise
 
     def _entries(self, bucket: str, prefix: str, delimiter: str = "") -> Iterator[dict[str, Any]]:
-        with _explained(f"{bucket}/{prefix}"):
-            pages = _client().get_paginator("list_objects_v2")
+        with explained(f"{bucket}/{prefix}"):
+            pages = s3_client().get_paginator("list_objects_v2")
             for page in pages.paginate(Bucket=bucket, Prefix=prefix, Delimiter=delimiter):
                 for folder in page.get("CommonPrefixes", []):
                     name = f"{bucket}/{folder['Prefix'].rstrip('/')}"
@@ -263,6 +191,10 @@ class _S3Writer(io.BytesIO):
             data = self.getvalue()
             super().close()
             self._filesystem.pipe_file(self._path, data, mode=self._mode)
+
+
+def _read(**request: Any) -> bytes:
+    return bytes(s3_client().get_object(**request)["Body"].read())
 
 
 def _is_from_end(start: int | None, end: int | None) -> bool:

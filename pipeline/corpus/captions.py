@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from pipeline.corpus.field_names import CAPTIONS
 from schemas.records import Status
 
 Problem = tuple[Status, str]
+RAW = "raw"
 KEPT_CHARS = 200
 """So much of an unusable caption stays in its row, to recognise it by."""
 
@@ -14,8 +16,19 @@ KEPT_CHARS = 200
 def list_captions(value: Any, captions: Literal["all", "first"]) -> list[Any]:
     """The captions in a field: of a list each one or the first; at least one entry, maybe None."""
     if not isinstance(value, list | tuple):
-        return [value]
-    return list(value[:1] if captions == "first" else value) or [None]
+        return [_text_of(value)]
+    chosen = value[:1] if captions == "first" else value
+    return [_text_of(entry) for entry in chosen] or [None]
+
+
+def _text_of(value: Any) -> Any:
+    """The caption of an object with more about it, such as Karpathy's `{"raw": ..., "sentid": 7}`.
+
+    Anything else is returned as it is.
+    """
+    if not isinstance(value, dict):
+        return value
+    return next((value[name] for name in (RAW, *CAPTIONS) if name in value), value)
 
 
 def read_caption(value: Any, max_chars: int) -> tuple[str | None, Problem | None]:

@@ -92,13 +92,23 @@ def as_raw(column: pa.Array) -> list[Any]:
     if pa.types.is_dictionary(kind):
         column = column.dictionary_decode()
         kind = column.type
-    if pa.types.is_string(kind):
-        column = column.cast(pa.binary())
-    elif pa.types.is_large_string(kind):
-        column = column.cast(pa.large_binary())
-    elif pa.types.is_list(kind) and pa.types.is_string(kind.value_type):
-        column = column.cast(pa.list_(pa.binary()))
-    return list(column.to_pylist())
+    raw = _raw_type(kind)
+    return list((column if raw == kind else column.cast(raw)).to_pylist())
+
+
+def _raw_type(kind: pa.DataType) -> pa.DataType:
+    """The type with bytes for text, also inside lists; a struct keeps its text."""
+    if pa.types.is_string(kind) or pa.types.is_string_view(kind):
+        return pa.binary()
+    if pa.types.is_large_string(kind):
+        return pa.large_binary()
+    if pa.types.is_list(kind):
+        return pa.list_(_raw_type(kind.value_type))
+    if pa.types.is_large_list(kind):
+        return pa.large_list(_raw_type(kind.value_type))
+    if pa.types.is_fixed_size_list(kind):
+        return pa.list_(_raw_type(kind.value_type), kind.list_size)
+    return kind
 
 
 def _declared_images(schema: pa.Schema) -> list[str]:

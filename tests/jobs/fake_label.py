@@ -1,5 +1,7 @@
 """A labelling with a fake teacher: for tests in this process, and as a program that can be killed.
 
+The program is `glipforge label` but for the teacher: the command line's errors and exit codes.
+
 python -m tests.jobs.fake_label CORPUS OUT '{"delay_s": 0.01}' '{"runner": "local"}'
 """
 
@@ -14,6 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from jobs import cli
+from jobs import label as label_command
 from jobs.label import Running, label
 from jobs.label_setup import Tools
 from pipeline.annotate import aspect_key
@@ -104,7 +108,9 @@ def asked(log: Path) -> int:
 def main(args: list[str]) -> int:
     corpus, out, grounder, running = args
     setup = FakeSetup(corpus=corpus, grounder=json.loads(grounder))
-    return label(setup, out, UNIT, Running(**json.loads(running)))
+    options = Running(**json.loads(running))
+    label_command.run = lambda config: label(setup, out, UNIT, options)
+    return cli.main(["label", "--corpus", corpus, "--out", out])
 
 
 if __name__ == "__main__":

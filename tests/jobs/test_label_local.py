@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -119,6 +121,32 @@ def test_a_hopeless_corpus_is_given_up(tmp_path: Path) -> None:
         progress.commit(CommitOutcome(won=True, commit=commit))
 
 
+def give_up(
+    tmp_path: Path,
+    running: Running,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A corpus whose pairs are mostly rotten: the run ends early, says why, and can go on."""
+    monkeypatch.setattr("jobs.label_progress.RATE_COUNTS_FROM", 40)
+    corpus = write_corpus(tmp_path / "toy", 30, captions={n: "" for n in range(240) if n % 8 > 2})
+    setup, out = FakeSetup(corpus=corpus, grounder={"delay_s": 0.005}), tmp_path / "run"
+    with pytest.raises(TooManyFailures, match=r"25 of 40 rows \(62.5%\).*caption_missing 25"):
+        label(setup, str(out), UNIT, replace(running, max_failure_rate=0.5))
+    said = capsys.readouterr().err
+    assert "given up: 5 units committed since the start; the same command goes on" in said
+    assert 5 <= len(RunStore(out).commits()) < 30
+    assert read_status(RunStore(out))["statuses"]["caption_missing"] >= 25
+    assert label(setup, str(out), UNIT, replace(running, max_failure_rate=1)) == 0
+    assert len(all_rows(out)) == 240
+
+
+def test_a_hopeless_run_ends_early(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    give_up(tmp_path, LOCAL, monkeypatch, capsys)
+
+
 @pytest.mark.parametrize(
     "options, said",
     [
@@ -159,7 +187,7 @@ def start(args: list[str]) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [sys.executable, "-m", "tests.jobs.fake_label", *args],
         stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
         start_new_session=True,
     )
 
@@ -170,6 +198,26 @@ def wait_for_units(out: Path, number: int, process: subprocess.Popen[bytes]) -> 
         if len(list((out / "_commits").glob("*.json"))) >= number:
             return
         time.sleep(0.02)
+
+
+def stop_and_go_on(
+    process: subprocess.Popen[bytes], number: signal.Signals, out: Path, args: list[str]
+) -> None:
+    """End a labelling of 20 units as a terminal or a scheduler does, and start it again."""
+    os.killpg(process.pid, number)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said.decode()
+    assert re.search(
+        r"stopped: \d+ units committed since the start; the same command goes", str(said)
+    )
+    assert "Traceback" not in str(said)
+    done = RunStore(out).commits()
+    assert 2 <= len(done) < 20
+    assert read_status(RunStore(out))["driver"] is None
+    assert start(args).wait() == 0
+    assert len(all_rows(out)) == 20 * UNIT
+    found = RunStore(out).commits()
+    assert {unit_id: found[unit_id] for unit_id in done} == done, "what was done was done again"
 
 
 @pytest.mark.slow
@@ -207,9 +255,13 @@ def test_a_second_driver_is_refused_and_ctrl_c_keeps_what_is_done(tmp_path: Path
         label(FakeSetup(corpus=corpus), str(out), UNIT, LOCAL)
     found = read_status(RunStore(out))
     assert found["driver"]["pid"] == process.pid
-    process.send_signal(signal.SIGINT)
-    process.wait(timeout=30)
-    done = len(RunStore(out).commits())
-    assert 2 <= done < 20
-    assert start(args).wait() == 0
-    assert len(all_rows(out)) == 160
+    stop_and_go_on(process, signal.SIGINT, out, args)
+
+
+@pytest.mark.slow
+def test_sigterm_ends_as_ctrl_c_does(tmp_path: Path) -> None:
+    corpus, out = write_corpus(tmp_path / "toy", 20), tmp_path / "run"
+    args = [corpus, str(out), json.dumps({"delay_s": 0.02}), '{"runner": "local"}']
+    process = start(args)
+    wait_for_units(out, 2, process)
+    stop_and_go_on(process, signal.SIGTERM, out, args)

@@ -8,8 +8,10 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,17 +21,19 @@ from jobs.ray_session import ray_session
 from pipeline.run_store import RunStore
 from schemas.errors import ConfigError, GlipforgeError
 from schemas.records import Status
+from tests.faulty_store import BUCKET, Fault, FaultyStore, faulty_store
 from tests.jobs.fake_label import UNIT, FakeSetup, all_rows, write_corpus
-from tests.jobs.test_label_local import LOCAL, start, wait_for_units
+from tests.jobs.test_label_local import LOCAL, give_up, start, stop_and_go_on, wait_for_units
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray]
 RAY = Running(workers=2, cpus_per_worker=1)
 
 
 @pytest.fixture(scope="module", autouse=True)
-def ray_here() -> Iterator[None]:
-    with ray_session(num_cpus=3):
-        yield
+def store() -> Iterator[FaultyStore]:
+    """An object store that workers know, since Ray starts after it."""
+    with faulty_store() as store, ray_session(num_cpus=3):
+        yield store
 
 
 def test_rows_equal_those_of_the_local_runner(tmp_path: Path) -> None:
@@ -44,6 +48,53 @@ def test_rows_equal_those_of_the_local_runner(tmp_path: Path) -> None:
             for run in ("ray", "local")
         }
         assert written["ray"] == written["local"]
+
+
+def test_object_stores_that_fail_now_and_then(
+    store: FaultyStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The real command: corpus and run on a store, on Ray; equal to disks and one process."""
+    import torch
+
+    from jobs.cli import main
+    from pipeline.storage import write_bytes
+
+    write_corpus(tmp_path / "toy", 4, captions={5: "", 17: "a red hat\0"})
+    for path in (tmp_path / "toy").iterdir():
+        write_bytes(f"s3://{BUCKET}/toy/{path.name}", path.read_bytes())
+    faults = [
+        Fault(method="GET", within="0002.tar", status=503, times=2),
+        Fault(method="GET", within="0001.tar", status=0),
+        Fault(method="PUT", within="/annotations/", status=500, times=2),
+        Fault(method="PUT", within="/_commits/", status=409),
+        Fault(method="PUT", within="/_commits/", status=503, is_late=True),
+    ]
+    store.faults += faults
+    outs = {"s3": f"s3://{BUCKET}/run", "disk": str(tmp_path / "run")}
+    tars = f"s3://{BUCKET}/toy/{{0000..0003}}.tar"
+    words = ["--records-per-unit", str(UNIT)]
+    said = [*words, "--corpus", tars, "--out", outs["s3"], "--workers", "1"]
+    assert main(["label", *said]) == 0
+    assert [fault.done for fault in faults] == [fault.times for fault in faults]
+    assert f"run      {outs['s3']}: complete" in capsys.readouterr().out
+    folder = str(tmp_path / "toy")
+    said = [*words, "--corpus", folder, "--out", outs["disk"], "--runner", "local"]
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)  # as in the worker: another number changes the last digits
+    try:
+        assert main(["label", *said]) == 0
+    finally:
+        torch.set_num_threads(before)
+    rows = {
+        name: [
+            replace(row, image_uri=row.image_uri and row.image_uri.rpartition("/")[2])
+            for row in all_rows(out)
+        ]
+        for name, out in outs.items()
+    }
+    assert len(rows["s3"]) == 32
+    assert rows["s3"] == rows["disk"]
+    assert main(["status", outs["s3"], "--json"]) == 0
 
 
 def test_a_record_that_kills_its_worker_costs_itself(tmp_path: Path) -> None:
@@ -85,8 +136,6 @@ def test_an_exception_of_the_teacher_blames_its_record_alone(tmp_path: Path) -> 
 
 def test_a_worker_that_is_killed_is_replaced(tmp_path: Path) -> None:
     """kill -9 on worker processes, as the system does when memory runs out."""
-    import threading
-
     import psutil
 
     corpus, out = write_corpus(tmp_path / "toy", 24), tmp_path / "run"
@@ -114,6 +163,52 @@ def test_a_worker_that_is_killed_is_replaced(tmp_path: Path) -> None:
     assert killed
     label(FakeSetup(corpus=corpus), str(tmp_path / "whole"), UNIT, LOCAL)
     assert all_rows(out) == all_rows(tmp_path / "whole")
+
+
+def test_a_hopeless_run_ends_early(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    give_up(tmp_path, RAY, monkeypatch, capsys)
+
+
+def test_sigterm_ends_a_run_that_takes_a_unit_apart(tmp_path: Path) -> None:
+    """It does not wait for a record that hangs, and blames none for the end."""
+    captions = {1: "an endless dog", 3: "a deadly dog"}
+    corpus, out, log = (
+        write_corpus(tmp_path / "toy", 1, captions=captions),
+        tmp_path / "r",
+        tmp_path / "l",
+    )
+    grounder = {"die_on": "deadly", "hang_on": "endless", "log": str(log)}
+    done = threading.Event()
+
+    def end_it() -> None:
+        # Alone it is asked last; in company others, whose captions are longer, come behind it.
+        while not (log.exists() and "endless" in log.read_text().splitlines()[-1]):
+            if done.wait(0.2):
+                return
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    thread = threading.Thread(target=end_it)
+    thread.start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            label(FakeSetup(corpus=corpus, grounder=grounder), str(out), UNIT, RAY)
+    finally:
+        done.set()
+        thread.join()
+    assert RunStore(out).commits() == {}
+    assert label(FakeSetup(corpus=corpus), str(out), UNIT, LOCAL) == 0
+    assert {row.status for row in all_rows(out)} <= {Status.OK, Status.NO_BOXES}
+
+
+def test_ctrl_c_keeps_what_is_done(tmp_path: Path) -> None:
+    corpus, out = write_corpus(tmp_path / "toy", 20), tmp_path / "run"
+    grounder, running = {"delay_s": 0.05}, {"workers": 1, "cpus_per_worker": 1}
+    args = [corpus, str(out), json.dumps(grounder), json.dumps(running)]
+    process = start(args)
+    wait_for_units(out, 2, process)
+    stop_and_go_on(process, signal.SIGINT, out, [*args[:2], "{}", '{"runner": "local"}'])
 
 
 def test_workers_that_cannot_load_end_the_run(tmp_path: Path) -> None:

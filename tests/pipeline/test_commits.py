@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +14,7 @@ from pipeline.run_store import PLAN, RunStore
 from schemas.errors import ConfigError, DataError, FingerprintMismatch, UnitError
 from schemas.plan import Plan, Unit
 from schemas.records import Annotation, Status
+from tests.faulty_store import BUCKET, FaultyStore, faulty_store
 from tests.schemas.builders import make_annotation
 
 STEPS_LOCAL = (
@@ -34,30 +34,9 @@ class Killed(BaseException):
 
 
 @pytest.fixture(scope="module")
-def s3_server() -> Iterator[str]:
-    import boto3
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    server.start()
-    host, port = server.get_host_and_port()
-    url = f"http://{host}:{port}"
-    settings = {
-        "AWS_ENDPOINT_URL": url,
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }
-    before = {name: os.environ.get(name) for name in settings}
-    os.environ.update(settings)
-    boto3.client("s3", endpoint_url=url).create_bucket(Bucket="runs")
-    yield url
-    server.stop()
-    for name, value in before.items():
-        if value is None:
-            del os.environ[name]
-        else:
-            os.environ[name] = value
+def s3_server() -> Iterator[FaultyStore]:
+    with faulty_store() as store:
+        yield store
 
 
 @pytest.fixture(params=["disk", "s3"])
@@ -65,7 +44,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "disk":
         return str(tmp_path / "run")
     request.getfixturevalue("s3_server")
-    return f"s3://runs/{tmp_path.name}"
+    return f"s3://{BUCKET}/{tmp_path.name}"
 
 
 def units(count: int) -> tuple[Unit, ...]:
@@ -180,7 +159,7 @@ def test_a_kill_at_any_step_on_a_disk(name: str, tmp_path: Path) -> None:
 @pytest.mark.usefixtures("s3_server")
 @pytest.mark.parametrize("name", STEPS_S3)
 def test_a_kill_at_any_step_on_s3(name: str, tmp_path: Path) -> None:
-    _kill_and_repeat(f"s3://runs/{tmp_path.name}", name)
+    _kill_and_repeat(f"s3://{BUCKET}/{tmp_path.name}", name)
 
 
 def _kill_and_repeat(place: str, name: str) -> None:

@@ -12,7 +12,14 @@ from pipeline.corpus import corpus as corpus_module
 from pipeline.image_uri import read_image_uri
 from schemas.errors import ConfigError
 from schemas.records import CorpusRecord, Status
-from tests.pipeline.corpus.corpora import CAPTIONS, WRITERS, imagefolder, picture, write_tar
+from tests.pipeline.corpus.corpora import (
+    CAPTIONS,
+    WRITERS,
+    imagefolder,
+    picture,
+    write_lines,
+    write_tar,
+)
 
 
 def read_all(corpus: Corpus, records_per_unit: int = 512) -> list[CorpusRecord]:
@@ -196,3 +203,34 @@ def test_downloads_that_failed_are_rows(tmp_path: Path) -> None:
         Status.IMAGE_MISSING,
         "img2dataset did not get it: failed_to_download: HTTP Error 404",
     )
+
+
+@pytest.mark.parametrize("name", ["webdataset", "parquet", "jsonl"])
+def test_shards_of_unlike_sizes_give_even_units(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    monkeypatch.setattr("pipeline.corpus.corpus.SPLIT_MIN_BYTES", 1)
+    root = tmp_path / "toy"
+    root.mkdir()
+    for shard, size in enumerate((3, 200, 11)):
+        keys = [f"{shard}-{n:04d}" for n in range(size)]
+        if name == "webdataset":
+            members = {f"{key}.png": picture(0) for key in keys}
+            members |= {f"{key}.txt": b"a dog" for key in keys}
+            write_tar(root / f"{shard}.tar", dict(sorted(members.items())))
+        elif name == "parquet":
+            table = pa.table({"image": [picture(0)] * size, "caption": ["a dog"] * size})
+            pq.write_table(table, root / f"{shard}.parquet", row_group_size=4)
+        else:
+            rows = [{"image": "0.png", "caption": "a dog", "id": key} for key in keys]
+            write_lines(root / f"{shard}.jsonl", rows)
+    corpus = open_corpus(str(root))
+    units = corpus.units(20)
+    sizes = [len(list(corpus.read(unit))) for unit in units]
+    assert sum(sizes) == 214
+    # A file is never joined with another: the two small ones are a unit each.
+    assert len(units) in (12, 13), sizes
+    assert max(sizes) <= 24, sizes
