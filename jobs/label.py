@@ -277,10 +277,10 @@ def _write_info(store: RunStore, setup: LabelSetup, running: Running, size: int)
 
 
 def _finish(store: RunStore, plan: Plan, failed: dict[str, str]) -> int:
-    from jobs.status import print_status
+    from jobs.status import print_status, read_status
 
     complete = store.finalize()
-    print_status(store)
+    print_status(store, read_status(store) | {"driver": None})  # which is this process, at its end
     for unit_id, reason in failed.items():
         print(f"glipforge label: unit {unit_id} failed: {reason}", file=sys.stderr)
     if not complete:

@@ -109,7 +109,7 @@ def read_status(store: RunStore) -> dict[str, Any]:
 
 
 def print_status(store: RunStore, found: dict[str, Any] | None = None) -> None:
-    """The state of a run in a few lines."""
+    """The state of a run in a few lines; `found` is what `read_status` gave."""
     found = found or read_status(store)
     usable = sum(n for name, n in found["statuses"].items() if not Status(name).is_quarantined)
     print(f"run      {found['run']}: {_state(found)}")
@@ -129,8 +129,16 @@ def print_status(store: RunStore, found: dict[str, Any] | None = None) -> None:
             if stage != "total" and seconds >= 0.05
         )
         print(f"speed    {rate}; seconds by stage: {stages}")
+    if len(found["slowest_units"]) > 1:
+        slow = (f"{u['unit']} {_per_row(u):.2f}" for u in found["slowest_units"])
+        print(f"slowest  seconds per row: {', '.join(slow)}")
     if not found["complete"] and found["pending_units"]:
         print(f"next     {', '.join(found['pending_units'])}")
+
+
+def _per_row(unit: dict[str, Any]) -> float:
+    seconds: float = unit["seconds"]
+    return seconds / max(1, int(unit["rows"]))
 
 
 def _state(found: dict[str, Any]) -> str:

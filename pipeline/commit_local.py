@@ -12,15 +12,19 @@ would then vouch for nothing. Only `clean` removes them, when every unit has its
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from pipeline.commit_files import MARKERS, UnitFile, is_intact, marker_path
+from pipeline.storage_errors import StorageFull
 from schemas.errors import ConfigError, UnitError
 from schemas.plan import CommittedFile, UnitCommit
 
 STAGING = "_staging"
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+"""What a disk says that takes nothing more, now or ever."""
 
 
 class LocalCommitter:
@@ -44,14 +48,27 @@ class LocalCommitter:
 
         Raises:
             ConfigError: the file system has no hard links.
+            StorageFull: the disk is full or read-only; nothing of the unit is left on it.
         """
-        for content, file in zip(files, commit.files, strict=True):
-            self.step(f"stage {content.folder}")
-            _write_synced(self._staged(commit, file), content.data)
-        self.step("stage marker")
         staged_marker = self.root / STAGING / f"{commit.unit_id}.{commit.attempt}.json"
-        _write_synced(staged_marker, commit.to_json().encode())
-        _sync_folder(self.root / STAGING)
+        staged = [self._staged(commit, file) for file in commit.files]
+        try:
+            for content, path in zip(files, staged, strict=True):
+                self.step(f"stage {content.folder}")
+                _write_synced(path, content.data)
+            self.step("stage marker")
+            _write_synced(staged_marker, commit.to_json().encode())
+            _sync_folder(self.root / STAGING)
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            for path in (*staged, staged_marker):
+                with contextlib.suppress(OSError):
+                    path.unlink()
+            raise StorageFull(
+                f"out: nothing more can be written to {str(self.root)!r}: {error.strerror}. What "
+                "is committed is safe; make room, and the same command goes on"
+            ) from error
         self.step("mark")
         won = self._link_marker(staged_marker, commit.unit_id)
         if won:
@@ -59,8 +76,8 @@ class LocalCommitter:
             self._publish(commit)
             self.step("unstage")
         else:
-            for file in commit.files:
-                self._staged(commit, file).unlink(missing_ok=True)
+            for path in staged:
+                path.unlink(missing_ok=True)
         staged_marker.unlink(missing_ok=True)
         return won
 

@@ -22,6 +22,13 @@ class StorageDenied(ConfigError, PermissionError):
         return str(self.args[0])
 
 
+class StorageFull(ConfigError, OSError):
+    """Nothing more can be written, so that every further unit would be labelled in vain."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
 class StorageUnavailable(RetryableError, OSError):
     """The store still failed (5xx, time-out, connection lost) after the retries."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import random
@@ -19,6 +20,7 @@ from jobs.label import Running, label
 from jobs.label_progress import LabelProgress, TooManyFailures
 from jobs.status import read_status
 from pipeline.run_store import RunStore
+from pipeline.storage_errors import StorageFull
 from schemas.errors import ConfigError, FingerprintMismatch
 from schemas.records import Status
 from tests.jobs.fake_label import UNIT, FakeSetup, all_rows, asked, write_corpus
@@ -95,6 +97,24 @@ def test_a_unit_that_cannot_be_read_fails_alone(
     (tmp_path / "away.tar").rename(tmp_path / "toy" / "0001.tar")
     assert label(setup, out, UNIT, LOCAL) == 0
     assert len(all_rows(out)) == 24
+
+
+def test_a_full_disk_ends_the_run_before_all_is_labelled_in_vain(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    corpus, log, out = write_corpus(tmp_path / "toy", 20), tmp_path / "log", tmp_path / "run"
+    setup = FakeSetup(corpus=corpus, grounder={"log": str(log)})
+
+    def full(path: Path, data: bytes) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("pipeline.commit_local._write_synced", full)
+        with pytest.raises(StorageFull, match=r"make room, and the same command goes on"):
+            label(setup, str(out), UNIT, LOCAL)
+    assert asked(log) <= 4 * UNIT
+    assert label(setup, str(out), UNIT, LOCAL) == 0
+    assert len(all_rows(out)) == 20 * UNIT
 
 
 def test_a_hopeless_corpus_is_given_up(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +13,7 @@ import pytest
 
 from pipeline.commit_unit import commit_unit
 from pipeline.run_store import PLAN, RunStore
+from pipeline.storage_errors import StorageFull
 from schemas.errors import ConfigError, DataError, FingerprintMismatch, UnitError
 from schemas.plan import Plan, Unit
 from schemas.records import Annotation, Status
@@ -185,6 +188,21 @@ def test_a_winner_that_died_before_it_published_is_published_at_the_end(tmp_path
     assert run.finalize()
     assert len(ids(RunStore(run.uri))) == 4
     assert not (tmp_path / "run" / "_staging").exists()
+
+
+@pytest.mark.parametrize("name", ["stage annotations", "stage quarantine", "stage marker"])
+def test_a_full_disk_is_said_and_keeps_nothing_half(name: str, tmp_path: Path) -> None:
+    def full(step: str) -> None:
+        if step == name:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    place = str(tmp_path / "run")
+    run = planned(place, step=full)
+    with pytest.raises(StorageFull, match=r"out: nothing more can be written to .*No space left"):
+        commit(run)
+    assert not run.commits()
+    assert not list((tmp_path / "run" / "_staging").glob("*"))
+    assert commit(RunStore(place)).won
 
 
 def test_a_leftover_writer_that_lost_changes_nothing(tmp_path: Path) -> None:
