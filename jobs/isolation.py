@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from jobs.label_worker import Stopped
-from jobs.ray_actor import ActorNeeds, start_actor
+from jobs.ray_actor import ActorNeeds, lost_its_node, start_actor
 from pipeline.annotation_row import failed_row
 from pipeline.commit_unit import CommitOutcome, commit_unit
 from pipeline.pairs import Pair
@@ -24,7 +24,7 @@ CHUNK = 32
 """Records that are tried together before each is tried alone."""
 MAX_READ_DEATHS = 2
 MAX_FAILED_STARTS = 3
-"""Workers in a row that die while they load."""
+"""Workers in a row that die while they load; those that went with their node do not count."""
 MAX_LONE_CRASHES = 2
 """Workers that a record may lose when it is alone: the first may have died of something else, as
 of a lost node. A record that hangs is not given so long again."""
@@ -156,10 +156,10 @@ class Isolating:
             self._require_going_on()  # behind the line above: `stop` kills what it sees there
             try:
                 ray.get(self.actor.ready.remote())
-            except RayActorError:  # it has not seen the unit yet: its node went, most likely
+            except RayActorError as error:  # it has not seen the unit yet
                 self._require_going_on()
                 self._drop_actor()
-                failed += 1
+                failed += not lost_its_node(error)
                 if failed == MAX_FAILED_STARTS:
                     raise
 

@@ -77,3 +77,21 @@ def start_actor(spec_ref: Any, needs: ActorNeeds) -> Any:
     if needs.memory:
         options["memory"] = needs.memory
     return ray.remote(**options)(LabelActor).remote(spec_ref)
+
+
+def lost_its_node(error: Exception) -> bool:
+    """True where an actor ended because its machine went or is out of reach: no fault of its own.
+
+    Ray tells other deaths apart by the text alone.
+    """
+    from ray.exceptions import ActorUnavailableError, RayActorError
+
+    return isinstance(error, ActorUnavailableError) or (
+        isinstance(error, RayActorError) and (error.preempted or "node has died" in str(error))
+    )
+
+
+def why_it_ended(error: Exception) -> str:
+    """Ray's error in a line, without the addresses of the actor, which say nothing to a user."""
+    lines = [line for line in str(error).splitlines() if not line.startswith("\t")]
+    return f"{type(error).__name__}: {' '.join(lines)}"

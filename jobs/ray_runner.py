@@ -18,7 +18,7 @@ from typing import Any
 from jobs.isolation import MAX_FAILED_STARTS, Isolating, Isolation
 from jobs.label_progress import LabelProgress
 from jobs.label_worker import DEPTH, WorkerSpec
-from jobs.ray_actor import ActorNeeds, start_actor
+from jobs.ray_actor import ActorNeeds, lost_its_node, start_actor, why_it_ended
 from pipeline.commit_unit import CommitOutcome
 from pipeline.run_store import RunStore
 from schemas.errors import ConfigError, GlipforgeError
@@ -167,7 +167,7 @@ class RayRunner:
         except RayTaskError as error:
             self._take_exception(slot, ref, error)
         except RayError as error:  # the actor or its node is gone
-            self._bury(slot, f"{type(error).__name__}: {error}".splitlines()[0])
+            self._bury(slot, why_it_ended(error), lost_node=lost_its_node(error))
         else:
             slot.moved = time.monotonic() if ref is not slot.beats_ref else slot.moved
             if ref is slot.beats_ref:
@@ -208,14 +208,16 @@ class RayRunner:
         else:
             self.failed[unit.unit_id] = reason
 
-    def _bury(self, slot: _Slot, reason: str) -> None:
+    def _bury(self, slot: _Slot, reason: str, *, lost_node: bool = False) -> None:
         import ray
 
         ray.kill(slot.actor)  # a node that is only out of reach may come back with it
         self._slots.remove(slot)
         if not slot.is_ready:
-            self._failed_starts += 1
-            if self._failed_starts >= MAX_FAILED_STARTS:
+            self._failed_starts += not lost_node
+            if lost_node:
+                _log.warning("a worker's node went while it was loading: %s", reason)
+            elif self._failed_starts >= MAX_FAILED_STARTS:
                 raise GlipforgeError(
                     f"{MAX_FAILED_STARTS} workers in a row died while loading the teacher; the "
                     f"last said: {reason}"

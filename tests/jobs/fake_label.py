@@ -11,6 +11,7 @@ import json
 import os
 import signal
 import sys
+import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,6 +47,7 @@ class FakeSetup:
         options = self.grounder | more
         log = options.pop("log", None)
         options.pop("die_in_commit", None)
+        options.pop("hold", None)
         return FakeGrounder(**options, log=Path(log) if log else None)
 
     def open_corpus(self) -> Corpus:
@@ -61,6 +63,9 @@ class FakeSetup:
     def load(self) -> Tools:
         if self.grounder.get("weights") == "missing":
             raise OSError("there are no weights here")
+        if hold := self.grounder.get("hold"):  # loading lasts as long as this file is there
+            while Path(hold).exists():
+                time.sleep(0.1)
         if folder := self.grounder.get("die_in_commit"):
             die_in_commit(Path(folder))
         return Tools(grounder=self._make({}), parser=FakeParser(), size_key=aspect_key)

@@ -115,7 +115,8 @@ class _Round:
                 with suppress(subprocess.TimeoutExpired):
                     if (code := driver.wait(self.rng.uniform(*self.storm.pause_s))) == 0:
                         return
-                    raise AssertionError(f"the driver of {self.out} ended with {code}")
+                    said = self.out.with_suffix(".driver.log").read_text(errors="replace")
+                    raise AssertionError(f"the driver ended with {code}: {said[-3000:]}")
                 if self.storm.done.total() >= self.storm.kills:
                     continue  # nothing more is killed: the round ends by itself
                 if not self._check():
@@ -228,8 +229,8 @@ def kill(process: psutil.Process) -> bool:
 
 
 @contextmanager
-def small_cluster() -> Iterator[Any]:
-    """A head without room for workers, and `NODES` nodes of one CPU, on this machine."""
+def small_cluster(nodes: int = NODES) -> Iterator[Any]:
+    """A head without room for workers, and nodes of one CPU, on this machine."""
     from ray.cluster_utils import Cluster
 
     os.environ.setdefault("RAY_AUTH_MODE", "disabled")
@@ -239,7 +240,7 @@ def small_cluster() -> Iterator[Any]:
         head_node_args={"num_cpus": 0, "object_store_memory": 100_000_000},
     )
     try:
-        for _ in range(NODES):
+        for _ in range(nodes):
             add_node(cluster)
         yield cluster
     finally:

@@ -18,6 +18,7 @@ import pytest
 
 from jobs.label import Running, label
 from jobs.ray_session import ray_session
+from jobs.status import read_status
 from pipeline.run_store import RunStore
 from schemas.errors import ConfigError, GlipforgeError
 from schemas.records import Status
@@ -249,8 +250,10 @@ def test_relative_paths_are_refused_in_a_job(monkeypatch: pytest.MonkeyPatch, ca
     assert "out: 'runs/1' is relative: inside a Ray job" in capsys.readouterr().err
 
 
-def test_ray_job_submit(tmp_path: Path) -> None:
+def test_ray_job_submit_and_stop(tmp_path: Path) -> None:
     """A cluster of `ray start --head`, with ports and a folder of its own."""
+    from jobs.cli import main
+
     corpus, out = write_corpus(tmp_path / "toy", 4), tmp_path / "run"
     port = 25000 + os.getpid() % 4000
     temp = Path(f"/tmp/gf{os.getpid()}")  # sockets must have short names
@@ -282,12 +285,11 @@ def test_ray_job_submit(tmp_path: Path) -> None:
     )
     try:
         excludes = ["demo-run", "tests", "pipeline/world/glyphs", ".git", ".venv"]
-        command = [
-            *(ray, "job", "submit", "--working-dir", "."),
-            *("--runtime-env-json", json.dumps({"excludes": excludes})),
-            *("--", "python", "-m", "jobs", "label", "--corpus", corpus, "--out", str(out)),
-            *("--workers", "1", "--records-per-unit", str(UNIT)),
-        ]
+        submit = [*(ray, "job", "submit", "--working-dir", ".")]
+        submit += ["--runtime-env-json", json.dumps({"excludes": excludes})]
+        size = ["--records-per-unit", str(UNIT)]
+        words = ["label", *size, "--corpus", corpus, "--out", str(out), "--workers", "1"]
+        command = [*submit, "--", "python", "-m", "jobs", *words]
         deadline = time.monotonic() + 120
         while True:  # the head takes some seconds to answer
             done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
@@ -297,6 +299,24 @@ def test_ray_job_submit(tmp_path: Path) -> None:
         assert done.returncode == 0, done.stdout + done.stderr
         assert "units    4 of 4 committed" in done.stdout
         assert len(all_rows(out)) == 32
+
+        # `ray job stop`: what is committed is kept, and any runner goes on.
+        corpus, out = write_corpus(tmp_path / "more", 200), tmp_path / "stopped"
+        words = ["label", *size, "--corpus", corpus, "--out", str(out)]
+        job = [*submit, "--no-wait", "--submission-id", "to-stop", "--", "python", "-m", "jobs"]
+        subprocess.run([*job, *words, "--workers", "1"], env=env, capture_output=True, check=True)
+        wait_for_units(out, 2, head)
+        for what in ("stop", "logs"):
+            command = [ray, "job", what, "to-stop"]
+            done = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
+        assert "the same command goes on" in done.stdout
+        committed = RunStore(out).commits()
+        assert 2 <= len(committed) < 200
+        assert read_status(RunStore(out))["driver"] is None
+        assert main([*words, "--runner", "local"]) == 0
+        assert len(all_rows(out)) == 1600
+        after = RunStore(out).commits()
+        assert {unit_id: after[unit_id] for unit_id in committed} == committed
     finally:
         os.killpg(head.pid, signal.SIGTERM)
         head.wait(timeout=60)
