@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -252,6 +253,8 @@ def test_relative_paths_are_refused_in_a_job(monkeypatch: pytest.MonkeyPatch, ca
 
 def test_ray_job_submit_and_stop(tmp_path: Path) -> None:
     """A cluster of `ray start --head`, with ports and a folder of its own."""
+    from ray.job_submission import JobSubmissionClient
+
     from jobs.cli import main
 
     corpus, out = write_corpus(tmp_path / "toy", 4), tmp_path / "run"
@@ -301,20 +304,24 @@ def test_ray_job_submit_and_stop(tmp_path: Path) -> None:
         assert len(all_rows(out)) == 32
 
         # `ray job stop`: what is committed is kept, and any runner goes on.
-        corpus, out = write_corpus(tmp_path / "more", 200), tmp_path / "stopped"
+        corpus, out = write_corpus(tmp_path / "more", 80), tmp_path / "stopped"
         words = ["label", *size, "--corpus", corpus, "--out", str(out)]
-        job = [*submit, "--no-wait", "--submission-id", "to-stop", "--", "python", "-m", "jobs"]
-        subprocess.run([*job, *words, "--workers", "1"], env=env, capture_output=True, check=True)
+        jobs = JobSubmissionClient(env["RAY_API_SERVER_ADDRESS"])
+        job = jobs.submit_job(
+            entrypoint=shlex.join(["python", "-m", "jobs", *words, "--workers", "1"]),
+            runtime_env={"working_dir": ".", "excludes": excludes},
+        )
         wait_for_units(out, 2, head)
-        for what in ("stop", "logs"):
-            command = [ray, "job", what, "to-stop"]
-            done = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
-        assert "the same command goes on" in done.stdout
+        jobs.stop_job(job)
+        while not jobs.get_job_status(job).is_terminal():
+            time.sleep(0.2)
+        assert jobs.get_job_status(job) == "STOPPED"
+        assert "the same command goes on" in jobs.get_job_logs(job)
         committed = RunStore(out).commits()
-        assert 2 <= len(committed) < 200
+        assert 2 <= len(committed) < 80
         assert read_status(RunStore(out))["driver"] is None
         assert main([*words, "--runner", "local"]) == 0
-        assert len(all_rows(out)) == 1600
+        assert len(all_rows(out)) == 640
         after = RunStore(out).commits()
         assert {unit_id: after[unit_id] for unit_id in committed} == committed
     finally:
