@@ -6,7 +6,7 @@ load the weights. Tests bring a setup of their own.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -61,6 +61,8 @@ class Tools:
     size_key: SizeKey
     note: str = ""
     """What a user must know about this teacher."""
+    set_before_batch: Callable[[Callable[[], object]], object] = lambda call: None
+    """Have `call` called before each of the batches that the teacher makes of a call."""
 
 
 class LabelSetup(Protocol):
@@ -144,9 +146,13 @@ class TeacherSetup:
             size = resized_size(size_wh, preprocessor.min_size, preprocessor.max_size)
             return preprocessor.padded_size([size])
 
+        def set_before_batch(call: Callable[[], object]) -> None:
+            teacher.before_batch = call
+
         return Tools(
             grounder=teacher,
             parser=parser,
             size_key=padded_size,
             note=teacher.note,
+            set_before_batch=set_before_batch,
         )

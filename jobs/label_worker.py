@@ -64,6 +64,7 @@ class LabelWorker:
         self.tools = spec.setup.load()
         self._require_planned_tools()
         self._watched = _Watched(self.tools.grounder)
+        self.tools.set_before_batch(self._watched.beat)
         self.options = AnnotateOptions(
             limits=spec.setup.limits, call_size=spec.call_size, size_key=self.tools.size_key
         )
@@ -97,11 +98,11 @@ class LabelWorker:
         return outcome
 
     def beats(self) -> int:
-        """Grows while there is progress: with every record read and every call answered."""
+        """Grows while there is progress: with every record read and every batch of the teacher."""
         return self._watched.beats
 
     def stop(self) -> None:
-        """Let the units that are under way fail at the next call of the teacher."""
+        """Let the units that are under way fail at the teacher's next batch."""
         self._watched.is_stopped = True
 
     def list_records(self, unit: Unit) -> list[CorpusRecord]:
@@ -173,11 +174,16 @@ class _Watched:
         return self._grounder.fingerprint()
 
     def ground(self, requests: Sequence[GroundingRequest]) -> list[Grounding]:
-        if self.is_stopped:
-            raise Stopped("the run was stopped")
+        self.beat()
         answers = self._grounder.ground(requests)
         self.beats += 1
         return answers
+
+    def beat(self) -> None:
+        """Called before each call and each batch: a call may take minutes on a CPU."""
+        if self.is_stopped:
+            raise Stopped("the run was stopped")
+        self.beats += 1
 
     def count(self, records: Iterable[CorpusRecord]) -> Iterator[CorpusRecord]:
         for record in records:

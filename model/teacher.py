@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Protocol
@@ -98,6 +98,8 @@ class Teacher:
             divisor=preprocessor.divisor,
         )
         self.batch_size = self.options.batch_size
+        self.before_batch: Callable[[], object] = lambda: None
+        """Called before each batch; what it raises ends the call. Shows progress inside a call."""
         self._model = model
         self._teacher_id = teacher_id
         self._weights = dict(weights)
@@ -177,6 +179,7 @@ class Teacher:
     def _answer(self, questions: Sequence[_Question]) -> list[Grounding]:
         parts: list[list[AnswerParts]] = [[] for _ in questions]
         for group in self._groups(questions):
+            self.before_batch()
             for place, found in self._try_group(questions, group):
                 parts[place].append(found)
         return [

@@ -6,7 +6,7 @@ import hashlib
 import os
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -41,6 +41,7 @@ class FakeGrounder:
     nan_on: str = "\0"
     weights: str = "0"
     calls: list[int] = field(default_factory=list)
+    before_batch: Callable[[], object] = lambda: None
 
     @property
     def teacher_id(self) -> str:
@@ -56,7 +57,9 @@ class FakeGrounder:
             # One write of a whole line each: O_APPEND keeps lines of several workers apart.
             with self.log.open("a") as stream:
                 stream.write("".join(f"{caption!r}\n" for caption in captions))
-        time.sleep(self.delay_s * len(requests))
+        for _ in requests:
+            self.before_batch()
+            time.sleep(self.delay_s)
         text = "\n".join(captions)
         if self.die_on in text:
             os._exit(7)

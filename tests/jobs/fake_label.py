@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -68,7 +69,17 @@ class FakeSetup:
                 time.sleep(0.1)
         if folder := self.grounder.get("die_in_commit"):
             die_in_commit(Path(folder))
-        return Tools(grounder=self._make({}), parser=FakeParser(), size_key=aspect_key)
+        grounder = self._make({})
+
+        def set_before_batch(call: Callable[[], object]) -> None:
+            grounder.before_batch = call
+
+        return Tools(
+            grounder=grounder,
+            parser=FakeParser(),
+            size_key=aspect_key,
+            set_before_batch=set_before_batch,
+        )
 
 
 def die_in_commit(traps: Path) -> None:

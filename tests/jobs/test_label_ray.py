@@ -128,6 +128,15 @@ def test_a_record_that_never_comes_back_costs_itself(
     assert "no answer within 4 s" in bad.detail
 
 
+def test_a_call_that_takes_long_is_no_hang(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A large teacher on a CPU: its batches are signs of life."""
+    monkeypatch.setattr("jobs.ray_runner.ASK_BEATS_EVERY_S", 0.5)
+    setup = FakeSetup(corpus=write_corpus(tmp_path / "toy", 1), grounder={"delay_s": 1.0})
+    running = Running(workers=1, cpus_per_worker=1, hang_s=5)
+    assert label(setup, str(tmp_path / "run"), UNIT, running) == 0
+    assert not [row for row in all_rows(tmp_path / "run") if row.status.is_quarantined]
+
+
 def test_an_exception_of_the_teacher_blames_its_record_alone(tmp_path: Path) -> None:
     corpus = write_corpus(tmp_path / "toy", 2, captions={3: "a broken dog"})
     setup = FakeSetup(corpus=corpus, grounder={"raise_on": "broken"})

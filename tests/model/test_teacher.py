@@ -209,6 +209,22 @@ def test_chunks_can_have_the_references_size() -> None:
     assert len(network.predict_batches) == 3
 
 
+def test_something_is_told_before_each_batch_and_can_end_the_call() -> None:
+    teacher, network = fake_teacher(batch_size=2)
+    told: list[int] = []
+    teacher.before_batch = lambda: told.append(len(network.image_batches))
+    requests = [_request(_image(red=(8 * n, 0)), "red") for n in range(5)]
+    teacher.ground(requests)
+    assert told == [0, 1, 2]
+
+    def end() -> None:
+        raise KeyError("enough")
+
+    teacher.before_batch = end
+    with pytest.raises(KeyError, match="enough"):
+        teacher.ground(requests)
+
+
 # --- memory and options ------------------------------------------------------------------
 
 
