@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json as json_module
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -14,6 +15,9 @@ from pipeline.corpus.options import CorpusOptions
 from schemas.errors import ConfigError
 from schemas.plan import Unit
 from schemas.records import CorpusRecord
+
+LARGE = 4
+"""Times the usual number of records, from which a unit is mentioned."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +48,7 @@ def run(config: Config) -> int:
     corpus: Corpus = open_corpus(config.corpus, config.reading)
     units = corpus.units()
     unreadable: list[str] = []
+    sizes: Counter[str] = Counter()
 
     def records() -> Iterator[CorpusRecord]:
         count = 0
@@ -52,6 +57,7 @@ def run(config: Config) -> int:
                 for record in corpus.read(unit):
                     yield record
                     count += 1
+                    sizes[unit.unit_id] += 1
                     if config.limit and count >= config.limit:
                         return
             except UnitError as error:
@@ -66,6 +72,7 @@ def run(config: Config) -> int:
         "files": len(files),
         "bytes": sum(file.size for file in files),
         "units": len(units),
+        "largest_unit": max(sizes.values(), default=0),
         "unreadable_files": unreadable,
     }
     if config.json:
@@ -94,9 +101,16 @@ def _spread(units: tuple[Unit, ...]) -> list[Unit]:
 
 
 def _print(facts: dict[str, Any], found: dict[str, Any], *, limited: bool) -> None:
+    from pipeline.corpus import RECORDS_PER_UNIT
+
     print(f"corpus   {facts['corpus']} ({facts['format']}) {facts['explanation']}".rstrip())
     size = f"{facts['bytes'] / 1e6:,.1f} MB"
     print(f"files    {facts['files']:,}, {size}, {facts['units']:,} units of work")
+    if facts["largest_unit"] > LARGE * RECORDS_PER_UNIT:
+        print(
+            f"  a unit has {facts['largest_unit']:,} pairs, and a crash costs all of it: a row "
+            "group of Parquet and a packed or remote tar are not divided; write smaller ones"
+        )
     part = " looked at" if limited else ""
     print(f"pairs    {found['records']:,}{part}, {found['usable']:,} usable")
     for status, number in found["problems"].items():

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from jobs.cli import main
+from pipeline.corpus import RECORDS_PER_UNIT
 from tests.pipeline.corpus.corpora import picture, write_images, write_lines
 
 
@@ -44,6 +47,20 @@ def test_what_is_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
 def test_a_part(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["corpus", "check", str(write(tmp_path / "toy")), "--limit", "2"]) == 0
     assert "pairs    2 looked at, 2 usable" in capsys.readouterr().out
+
+
+def test_a_unit_that_cannot_be_divided_is_mentioned(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = 4 * RECORDS_PER_UNIT + 1
+    pictures = [picture(number) for number in range(rows)]
+    table = pa.table({"image": pictures, "caption": ["a dog"] * rows})
+    pq.write_table(table, tmp_path / "a.parquet", row_group_size=rows)
+    assert main(["corpus", "check", str(tmp_path)]) == 0
+    assert "a unit has 2,049 pairs, and a crash costs all of it" in capsys.readouterr().out
+    pq.write_table(table, tmp_path / "a.parquet", row_group_size=100)
+    assert main(["corpus", "check", str(tmp_path)]) == 0
+    assert "a crash costs" not in capsys.readouterr().out
 
 
 def test_nothing_usable_or_nothing_there(
