@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
+
+if TYPE_CHECKING:
+    from jobs.recipe import Recipe
 
 Repeated = Annotated[tuple[str, ...], tyro.conf.UseAppendAction]
 
@@ -31,8 +34,16 @@ class Config:
     curated: Repeated = ()
     """A run directory that was filtered, as RUN or RUN:POLICY, added to the recipe's; may be given
     several times."""
+    tune: Literal["full", "linear-probe", "prompt"] | None = None
+    """Adapt the network of --warm-start to a small set, with the reference's numbers: all of it,
+    its last layers, or a vector for each text position."""
+    shots: int = 0
+    """Use only so many images of each name of the --gold given here (few-shot); 0: all."""
     steps: int | None = None
     """Optimiser steps of the whole run."""
+    epochs: float | None = None
+    """Instead of --steps: how often every sample is seen, on the average; default with --tune: 24.
+    The sources are read once more to be counted."""
     batch_size: int | None = None
     """Images of one step, over all workers."""
     rate: float | None = None
@@ -65,7 +76,12 @@ def run(config: Config) -> int:
 
     from jobs.recipe import load_recipe, recipe_json
 
-    recipe = load_recipe(config.recipe, config.preset, _assignments(config))
+    recipe = load_recipe(
+        config.recipe, config.preset, _assignments(config), _tuning_defaults(config)
+    )
+    epochs = _epochs(config)
+    if epochs is not None:
+        recipe = _with_epochs(recipe, epochs)
     if config.dry_run:
         print(json.dumps(recipe_json(recipe), indent=1))
         return 0
@@ -78,6 +94,46 @@ def run(config: Config) -> int:
 
         train_here(config, recipe)
     return 0
+
+
+def _tuning_defaults(config: Config) -> dict[str, Any] | None:
+    if config.tune is None:
+        return None
+    from jobs.tuning import tuning_defaults
+    from model.checkpoint import load_config, resolve_source
+    from schemas.errors import ConfigError
+
+    if config.warm_start is None:
+        raise ConfigError(
+            f"--tune {config.tune} starts from a trained network; name its directory with "
+            "--warm-start"
+        )
+    return tuning_defaults(config.tune, load_config(resolve_source(config.warm_start)))
+
+
+def _epochs(config: Config) -> float | None:
+    """Those asked for; with --tune the reference's number, if nothing says how long to train."""
+    from jobs.tuning import EPOCHS
+
+    if config.epochs is not None or config.tune is None:
+        return config.epochs
+    is_said = config.steps or config.recipe or any(a.startswith("train.steps=") for a in config.set)
+    return None if is_said else EPOCHS
+
+
+def _with_epochs(recipe: Recipe, epochs: float) -> Recipe:
+    import math
+    from dataclasses import replace
+
+    from jobs.training_sources import load_sources
+    from schemas.errors import ConfigError
+
+    if not (math.isfinite(epochs) and epochs > 0):
+        raise ConfigError(f"--epochs must be positive, got {epochs}")
+    sources, _ = load_sources(recipe.sources)
+    images = epochs * sum(len(source.samples) for source in sources)
+    steps = max(1, math.ceil(images / recipe.train.batch_size))
+    return replace(recipe, train=replace(recipe.train, steps=steps))
 
 
 def _assignments(config: Config) -> tuple[str, ...]:
@@ -96,13 +152,22 @@ def _assignments(config: Config) -> tuple[str, ...]:
         if value is not None:
             found.append(f"{name}={json.dumps(value)}")
     for path in config.gold:
-        found.append(f"sources+={json.dumps({'gold': path})}")
+        source: dict[str, object] = {"gold": path}
+        if config.shots:
+            source["shots"] = config.shots
+        found.append(f"sources+={json.dumps(source)}")
     for text in config.curated:
         path, colon, policy = text.rpartition(":")
         if colon and "/" not in policy:
             found.append(f"sources+={json.dumps({'curated': path, 'policy': policy})}")
         else:
             found.append(f"sources+={json.dumps({'curated': text})}")
+    if config.steps is not None and config.epochs is not None:
+        raise ConfigError("give --steps or --epochs, not both")
+    if config.shots and not config.gold:
+        raise ConfigError(
+            "--shots is of the --gold given here; in a recipe, a source has its own shots"
+        )
     if config.workers < 1:
         raise ConfigError(f"--workers must be >= 1, got {config.workers}")
     return (*found, *config.set)

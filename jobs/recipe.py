@@ -39,6 +39,10 @@ class SourceSpec:
     """Curated: a box counts by its score instead of 1."""
     limit: int = 0
     """Use only so many samples, evenly spread; 0: all."""
+    shots: int = 0
+    """Detection: use only so many images of each name (few-shot); 0: all."""
+    shots_seed: int = 0
+    """Which images those are."""
     names: tuple[str, ...] = ()
     """Detection: the names that negatives are drawn from; default: the format's categories."""
 
@@ -48,6 +52,10 @@ class SourceSpec:
                 f"a source needs either gold or curated, got gold={self.gold!r} and "
                 f"curated={self.curated!r}"
             )
+        if self.shots < 0:
+            raise ConfigError(f"shots must be >= 0, got {self.shots}")
+        if self.shots and self.gold is None:
+            raise ConfigError("shots is of detection gold; a curated run has no list of names")
 
     @property
     def label(self) -> str:
@@ -84,8 +92,14 @@ class Recipe:
     """Keep the decoded images, at most so many pixels on a side, in a file; 0: decode each time."""
 
 
-def load_recipe(path: Path | None, preset: str | None, assignments: tuple[str, ...]) -> Recipe:
-    """The preset's defaults, overlaid by a recipe file, overlaid by `NAME=VALUE` assignments.
+def load_recipe(
+    path: Path | None,
+    preset: str | None,
+    assignments: tuple[str, ...],
+    tuning: Mapping[str, Any] | None = None,
+) -> Recipe:
+    """The preset's defaults, overlaid by those of a way of tuning (`tuning_defaults`), by a recipe
+    file, and by `NAME=VALUE` assignments.
 
     Raises:
         ConfigError: a field is unknown, missing or of another type.
@@ -98,9 +112,10 @@ def load_recipe(path: Path | None, preset: str | None, assignments: tuple[str, .
         raw = parsed
     if preset is not None:
         raw["preset"] = preset
-    if "preset" not in raw:
+    name = raw.get("preset") or (tuning or {}).get("preset")
+    if name is None:
         raise ConfigError("name a network with --preset, or in the recipe file")
-    merged = _merge(preset_defaults(str(raw["preset"])), raw)
+    merged = _merge(_merge(preset_defaults(str(name)), dict(tuning or {})), raw)
     for assignment in assignments:
         set_field(merged, assignment)
     return from_plain(Recipe, merged, "recipe")

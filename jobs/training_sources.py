@@ -72,6 +72,12 @@ def _load(spec: SourceSpec) -> tuple[TrainingSource, Counter[str]]:
                 weight_by_score=spec.weight_by_score,
             )
         )
+    if spec.shots:
+        if kind != "detection":
+            raise ConfigError(f"source {spec.label!r}: shots is of detection, this is {kind}")
+        from pipeline.training_set.few_shot import few_shot
+
+        samples = few_shot(samples, spec.shots, spec.shots_seed)
     samples = _limited(samples, spec.limit)
     return (
         TrainingSource(

@@ -34,7 +34,7 @@ class FeaturePyramid(nn.Module):
             nn.Conv2d(channels, channels, 3, padding=1) for _ in in_channels
         )
         self.extra = nn.ModuleList(
-            nn.Conv2d(channels, channels, 3, stride=2, padding=1) for _ in range(num_extra_levels)
+            nn.Conv2d(channels, channels, 3, stride=2) for _ in range(num_extra_levels)
         )
         self.dropblock = dropblock
         for module in (*self.inner, *self.output, *self.extra):
@@ -52,8 +52,9 @@ class FeaturePyramid(nn.Module):
                 merged = drop_block(merged, self.dropblock)
             levels.insert(0, self.output[number](merged))
         for number, convolution in enumerate(self.extra):
-            source = levels[-1]
-            levels.append(convolution(F.relu(source) if number else source))
+            source = F.relu(levels[-1]) if number else levels[-1]
+            # Padded here: oneDNN's own padding gives wrong bf16 gradients on maps one column wide.
+            levels.append(convolution(F.pad(source, (1, 1, 1, 1))))
         return levels
 
 

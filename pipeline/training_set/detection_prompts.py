@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -24,6 +25,9 @@ TokenCounter = Callable[[str], int]
 class DetectionPromptOptions:
     """How many other names stand in a detection prompt."""
 
+    choice: Literal["sampled", "all"] = "sampled"
+    """`all`: every name of the source, in its order, for small sets; the numbers below are then
+    not used."""
     max_negatives: int = 85
     """Names drawn besides the image's own."""
     full_share: float = 0.5
@@ -34,6 +38,8 @@ class DetectionPromptOptions:
     """Stands between two names, not after the last."""
 
     def __post_init__(self) -> None:
+        if self.choice not in ("sampled", "all"):
+            raise ConfigError(f"detection.choice must be sampled or all, got {self.choice!r}")
         if self.max_negatives < 0:
             raise ConfigError(f"max_negatives must be >= 0, got {self.max_negatives}")
         if not 0.0 <= self.full_share <= 1.0:
@@ -101,6 +107,8 @@ def detection_prompt(
     """
     drops: Counter[str] = Counter()
     names = names_of(sample)
+    if options.choice == "all":
+        return _named(sample, names, *_join(vocabulary.names, options.separator), drops)
     present = dict.fromkeys(name for group in names for name in group)
     positives, budget = _fit(_shuffled(present, rng), vocabulary, options)
     pool: Sequence[str] = vocabulary.names if exhaustive else absent_names_of(sample)
@@ -111,7 +119,41 @@ def detection_prompt(
             break
         budget -= vocabulary.lengths[name]
         kept_negatives.append(name)
-    caption, span_of = _join([*positives, *kept_negatives], options.separator, rng)
+    chosen = [*positives, *kept_negatives]
+    shuffled = [chosen[place] for place in rng.permutation(len(chosen))]
+    return _named(sample, names, *_join(shuffled, options.separator), drops)
+
+
+def check_all_fit(
+    vocabulary: NameVocabulary, options: DetectionPromptOptions, *, exhaustive: bool
+) -> None:
+    """Refuse `choice="all"` where it would lose names, or call unknown ones absent.
+
+    Raises:
+        ConfigError: says how many word pieces the names need.
+    """
+    if options.choice != "all":
+        return
+    needed = sum(vocabulary.lengths[name] for name in vocabulary.names)
+    if needed > options.token_budget:
+        raise ConfigError(
+            f"detection.choice all: the {len(vocabulary.names)} names need {needed} word pieces, "
+            f"token_budget is {options.token_budget}; take detection.choice sampled"
+        )
+    if not exhaustive:
+        raise ConfigError(
+            "detection.choice all: not every name of this source is boxed wherever it occurs, so "
+            "absent ones are no negatives; take detection.choice sampled"
+        )
+
+
+def _named(
+    sample: TrainingSample,
+    names: list[tuple[str, ...]],
+    caption: str,
+    span_of: Mapping[str, Span],
+    drops: Counter[str],
+) -> Prompt:
     spans = [tuple(span_of[name] for name in group if name in span_of) for group in names]
     keep = [number for number, group in enumerate(spans) if group]
     if len(keep) < len(names):
@@ -156,13 +198,11 @@ def _draw_negatives(
     return [pool[i] for i in chosen if pool[i] not in positives]
 
 
-def _join(
-    names: list[str], separator: str, rng: np.random.Generator
-) -> tuple[str, dict[str, Span]]:
+def _join(names: Sequence[str], separator: str) -> tuple[str, dict[str, Span]]:
     spans: dict[str, Span] = {}
     text = ""
-    for place in rng.permutation(len(names)):
+    for name in names:
         text += separator if text else ""
-        spans[names[place]] = (len(text), len(text) + len(names[place]))
-        text += names[place]
+        spans[name] = (len(text), len(text) + len(name))
+        text += name
     return text, spans

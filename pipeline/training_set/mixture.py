@@ -20,6 +20,7 @@ from pipeline.training_set.detection_prompts import (
     NameVocabulary,
     TokenCounter,
     absent_names_of,
+    check_all_fit,
     detection_prompt,
     names_of,
 )
@@ -165,12 +166,14 @@ class TrainingMixture:
         for sample in source.samples:
             seen.update(name for group in names_of(sample) for name in group)
             seen.update(absent_names_of(sample))
-        return NameVocabulary.build(
+        vocabulary = NameVocabulary.build(
             source.names or sorted(seen),
             seen,
             self._count_tokens,
             self.options.detection.separator,
         )
+        check_all_fit(vocabulary, self.options.detection, exhaustive=source.exhaustive)
+        return vocabulary
 
 
 def _rescale(prompt: Prompt, sample: TrainingSample, image: NDArray[np.uint8]) -> Prompt:

@@ -20,7 +20,7 @@ from tests.jobs.shapes import write_shapes
 
 TOY = {
     "preset": "glip-toy",
-    "network": {"drop_path": 0.1},
+    "network": {"drop_path": 0.15},
     "train": {
         "steps": 12,
         "batch_size": 4,
@@ -159,32 +159,51 @@ def test_changed_data_is_refused(recipe, gold, finished, capsys):
 
 
 @pytest.mark.slow
-def test_a_warm_start_takes_the_weights_and_a_linear_probe_keeps_most(
-    tmp_path, recipe, gold, finished
-):
-    out = tmp_path / "probe"
-    more = ["--warm-start", str(finished / "model"), "--steps", "2"]
-    more += ["--set", 'train.optimizer.only=["head.*"]', "--set", "train.ema_decay=0"]
-    more += ["--set", "train.optimizer.rules=[]"]
-    assert main(arguments(recipe, gold, out, *more)) == 0
+@pytest.mark.parametrize(
+    ("tune", "parts"),
+    [
+        ("full", ("backbone.", "pyramid.", "text_encoder.", "tower.", "head.")),
+        ("linear-probe", ("head.",)),
+        ("prompt", ("text_encoder.tuned",)),
+    ],
+)
+def test_tuning_starts_from_a_model_and_changes_its_part(tune, parts, tmp_path, gold, finished):
+    """The model's network is other than its preset's; without a recipe file that is known."""
+    out = tmp_path / "run"
+    command = ["pretrain", "--tune", tune, "--warm-start", str(finished / "model")]
+    command += ["--gold", str(gold[1]), "--shots", "2", "--batch-size", "2", "--epochs", "1.5"]
+    command += ["--set", "train.ema_decay=0", "--threads", "1", "--device", "cpu"]
+    assert main([*command, "--out", str(out)]) == 0
+    recipe = json.loads((out / "recipe.json").read_text())
+    assert recipe["network"]["drop_path"] == 0.15
+    assert recipe["train"]["steps"] < 12
     before, after = weights_of(finished), weights_of(out)
-    changed = {name for name in before if not torch.equal(before[name], after[name])}
-    assert changed
-    assert all(name.startswith("head.") for name in changed)
+    changed = {n for n in after if n not in before or not torch.equal(before[n], after[n])}
+    assert {part for part in parts if any(n.startswith(part) for n in changed)} == set(parts)
+    assert all(name.startswith(parts) for name in changed)
+    assert (load_pretrained(out / "model").text_encoder.tuned is not None) == (tune == "prompt")
 
 
 @pytest.mark.slow
-def test_lora_and_a_tuned_prompt_write_a_plain_model(tmp_path, recipe, gold, finished):
+def test_what_was_tuned_can_be_tuned_again(tmp_path, gold, finished):
+    start, again = str(finished / "model"), str(tmp_path / "one" / "model")
+    command = ["pretrain", "--gold", str(gold[1]), "--steps", "1", "--batch-size", "2"]
+    command += ["--threads", "1", "--device", "cpu", "--set", "train.ema_decay=0"]
+    for source, out in ((start, "one"), (again, "two")):
+        more = ["--tune", "prompt", "--warm-start", source, "--out", str(tmp_path / out)]
+        assert main([*command, *more]) == 0
+    assert main([*command, "--warm-start", again, "--tune", "full", "--out", f"{tmp_path}/3"]) == 0
+    one, two, three = (weights_of(tmp_path / n)["text_encoder.tuned"] for n in ("one", "two", "3"))
+    assert not torch.equal(one, two)
+    assert not torch.equal(one, three)
+
+
+@pytest.mark.slow
+def test_lora_writes_a_plain_model(tmp_path, recipe, gold, finished):
     more = ["--warm-start", str(finished / "model"), "--steps", "2"]
     lora = ["--set", 'lora={"rank": 2}', "--set", "train.optimizer.rules=[]"]
     assert main(arguments(recipe, gold, tmp_path / "lora", *more, *lora)) == 0
     assert weights_of(tmp_path / "lora").keys() == weights_of(finished).keys()
-    prompt = ["--set", "network.text.tuned_positions=256", "--set", "warm_start_partial=true"]
-    prompt += ["--set", 'train.optimizer.only=["text_encoder.tuned"]']
-    prompt += ["--set", "train.optimizer.rules=[]", "--set", "train.ema_decay=0"]
-    assert main(arguments(recipe, gold, tmp_path / "prompt", *more, *prompt)) == 0
-    model = load_pretrained(tmp_path / "prompt" / "model")
-    assert model.text_encoder.tuned.abs().max() > 0
 
 
 @pytest.mark.parametrize(
@@ -199,6 +218,15 @@ def test_lora_and_a_tuned_prompt_write_a_plain_model(tmp_path, recipe, gold, fin
             "device must be auto, cpu, cuda or cuda:N, got 'abacus'",
         ),
         (["--out", "x", "--preset", "glip-toy", "--workers", "0"], "--workers must be >= 1"),
+        (["--out", "x", "--tune", "full"], "--tune full starts from a trained network; name its"),
+        (["--out", "x", "--tune", "prompt", "--warm-start", "no/model"], "no/model"),
+        (["--out", "x", "--steps", "2", "--epochs", "1"], "give --steps or --epochs, not both"),
+        (["--out", "x", "--preset", "glip-toy", "--epochs", "0"], "--epochs must be positive, got"),
+        (["--out", "x", "--preset", "glip-toy", "--shots", "2"], "--shots is of the --gold given"),
+        (
+            ["--out", "x", "--preset", "glip-toy", "--gold", "a.json", "--shots", "-1"],
+            "shots must be >= 0, got -1",
+        ),
     ],
 )
 def test_wrong_usage_is_exit_code_2_and_a_sentence(

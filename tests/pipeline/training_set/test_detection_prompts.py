@@ -6,6 +6,7 @@ import pytest
 from pipeline.training_set.detection_prompts import (
     DetectionPromptOptions,
     NameVocabulary,
+    check_all_fit,
     detection_prompt,
 )
 from schemas.errors import ConfigError
@@ -99,3 +100,30 @@ def test_a_box_with_two_names_keeps_both():
 def test_bad_options_are_refused(field, value):
     with pytest.raises(ConfigError, match=rf"{field} must be .*, got {value}"):
         DetectionPromptOptions(**{field: value})
+
+
+def test_all_names_stand_in_their_order_whatever_is_drawn():
+    options = DetectionPromptOptions(choice="all")
+    words = NameVocabulary.build(["owl", "dog", "cat"], ("cat", "dog"), count_words, ". ")
+    for seed in range(5):
+        prompt = detection_prompt(
+            sample("cat. dog", ("cat", "dog")), words, options, np.random.default_rng(seed)
+        )
+        assert prompt.caption == "owl. dog. cat"
+        assert texts(prompt.caption, prompt.spans) == [["cat"], ["dog"]]
+
+
+def test_all_names_are_refused_where_they_do_not_fit_or_absence_is_not_known():
+    options = DetectionPromptOptions(choice="all", token_budget=100)
+    with pytest.raises(ConfigError, match=r"the 102 names need \d+ word pieces, token_budget is"):
+        check_all_fit(vocabulary("cat", "dog"), options, exhaustive=True)
+    few = NameVocabulary.build(["cat"], ("cat",), count_words, ". ")
+    check_all_fit(few, options, exhaustive=True)
+    with pytest.raises(ConfigError, match="not every name of this source is boxed"):
+        check_all_fit(few, options, exhaustive=False)
+    check_all_fit(vocabulary("cat"), DetectionPromptOptions(token_budget=1), exhaustive=False)
+
+
+def test_an_unknown_choice_is_refused():
+    with pytest.raises(ConfigError, match="choice must be sampled or all, got 'some'"):
+        DetectionPromptOptions(choice="some")  # type: ignore[arg-type]
