@@ -26,7 +26,7 @@ import psutil
 import torch
 
 from jobs.label import make_plan
-from jobs.label_setup import TeacherSetup, Tools
+from jobs.label_setup import LabelSetup, TeacherSetup, Tools
 from jobs.label_worker import DEPTH, LabelWorker, WorkerSpec
 from model.checkpoint import save_pretrained
 from model.config import get_preset
@@ -81,7 +81,7 @@ def write_setup(options: argparse.Namespace, folder: Path) -> TeacherSetup:
     )
 
 
-def write_spec(setup: TeacherSetup, options: argparse.Namespace, run: Path) -> WorkerSpec:
+def write_spec(setup: LabelSetup, options: argparse.Namespace, run: Path) -> WorkerSpec:
     """A planned run and what its workers are told."""
     corpus = setup.open_corpus()
     plan = RunStore(run).write_plan(make_plan(setup, corpus, options.unit))

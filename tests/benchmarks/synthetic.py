@@ -103,7 +103,9 @@ class SyntheticSetup:
         return Tools(grounder=SyntheticGrounder(self.wait_ms), parser=parser, size_key=aspect_key)
 
 
-def write_pairs(folder: Path, rows: int, *, rows_per_file: int = 5000, side: int = 96) -> str:
+def write_pairs(
+    folder: Path, rows: int, *, rows_per_file: int = 5000, rows_per_group: int = 500, side: int = 96
+) -> str:
     """Parquet files of pictures and captions; returns the folder."""
     folder.mkdir(parents=True)
     rng = np.random.default_rng(0)
@@ -123,7 +125,7 @@ def write_pairs(folder: Path, rows: int, *, rows_per_file: int = 5000, side: int
                 "caption": captions,
             }
         )
-        pq.write_table(table, folder / f"{first:09d}.parquet", row_group_size=500)
+        pq.write_table(table, folder / f"{first:09d}.parquet", row_group_size=rows_per_group)
     return str(folder)
 
 
