@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from collections import Counter
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from pipeline.commit_unit import CommitOutcome
 
 LINE_EVERY_S = 10.0
+BAR_CHARS = 20
 RATE_COUNTS_FROM = 1000
 """Rows after which the share of failures is taken seriously."""
 
@@ -88,9 +90,19 @@ class LabelProgress:
         self._said = time.monotonic()
         if is_terminal:
             end = "\n" if now else ""
-            print(f"\r\x1b[2K{self.line()}", end=end, file=sys.stderr, flush=True)
+            # A line that is longer than the terminal is wide would stay there at every update.
+            text = f"{self.bar()}{self.line()}"[: shutil.get_terminal_size().columns - 1]
+            print(f"\r\x1b[2K{text}", end=end, file=sys.stderr, flush=True)
         else:
             print(self.line(), file=sys.stderr, flush=True)
+
+    def bar(self) -> str:
+        """How much is done, for a terminal; nothing while the teacher is loaded."""
+        if self._is_loading:
+            return ""
+        done = self.num_units / max(1, len(self.units))
+        filled = int(done * BAR_CHARS)
+        return f"[{'#' * filled}{'-' * (BAR_CHARS - filled)}] {done:4.0%}  "
 
     def line(self) -> str:
         """Units, rows, rate, time left, reasons of failures."""

@@ -13,6 +13,7 @@ from schemas.errors import ConfigError, RetryableError
 from schemas.plan import Unit
 
 BACKOFF_S = 1.0
+TELL_S = 1.0
 
 
 def run_local(
@@ -35,7 +36,8 @@ def run_local(
                 while waiting and len(running) < DEPTH:
                     unit = waiting.pop()
                     running[pool.submit(_label, worker, unit, attempts)] = unit
-                done, _ = wait(running, return_when=FIRST_COMPLETED)
+                done, _ = wait(running, timeout=TELL_S, return_when=FIRST_COMPLETED)
+                progress.tell()
                 for future in done:
                     unit = running.pop(future)
                     try:

@@ -17,6 +17,7 @@ from schemas.records import Status
 
 if TYPE_CHECKING:
     from pipeline.run_store import RunStore
+    from schemas.plan import UnitCommit
 
 SLOWEST = 3
 RECENT = 20
@@ -64,7 +65,7 @@ def read_status(store: RunStore) -> dict[str, Any]:
     Raises:
         ConfigError: this is no labelling run.
     """
-    from pipeline.run_lock import lock_holder
+    from pipeline.run_lock import STALE_S, lock_holder
 
     plan, commits = store.plan(), list(store.commits().values())
     statuses: Counter[str] = Counter()
@@ -76,8 +77,10 @@ def read_status(store: RunStore) -> dict[str, Any]:
         for stage, seconds in commit.seconds.items():
             stages[stage] += seconds  # type: ignore[assignment]
     rows = sum(commit.rows_out for commit in commits)
-    slow = sorted(commits, key=lambda c: -c.seconds.get("total", 0.0) / max(1, c.rows_out))
+    slow = sorted(commits, key=lambda c: -_spent(c) / max(1, c.rows_out))
+    spent = sum(map(_spent, commits))
     holder = lock_holder(store)
+    is_driven = holder is not None and holder.get("silent_s", 0.0) <= STALE_S
     rate = _recent_rate([(commit.finished_at, commit.rows_out) for commit in commits])
     left = len(plan.units) - len(commits)
     return {
@@ -87,6 +90,7 @@ def read_status(store: RunStore) -> dict[str, Any]:
         "teachers": sorted({commit.teacher_id for commit in commits}),
         "complete": store.is_complete(),
         "driver": holder,
+        "is_driven": is_driven,
         "units": len(plan.units),
         "units_done": len(commits),
         "rows": rows,
@@ -94,15 +98,14 @@ def read_status(store: RunStore) -> dict[str, Any]:
         "statuses": dict(statuses.most_common()),
         "examples": examples,
         "seconds": {stage: round(value, 2) for stage, value in stages.most_common()},
-        "rows_per_worker_second": rows / stages["total"] if stages["total"] else None,
+        "rows_per_worker_second": rows / spent if spent else None,
         "rows_per_second": rate,
         "seconds_left": (
-            left * rows / len(commits) / rate if holder and rate and commits and left else None
+            left * rows / len(commits) / rate if is_driven and rate and commits and left else None
         ),
         "last_commit": max((commit.finished_at for commit in commits), default=None),
         "slowest_units": [
-            {"unit": c.unit_id, "rows": c.rows_out, "seconds": c.seconds.get("total", 0.0)}
-            for c in slow[:SLOWEST]
+            {"unit": c.unit_id, "rows": c.rows_out, "seconds": _spent(c)} for c in slow[:SLOWEST]
         ],
         "pending_units": [u.unit_id for u in store.pending()[:SLOWEST]],
     }
@@ -136,6 +139,11 @@ def print_status(store: RunStore, found: dict[str, Any] | None = None) -> None:
         print(f"next     {', '.join(found['pending_units'])}")
 
 
+def _spent(commit: UnitCommit) -> float:
+    """Seconds from the first record to the file: `total` ends before the rows are written."""
+    return round(commit.seconds.get("total", 0.0) + commit.seconds.get("write", 0.0), 4)
+
+
 def _per_row(unit: dict[str, Any]) -> float:
     seconds: float = unit["seconds"]
     return seconds / max(1, int(unit["rows"]))
@@ -147,7 +155,13 @@ def _state(found: dict[str, Any]) -> str:
     holder = found["driver"]
     if not holder:
         return "not complete and nobody works on it; the same `glipforge label` command goes on"
-    who = f"process {holder.get('pid', '?')} on {holder.get('host', '?')} works on it"
+    who = f"process {holder.get('pid', '?')} on {holder.get('host', '?')}"
+    if not found["is_driven"]:
+        return (
+            f"not complete; {who} gave no sign of life for {holder['silent_s']:,.0f} s and is "
+            "probably gone; the same `glipforge label` command goes on"
+        )
+    who += " works on it"
     if found["seconds_left"]:
         who += (
             f", {found['rows_per_second']:.1f} images/s, about "

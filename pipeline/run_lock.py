@@ -52,13 +52,16 @@ def run_lock(run: RunStore, *, beat_s: float = BEAT_S, stale_s: float = STALE_S)
 def lock_holder(run: RunStore) -> dict[str, Any] | None:
     """Host, process and start of the driver that works on a local run now; None if there is none.
 
-    On an object store: of the last one that did not end by itself, with its last beat.
+    On an object store: of the last one that did not end by itself, and `silent_s`, the seconds
+    since its last sign of life by this machine's clock; more than `STALE_S`: it is gone.
     """
     if not run.is_local:
         try:
-            return dict(json.loads(read_bytes(run.url(LOCK))))
+            holder = dict(json.loads(read_bytes(run.url(LOCK))))
         except MissingFile:
             return None
+        silence = datetime.now(UTC) - datetime.fromisoformat(holder["at"])
+        return holder | {"silent_s": round(max(0.0, silence.total_seconds()), 1)}
     try:
         with open(run.url(LOCK)) as stream:
             if _try_lock(stream, fcntl.LOCK_SH):
@@ -117,6 +120,7 @@ def _read_holder(stream: IO[str]) -> dict[str, Any]:
 def _object_lock(run: RunStore, *, beat_s: float, stale_s: float) -> Iterator[None]:
     url = run.url(LOCK)
     me = _myself() | {"token": uuid.uuid4().hex}
+    me["at"] = me["since"]
     _take_object(run, me, beat_s=beat_s, stale_s=stale_s)
     stop = threading.Event()
 
@@ -125,7 +129,7 @@ def _object_lock(run: RunStore, *, beat_s: float, stale_s: float) -> Iterator[No
         while not stop.wait(beat_s):
             count += 1
             try:
-                write_bytes(url, json.dumps(me | {"beat": count}).encode())
+                write_bytes(url, json.dumps(me | {"beat": count, "at": _now()}).encode())
             except RetryableError as error:
                 _log.warning("cannot renew the lock of %s: %s", run.uri, error)
 
@@ -164,8 +168,12 @@ def _myself() -> dict[str, Any]:
     return {
         "host": socket.gethostname(),
         "pid": os.getpid(),
-        "since": datetime.now(UTC).isoformat(timespec="seconds"),
+        "since": _now(),
     }
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _held(run: RunStore, holder: dict[str, Any]) -> str:

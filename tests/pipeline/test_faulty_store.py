@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import os
+import time
 import uuid
 from collections.abc import Iterator
 
@@ -9,7 +12,7 @@ import pytest
 
 from pipeline import s3_client
 from pipeline.commit_unit import commit_unit
-from pipeline.run_lock import run_lock
+from pipeline.run_lock import LOCK, STALE_S, lock_holder, run_lock
 from pipeline.run_store import RunStore
 from pipeline.storage import create_bytes, open_file, read_bytes, stat_file, write_bytes
 from pipeline.storage_errors import StorageDenied, StorageUnavailable
@@ -130,3 +133,20 @@ def test_the_lock_of_a_driver_that_is_gone_is_taken_over(store: FaultyStore) -> 
     write_bytes(run.url("_lock"), b'{"host": "gone", "pid": 1, "since": "yesterday"}')
     with run_lock(run, beat_s=0.2, stale_s=0.5):
         assert b'"gone"' not in read_bytes(run.url("_lock"))
+
+
+def test_how_long_a_driver_has_been_silent(store: FaultyStore) -> None:
+    run = planned(f"s3://{BUCKET}/{uuid.uuid4().hex}")
+    assert lock_holder(run) is None
+    with run_lock(run, beat_s=0.2, stale_s=30):
+        holder = lock_holder(run)
+        assert holder is not None
+        assert (holder["pid"], holder["silent_s"] < STALE_S) == (os.getpid(), True)
+        at_start = read_bytes(run.url(LOCK))
+        while read_bytes(run.url(LOCK)) == at_start:
+            time.sleep(0.05)
+        killed = json.loads(read_bytes(run.url(LOCK))) | {"at": "2026-01-01T00:00:00+00:00"}
+    write_bytes(run.url(LOCK), json.dumps(killed).encode())
+    holder = lock_holder(run)
+    assert holder is not None
+    assert holder["silent_s"] > STALE_S
