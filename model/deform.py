@@ -16,9 +16,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.ops import deform_conv2d
 
+from model.recompute import recompute
+
 NUM_TAPS = 9
 CHUNK_BYTES = 8_000_000
 """Without gradients, samples of this size are held at once: they stay in the processor's cache."""
+GRADIENT_CHUNK_BYTES = 64_000_000
+"""With gradients: each chunk's backward pass makes a gradient of the whole table."""
 
 Sizes = tuple[tuple[int, int], ...]
 
@@ -88,15 +92,13 @@ def deform_conv_by_rows(
             _rows(offsets).float(), _rows(masks).float(), _grid(in_sizes, out_sizes, stride, batch)
         )
     weight_OD = weight_OC33.permute(0, 2, 3, 1).flatten(1)
-    if torch.is_grad_enabled():
-        y_MO = F.linear(_sample(table_RC, places_MK4, shares_MK4), weight_OD, bias_O)
-    else:
-        step = max(64, CHUNK_BYTES // (4 * weight_OD.shape[1]))
-        parts = [
-            F.linear(_sample(table_RC, places, shares), weight_OD, bias_O)
-            for places, shares in zip(places_MK4.split(step), shares_MK4.split(step), strict=True)
-        ]
-        y_MO = torch.cat(parts)
+    num_bytes = GRADIENT_CHUNK_BYTES if torch.is_grad_enabled() else CHUNK_BYTES
+    step = max(64, num_bytes // (4 * weight_OD.shape[1]))
+    parts = [
+        recompute(_multiply, table_RC, places, shares, weight_OD, bias_O)
+        for places, shares in zip(places_MK4.split(step), shares_MK4.split(step), strict=True)
+    ]
+    y_MO = torch.cat(parts)
     counts = [batch * height * width for height, width in out_sizes]
     return [
         y.view(batch, height, width, -1).permute(0, 3, 1, 2)
@@ -171,6 +173,12 @@ def _inside(place: Tensor, share: Tensor, size: Tensor) -> tuple[Tensor, Tensor]
     """Places beyond the border move onto it and have no share."""
     clamped = place.clamp(min=0).minimum(size - 1)
     return clamped, share * (clamped == place)
+
+
+def _multiply(
+    table_RC: Tensor, places_MK4: Tensor, shares_MK4: Tensor, weight_OD: Tensor, bias_O: Tensor
+) -> Tensor:
+    return F.linear(_sample(table_RC, places_MK4, shares_MK4), weight_OD, bias_O)
 
 
 def _sample(table_RC: Tensor, places_MK4: Tensor, shares_MK4: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from model.deform import NUM_TAPS, DeformConv, reread, resize_mask, resize_offsets
+from model.recompute import recompute
 
 
 def hard_sigmoid(x: Tensor) -> Tensor:
@@ -93,17 +94,25 @@ class DyConv(nn.Module):
             [resize[1](x, size) for x, size in zip(masks[:-1], sizes[1:], strict=True)],
         )
         outputs = []
-        for number, size in enumerate(sizes):
+        for number in range(len(levels)):
             branches = [same[number]]
             if number > 0:
                 branches.append(finer[number - 1])
             if number < len(levels) - 1:
-                branches.append(
-                    F.interpolate(coarser[number], size=size, mode="bilinear", align_corners=True)
-                )
-            mixed = sum(branch * self._score(branch) for branch in branches) / len(branches)
-            outputs.append(self.relu(mixed))
+                branches.append(coarser[number])
+            outputs.append(recompute(self._mix, branches))
         return outputs
+
+    def _mix(self, branches: Sequence[Tensor]) -> Tensor:
+        """The first branch and those of its neighbours, brought to its size."""
+        size = branches[0].shape[-2:]
+        resized = [
+            branch
+            if branch.shape[-2:] == size
+            else F.interpolate(branch, size=size, mode="bilinear", align_corners=True)
+            for branch in branches
+        ]
+        return self.relu(sum(branch * self._score(branch) for branch in resized) / len(resized))
 
     def _score(self, branch_BCHW: Tensor) -> Tensor:
         return hard_sigmoid(F.relu(self.branch_score(branch_BCHW.mean((2, 3), keepdim=True))))

@@ -18,6 +18,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from model.recompute import recompute
+
 CHUNK_SCORES = 1_000_000
 """Without gradients the scores of this many (head, position, word) triples are held at once."""
 
@@ -85,7 +87,8 @@ class BiAttention(nn.Module):
         v_BNV, l_BTL = self.norm_v(v_BNV), self.norm_l(l_BTL)
         folded = self._fold(l_BTL, mask_BT)
         if torch.is_grad_enabled() or (self.training and self.dropout):
-            dv_BNV, mean_BMV, weight_BM = self._attend(v_BNV, folded)
+            # Scores of every head, position and word are the largest values of the network.
+            dv_BNV, mean_BMV, weight_BM = recompute(self._attend, v_BNV, folded, draws=True)
         else:
             dv_BNV, mean_BMV, weight_BM = self._attend_in_chunks(v_BNV, folded)
         dl_BTL = self._words(mean_BMV, weight_BM)

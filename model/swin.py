@@ -18,6 +18,8 @@ import torch.nn.functional as F
 from timm.models.swin_transformer import SwinTransformer
 from torch import Tensor, nn
 
+from model.recompute import recompute
+
 CHUNK_POSITIONS = 100000
 """On a CPU, without gradients, so many positions are transformed at once."""
 
@@ -121,7 +123,7 @@ def _window_attention(attn: Any, x_BHWC: Tensor, window: int, shift: int) -> Ten
         regions = regions_GL.repeat(batch, 1).split(size)
         out = torch.cat(
             [
-                _attend(attn, part, bias_1HLL + _between_regions(region))
+                _attend(attn, part, bias_1HLL, region)
                 for part, region in zip(parts, regions, strict=True)
             ]
         )
@@ -135,12 +137,19 @@ def _window_attention(attn: Any, x_BHWC: Tensor, window: int, shift: int) -> Ten
     return out[:, :height, :width]
 
 
-def _attend(attn: Any, x_GLC: Tensor, bias_GHLL: Tensor) -> Tensor:
-    """Attention within each window."""
-    heads = attn.num_heads
-    query, key, value = attn.qkv(x_GLC).unflatten(2, (3, heads, -1)).permute(2, 0, 3, 1, 4)
-    out = F.scaled_dot_product_attention(query, key, value, attn_mask=bias_GHLL.to(query.dtype))
+def _attend(
+    attn: Any, x_GLC: Tensor, bias_1HLL: Tensor, regions_GL: Tensor | None = None
+) -> Tensor:
+    """Attention within each window, and there within each region."""
+    qkv_3GHLD = attn.qkv(x_GLC).unflatten(2, (3, attn.num_heads, -1)).permute(2, 0, 3, 1, 4)
+    out = recompute(_mix, qkv_3GHLD, bias_1HLL, regions_GL)
     return attn.proj(out.transpose(1, 2).flatten(2))
+
+
+def _mix(qkv_3GHLD: Tensor, bias_1HLL: Tensor, regions_GL: Tensor | None) -> Tensor:
+    query, key, value = qkv_3GHLD
+    bias = bias_1HLL if regions_GL is None else bias_1HLL + _between_regions(regions_GL)
+    return F.scaled_dot_product_attention(query, key, value, attn_mask=bias.to(query.dtype))
 
 
 def _position_bias(attn: Any) -> Tensor:
