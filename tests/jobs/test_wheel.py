@@ -18,10 +18,12 @@ ROOT = Path(jobs.__file__).parents[1]
 DATA = (
     "jobs/examples/cluster.yaml",
     "jobs/examples/rayjob.yaml",
+    "model/vocab/LICENSE",
     "model/vocab/vocab.txt",
     "model/weights/nano/model.safetensors",
     "model/weights/nano/recipe.json",
     "pipeline/fiftyone/plugin/fiftyone.yml",
+    "pipeline/world/glyphs/LICENSE-noto.txt",
     "pipeline/world/glyphs/noto.webp",
     "pipeline/world/glyphs/nouns.json",
     "schemas/py.typed",
