@@ -152,6 +152,7 @@ def preset_defaults(preset: str) -> dict[str, Any]:
             "steps": 20_000,
             "precision": "bf16",
             "batch_size": 32,
+            "recompute": False,
             "optimizer": {
                 "rate": 1e-3,
                 "weight_decay": 0.05,
@@ -177,6 +178,7 @@ def recipe_json(recipe: Recipe) -> dict[str, Any]:
 NOT_IDENTITY = (
     "evaluation",
     "evaluation_images",
+    "train.recompute",
     "train.activation_checkpointing",
     "train.log_every",
     "train.checkpoint_every",

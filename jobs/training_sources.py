@@ -65,6 +65,7 @@ def _load(spec: SourceSpec) -> tuple[TrainingSource, Counter[str]]:
         from pipeline.run_store import RunStore
         from pipeline.training_set.curated import curated_samples
 
+        exhaustive = False  # a caption does not name everything that is in its image
         samples = tuple(
             curated_samples(
                 iter_curated(RunStore(spec.curated or ""), spec.policy),

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.ops import deform_conv2d
 
-from model.recompute import recompute
+from model.recompute import Recomputing, recompute
 
 NUM_TAPS = 9
 CHUNK_BYTES = 8_000_000
@@ -27,7 +27,7 @@ GRADIENT_CHUNK_BYTES = 64_000_000
 Sizes = tuple[tuple[int, int], ...]
 
 
-class DeformConv(nn.Module):
+class DeformConv(Recomputing):
     """3x3 convolution whose taps move by offsets (dy, dx) and are scaled by a mask."""
 
     def __init__(self, in_channels: int, out_channels: int, *, stride: int = 1) -> None:
@@ -50,7 +50,13 @@ class DeformConv(nn.Module):
         """
         if maps[0].device.type == "cpu":
             return deform_conv_by_rows(
-                maps, offsets, masks, self.weight, self.bias, stride=self.stride
+                maps,
+                offsets,
+                masks,
+                self.weight,
+                self.bias,
+                stride=self.stride,
+                recomputes=self.recomputes,
             )
         # In half precision the sampling positions would lose whole pixels, so this runs in fp32.
         with torch.autocast(maps[0].device.type, enabled=False):
@@ -76,6 +82,7 @@ def deform_conv_by_rows(
     bias_O: Tensor,
     *,
     stride: int,
+    recomputes: bool = True,
 ) -> list[Tensor]:
     """What torchvision's operator computes, for CPUs and several maps at once.
 
@@ -92,13 +99,16 @@ def deform_conv_by_rows(
             _rows(offsets).float(), _rows(masks).float(), _grid(in_sizes, out_sizes, stride, batch)
         )
     weight_OD = weight_OC33.permute(0, 2, 3, 1).flatten(1)
-    num_bytes = GRADIENT_CHUNK_BYTES if torch.is_grad_enabled() else CHUNK_BYTES
-    step = max(64, num_bytes // (4 * weight_OD.shape[1]))
-    parts = [
-        recompute(_multiply, table_RC, places, shares, weight_OD, bias_O)
-        for places, shares in zip(places_MK4.split(step), shares_MK4.split(step), strict=True)
-    ]
-    y_MO = torch.cat(parts)
+    if torch.is_grad_enabled() and not recomputes:
+        y_MO = _multiply(table_RC, places_MK4, shares_MK4, weight_OD, bias_O)
+    else:
+        num_bytes = GRADIENT_CHUNK_BYTES if torch.is_grad_enabled() else CHUNK_BYTES
+        step = max(64, num_bytes // (4 * weight_OD.shape[1]))
+        parts = [
+            recompute(_multiply, table_RC, places, shares, weight_OD, bias_O)
+            for places, shares in zip(places_MK4.split(step), shares_MK4.split(step), strict=True)
+        ]
+        y_MO = torch.cat(parts)
     counts = [batch * height * width for height, width in out_sizes]
     return [
         y.view(batch, height, width, -1).permute(0, 3, 1, 2)

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from model.deform import NUM_TAPS, DeformConv, reread, resize_mask, resize_offsets
-from model.recompute import recompute
+from model.recompute import Recomputing, recompute
 
 
 def hard_sigmoid(x: Tensor) -> Tensor:
@@ -56,7 +56,7 @@ class DyReLU(nn.Module):
         return torch.maximum(x_BCHW * (2 * slope1 + 1) + offset1, x_BCHW * (2 * slope2) + offset2)
 
 
-class DyConv(nn.Module):
+class DyConv(Recomputing):
     """Mixes each level with the next finer and the next coarser one.
 
     Args:
@@ -100,7 +100,8 @@ class DyConv(nn.Module):
                 branches.append(finer[number - 1])
             if number < len(levels) - 1:
                 branches.append(coarser[number])
-            outputs.append(recompute(self._mix, branches))
+            mixed = recompute(self._mix, branches) if self.recomputes else self._mix(branches)
+            outputs.append(mixed)
         return outputs
 
     def _mix(self, branches: Sequence[Tensor]) -> Tensor:

@@ -12,13 +12,14 @@ B images, N positions over all levels, T words, H heads, V image channels, L tex
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from model.recompute import recompute
+from model.recompute import Recomputing, recompute
 
 CHUNK_SCORES = 1_000_000
 """Without gradients the scores of this many (head, position, word) triples are held at once."""
@@ -35,7 +36,7 @@ class Folded(NamedTuple):
     values_BMV: Tensor
 
 
-class BiAttention(nn.Module):
+class BiAttention(Recomputing):
     """One fusion layer.
 
     Args:
@@ -87,8 +88,10 @@ class BiAttention(nn.Module):
         v_BNV, l_BTL = self.norm_v(v_BNV), self.norm_l(l_BTL)
         folded = self._fold(l_BTL, mask_BT)
         if torch.is_grad_enabled() or (self.training and self.dropout):
-            # Scores of every head, position and word are the largest values of the network.
-            dv_BNV, mean_BMV, weight_BM = recompute(self._attend, v_BNV, folded, draws=True)
+            attend = (
+                partial(recompute, self._attend, draws=True) if self.recomputes else self._attend
+            )
+            dv_BNV, mean_BMV, weight_BM = attend(v_BNV, folded)
         else:
             dv_BNV, mean_BMV, weight_BM = self._attend_in_chunks(v_BNV, folded)
         dl_BTL = self._words(mean_BMV, weight_BM)

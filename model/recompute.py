@@ -6,7 +6,21 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch import nn
 from torch.utils.checkpoint import checkpoint
+
+
+class Recomputing(nn.Module):
+    """A module that holds much in training: it may forget that until the backward pass."""
+
+    recomputes: bool = True
+
+
+def set_recomputes(model: nn.Module, recomputes: bool) -> None:
+    """Tell all parts of a model whether to save memory or time."""
+    for module in model.modules():
+        if isinstance(module, Recomputing):
+            module.recomputes = recomputes
 
 
 def recompute(function: Callable[..., Any], *inputs: Any, draws: bool = False) -> Any:

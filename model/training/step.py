@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from model.losses import GlipLoss
+from model.recompute import set_recomputes
 from model.training.batch import TrainBatch
 from model.training.divergence import DivergenceWatch
 from model.training.ema import WeightAverage
@@ -53,6 +54,7 @@ class TrainStep:
         self.workers = workers
         self._loss = loss
         self._grid = grid
+        set_recomputes(model, options.recompute)
         recompute_activations(model, options.activation_checkpointing)
         self._precision = Precision(options.precision, device.type)
         self._scaler = self._precision.scaler()

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pipeline.training_set.detection_prompts import TokenCounter
-from pipeline.training_set.example import Prompt, last_words, shift_spans, words_of
+from pipeline.training_set.example import Prompt, as_sentence, last_words, shift_spans, words_of
 from schemas.errors import ConfigError
 
 
@@ -61,7 +61,7 @@ def pack_captions(
     cut by the tokenizer, and the loss counts the spans that this loses).
     """
     nouns = last_words(prompt.caption, prompt.spans)
-    budget = options.token_budget - count_tokens(_sentence(prompt.caption))
+    budget = options.token_budget - count_tokens(as_sentence(prompt.caption))
     drops: Counter[str] = Counter(prompt.drops)
     texts = [prompt.caption]
     for text in foreign:
@@ -70,7 +70,7 @@ def pack_captions(
         if options.refuse_shared_nouns and nouns & words_of(text):
             drops["foreign caption: names a boxed noun"] += 1
             continue
-        length = count_tokens(_sentence(text))
+        length = count_tokens(as_sentence(text))
         if length > budget:
             drops["foreign caption: over the token budget"] += 1
             continue
@@ -83,11 +83,6 @@ def pack_captions(
         joined += " " if joined else ""
         if place == 0:
             start = len(joined)
-        joined += _sentence(texts[place])
+        joined += as_sentence(texts[place])
     spans = tuple(shift_spans(group, start) for group in prompt.spans)
     return replace(prompt, caption=joined, spans=spans, drops=drops)
-
-
-def _sentence(text: str) -> str:
-    # Only appended to: the offsets of the true caption must not move.
-    return text if text.rstrip().endswith((".", "!", "?")) else f"{text}."

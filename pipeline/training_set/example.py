@@ -126,3 +126,8 @@ def last_words(caption: str, spans: Sequence[tuple[Span, ...]]) -> frozenset[str
 def words_of(text: str) -> frozenset[str]:
     """All words of a text in lower case."""
     return frozenset(_WORD.findall(text.lower()))
+
+
+def as_sentence(text: str) -> str:
+    """A caption with an end, so that the next one can follow; its offsets do not move."""
+    return text if text.rstrip().endswith((".", "!", "?")) else f"{text}."

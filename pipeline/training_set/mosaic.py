@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.training_set.detection_prompts import absent_names_of
-from pipeline.training_set.example import last_words, shift_spans, words_of
+from pipeline.training_set.example import as_sentence, last_words, shift_spans, words_of
 from schemas.records import Span, TrainingSample, Xyxy
 
 PARTS = 4
@@ -51,7 +51,7 @@ def mosaic(
             (w, h), Image.Resampling.BILINEAR
         )
         canvas[top : top + h, left : left + w] = np.asarray(small)
-        caption += " " if caption else ""
+        caption += " " if caption and sample.caption else ""
         sx, sy = w / sample.width, h / sample.height
         boxes += [
             (x0 * sx + left, y0 * sy + top, x1 * sx + left, y1 * sy + top)
@@ -59,7 +59,7 @@ def mosaic(
         ]
         spans += [shift_spans(group, len(caption)) for group in sample.spans]
         weights += sample.weights
-        caption += sample.caption
+        caption += as_sentence(sample.caption) if sample.caption else ""
     merged = TrainingSample(
         sample_id="+".join(sample.sample_id for sample in samples),
         image_uri=samples[0].image_uri,

@@ -18,17 +18,15 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from model import dyconv, swin
 from model.config import get_preset
+from model.dyconv import DyConv
 from model.fusion import BiAttention
 from model.glip import Glip
 from model.losses import GlipLoss
@@ -71,11 +69,6 @@ def unfolded(self: BiAttention, v_BNV: Tensor, l_BTL: Tensor, mask_BT: Tensor):
     dv = self.out_v((to_words @ value_l).transpose(1, 2).flatten(2))
     dl = self.out_l((to_image @ value_v).transpose(1, 2).flatten(2))
     return v_BNV + self.gamma_v * dv, l_BTL + self.gamma_l * dl
-
-
-def kept(function: Callable[..., Any], *inputs: Any) -> Any:
-    """In place of `recompute`: what a function holds waits for the backward pass."""
-    return function(*inputs)
 
 
 def make_batches(preset: str, side: int, batch: int, count: int) -> list[TrainBatch]:
@@ -132,8 +125,6 @@ def measure(args: argparse.Namespace) -> dict[str, float]:
     rules: tuple[RateRule, ...] = OptimizerOptions().rules
     if args.way == "reference":
         BiAttention.forward = unfolded  # type: ignore[method-assign]
-        for module in (swin, dyconv):  # its deformable convolution recomputes as well
-            module.recompute = kept  # type: ignore[attr-defined]
         batches = [padded(batch, config.max_tokens) for batch in batches]
         # A rate of its own for each tensor keeps the groups apart, as the reference has them.
         names = [name for name, _ in model.named_parameters()]
@@ -160,6 +151,10 @@ def measure(args: argparse.Namespace) -> dict[str, float]:
         device=device,
         workers=Workers(),
     )
+    if args.way == "reference":  # its deformable convolution recomputes as ours does
+        for module in model.modules():
+            if isinstance(module, DyConv):
+                module.recomputes = False
     model.train()
     losses: dict[str, float] = {}
     first = 0.0
