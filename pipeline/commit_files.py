@@ -61,8 +61,8 @@ class Committer(Protocol):
         """The bytes that the marker vouches for; None where they are missing or torn."""
         ...
 
-    def settle(self, commit: UnitCommit) -> bool:
-        """Finish what a killed writer left; False where data of the marker is missing or torn."""
+    def settle(self, commits: Sequence[UnitCommit]) -> list[bool]:
+        """Finish what killed writers left; False where data of a marker is missing or torn."""
         ...
 
     def withdraw(self, commit: UnitCommit) -> None:

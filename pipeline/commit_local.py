@@ -91,12 +91,9 @@ class LocalCommitter:
                     return data
         return None
 
-    def settle(self, commit: UnitCommit) -> bool:
+    def settle(self, commits: Sequence[UnitCommit]) -> list[bool]:
         """Publish what is still staged; False where a file is missing or has another size."""
-        # Nearly all are published already: one look at each file then, not three.
-        if not self._is_published(commit):
-            self._publish(commit)
-        return self._is_published(commit)
+        return [self._settle(commit) for commit in commits]
 
     def withdraw(self, commit: UnitCommit) -> None:
         """Remove the data first: a marker without data is found again, data without one is not."""
@@ -137,6 +134,12 @@ class LocalCommitter:
     def _staged(self, commit: UnitCommit, file: CommittedFile) -> Path:
         folder = file.path.partition("/")[0]
         return self.root / STAGING / f"{commit.unit_id}.{commit.attempt}.{folder}.parquet"
+
+    def _settle(self, commit: UnitCommit) -> bool:
+        # Nearly all are published already: one look at each file then, not three.
+        if not self._is_published(commit):
+            self._publish(commit)
+        return self._is_published(commit)
 
     def _is_published(self, commit: UnitCommit) -> bool:
         return all(_size(self.root / file.path) == file.size for file in commit.files)

@@ -3,8 +3,9 @@
     annotations/<unit>.<attempt>.parquet    one PUT under a name that no other attempt uses
     _commits/<unit>.json                    PUT if-none-match: THE commit, names those objects
 
-Nothing is renamed (a rename is a copy and a delete) and nothing is listed to find data: an object
-that no marker names is not part of the run. `clean` lists once, to delete such leftovers.
+Nothing is renamed (a rename is a copy and a delete) and no listing decides what is part of the
+run: that are the objects which markers name. Listings save questions in large runs (a thousand
+names a request), and show `clean` what to delete.
 """
 
 from __future__ import annotations
@@ -12,13 +13,30 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from pipeline.commit_files import ANNOTATIONS, QUARANTINE, UnitFile, is_intact, marker_path
+from pipeline.commit_files import (
+    ANNOTATIONS,
+    MARKERS,
+    QUARANTINE,
+    UnitFile,
+    is_intact,
+    marker_path,
+)
 from pipeline.layer_files import remove_other_files
-from pipeline.storage import create_bytes, join_url, read_bytes, remove, stat_file, write_bytes
+from pipeline.storage import (
+    create_bytes,
+    join_url,
+    list_folder,
+    read_bytes,
+    remove,
+    stat_file,
+    write_bytes,
+)
 from pipeline.storage_errors import MissingFile
 from schemas.plan import CommittedFile, UnitCommit
 
 NUM_THREADS = 32
+LIST_FROM = 1000
+"""Objects, from which on a listing is read before any of them is asked for."""
 
 
 class ObjectCommitter:
@@ -61,9 +79,17 @@ class ObjectCommitter:
             return None
         return data if is_intact(data, file) else None
 
-    def settle(self, commit: UnitCommit) -> bool:
-        """Nothing is ever left half done; False where an object is missing or has another size."""
-        return all(self._size(file) == file.size for file in commit.files)
+    def settle(self, commits: Sequence[UnitCommit]) -> list[bool]:
+        """Of each, whether all its objects are there, with their sizes; none is ever half done."""
+        files = [file for commit in commits for file in commit.files]
+        sizes: dict[str, int] = {}
+        if len(files) >= LIST_FROM:
+            sizes = self._list_sizes(ANNOTATIONS) | self._list_sizes(QUARANTINE)
+        # What a listing lacks is asked for: it may be older than the object.
+        rest = [file for file in files if sizes.get(file.path) != file.size]
+        with ThreadPoolExecutor(NUM_THREADS) as pool:
+            sizes.update(zip((file.path for file in rest), pool.map(self._size, rest), strict=True))
+        return [all(sizes[file.path] == file.size for file in commit.files) for commit in commits]
 
     def withdraw(self, commit: UnitCommit) -> None:
         """Delete the marker; the next attempt writes under another name."""
@@ -73,6 +99,13 @@ class ObjectCommitter:
         """Texts of the markers that are there; known ones are not asked for again."""
         found: dict[str, str | None] = dict.fromkeys(known)
         unknown = [unit_id for unit_id in unit_ids if unit_id not in found]
+        if len(unknown) >= LIST_FROM:
+            there = self._list_sizes(MARKERS)
+            listed = [unit_id for unit_id in unknown if marker_path(unit_id) in there]
+            # An old listing does no harm: the unit is done again and loses to its marker. Where
+            # few are missing, a run may be at its end, and they are asked for.
+            if len(unknown) - len(listed) >= LIST_FROM:
+                unknown = listed
         with ThreadPoolExecutor(NUM_THREADS) as pool:
             for unit_id, text in zip(unknown, pool.map(self._marker, unknown), strict=True):
                 if text is not None:
@@ -85,6 +118,14 @@ class ObjectCommitter:
         for folder in (ANNOTATIONS, QUARANTINE):
             keep = {path.rpartition("/")[2] for path in named if path.startswith(f"{folder}/")}
             remove_other_files(join_url(self.root, folder), keep, suffix=".parquet")
+
+    def _list_sizes(self, folder: str) -> dict[str, int]:
+        """Sizes of the objects of a folder, by their path in the run."""
+        try:
+            files, _ = list_folder(join_url(self.root, folder))
+        except MissingFile:
+            return {}
+        return {f"{folder}/{file.uri.rpartition('/')[2]}": file.size for file in files}
 
     def _marker(self, unit_id: str) -> str | None:
         try:

@@ -188,18 +188,10 @@ class RunStore:
         """
         commits = list(self.commits().values())
 
-        def is_good(commit: UnitCommit) -> bool:
-            if not self.committer.settle(commit):
-                return False
-            return not verify or all(
-                self.committer.read_file(commit, file) is not None for file in commit.files
-            )
-
-        if self.is_local and not verify:  # handing each to a thread costs more than the look
-            verdicts = list(map(is_good, commits))
-        else:
+        verdicts = self.committer.settle(commits)
+        if verify:
             with ThreadPoolExecutor(NUM_THREADS) as pool:
-                verdicts = list(pool.map(is_good, commits))
+                verdicts = list(pool.map(self._is_whole, commits, verdicts))
         lost = [commit for commit, good in zip(commits, verdicts, strict=True) if not good]
         if lost:
             remove(self.url(SUCCESS))
@@ -289,6 +281,11 @@ class RunStore:
                 for row in self.read_rows(commit, file):
                     if wanted is None or str(row.status) in wanted:
                         yield row
+
+    def _is_whole(self, commit: UnitCommit, is_settled: bool) -> bool:
+        return is_settled and all(
+            self.committer.read_file(commit, file) is not None for file in commit.files
+        )
 
     def _read_marker(self, unit_id: str, text: str) -> UnitCommit:
         where = self.url("_commits", f"{unit_id}.json")

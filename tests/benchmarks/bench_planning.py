@@ -17,6 +17,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+import psutil
+
 from jobs.label import make_plan
 from jobs.label_progress import LabelProgress
 from jobs.status import read_status
@@ -68,6 +70,12 @@ def write_commits(store: RunStore, share: float) -> UnitCommit:
     return first.commit
 
 
+def memory_mib() -> float:
+    """Private memory of this process."""
+    memory = psutil.Process().memory_info()
+    return float(memory.rss - memory.shared) / 2**20
+
+
 def main() -> int:
     """Print a table and JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -88,6 +96,7 @@ def main() -> int:
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
+        at_start = memory_mib()
         write_shards(folder / "corpus", options.shards)
         setup = SyntheticSetup(corpus=str(folder / "corpus"), parse=False)
         out = str(folder / "run")
@@ -105,6 +114,7 @@ def main() -> int:
         step("resume: fingerprint", again.plan_id)
         step("resume: recover", again.recover)
         pending = step("resume: what is to do", again.pending)
+        held = memory_mib() - at_start
         assert len(pending) == options.shards - int(options.shards * 0.9)
         progress = LabelProgress(units=plan.units)
         outcome = CommitOutcome(won=True, commit=commit)
@@ -121,6 +131,7 @@ def main() -> int:
     planning = sum(rows[name]["wall_s"] for name in list(rows)[:5])
     resuming = sum(row["wall_s"] for name, row in rows.items() if name.startswith("resume"))
     print(f"planning {planning:.1f} s, resume {resuming:.1f} s more; _plan.json {plan_mb:.1f} MB")
+    print(f"memory {held:.0f} MiB more after plan and resume, of two stores in one process")
     if options.json:
         options.json.write_text(json.dumps(rows, indent=1) + "\n")
     return 0

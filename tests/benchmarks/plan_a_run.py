@@ -16,14 +16,18 @@ BYTES_A_ROW = 778
 """Of 12,000 rows with 18 candidate boxes each, labelled by glip-nano: `demo experiment`."""
 BYTES_A_MARKER = 797
 BYTES_A_PLANNED_UNIT = 290
+FILES_A_UNIT = 3
+"""Annotations, what could not be labelled, the marker."""
 PLAN_S, RESUME_S = 3.5e-5, 7.1e-5
 """Seconds a unit, on a local disk: `bench_planning --shards 100000`."""
+DRIVER_BYTES_A_UNIT = 4200
+"""Of plan and markers in memory, beside 500 MB: there too."""
+RESUME_S3_S = 1.33e-3 + 0.29e-3
+"""CPU seconds a unit of our client, to read its marker and find its files: `bench_object_store`."""
 DECODE_S, PHRASES_S = 0.0152, 1 / 762
 """CPU seconds a pair: decode and resize to 800 x 1333, noun phrases."""
 UNITS_AT_WORK = 2
 """Of one worker: what its death costs at most."""
-LIST_PAGE = 1000
-"""Names that an object store lists in one request."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +52,7 @@ class RunPlan:
     def rows(self) -> list[tuple[str, str]]:
         """Names and values, in reading order."""
         lost = UNITS_AT_WORK * self.unit / self.rate
+        resume_s3 = self.units * (PLAN_S + RESUME_S3_S)
         cores = self.rate * (DECODE_S + PHRASES_S)
         return [
             ("GPU hours", f"{self.gpu_hours:,.0f}"),
@@ -57,14 +62,18 @@ class RunPlan:
             ("seconds of one unit", f"{self.unit / self.rate:,.0f}"),
             ("commits per second, all GPUs", f"{self.rate * self.gpus / self.unit:.2f}"),
             ("Parquet", _bytes(self.pairs * BYTES_A_ROW)),
-            ("files, with markers", f"{2 * self.units:,}"),
+            ("files, with markers, at most", f"{FILES_A_UNIT * self.units:,}"),
             ("markers", _bytes(self.units * BYTES_A_MARKER)),
             ("_plan.json", _bytes(self.units * BYTES_A_PLANNED_UNIT)),
+            ("memory of the driver", _bytes(5e8 + self.units * DRIVER_BYTES_A_UNIT)),
             ("planning", f"{self.units * PLAN_S:,.0f} s"),
-            ("start of a resume", f"{self.units * (PLAN_S + RESUME_S):,.0f} s"),
-            ("list requests of a resume on S3", f"{math.ceil(self.units / LIST_PAGE):,}"),
+            ("start of a resume, on a disk", f"{self.units * (PLAN_S + RESUME_S):,.0f} s"),
+            ("the same on S3", f"{resume_s3:,.0f} s"),
             ("a worker's death, at most", f"{lost:,.0f} GPU seconds"),
-            ("the driver's death, at most", f"{lost * self.gpus / 3600:,.2f} GPU hours"),
+            (
+                "the driver's death, at most, with idle GPUs at the resume",
+                f"{(lost + resume_s3) * self.gpus / 3600:,.1f} GPU hours",
+            ),
         ]
 
 

@@ -7,14 +7,22 @@ import os
 import time
 import uuid
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
-from pipeline import s3_client
+from pipeline import commit_objects, s3_client
 from pipeline.commit_unit import commit_unit
 from pipeline.run_lock import LOCK, STALE_S, lock_holder, run_lock
 from pipeline.run_store import RunStore
-from pipeline.storage import create_bytes, open_file, read_bytes, stat_file, write_bytes
+from pipeline.storage import (
+    create_bytes,
+    open_file,
+    read_bytes,
+    remove,
+    stat_file,
+    write_bytes,
+)
 from pipeline.storage_errors import StorageDenied, StorageUnavailable
 from schemas.errors import ConfigError
 from tests.faulty_store import BUCKET, Fault, FaultyStore, faulty_store
@@ -150,3 +158,44 @@ def test_how_long_a_driver_has_been_silent(store: FaultyStore) -> None:
     holder = lock_holder(run)
     assert holder is not None
     assert holder["silent_s"] > STALE_S
+
+
+def labelled(place: str, planned_units: int, committed: int) -> RunStore:
+    """A run of which the first units are committed, as a new driver finds it."""
+    run = planned(place, planned_units)
+    for number, unit in enumerate(run.plan().units[:committed]):
+        commit_unit(run, unit, rows_of(number), rows_in=4, teacher_id="t", seconds={})
+    return RunStore(place)
+
+
+@pytest.mark.parametrize("committed, asked", [(0, 0), (6, 6), (10, 12)])
+def test_a_large_run_is_listed_before_its_units_are_asked_for(
+    store: FaultyStore, monkeypatch: pytest.MonkeyPatch, committed: int, asked: int
+) -> None:
+    monkeypatch.setattr(commit_objects, "LIST_FROM", 4)
+    run = labelled(f"s3://{BUCKET}/{uuid.uuid4().hex}", 12, committed)
+    store.requests.clear()
+    assert [unit.unit_id for unit in run.pending()] == [f"u{n}" for n in range(committed, 12)]
+    # Few are missing: the listing may be older than they are.
+    assert store.count("GET", "/_commits/") == asked
+
+
+def test_what_a_listing_lacks_is_asked_for(
+    store: FaultyStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commit_objects, "LIST_FROM", 4)
+    run = labelled(f"s3://{BUCKET}/{uuid.uuid4().hex}", 6, 6)
+    (lost, *_) = run.commits()["u2"].files
+    remove(run.url(lost.path))
+    list_folder = commit_objects.list_folder
+
+    def old(url: str) -> Any:
+        files, folders = list_folder(url)
+        return [file for file in files if "/u4" not in file.uri], folders
+
+    monkeypatch.setattr(commit_objects, "list_folder", old)
+    store.requests.clear()
+    assert run.recover().withdrawn == ("u2",)
+    assert store.count("HEAD", "/annotations/") == 2
+    assert store.count("HEAD", "/quarantine/") == 1
+    assert [unit.unit_id for unit in RunStore(run.uri).pending()] == ["u2"]
