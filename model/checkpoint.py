@@ -249,7 +249,6 @@ class _SkipRandom(TorchFunctionMode):
     ) -> Any:
         kwargs = kwargs or {}
         random = (Tensor.uniform_, Tensor.normal_, Tensor.erfinv_)
-        modules = ("torch.nn.init", "transformers.initialization")
-        if func in random or getattr(func, "__module__", "") in modules:
+        if func in random or getattr(func, "__module__", "") == "torch.nn.init":
             return args[0] if args else kwargs["tensor"]
         return func(*args, **kwargs)

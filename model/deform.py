@@ -14,7 +14,6 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchvision.ops import deform_conv2d
 
 NUM_TAPS = 9
 CHUNK_BYTES = 8_000_000
@@ -48,6 +47,8 @@ class DeformConv(nn.Module):
             return deform_conv_by_rows(
                 maps, offsets, masks, self.weight, self.bias, stride=self.stride
             )
+        from torchvision.ops import deform_conv2d
+
         # In half precision the sampling positions would lose whole pixels, so this runs in fp32.
         with torch.autocast(maps[0].device.type, enabled=False):
             return [
