@@ -145,5 +145,5 @@ def versions() -> dict[str, str]:
     """Packages that decide the numbers."""
     from importlib.metadata import version
 
-    names = ("glipforge", "torch", "torchvision", "timm", "transformers", "numpy")
+    names = ("glipforge", "torch", "torchvision", "timm", "numpy")
     return {name: version(name) for name in names} | {"python": platform.python_version()}

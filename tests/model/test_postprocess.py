@@ -4,8 +4,9 @@ import json
 
 import pytest
 import torch
+import torchvision
 
-from model.box_coder import encode_boxes
+from model.box_coder import encode_boxes, to_half_open
 from model.nms import nms_by_class
 from model.outputs import GlipOutput
 from model.postprocess import PostprocessOptions, label_scores, postprocess
@@ -62,6 +63,19 @@ def test_an_overlap_equal_to_the_threshold_stays() -> None:
     labels = torch.zeros(2, dtype=torch.int64)
     assert len(nms_by_class(boxes, torch.tensor([0.9, 0.8]), labels, 0.5)) == 2
     assert len(nms_by_class(boxes, torch.tensor([0.9, 0.8]), labels, 0.49)) == 1
+
+
+@pytest.mark.parametrize(("count", "num_labels", "side"), [(1, 1, 9), (40, 3, 60), (1500, 5, 900)])
+def test_the_cpus_own_suppression_is_torchvisions(count: int, num_labels: int, side: int) -> None:
+    torch.manual_seed(count)
+    low = torch.rand(count, 2) * side
+    boxes = torch.cat([low, low + torch.rand(count, 2) * 60], 1).round()
+    scores = (torch.rand(count) * 50).round() / 50  # with ties
+    labels = torch.randint(num_labels, (count,))
+    want = torchvision.ops.batched_nms(to_half_open(boxes), scores, labels, 0.6)
+    got = nms_by_class(boxes, scores, labels, 0.6)
+    assert sorted(got.tolist()) == sorted(want.tolist())
+    assert (scores[got].diff() <= 0).all()
 
 
 # --- scores --------------------------------------------------------------------------------------

@@ -61,11 +61,10 @@ class Fixture:
         """Which of our presets the run was made with, by what it holds."""
         if "model" in self.meta:
             return str(self.meta["model"]).replace("_", "-")
-        channels = self.shape("backbone/C3")[1]
-        fused = self.has("tower/00_vlfuse/P3")
-        return {(192, True): "glip-t", (192, False): "glip-t-a", (384, True): "glip-l"}[
-            channels, fused
-        ]
+        modules = {name.split("/")[1] for name in self.arrays if name.startswith("tower/")}
+        if "23_dyconv" in modules:
+            return "glip-l"
+        return "glip-t" if "00_vlfuse" in modules else "glip-t-a"
 
     def has(self, name: str) -> bool:
         """Whether the tensor was recorded."""

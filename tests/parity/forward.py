@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from itertools import count
 
 import torch
 import torch.nn.functional as F
@@ -28,7 +29,7 @@ def check_forward(fixture: Fixture, model: Glip) -> None:
     compare = partial(fixture.compare, limit=LIMIT)
     pixels, tokens = _check_inputs(fixture, model)
     mask_BT = tokens.attention_mask_BT
-    with _watch(model, compare, mask_BT):
+    with _watch(fixture, model, mask_BT):
         levels = model.encode_image(pixels)
         text = model.encode_text(tokens)
         output = model.predict(levels, text)
@@ -90,8 +91,9 @@ def _compare_valid(
 
 
 @contextmanager
-def _watch(model: Glip, compare: Callable[[str, Tensor], None], mask_BT: Tensor) -> Iterator[None]:
-    """Compare what goes through the tower and the text encoder while it runs."""
+def _watch(fixture: Fixture, model: Glip, mask_BT: Tensor) -> Iterator[None]:
+    """Compare what goes through the network while it runs."""
+    compare = partial(fixture.compare, limit=LIMIT)
     handles = []
 
     def watch(module: nn.Module, look: Callable[[object], None]) -> None:
@@ -103,6 +105,15 @@ def _watch(model: Glip, compare: Callable[[str, Tensor], None], mask_BT: Tensor)
         _compare_levels(compare, name, maps)
         _compare_valid(compare, f"{name}/lang_valid", words_BTL, mask_BT)
 
+    def rows(name: str, x_BHWC: Tensor) -> None:
+        """Rows of positions, of as many images as were recorded."""
+        if fixture.has(name):
+            compare(name, x_BHWC.flatten(1, 2)[: fixture.shape(name)[0]])
+
+    def branch(name: str, maps: Sequence[Tensor]) -> None:
+        for number, tensor in enumerate(maps):
+            compare(f"{name}/call{number}", tensor)
+
     def pyramid(levels: Sequence[Tensor]) -> None:
         sizes.extend((x.shape[-2], x.shape[-1]) for x in levels)
         _compare_levels(compare, "fpn", levels)
@@ -112,6 +123,11 @@ def _watch(model: Glip, compare: Callable[[str, Tensor], None], mask_BT: Tensor)
             compare(f"backbone/C{number + 3}", tensor)
 
     sizes: list[tuple[int, int]] = []
+    stages = model.backbone.body.layers
+    watch(stages[0], lambda x: compare("backbone/C2", x.permute(0, 3, 1, 2)))
+    for number, stage in enumerate(stages):
+        for place, block in enumerate(stage.blocks):
+            watch(block, partial(rows, f"dbg/swin/{number}.{place}"))
     watch(model.backbone, backbone)
     watch(model.pyramid, pyramid)
     for number, layer in enumerate(model.text_encoder.bert.encoder.layer):
@@ -134,6 +150,15 @@ def _watch(model: Glip, compare: Callable[[str, Tensor], None], mask_BT: Tensor)
             )
         name = f"tower/{first + per_layer - 1:02d}_dyconv"
         watch(layer.vision, lambda x, name=name: _compare_levels(compare, name, x))
+        name = f"dbg/tower{first + per_layer - 1:02d}"
+        # Called once for each level, from P3 on.
+        calls = count(3)
+        watch(
+            layer.vision.offset,
+            lambda x, name=name, calls=calls: compare(f"{name}/offset/P{next(calls)}", x),
+        )
+        for place, part in enumerate(("coarser", "same", "finer")):
+            watch(getattr(layer.vision, part), partial(branch, f"{name}/DyConv{place}"))
     try:
         yield
     finally:

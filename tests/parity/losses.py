@@ -6,11 +6,13 @@ import json
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from model.box_coder import to_half_open
 from model.glip import Glip
 from model.losses import GlipLoss, GroundingTarget
 from model.official_weights import official_prefixes
+from model.preprocess import Preprocessor
 from model.tokenizer import default_tokenizer
 from tests.parity.fixture import Fixture, Line
 from tests.parity.forward import LIMIT
@@ -23,7 +25,7 @@ def check_losses(fixture: Fixture, model: Glip) -> None:
     """Add a line for every recorded tensor of a loss fixture."""
     tokens = default_tokenizer().batch(fixture.meta["captions"])
     mask_BT = tokens.attention_mask_BT
-    output = model(fixture.tensor("input"), tokens)
+    output = model(_pixels(fixture), tokens)
     logits = output.logits_BNT
     for image, mask in enumerate(mask_BT):
         fixture.compare(f"head/dot_product_logits/{image}", logits[image][:, mask > 0], LIMIT)
@@ -52,6 +54,16 @@ def check_losses(fixture: Fixture, model: Glip) -> None:
         fixture.lines.append(Line(f"loss/{theirs}", error, LOSS_LIMIT))
     parts.total.backward()
     _check_gradients(fixture, model)
+
+
+def _pixels(fixture: Fixture) -> Tensor:
+    """Our own input from the images; the recorded one where it is whole."""
+    spec = fixture.meta["spec"]
+    preprocessor = Preprocessor(min_size=spec["min_size"], max_size=spec["max_size"])
+    images = [fixture.arrays[f"image/{n}"] for n in range(len(fixture.meta["captions"]))]
+    pixels = preprocessor.batch([preprocessor.resize(image) for image in images]).pixels_B3HW
+    fixture.compare("input", pixels, 0.0)
+    return fixture.tensor("input") if "input" in fixture.arrays else pixels
 
 
 def _check_gradients(fixture: Fixture, model: Glip) -> None:
