@@ -100,11 +100,12 @@ def deform_conv_by_rows(
             _rows(offsets).float(), _rows(masks).float(), _grid(in_sizes, out_sizes, stride, batch)
         )
     weight_OD = weight_OC33.permute(0, 2, 3, 1).flatten(1)
-    if torch.is_grad_enabled() and not recomputes:
+    if not torch.is_grad_enabled():
+        y_MO = _multiply_in_chunks(table_RC, places_MK4, shares_MK4, weight_OD, bias_O)
+    elif not recomputes:
         y_MO = _multiply(table_RC, places_MK4, shares_MK4, weight_OD, bias_O)
     else:
-        num_bytes = GRADIENT_CHUNK_BYTES if torch.is_grad_enabled() else CHUNK_BYTES
-        step = max(64, num_bytes // (4 * weight_OD.shape[1]))
+        step = max(64, GRADIENT_CHUNK_BYTES // (4 * weight_OD.shape[1]))
         parts = [
             recompute(_multiply, table_RC, places, shares, weight_OD, bias_O)
             for places, shares in zip(places_MK4.split(step), shares_MK4.split(step), strict=True)
@@ -184,6 +185,22 @@ def _inside(place: Tensor, share: Tensor, size: Tensor) -> tuple[Tensor, Tensor]
     """Places beyond the border move onto it and have no share."""
     clamped = place.clamp(min=0).minimum(size - 1)
     return clamped, share * (clamped == place)
+
+
+def _multiply_in_chunks(
+    table_RC: Tensor, places_MK4: Tensor, shares_MK4: Tensor, weight_OD: Tensor, bias_O: Tensor
+) -> Tensor:
+    """The same as `_multiply`; of the samples there are never more than a chunk."""
+    step = max(64, CHUNK_BYTES // (4 * weight_OD.shape[1]))
+    y_MO = _multiply(table_RC, places_MK4[:step], shares_MK4[:step], weight_OD, bias_O)
+    if len(places_MK4) <= step:
+        return y_MO
+    first_MO, y_MO = y_MO, y_MO.new_empty(len(places_MK4), y_MO.shape[1])
+    y_MO[:step] = first_MO
+    for start in range(step, len(places_MK4), step):
+        rows = slice(start, start + step)
+        y_MO[rows] = _multiply(table_RC, places_MK4[rows], shares_MK4[rows], weight_OD, bias_O)
+    return y_MO
 
 
 def _multiply(

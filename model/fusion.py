@@ -92,13 +92,11 @@ class BiAttention(Recomputing):
                 partial(recompute, self._attend, draws=True) if self.recomputes else self._attend
             )
             dv_BNV, mean_BMV, weight_BM = attend(v_BNV, folded)
+            v_new_BNV = v_BNV + self.gamma_v * (dv_BNV + self.out_v.bias)
         else:
             dv_BNV, mean_BMV, weight_BM = self._attend_in_chunks(v_BNV, folded)
-        dl_BTL = self._words(mean_BMV, weight_BM)
-        return (
-            v_BNV + self.gamma_v * (dv_BNV + self.out_v.bias),
-            l_BTL + self.gamma_l * dl_BTL,
-        )
+            v_new_BNV = dv_BNV.add_(self.out_v.bias).mul_(self.gamma_v).add_(v_BNV)
+        return v_new_BNV, l_BTL + self.gamma_l * self._words(mean_BMV, weight_BM)
 
     def _fold(self, l_BTL: Tensor, mask_BT: Tensor) -> Folded:
         batch, words = mask_BT.shape

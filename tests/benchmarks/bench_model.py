@@ -2,10 +2,11 @@
 
     python -m tests.benchmarks.bench_model --presets glip-t --sizes 800x1088 --json OUT.json
 
-Each row runs in a process of its own, with random weights, through the teacher as labelling does:
-resize, network, boxes. CPU seconds are the process's own, over all threads. Where the reference's
-record for the same work is known, the ratio to it is printed; it was taken on two shared cores of
-another machine (`glip.md`, section 16), so the ratio compares machines too.
+Each row runs in a process of its own, with random weights loaded from a model directory, through
+the teacher as labelling does: resize, network, boxes. CPU seconds are the process's own, over all
+threads. Where the reference's record for the same work is known, the ratio to it is printed; it was
+taken on two shared cores of another machine (`glip.md`, section 16), so the ratio compares machines
+too.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import time
 from collections.abc import Callable
 from itertools import product
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -27,10 +29,10 @@ from torch import nn
 
 from model.config import get_preset
 from model.glip import Glip
-from model.preprocess import Preprocessor
 from model.teacher import Teacher
+from model.teacher_files import load_teacher
 from model.teacher_options import TeacherOptions
-from model.tokenizer import SHIPPED_VOCAB, default_tokenizer
+from model.tokenizer import SHIPPED_VOCAB
 from schemas.grounder import GroundingRequest
 from schemas.records import Phrase
 
@@ -104,29 +106,26 @@ def now() -> tuple[float, float]:
 
 def measure(case: dict[str, Any]) -> dict[str, Any]:
     """One row, in this process."""
-    torch.manual_seed(0)
     if case["threads"]:
         torch.set_num_threads(case["threads"])
-    device = torch.device(case["device"])
-    model = Glip(get_preset(case["preset"])).eval().requires_grad_(False).to(device)
+    height, width = map(int, case["size"].split("x"))
+    teacher = load_teacher(
+        case["directory"],
+        device=case["device"],
+        options=TeacherOptions(
+            precision=case["dtype"],
+            batch_size=case["batch"],
+            max_names=case["max_names"],
+            min_size=min(height, width),
+            max_size=max(height, width),
+        ),
+    )
+    model: Any = teacher._model
     if case["compile"]:
         model.backbone.compile()
-    height, width = map(int, case["size"].split("x"))
-    teacher = Teacher(
-        model=model,
-        tokenizer=default_tokenizer(),
-        preprocessor=Preprocessor(min_size=min(height, width), max_size=max(height, width)),
-        teacher_id="benchmark",
-        weights={},
-        options=TeacherOptions(
-            precision=case["dtype"], batch_size=case["batch"], max_names=case["max_names"]
-        ),
-        device=device,
-    )
     rng = np.random.default_rng(0)
     images = [rng.integers(0, 255, (height, width, 3), np.uint8) for _ in range(case["batch"])]
     ask = _question(teacher, images, case["prompt"])
-    weights = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     for _ in range(case["warmup"]):
         ask()
     clock = Clock(model)
@@ -143,7 +142,7 @@ def measure(case: dict[str, Any]) -> dict[str, Any]:
     count = case["batch"]
     reference = REFERENCE_CPU_S.get((case["preset"], case["size"], case["prompt"]))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    if device.type == "cuda":
+    if case["device"].startswith("cuda"):
         peak = torch.cuda.max_memory_allocated() / 2**30
     return {
         **case,
@@ -151,10 +150,15 @@ def measure(case: dict[str, Any]) -> dict[str, Any]:
         "cpu_s_per_image": best["cpu_s"] / count,
         "images_per_s": count / best["wall_s"],
         "peak_gib": peak,
-        "gib_before": weights / 2**20,
         "of_reference": best["cpu_s"] / count / reference if reference else None,
         "load": Path("/proc/loadavg").read_text().split()[0],
     }
+
+
+def write_model(preset: str, directory: str) -> None:
+    """A model directory with random weights."""
+    torch.manual_seed(0)
+    Glip(get_preset(preset)).save_pretrained(directory)
 
 
 def _question(teacher: Teacher, images: list[np.ndarray], prompt: str) -> Callable[[], object]:
@@ -188,6 +192,11 @@ def table(rows: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def _in_a_process(*arguments: str) -> str:
+    command = [sys.executable, "-m", "tests.benchmarks.bench_model", *arguments]
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
 def main() -> int:
     """Measure every combination."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -204,26 +213,30 @@ def main() -> int:
     parser.add_argument("--compile", action="store_true", help="torch.compile the backbone")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--case", help=argparse.SUPPRESS)
+    parser.add_argument("--write", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.case:
         print(json.dumps(measure(json.loads(options.case))))
         return 0
+    if options.write:
+        write_model(*options.write)
+        return 0
     rows = []
-    for preset, size, batch, dtype, prompt in product(
-        options.presets, options.sizes, options.batches, options.dtypes, options.prompts
-    ):
-        case = {
-            "preset": preset, "size": size, "batch": batch, "dtype": dtype, "prompt": prompt,
-            "max_names": options.max_names, "device": options.device,
-            "threads": options.threads, "repeats": options.repeats, "warmup": options.warmup,
-            "compile": options.compile,
-        }  # fmt: skip
-        command = [sys.executable, "-m", "tests.benchmarks.bench_model", "--case"]
-        answer = subprocess.run(
-            [*command, json.dumps(case)], check=True, stdout=subprocess.PIPE, text=True
-        )
-        rows.append(json.loads(answer.stdout.splitlines()[-1]))
-        print(table(rows[-1:]) if len(rows) == 1 else table(rows[-1:]).splitlines()[-1], flush=True)
+    with TemporaryDirectory() as folder:
+        for preset in options.presets:
+            _in_a_process("--write", preset, f"{folder}/{preset}")
+        for preset, size, batch, dtype, prompt in product(
+            options.presets, options.sizes, options.batches, options.dtypes, options.prompts
+        ):
+            case = {
+                "preset": preset, "directory": f"{folder}/{preset}", "size": size, "batch": batch,
+                "dtype": dtype, "prompt": prompt, "max_names": options.max_names,
+                "device": options.device, "threads": options.threads,
+                "repeats": options.repeats, "warmup": options.warmup, "compile": options.compile,
+            }  # fmt: skip
+            rows.append(json.loads(_in_a_process("--case", json.dumps(case)).splitlines()[-1]))
+            lines = table(rows[-1:]).splitlines()
+            print("\n".join(lines if len(rows) == 1 else lines[-1:]), flush=True)
     if options.json:
         options.json.write_text(json.dumps(rows, indent=1) + "\n")
     return 0
