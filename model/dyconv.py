@@ -53,7 +53,10 @@ class DyReLU(nn.Module):
         """Same shape."""
         theta = hard_sigmoid(self.excite(F.relu(self.squeeze(x_BCHW.mean((2, 3))))))
         slope1, offset1, slope2, offset2 = (theta[..., None, None] - 0.5).chunk(4, dim=1)
-        return torch.maximum(x_BCHW * (2 * slope1 + 1) + offset1, x_BCHW * (2 * slope2) + offset2)
+        return torch.maximum(
+            torch.addcmul(offset1, x_BCHW, 2 * slope1 + 1),
+            torch.addcmul(offset2, x_BCHW, 2 * slope2),
+        )
 
 
 class DyConv(Recomputing):
@@ -107,13 +110,18 @@ class DyConv(Recomputing):
     def _mix(self, branches: Sequence[Tensor]) -> Tensor:
         """The first branch and those of its neighbours, brought to its size."""
         size = branches[0].shape[-2:]
-        resized = [
-            branch
-            if branch.shape[-2:] == size
-            else F.interpolate(branch, size=size, mode="bilinear", align_corners=True)
-            for branch in branches
-        ]
-        return self.relu(sum(branch * self._score(branch) for branch in resized) / len(resized))
+        total_BCHW: Tensor | None = None
+        for branch in branches:
+            resized = branch
+            if branch.shape[-2:] != size:
+                resized = F.interpolate(branch, size=size, mode="bilinear", align_corners=True)
+            score_B111 = self._score(resized)
+            if total_BCHW is None:
+                total_BCHW = resized * score_B111
+            else:
+                total_BCHW.addcmul_(resized, score_B111)
+        assert total_BCHW is not None
+        return self.relu(total_BCHW.div_(len(branches)))
 
     def _score(self, branch_BCHW: Tensor) -> Tensor:
         return hard_sigmoid(F.relu(self.branch_score(branch_BCHW.mean((2, 3), keepdim=True))))

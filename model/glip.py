@@ -54,7 +54,7 @@ class TowerLayer(nn.Module):
         if self.fusion is None:
             return list(levels), words_BTL
         sizes = [x.shape[-2:] for x in levels]
-        v_BNC = torch.cat([x.flatten(2) for x in levels], dim=2).transpose(1, 2)
+        v_BNC = torch.cat([x.flatten(2).transpose(1, 2) for x in levels], dim=1)
         v_BNC, words_BTL = self.fusion(v_BNC, words_BTL, mask_BT)
         parts = v_BNC.transpose(1, 2).split([h * w for h, w in sizes], dim=2)
         fused = [part.unflatten(2, size) for part, size in zip(parts, sizes, strict=True)]

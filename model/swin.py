@@ -20,7 +20,7 @@ from model.recompute import recompute
 MLP_RATIO = 4
 BETWEEN_REGIONS = -100.0
 """Added to the scores of places that the cyclic shift brought together."""
-CHUNK_BYTES = 16_000_000
+CHUNK_BYTES = 4_000_000
 """On a CPU without gradients the widest intermediate tensor has about this size, whatever the
 image's."""
 
