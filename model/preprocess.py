@@ -52,6 +52,34 @@ class ImageBatch(NamedTuple):
     ratios_B2: Tensor
 
 
+class PackedImages(NamedTuple):
+    """A batch of images as bytes: a quarter of what the network takes, on their way to it.
+
+    pixels_BHW3: uint8 RGB, each image at the top left.
+    sizes: (height, width) of each.
+    mean, std: of the channels in BGR order.
+    """
+
+    pixels_BHW3: Tensor
+    sizes: tuple[tuple[int, int], ...]
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+    def unpack(
+        self, *, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
+    ) -> Tensor:
+        """Normalised BGR [B, 3, H, W]; padding is zero."""
+        batch, height, width = self.pixels_BHW3.shape[:3]
+        pixels = torch.zeros(batch, 3, height, width, device=device, dtype=dtype)
+        mean = torch.tensor(self.mean, device=device)[:, None, None]
+        std = torch.tensor(self.std, device=device)[:, None, None]
+        bytes_BHW3 = self.pixels_BHW3.to(device, non_blocking=True)
+        for number, (rows, columns) in enumerate(self.sizes):
+            bgr = bytes_BHW3[number, :rows, :columns].flip(-1).permute(2, 0, 1).float()
+            pixels[number, :, :rows, :columns] = (bgr - mean) / std
+        return pixels
+
+
 def resized_size(size: tuple[int, int], min_size: int, max_size: int) -> tuple[int, int]:
     """(width, height) by the reference's rule: short side `min_size`, long side about `max_size`.
 
@@ -129,6 +157,16 @@ class Preprocessor:
         step = self.divisor
         return -(-width // step) * step, -(-height // step) * step
 
+    def pack(self, images: Sequence[ResizedImage]) -> PackedImages:
+        """Pad, nothing else."""
+        width, height = self.padded_size([image.size for image in images])
+        pixels = torch.zeros(len(images), height, width, 3, dtype=torch.uint8)
+        for number, image in enumerate(images):
+            rows, columns = image.pixels.shape[:2]
+            pixels.numpy()[number, :rows, :columns] = image.pixels
+        sizes = tuple((image.size[1], image.size[0]) for image in images)
+        return PackedImages(pixels, sizes, self.mean, self.std)
+
     def batch(
         self,
         images: Sequence[ResizedImage],
@@ -137,15 +175,7 @@ class Preprocessor:
         dtype: torch.dtype = torch.float32,
     ) -> ImageBatch:
         """Normalise and pad; pixels travel to the device as bytes."""
-        width, height = self.padded_size([image.size for image in images])
-        pixels = torch.zeros(len(images), 3, height, width, device=device, dtype=dtype)
-        mean = torch.tensor(self.mean, device=device)[:, None, None]
-        std = torch.tensor(self.std, device=device)[:, None, None]
-        for number, image in enumerate(images):
-            # Copied: a decoded picture's memory may be read-only, which torch warns about.
-            rgb = torch.from_numpy(np.ascontiguousarray(image.pixels).copy()).to(device)
-            bgr = rgb.flip(-1).permute(2, 0, 1).float()
-            pixels[number, :, : rgb.shape[0], : rgb.shape[1]] = (bgr - mean) / std
+        pixels = self.pack(images).unpack(device=device, dtype=dtype)
         sizes = [(image.size[1], image.size[0]) for image in images]
         ratios = [image.ratios for image in images]
         return ImageBatch(

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from model.losses import GroundingTarget
 from model.outputs import TokenBatch
-from model.preprocess import Preprocessor
+from model.preprocess import PackedImages, Preprocessor
 from model.prompts import positive_map
 from model.tokenizer import GlipTokenizer, TokenizedText
 from schemas.records import Span
@@ -56,14 +56,14 @@ class ExampleLike(Protocol):
 class TrainBatch(NamedTuple):
     """One forward pass.
 
-    images_B3HW: normalised and padded, as the network takes them.
+    images: bytes on their way from the loader; normalised after `to`.
     tokens: the prompts, padded to the longest of the batch.
     text_mask_BT: 1 on the text positions that count in the loss.
     drops: Boxes and spans that were given up, by reason.
     failures: (sample id, reason) of the images that could not be read; they weigh nothing.
     """
 
-    images_B3HW: Tensor
+    images: PackedImages | Tensor
     tokens: TokenBatch
     targets: Sequence[GroundingTarget]
     text_mask_BT: Tensor
@@ -71,12 +71,20 @@ class TrainBatch(NamedTuple):
     drops: Counter[str]
     failures: tuple[tuple[str, str], ...] = ()
 
+    @property
+    def images_B3HW(self) -> Tensor:  # noqa: N802  (a tensor's name)
+        """As the network takes them; needs `to` before."""
+        assert isinstance(self.images, Tensor), "call `to` first"
+        return self.images
+
     def to(self, device: torch.device) -> TrainBatch:
-        """The same batch on `device`."""
-        if device.type == "cpu":
-            return self
+        """The same batch on `device`, with images as the network takes them."""
+        if isinstance(self.images, PackedImages):
+            images = self.images.unpack(device=device)
+        else:
+            images = self.images.to(device, non_blocking=True)
         return self._replace(
-            images_B3HW=self.images_B3HW.to(device, non_blocking=True),
+            images=images,
             tokens=TokenBatch(*(tensor.to(device, non_blocking=True) for tensor in self.tokens)),
             targets=[target.to(device) for target in self.targets],
             text_mask_BT=self.text_mask_BT.to(device, non_blocking=True),
@@ -116,7 +124,7 @@ class BatchBuilder:
             drops[UNREADABLE] += len(failures)
         tokens = self._tokenizer.batch(texts, max_tokens=self._max_tokens)
         return TrainBatch(
-            images_B3HW=self._preprocessor.batch(images).pixels_B3HW,
+            images=self._preprocessor.pack(images),
             tokens=tokens,
             targets=targets,
             text_mask_BT=tokens.attention_mask_BT,

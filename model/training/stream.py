@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
+import torch
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from model.preprocess import PackedImages
 from model.training.batch import TrainBatch
 from model.training.workers import Workers
 from schemas.errors import ConfigError
+
+_Shipped = tuple[PackedImages | Tensor, bytes]
 
 
 def step_positions(step: int, batch_size: int, accumulate: int, workers: Workers) -> list[range]:
@@ -32,13 +39,33 @@ def step_positions(step: int, batch_size: int, accumulate: int, workers: Workers
 
 
 class _PositionDataset(Dataset):
-    """Maps a micro-batch's positions to the batch; the loader's processes each own a copy."""
+    """Maps a micro-batch's positions to the batch; the loader's processes each own a copy.
+
+    Between processes a tensor costs a handle, which is dear: only the images get one, the many
+    small tensors travel together as bytes.
+    """
 
     def __init__(self, make_batch: Callable[[Sequence[int]], TrainBatch]) -> None:
         self._make_batch = make_batch
 
-    def __getitem__(self, positions: Sequence[int]) -> TrainBatch:  # type: ignore[override]
-        return self._make_batch(positions)
+    def __getitem__(self, positions: Sequence[int]) -> _Shipped:  # type: ignore[override]
+        batch = self._make_batch(positions)
+        return batch.images, pickle.dumps(batch._replace(images=torch.empty(0)))
+
+
+def _ahead(batches: Iterator[TrainBatch]) -> Iterator[TrainBatch]:
+    """The same; the next one is taken out of the other process while this one is trained on."""
+    with ThreadPoolExecutor(1, thread_name_prefix="batches") as pool:
+        following = pool.submit(next, batches, None)
+        while (batch := following.result()) is not None:
+            following = pool.submit(next, batches, None)
+            yield batch
+
+
+def _receive(shipped: _Shipped) -> TrainBatch:
+    images, rest = shipped
+    batch: TrainBatch = pickle.loads(rest)
+    return batch._replace(images=images)
 
 
 def iter_steps(
@@ -66,15 +93,15 @@ def iter_steps(
     if num_processes == 0:
         batches: Iterator[TrainBatch] = (make_batch(piece) for piece in pieces)
     else:
-        batches = iter(
-            DataLoader(
-                _PositionDataset(make_batch),
-                sampler=pieces,
-                batch_size=None,  # a piece is a whole batch already
-                num_workers=num_processes,
-                multiprocessing_context="fork",
-                prefetch_factor=4,
-            )
+        loader = DataLoader(
+            _PositionDataset(make_batch),
+            sampler=pieces,
+            batch_size=None,  # a piece is a whole batch already
+            collate_fn=lambda shipped: shipped,
+            num_workers=num_processes,
+            multiprocessing_context="fork",
+            prefetch_factor=4,
         )
+        batches = _ahead(map(_receive, loader))
     for _ in steps:
         yield [next(batches) for _ in range(accumulate)]

@@ -66,7 +66,7 @@ def test_texts_are_padded_to_the_longest_and_masked():
 
 def test_boxes_follow_the_resize_exactly():
     batch = build(Example(CAT.prompt, short_side=20))
-    assert batch.images_B3HW.shape == (1, 3, 32, 32)
+    assert batch.to(torch.device("cpu")).images_B3HW.shape == (1, 3, 32, 32)
     assert batch.targets[0].boxes_G4[1].tolist() == [5.0, 2.5, 9.0, 12.5]
     assert batch.targets[0].weights_G.tolist() == [0.5, 1.0]
 
@@ -104,9 +104,17 @@ def test_unicode_offsets_are_characters(caption):
     assert words_of(batch, 0, 0) == [{"bär": "bar", "cat": "cat"}[caption[start:]]]
 
 
-def test_a_batch_goes_to_its_own_device_unchanged():
-    batch = build(CAT)
-    assert batch.to(torch.device("cpu")) is batch
+def test_images_travel_as_bytes_and_arrive_as_the_teacher_sees_them():
+    other = Example(CAT.prompt, image=np.full((50, 40, 3), (255, 0, 7), dtype=np.uint8))
+    batch = build(CAT, other)
+    assert batch.images.pixels_BHW3.dtype == torch.uint8
+    arrived = batch.to(torch.device("cpu"))
+    preprocessor = Preprocessor(min_size=40, max_size=100)
+    resized = [preprocessor.resize(example.image) for example in (CAT, other)]
+    assert torch.equal(arrived.images_B3HW, preprocessor.batch(resized).pixels_B3HW)
+    assert not arrived.images_B3HW[0, :, 40:].any()
+    assert not arrived.images_B3HW[1, :, :, 40:].any()
+    assert torch.equal(arrived.to(torch.device("cpu")).images_B3HW, arrived.images_B3HW)
 
 
 def test_an_image_that_could_not_be_read_weighs_nothing_and_is_named():

@@ -69,7 +69,7 @@ def make_batch(positions: Sequence[int]) -> TrainBatch:
         targets.append(GroundingTarget(box, positive))
     mask = torch.ones(len(positions), TOKENS, dtype=torch.int64)
     return TrainBatch(
-        images_B3HW=torch.stack(images),
+        images=torch.stack(images),
         tokens=TokenBatch(torch.stack(ids), mask),
         targets=targets,
         text_mask_BT=mask,
