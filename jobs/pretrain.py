@@ -58,8 +58,9 @@ class Config:
     """cpu, cuda, cuda:1; auto takes a GPU where there is one."""
     workers: int = 1
     """Processes that train together, on Ray Train; 1: this process, without Ray."""
-    loader_processes: int = 0
-    """Processes of each worker that make batches ahead; 0: none."""
+    loader_processes: int | None = None
+    """Processes of each worker that make batches ahead; 0: none. Default: four beside a GPU, as far
+    as there are cores, and none on a CPU."""
     threads: int = 0
     """Threads of each worker's arithmetic; 0: as torch chooses."""
     cache: Path | None = None

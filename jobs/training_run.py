@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from model.training.loop import TrainResult
 
 RECIPE_NAME = "recipe.json"
+LOADERS_PER_GPU = 4
+"""Enough for 500 images of 800x1088 a second, see tests/benchmarks/bench_loader.py."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +38,7 @@ class Machine:
 
     device: str = "auto"
     threads: int = 0
-    loader_processes: int = 0
+    loader_processes: int | None = None
     cache_root: Path | None = None
     trackers: tuple[str, ...] = ("tensorboard",)
 
@@ -135,7 +138,7 @@ def train_worker(
         fingerprint={**recipe_identity(plain), "data": fingerprints},
         device=device,
         workers=workers,
-        num_loader_processes=machine.loader_processes,
+        num_loader_processes=num_loaders(machine, device.type),
         evaluate=make_evaluation(recipe, config, tokenizer, preprocessor, out)
         if workers.is_first
         else None,
@@ -149,6 +152,15 @@ def train_worker(
         export_model(trainer, model, recipe, out, result, described)
     workers.barrier()
     return result
+
+
+def num_loaders(machine: Machine, device_type: str) -> int:
+    """Processes that make batches for one worker."""
+    if machine.loader_processes is not None:
+        return machine.loader_processes
+    if device_type == "cpu":  # its arithmetic wants every core
+        return 0
+    return min(LOADERS_PER_GPU, (os.cpu_count() or 1) - 1)
 
 
 def progress_line(recipe: Recipe, step: int, figures: Mapping[str, float]) -> str:

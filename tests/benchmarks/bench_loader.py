@@ -128,6 +128,7 @@ def measure(
         num_processes=processes,
     )
     next(batches)
+    time.sleep(step_s)
     began, cpu, waited = time.perf_counter(), cpu_seconds(), 0.0
     for _ in range(steps - 1):
         asked = time.perf_counter()
