@@ -71,6 +71,10 @@ class GlipConfig:
     drop_path: float = 0.2
     dropblock: float = 0.3
     """Drop probability of the pyramid's DropBlock, in training only."""
+    mask_padding: bool = False
+    """Images of a batch do not see its padding, so that answers do not depend on batch mates: each
+    size is computed for itself. The published networks were trained without; a teacher asks
+    images of one size together in any case."""
     checkpoint_activations: bool = False
     """Recompute the tower's activations in the backward pass: less memory, more time."""
 

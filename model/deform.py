@@ -60,6 +60,7 @@ class DeformConv(Recomputing):
         from torchvision.ops import deform_conv2d
 
         # In half precision the sampling positions would lose whole pixels, so this runs in fp32.
+        dtype = self.weight.dtype
         with torch.autocast(maps[0].device.type, enabled=False):
             return [
                 deform_conv2d(
@@ -70,7 +71,7 @@ class DeformConv(Recomputing):
                     stride=self.stride,
                     padding=1,
                     mask=mask_B9HW.float(),
-                )
+                ).to(dtype)
                 for x_BCHW, offsets_B18HW, mask_B9HW in zip(maps, offsets, masks, strict=True)
             ]
 
@@ -206,7 +207,8 @@ def _multiply_in_chunks(
 def _multiply(
     table_RC: Tensor, places_MK4: Tensor, shares_MK4: Tensor, weight_OD: Tensor, bias_O: Tensor
 ) -> Tensor:
-    return F.linear(_sample(table_RC, places_MK4, shares_MK4), weight_OD, bias_O)
+    samples_MD = _sample(table_RC, places_MK4, shares_MK4)
+    return F.linear(samples_MD.to(weight_OD.dtype), weight_OD, bias_O)
 
 
 def _sample(table_RC: Tensor, places_MK4: Tensor, shares_MK4: Tensor) -> Tensor:

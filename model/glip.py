@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
@@ -24,6 +25,9 @@ from model.fusion import BiAttention
 from model.head import GroundingHead
 from model.outputs import GlipOutput, TextFeatures, TokenBatch
 from model.text_encoder import TextEncoder
+
+NOTHING = -1e4
+"""Logit of a position where there is no image; it fits into half precision."""
 
 
 class TowerLayer(nn.Module):
@@ -125,9 +129,49 @@ class Glip(nn.Module):
         )
         return GlipOutput(logits_BNT, deltas_BN4, centerness_BN, anchors_N4, sizes)
 
-    def forward(self, pixels_B3HW: Tensor, tokens: TokenBatch) -> GlipOutput:
-        """Image and text to raw predictions for every position."""
-        return self.predict(self.encode_image(pixels_B3HW), self.encode_text(tokens))
+    def forward(
+        self, pixels_B3HW: Tensor, tokens: TokenBatch, sizes_B2: Tensor | None = None
+    ) -> GlipOutput:
+        """Image and text to raw predictions for every position.
+
+        Args:
+            pixels_B3HW: Normalised, padded to a multiple of `config.size_divisor`.
+            tokens: A text for each image.
+            sizes_B2: (height, width) of each image inside the padding; read, and needed, where
+                `config.mask_padding` is set.
+        """
+        if not self.config.mask_padding:
+            return self.predict(self.encode_image(pixels_B3HW), self.encode_text(tokens))
+        if sizes_B2 is None:
+            raise ValueError("this network has mask_padding: give it sizes_B2 as well")
+        return self._forward_each_size(pixels_B3HW, self.encode_text(tokens), sizes_B2)
+
+    def _forward_each_size(
+        self, pixels_B3HW: Tensor, text: TextFeatures, sizes_B2: Tensor
+    ) -> GlipOutput:
+        """Images of one size at a time, as if no larger one were in the batch."""
+        height, width = pixels_B3HW.shape[-2:]
+        full = level_sizes(height, width, len(self.config.strides))
+        step = self.config.size_divisor
+        own = [tuple(-(-side // step) * step for side in size) for size in sizes_B2.tolist()]
+        rows: list[Tensor] = []
+        outputs: list[GlipOutput] = []
+        for height, width in sorted(set(own)):
+            row = torch.tensor([n for n, size in enumerate(own) if size == (height, width)])
+            row = row.to(pixels_B3HW.device)
+            features = TextFeatures(*(part[row] for part in text))
+            levels = self.encode_image(pixels_B3HW[row, :, :height, :width])
+            rows.append(row)
+            outputs.append(_in_larger_maps(self.predict(levels, features), full))
+        order = torch.cat(rows).argsort()
+        logits_BNT, deltas_BN4, centerness_BN = (
+            torch.cat(parts)[order]
+            for parts in zip(*(output[:3] for output in outputs), strict=True)
+        )
+        anchors_N4 = make_anchors(
+            full, self.config.strides, logits_BNT.device, anchor_scale=self.config.anchor_scale
+        )
+        return GlipOutput(logits_BNT, deltas_BN4, centerness_BN, anchors_N4, full)
 
     @classmethod
     def from_pretrained(cls, source: Path | str) -> Glip:
@@ -146,3 +190,32 @@ class Glip(nn.Module):
         if self.config.checkpoint_activations and self.training:
             return checkpoint(layer, *inputs, use_reentrant=False)
         return layer(*inputs)
+
+
+def level_sizes(height: int, width: int, num_levels: int) -> tuple[tuple[int, int], ...]:
+    """(height, width) of each level for an input of this size, finest first."""
+    sizes = [(-(-height // 8), -(-width // 8))]
+    while len(sizes) < num_levels:
+        sizes.append(((sizes[-1][0] + 1) // 2, (sizes[-1][1] + 1) // 2))
+    return tuple(sizes)
+
+
+def _in_larger_maps(output: GlipOutput, sizes: tuple[tuple[int, int], ...]) -> GlipOutput:
+    """The same values at the top left of larger maps; nothing is found beside them."""
+    counts = [height * width for height, width in output.level_sizes]
+
+    def enlarge(x_BNC: Tensor, value: float) -> Tensor:
+        parts = []
+        for part, old, new in zip(
+            x_BNC.split(counts, dim=1), output.level_sizes, sizes, strict=True
+        ):
+            map_BHWC = part.unflatten(1, old)
+            padding = (0, 0, 0, new[1] - old[1], 0, new[0] - old[0])
+            parts.append(F.pad(map_BHWC, padding, value=value).flatten(1, 2))
+        return torch.cat(parts, dim=1)
+
+    return output._replace(
+        logits_BNT=enlarge(output.logits_BNT, NOTHING),
+        box_deltas_BN4=enlarge(output.box_deltas_BN4, 0.0),
+        centerness_BN=enlarge(output.centerness_BN[..., None], NOTHING).squeeze(-1),
+    )

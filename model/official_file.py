@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pickle
 import re
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -16,12 +18,25 @@ from torch import Tensor
 from model.checkpoint import without_random_values
 from model.config import GlipConfig, get_preset
 from model.glip import Glip
-from model.official_weights import from_mmdet, from_official, is_mmdet
+from model.official_weights import (
+    from_mmdet,
+    from_official,
+    is_mmdet,
+    to_official,
+    with_tuned_positions,
+)
 from schemas.errors import ConfigError
 
 Choice = Literal["model", "model_ema"]
 OFFICIAL_PRESETS = ("glip-t-a", "glip-t", "glip-l")
 _HOLDERS = ("state_dict", "model")
+_SCALAR = np.float64(0).__reduce__()[0]
+_NUMBERS: list[Any] = [
+    np.dtype,
+    _SCALAR,
+    (_SCALAR, "numpy.core.multiarray.scalar"),  # as numpy 1 wrote it
+    *(type(np.dtype(kind)) for kind in ("f2", "f4", "f8", "i4", "i8", "u1", "?")),
+]
 _CODE = re.compile(r"GLOBAL ([\w.]+)|class ([\w.]+)")
 
 
@@ -65,10 +80,10 @@ def convert_checkpoint(path: Path, preset: str | None, choice: Choice = "model")
         preset = _fitting_preset(state)
         if preset is None:
             raise ConfigError(
-                f"{path} fits none of {', '.join(OFFICIAL_PRESETS)}; name one with --preset to "
-                "see the first difference"
+                f"{path} fits none of {', '.join(OFFICIAL_PRESETS)}; of the nearest: "
+                f"{_nearest_difference(state, str(path))}"
             )
-    config = get_preset(preset)
+    config = with_tuned_positions(state, get_preset(preset))
     try:
         return model_of(config, _our_names(state, config, str(path)))
     except ConfigError as error:
@@ -91,6 +106,27 @@ def _our_names(state: Mapping[str, Tensor], config: GlipConfig, where: str) -> d
     return from_official(state, config, wanted, where=where)
 
 
+def _nearest_difference(state: Mapping[str, Tensor], where: str) -> str:
+    """What the published network with the most names in common would lack."""
+
+    def common(preset: str) -> int:
+        return len(set(to_official_names(get_preset(preset))) & set(state))
+
+    config = get_preset(max(OFFICIAL_PRESETS, key=common))
+    try:
+        _our_names(state, config, where)
+    except ConfigError as error:
+        return str(error)
+    raise AssertionError("it fits")
+
+
+def to_official_names(config: GlipConfig) -> frozenset[str]:
+    """The published names of a network's tensors."""
+    with torch.device("meta"):
+        state = Glip(config).state_dict()
+    return frozenset(to_official(state, config))
+
+
 def _fitting_preset(state: Mapping[str, Tensor]) -> str | None:
     for name in OFFICIAL_PRESETS:
         try:
@@ -110,16 +146,20 @@ def _read(path: Path) -> object:
         except (OSError, SafetensorError) as error:
             raise ConfigError(f"{path} cannot be read as safetensors: {error}") from error
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        # Numbers of numpy, such as figures of an evaluation, are data like tensors.
+        with warnings.catch_warnings(), torch.serialization.safe_globals(_NUMBERS):
+            warnings.simplefilter("ignore")
+            return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         match = _CODE.search(str(error))
         if match:
             raise ConfigError(
-                f"{path} holds code ({match.group(1) or match.group(2)}) besides tensors and is "
-                "refused: reading it could run anything"
+                f"{path} holds {match.group(1) or match.group(2)} besides tensors and is refused: "
+                "to make other objects from a file may run any code in it"
             ) from error
-        raise ConfigError(f"{path} is not a checkpoint of torch.save: {error}") from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+        raise ConfigError(f"{path} is not a checkpoint of torch.save") from error
+    except Exception as error:
+        # A damaged file may fail anywhere within torch's reader.
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ConfigError(f"{path} is truncated or no checkpoint of torch.save: {first}") from error
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -24,11 +25,15 @@ _TOLERATED = re.compile(
     r"language_backbone\.body\.model\.(embeddings\.(position_ids|token_type_ids)|pooler\..*)"
     r"|rpn\.anchor_generator\.cell_anchors\.\d+"
     r"|rpn\.head\.(cls_logits|mlm_head)\..*"
-    r"|rpn\.(resizer|tunable_linear|loss_evaluator)\..*"
+    r"|rpn\.(resizer|loss_evaluator)\..*"
     r"|backbone\.body\.layers\.\d+\.blocks\.\d+\.attn(\.w_msa)?\.relative_position_index"
     r"|backbone\.body\.layers\.\d+\.blocks\.\d+\.attn_mask"
 )
 """What a checkpoint may hold besides the weights: recomputed here, or never used."""
+TUNED = "rpn.tunable_linear.weight"
+"""The table of language-prompt tuning [1000, hidden], zero where nothing was tuned; the published
+code adds its first rows to the words."""
+NUM_TUNED = 1000
 _FUSION = {
     "layer_norm_v": "norm_v",
     "layer_norm_l": "norm_l",
@@ -94,6 +99,12 @@ def official_prefixes(config: GlipConfig) -> dict[str, str]:
         raise ConfigError(
             f"{config.preset}: only Swin networks have a published layout, not {config.backbone!r}"
         )
+    if not config.reread_offsets or config.mask_padding:
+        other = "mask_padding" if config.reread_offsets else "no reread_offsets"
+        raise ConfigError(
+            f"{config.preset} has {other}: the published code would compute something else with "
+            "its weights"
+        )
     return dict(_prefixes(config))
 
 
@@ -117,8 +128,10 @@ def from_official(
     ours: dict[str, Tensor] = {}
     unexpected = []
     for name, tensor in state.items():
-        if _TOLERATED.fullmatch(name):
+        if _TOLERATED.fullmatch(name) or (name == TUNED and not config.text.tuned_positions):
             continue
+        if name == TUNED:
+            tensor = tensor[: config.text.tuned_positions]
         mapped = _translate(name, table)
         if mapped is None or mapped not in wanted:
             unexpected.append(name)
@@ -144,6 +157,11 @@ def to_official(state: Mapping[str, Tensor], config: GlipConfig) -> dict[str, Te
         if mapped is None:
             raise ConfigError(f"{name} has no name in the published layout")
         official[mapped] = tensor
+    if TUNED in official:
+        tuned = official[TUNED]
+        official[TUNED] = torch.cat(
+            [tuned, tuned.new_zeros(NUM_TUNED - len(tuned), tuned.shape[1])]
+        )
     window = config.backbone_options["window_size"]
     for stage, depth in enumerate(config.backbone_options["depths"]):
         for block in range(depth):
@@ -157,6 +175,13 @@ def to_official(state: Mapping[str, Tensor], config: GlipConfig) -> dict[str, Te
     official["rpn.head.cls_logits.weight"] = torch.zeros(NUM_CLASSES, config.channels, 1, 1)
     official["rpn.head.cls_logits.bias"] = torch.zeros(NUM_CLASSES)
     return official
+
+
+def with_tuned_positions(state: Mapping[str, Tensor], config: GlipConfig) -> GlipConfig:
+    """The configuration with room for a file's tuned prompt, where it has one that is not zero."""
+    if TUNED not in state or not state[TUNED].any():
+        return config
+    return replace(config, text=replace(config.text, tuned_positions=config.max_tokens))
 
 
 def from_mmdet(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -202,6 +227,7 @@ def _prefixes(config: GlipConfig) -> Iterator[tuple[str, str]]:
     for level in range(config.num_extra_levels):
         yield f"backbone.fpn.top_blocks.p{level + 6}", f"pyramid.extra.{level}"
     yield "language_backbone.body.model", "text_encoder.bert"
+    yield "rpn.tunable_linear.weight", "text_encoder.tuned"
     per_layer = 3 if config.early_fusion else 1
     for layer in range(config.num_layers):
         first = layer * per_layer

@@ -53,7 +53,9 @@ class OnnxGlip(nn.Module):
             Half-open boxes in input pixels [1, N, 4], the probability of each word at each position
             [1, N, T], and centerness [1, N] in [0, 1].
         """
-        output = self.model(pixels, TokenBatch(input_ids, attention_mask))
+        tokens = TokenBatch(input_ids, attention_mask)
+        model = self.model
+        output = model.predict(model.encode_image(pixels), model.encode_text(tokens))
         boxes_BN4 = to_half_open(decode_boxes(output.box_deltas_BN4, output.anchors_N4))
         return boxes_BN4, output.logits_BNT.sigmoid(), output.centerness_BN.sigmoid()
 

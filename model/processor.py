@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from numbers import Integral
+from operator import index
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,11 +33,13 @@ from model.tokenizer import (
 )
 from schemas.records import Span
 
+_MORE_THAN_BYTES = ("I", "F")
+"""Modes of PIL whose values are no bytes: I, I;16, F."""
 Picture = NDArray[np.uint8] | Image.Image
 
 
 class GlipInputs(NamedTuple):
-    """One batch: `model(inputs.pixels_B3HW, inputs.tokens)`.
+    """One batch: `model(inputs.pixels_B3HW, inputs.tokens, inputs.sizes_B2)`.
 
     positive_maps: for each image 0/1 [phrases, T].
     text_labels: for each image its phrases or names as written; a row of `positive_maps` without
@@ -114,9 +118,12 @@ class GlipProcessor:
 
         Raises:
             ValueError: text and names together or neither, a caption without phrases, numbers
-                that do not fit, or more text than one forward pass can take.
+                that do not fit, pictures of more than 8 bits, or more text than one forward pass
+                can take.
         """
         pictures = [images] if isinstance(images, np.ndarray | Image.Image) else list(images)
+        if not pictures:
+            raise ValueError("images is empty: give at least one")
         resized = [self.preprocessor.resize(_upright(picture)) for picture in pictures]
         if (text is None) == (names is None):
             raise ValueError("give either text (with phrases) or names")
@@ -161,7 +168,7 @@ class GlipProcessor:
         """Boxes of every image, best score first.
 
         Args:
-            output: `model(inputs.pixels_B3HW, inputs.tokens)`.
+            output: `model(inputs.pixels_B3HW, inputs.tokens, inputs.sizes_B2)`.
             inputs: as they were made here.
             threshold: smallest score, sqrt(token score x centerness).
             options: other numbers; default: the reference's.
@@ -203,8 +210,11 @@ class GlipProcessor:
         if phrases is None:
             raise ValueError("text needs phrases: half-open character spans in the caption")
         captions = [text] * count if isinstance(text, str) else list(text)
-        shared = not phrases or isinstance(phrases[0][0], int)
-        spans: list[Sequence[Span]] = [phrases] * count if shared else list(phrases)
+        # One list for all images, or a list of lists, of which some may be empty.
+        nested = any(len(item) and not isinstance(item[0], Integral) for item in phrases)
+        nested |= len(phrases) > 0 and all(len(item) == 0 for item in phrases)
+        lists = list(phrases) if nested else [phrases] * count
+        spans = [[(index(start), index(end)) for start, end in own] for own in lists]
         _check_count("captions", len(captions), count)
         _check_count("lists of phrases", len(spans), count)
         plans, labels = [], []
@@ -223,7 +233,9 @@ class GlipProcessor:
     def _names(
         self, names: Sequence[Any], count: int
     ) -> tuple[list[PromptPlan], tuple[tuple[str, ...], ...]]:
-        shared = not names or isinstance(names[0], str)
+        if isinstance(names, str):
+            raise ValueError(f"names is a list of names, got the text {names!r}")
+        shared = len(names) == 0 or isinstance(names[0], str)
         lists = [tuple(names)] * count if shared else [tuple(own) for own in names]
         _check_count("lists of names", len(lists), count)
         plans = {
@@ -235,7 +247,20 @@ class GlipProcessor:
 def _upright(picture: Picture) -> NDArray[np.uint8]:
     if isinstance(picture, np.ndarray):
         return picture
-    return np.asarray(ImageOps.exif_transpose(picture).convert("RGB"))
+    if not isinstance(picture, Image.Image):
+        raise ValueError(f"an image is a uint8 array or a PIL image, got {type(picture).__name__}")
+    if picture.mode.startswith(_MORE_THAN_BYTES):
+        raise ValueError(
+            f"a PIL image of mode {picture.mode} has no range that is known; give 8 bits a channel "
+            "(pipeline.images.decode_image reads such files)"
+        )
+    upright = ImageOps.exif_transpose(picture)
+    if not upright.has_transparency_data:
+        return np.asarray(upright.convert("RGB"))
+    # As everywhere here, what cannot be seen is white paper.
+    upright = upright.convert("RGBA")
+    white = Image.new("RGBA", upright.size, "white")
+    return np.asarray(Image.alpha_composite(white, upright).convert("RGB"))
 
 
 def _check_count(what: str, found: int, expected: int) -> None:

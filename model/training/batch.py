@@ -61,6 +61,7 @@ class TrainBatch(NamedTuple):
     text_mask_BT: 1 on the text positions that count in the loss.
     drops: Boxes and spans that were given up, by reason.
     failures: (sample id, reason) of the images that could not be read; they weigh nothing.
+    sizes_B2: (height, width) of each image inside the padding, on the CPU.
     """
 
     images: PackedImages | Tensor
@@ -70,6 +71,7 @@ class TrainBatch(NamedTuple):
     sample_ids: tuple[str, ...]
     drops: Counter[str]
     failures: tuple[tuple[str, str], ...] = ()
+    sizes_B2: Tensor | None = None
 
     @property
     def images_B3HW(self) -> Tensor:  # noqa: N802  (a tensor's name)
@@ -131,6 +133,7 @@ class BatchBuilder:
             sample_ids=tuple(example.sample_id for example in examples),
             drops=drops,
             failures=failures,
+            sizes_B2=torch.tensor([image.size[::-1] for image in images]),
         )
 
     def _target(

@@ -97,7 +97,8 @@ class TrainStep:
         for number, batch in enumerate(batches):
             self._seed(step, number)
             with self._precision.autocast():
-                output = self.model(batch.images_B3HW, batch.tokens)
+                sizes = () if batch.sizes_B2 is None else (batch.sizes_B2,)
+                output = self.model(batch.images_B3HW, batch.tokens, *sizes)
             if output.level_sizes != self._grid(*batch.images_B3HW.shape[-2:])[1]:
                 raise ValueError(f"the grid does not have the levels {output.level_sizes}")
             parts = self._loss(

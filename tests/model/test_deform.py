@@ -5,7 +5,7 @@ import torch
 from torchvision.ops import deform_conv2d
 
 from model import deform
-from model.deform import deform_conv_by_rows, reread, resize_offsets
+from model.deform import DeformConv, deform_conv_by_rows, reread, resize_offsets
 
 
 def _inputs(in_sizes, out_sizes, spread: float):
@@ -86,3 +86,15 @@ def test_rereading_takes_the_first_values_of_each_image():
 def test_resized_offsets_are_in_the_coarser_pixels():
     offsets = torch.full((1, 18, 4, 8), 2.0)
     assert (resize_offsets(offsets, (2, 4)) == 1.0).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_weights_give_half_maps(dtype):
+    torch.manual_seed(0)
+    conv = DeformConv(8, 8)
+    x, offsets, mask = torch.randn(1, 8, 9, 7), torch.randn(1, 18, 9, 7), torch.rand(1, 9, 9, 7)
+    with torch.no_grad():
+        (want,) = conv([x], [offsets], [mask])
+        (got,) = conv.to(dtype)([x.to(dtype)], [offsets], [mask])
+    assert got.dtype == dtype
+    torch.testing.assert_close(got.float(), want, atol=0.03, rtol=0.05)

@@ -2,13 +2,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
 from model.anchors import make_anchors
 from model.config import PRESETS, GlipConfig, TextConfig, get_preset
 from model.glip import Glip
+from model.losses import GlipLoss, GroundingTarget
 from model.outputs import TokenBatch
+from model.preprocess import Preprocessor
+from model.processor import GlipProcessor
 from schemas.errors import ConfigError
 from tests.model.unit_tables import unit_arrays
 
@@ -138,3 +142,51 @@ def test_a_configuration_that_is_none():
         GlipConfig.from_dict({"preset": "x"})
     with pytest.raises(ConfigError, match="unknown field 'colour'"):
         GlipConfig.from_dict({"colour": 1})
+
+
+SIZES = ((60, 90), (128, 64), (100, 128), (60, 90))
+
+
+def _mixed_batch():
+    config = replace(get_preset("glip-toy"), mask_padding=True)
+    torch.manual_seed(1)
+    model = Glip(config).eval()
+    for parameter in model.head.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    processor = GlipProcessor(Preprocessor(min_size=60, max_size=128, divisor=config.size_divisor))
+    rng = np.random.default_rng(0)
+    images = [rng.integers(0, 255, (*size, 3), np.uint8) for size in SIZES]
+    texts = ["a dog", "two small birds on a wire", "tree", "a dog"]
+    spans = [[(2, 5)], [(4, 15)], [(0, 4)], [(2, 5)]]
+    return model, processor, images, texts, spans
+
+
+@torch.inference_mode()
+def test_with_mask_padding_answers_do_not_depend_on_batch_mates():
+    model, processor, images, texts, spans = _mixed_batch()
+    inputs = processor(images, text=texts, phrases=spans)
+    assert len({tuple(size) for size in inputs.sizes_B2.tolist()}) > 1
+    together = model(inputs.pixels_B3HW, inputs.tokens, inputs.sizes_B2)
+    found = processor.post_process_grounded_object_detection(together, inputs, threshold=0.0)
+    for number in range(len(images)):
+        single = processor(images[number], text=texts[number], phrases=spans[number])
+        output = model(single.pixels_B3HW, single.tokens, single.sizes_B2)
+        (alone,) = processor.post_process_grounded_object_detection(output, single, threshold=0.0)
+        torch.testing.assert_close(found[number]["scores"], alone["scores"], atol=1e-5, rtol=0)
+        torch.testing.assert_close(found[number]["boxes"], alone["boxes"], atol=1e-2, rtol=0)
+        assert len(alone["scores"]) > 0
+
+
+def test_mask_padding_needs_sizes_and_trains():
+    model, processor, images, texts, spans = _mixed_batch()
+    inputs = processor(images, text=texts, phrases=spans)
+    with pytest.raises(ValueError, match="this network has mask_padding: give it sizes_B2"):
+        model(inputs.pixels_B3HW, inputs.tokens)
+    model.train()
+    output = model(inputs.pixels_B3HW, inputs.tokens, inputs.sizes_B2)
+    box = torch.tensor([[5.0, 5.0, 40.0, 40.0]])
+    targets = [GroundingTarget(box, positive) for positive in inputs.positive_maps]
+    parts = GlipLoss()(output, targets, inputs.tokens.attention_mask_BT)
+    parts.total.backward()
+    assert parts.total.isfinite()
+    assert all(p.grad.isfinite().all() for p in model.parameters() if p.grad is not None)

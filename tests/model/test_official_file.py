@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import pickle
+
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -61,7 +64,7 @@ def test_averaged_weights_are_read_where_asked_for(official, tmp_path):
 
 def test_code_in_a_file_is_refused_and_never_run(tmp_path, capsys):
     torch.save({"model": {"a": torch.zeros(1)}, "more": Code()}, tmp_path / "x.pth")
-    with pytest.raises(ConfigError, match=r"x.pth holds code \(.*print\) .* refused"):
+    with pytest.raises(ConfigError, match=r"x.pth holds .*print besides tensors and is refused"):
         read_checkpoint(tmp_path / "x.pth")
     assert "run while reading" not in capsys.readouterr().out
 
@@ -97,5 +100,44 @@ def test_a_file_that_is_not_there(tmp_path):
 
 def test_a_network_of_no_published_kind(official, tmp_path):
     torch.save(official, tmp_path / "x.pth")
-    with pytest.raises(ConfigError, match="fits none of glip-t-a, glip-t, glip-l"):
+    message = r"fits none of glip-t-a, glip-t, glip-l; of the nearest: .* tensors are"
+    with pytest.raises(ConfigError, match=message):
         convert_checkpoint(tmp_path / "x.pth", None)
+
+
+def test_a_damaged_file_of_the_old_format_is_told(official, tmp_path):
+    path = tmp_path / "x.pth"
+    torch.save(official, path, _use_new_zipfile_serialization=False)
+    whole = path.read_bytes()
+    for size in (1, 22, 300, 2507, 9000, len(whole) - 50):
+        path.write_bytes(whole[:size])
+        with pytest.raises(ConfigError, match=r"x\.pth is (truncated or no|not a) checkpoint"):
+            read_checkpoint(path)
+
+
+def test_a_plain_pickle_is_told_in_one_sentence(tmp_path, recwarn):
+    (tmp_path / "x.pth").write_bytes(pickle.dumps({"model": {"x": 1}}))
+    with pytest.raises(ConfigError, match=r"x\.pth is not a checkpoint of torch\.save$"):
+        read_checkpoint(tmp_path / "x.pth")
+    assert not recwarn.list
+
+
+def test_numbers_of_numpy_are_data(official, tmp_path):
+    figures = {"eval_result": {"bbox_mAP": np.float64(0.4), "n": np.int64(3)}}
+    torch.save({"model": official, **figures}, tmp_path / "x.pth")
+    assert read_checkpoint(tmp_path / "x.pth").keys() == official.keys()
+
+
+def test_a_tuned_prompt_comes_along_both_ways(toy, official, tmp_path):
+    table = torch.zeros(1000, toy.config.text.hidden_size)
+    torch.save(official | {"rpn.tunable_linear.weight": table}, tmp_path / "zero.pth")
+    assert convert_checkpoint(tmp_path / "zero.pth", "glip-toy").text_encoder.tuned is None
+    table[:300] = torch.randn(300, table.shape[1])
+    torch.save(official | {"rpn.tunable_linear.weight": table}, tmp_path / "x.pth")
+    model = convert_checkpoint(tmp_path / "x.pth", "glip-toy")
+    positions = toy.config.max_tokens
+    assert torch.equal(model.text_encoder.tuned, table[:positions])
+    back = to_official(model.state_dict(), model.config)["rpn.tunable_linear.weight"]
+    assert back.shape == table.shape
+    assert torch.equal(back[:positions], table[:positions])
+    assert not back[positions:].any()

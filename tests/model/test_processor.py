@@ -102,3 +102,29 @@ def test_inputs_can_move() -> None:
 def test_the_vocabulary_is_saved(tmp_path: Path) -> None:
     PROCESSOR.save_pretrained(tmp_path / "model")
     assert (tmp_path / "model" / "vocab.txt").stat().st_size > 200_000
+
+
+def test_an_image_without_phrases_may_come_first_and_spans_may_be_arrays() -> None:
+    two = [_image(), _image((0, 0, 255))]
+    inputs = PROCESSOR(two, text=["red", "blue"], phrases=[[], [(0, 4)]])
+    assert inputs.text_labels == ((), ("blue",))
+    assert PROCESSOR(two, text="red", phrases=[[], []]).text_labels == ((), ())
+    assert PROCESSOR(_image(), text="red", phrases=np.array([[0, 3]])).text_labels == (("red",),)
+
+
+def test_what_is_no_list_of_names_or_no_picture_is_refused() -> None:
+    with pytest.raises(ValueError, match="names is a list of names, got the text 'dog'"):
+        PROCESSOR(_image(), names="dog")
+    with pytest.raises(ValueError, match="images is empty"):
+        PROCESSOR([], names=["dog"])
+    with pytest.raises(ValueError, match="a uint8 array or a PIL image, got str"):
+        PROCESSOR(["photo.jpg"], names=["dog"])
+    deep = Image.fromarray(np.full((40, 40), 30_000, np.uint16))
+    with pytest.raises(ValueError, match="mode I;16 has no range that is known"):
+        PROCESSOR(deep, names=["dog"])
+
+
+def test_what_is_transparent_is_white() -> None:
+    clear = PROCESSOR(Image.new("RGBA", (64, 64), (0, 0, 0, 0)), names=["red"])
+    white = PROCESSOR(Image.new("RGB", (64, 64), "white"), names=["red"])
+    assert torch.equal(clear.pixels_B3HW, white.pixels_B3HW)
