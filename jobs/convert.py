@@ -6,11 +6,14 @@ A model directory also becomes an ONNX file of one image size, for runtimes with
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import tyro
+from safetensors import SafetensorError
 
 from schemas.errors import ConfigError
 
@@ -52,7 +55,8 @@ def run(config: Config) -> int:
     if config.out.exists() and (not config.out.is_dir() or any(config.out.iterdir())):
         raise ConfigError(f"--out {config.out} is there already; name a new directory")
     model = convert_checkpoint(config.checkpoint, config.preset, config.weights)
-    save_pretrained(model, config.out)
+    with _writing(config.out):
+        save_pretrained(model, config.out)
     parameters = sum(parameter.numel() for parameter in model.parameters())
     print(f"{config.checkpoint.name}: {model.config.preset}, {parameters / 1e6:.1f} M parameters")
     print(f"wrote {config.out}; use it with --teacher {config.out}")
@@ -68,7 +72,8 @@ def _to_official(config: Config) -> int:
     _check_file(config, "--to-official")
     model = load_pretrained(config.checkpoint)
     state = to_official(model.state_dict(), model.config)
-    torch.save({"model": {name: tensor.clone() for name, tensor in state.items()}}, config.out)
+    with _writing(config.out):
+        torch.save({"model": {name: tensor.clone() for name, tensor in state.items()}}, config.out)
     print(f"wrote {config.out}: {len(state)} tensors in the published layout")
     return 0
 
@@ -94,6 +99,15 @@ def _to_onnx(config: Config) -> int:
     shown = ", ".join(f"{name} {value:.1e}" for name, value in differences.items())
     print(f"largest difference to the network, on noise: {shown}")
     return 0
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, RuntimeError, SafetensorError) as error:  # torch has its own for a full disk
+        first = str(error).splitlines()[0]
+        raise ConfigError(f"--out {path} cannot be written: {first}") from error
 
 
 def _check_file(config: Config, option: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -9,6 +10,9 @@ from typing import Annotated, Literal
 import tyro
 
 from schemas.errors import ConfigError
+
+_COMMA = re.compile(r",(?![^(]*\))")
+"""A comma that is not inside parentheses."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,7 +22,8 @@ class Config:
     image: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="IMAGE")]
     """A path, a URL, or a member of an archive as ARCHIVE#MEMBER."""
     names: Annotated[str, tyro.conf.arg(metavar="NAMES")]
-    """Names of things, with commas between, or @FILE with one name a line. Any number."""
+    """Names of things, with commas between, or @FILE with one name a line. Any number. What stands
+    in parentheses belongs to its name and is not asked for."""
     teacher: str | None = None
     """A model directory (converted or trained) or a hub id; the shipped glip-nano if not given."""
     threshold: float = 0.4
@@ -46,7 +51,7 @@ def parse_names(text: str) -> tuple[str, ...]:
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(f"names: cannot read the file {text[1:]!r}: {error}") from error
     else:
-        parts = text.split(",")
+        parts = _COMMA.split(text)
     names = tuple(dict.fromkeys(part.strip() for part in parts if part.strip()))
     if not names:
         raise ConfigError(f'names has no name in it, got {text!r}; for example "person, car"')

@@ -42,17 +42,20 @@ def run(config: Config) -> int:
     from rich.table import Table
 
     console = Console()
-    table = Table("preset", "parameters", "backbone", "tower", "input", title="presets")
+    table = Table("preset", "parameters", "weights", "backbone", "tower", "input", title="presets")
     for name, preset in presets.items():
         table.add_row(
             name,
             f"{NUM_PARAMETERS[name] / 1e6:.1f} M",
+            f"{4 * NUM_PARAMETERS[name] / 1e9:.2f} GB",
             _BACKBONES.get(name, preset.backbone),
             f"{preset.num_layers} {'fused' if preset.early_fusion else 'not fused'}",
             f"{preset.min_size} x {preset.max_size}",
         )
     console.print(table)
     console.print(
+        "A teacher needs its weights' memory and about 0.8 GB more on a CPU; training four times "
+        "the weights and what a batch holds.\n"
         "glip-nano is shipped with this package; the others come from the files below:\n"
         "  glipforge convert FILE --preset PRESET --out DIRECTORY\n",
         markup=False,

@@ -25,7 +25,7 @@ MAX_ROWS = 40
 ROWS_PER_LABEL = 6
 """Lines of the table, and of each phrase; the picture and the JSON have everything."""
 _NOT_SEEN = {
-    PhraseStatus.TRUNCATED: "not seen: no word of it fits the model's prompt",
+    PhraseStatus.TRUNCATED: "not seen: the model has no word for it, or it is too long",
     PhraseStatus.NOT_VISUAL: "not asked: nothing to see",
 }
 

@@ -111,10 +111,21 @@ def build_backbone(config: GlipConfig) -> Backbone:
     """The image backbone of a configuration, without pretrained weights.
 
     Raises:
-        ConfigError: timm knows no such architecture, or it has no map of a wanted stride.
+        ConfigError: timm knows no such architecture, it has no map of a wanted stride, or it does
+            not take the options.
     """
+    try:
+        return _build(config, dict(config.backbone_options))
+    except (TypeError, ValueError, AttributeError, AssertionError, RuntimeError) as error:
+        # timm and torch refuse options each in their own way.
+        raise ConfigError(
+            f"backbone {config.backbone!r} cannot be built with the backbone_options "
+            f"{dict(config.backbone_options)}: {type(error).__name__}: {error}"
+        ) from error
+
+
+def _build(config: GlipConfig, options: dict[str, Any]) -> Backbone:
     name, num_levels = config.backbone, config.num_backbone_levels
-    options: dict[str, Any] = dict(config.backbone_options)
     if name == "swin":
         return SwinBackbone(**options, drop_path=config.drop_path)
     # Imported where it is used: 0.2 GB of memory that the published networks do without.

@@ -29,6 +29,12 @@ class TextConfig:
     language-prompt tuning trains. 0: none."""
 
 
+_COUNTS = (
+    "num_backbone_levels", "channels", "num_layers", "fusion_dim", "fusion_heads", "norm_groups",
+    "max_tokens", "min_size", "max_size", "size_divisor",
+)  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GlipConfig:
     """One GLIP network. Sizes in channels and pixels; rates are probabilities."""
@@ -36,7 +42,8 @@ class GlipConfig:
     preset: str
     """The name that the identity of a teacher starts with."""
     backbone: str
-    """`swin` (exact to the reference), or any timm architecture with a feature pyramid or ViT."""
+    """`swin` (exact to the reference), or a timm architecture that gives features of images of any
+    size: most with a feature pyramid, and plain ViTs. Those with fixed windows do not."""
     backbone_options: Mapping[str, Any] = field(default_factory=dict)
     """Keyword arguments of the timm architecture."""
     num_backbone_levels: int = 3
@@ -79,6 +86,14 @@ class GlipConfig:
     """Recompute the tower's activations in the backward pass: less memory, more time."""
 
     def __post_init__(self) -> None:
+        for name in _COUNTS:
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 1:
+                raise ConfigError(f"{name} must be an integer >= 1, got {value!r}")
+        if not isinstance(self.text, TextConfig):
+            raise ConfigError(f"text must be the sizes of the text encoder, got {self.text!r}")
+        if not isinstance(self.backbone_options, Mapping):
+            raise ConfigError(f"backbone_options must be a mapping, got {self.backbone_options!r}")
         for name in ("fusion_dropout", "drop_path", "dropblock"):
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be in [0, 1), got {getattr(self, name)}")
@@ -93,9 +108,6 @@ class GlipConfig:
                 f"text.hidden_size must be a multiple of text.num_heads {self.text.num_heads}, "
                 f"got {self.text.hidden_size}"
             )
-        for name in ("channels", "num_layers", "fusion_dim", "fusion_heads", "norm_groups"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} must be >= 1, got {getattr(self, name)}")
         if self.channels % self.norm_groups:
             raise ConfigError(
                 f"channels must be a multiple of norm_groups {self.norm_groups}, "

@@ -49,8 +49,9 @@ class GroundingHead(nn.Module):
         centerness = [self.centerness(x).flatten(2) for x in levels]
         positions_BNC = torch.cat([x.flatten(2) for x in levels], dim=2).transpose(1, 2)
         unit_BTL = F.normalize(words_BTL.float(), dim=-1)
-        bias_BT = unit_BTL @ self.bias_lang + self.bias0
-        weights_BTC = self.text_projection(unit_BTL / 2) / self.log_scale.exp()
+        bias_BT = unit_BTL @ self.bias_lang.float() + self.bias0.float()
+        half_BTL = (unit_BTL / 2).to(self.text_projection.weight.dtype)
+        weights_BTC = self.text_projection(half_BTL) / self.log_scale.exp()
         logits_BNT = positions_BNC @ weights_BTC.transpose(1, 2).to(positions_BNC.dtype)
         return (
             logits_BNT + bias_BT[:, None],

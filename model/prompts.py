@@ -171,7 +171,8 @@ def plan_caption(
     """Prompts for a caption: itself, or windows of it where it has more tokens than the limit.
 
     A window ends after a sentence where one ends in its second half, else after a clause, else
-    at a space, never inside a phrase that would fit whole.
+    at a space, never inside a phrase that would fit into half of it; in a text without spaces it
+    ends before the phrase that would be cut.
 
     Args:
         caption: any length; an empty one gives no prompt.
@@ -248,11 +249,16 @@ def _windows(
             break
         limit = pieces[first + room - 1][1]
         middle = pieces[first + room // 2][0]
-        end = _last_border(borders, middle, limit) or limit
+        end = _last_border(borders, middle, limit) or _before_phrase(blocked, middle, limit)
         windows.append((start, end))
         while first < len(pieces) and pieces[first][0] < end:
             first += 1
     return windows
+
+
+def _before_phrase(blocked: set[int], middle: int, limit: int) -> int:
+    """The last place after `middle` that is inside no phrase; `limit` if there is none."""
+    return next((end for end in range(limit, middle, -1) if end not in blocked), limit)
 
 
 def _last_border(borders: Sequence[Sequence[int]], middle: int, limit: int) -> int | None:

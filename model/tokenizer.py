@@ -74,7 +74,7 @@ class GlipTokenizer:
 
     Raises:
         MissingDependency: the file is absent.
-        ConfigError: the file lacks a special entry.
+        ConfigError: the file is no UTF-8 text, or lacks a special entry.
     """
 
     def __init__(self, vocab_path: Path | None = None) -> None:
@@ -85,7 +85,10 @@ class GlipTokenizer:
                 "`glipforge convert` writes it"
             )
         self._vocab_text = path.read_bytes()
-        entries = self._vocab_text.decode("utf-8").split("\n")
+        try:
+            entries = self._vocab_text.decode("utf-8").split("\n")
+        except UnicodeDecodeError as error:
+            raise ConfigError(f"the vocabulary {path} is not UTF-8 text: {error}") from error
         vocab = {entry.rstrip("\r"): number for number, entry in enumerate(entries) if entry}
         absent = [name for name in ("[PAD]", "[UNK]", "[CLS]", "[SEP]") if name not in vocab]
         if absent:

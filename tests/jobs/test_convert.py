@@ -61,6 +61,12 @@ def test_what_is_there_is_never_overwritten(checkpoint, tmp_path, capsys):
     assert (tmp_path / "file").read_text() == "mine"
 
 
+def test_where_nothing_can_be_written_is_named(checkpoint, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert _convert(checkpoint, "--preset", "glip-toy", "--out", tmp_path / "file" / "x") == 2
+    assert "file/x cannot be written: " in capsys.readouterr().err
+
+
 def test_an_unknown_preset_lists_the_known_ones(checkpoint, tmp_path, capsys):
     assert _convert(checkpoint, "--preset", "glip-x", "--out", tmp_path / "m") == 2
     assert "unknown preset 'glip-x'; allowed: glip-t-a, glip-t" in capsys.readouterr().err

@@ -78,4 +78,4 @@ def test_names_of_parentheses_alone_are_said_not_to_fit(
 ) -> None:
     path, out = draw(tmp_path, 64, 48), tmp_path / "a.png"
     assert main(["detect", str(path), "--names", "(a), (b)", "--out", str(out)]) == 0
-    assert capsys.readouterr().out.count("no word of it fits the model's prompt") == 2
+    assert capsys.readouterr().out.count("the model has no word for it, or it is too long") == 2

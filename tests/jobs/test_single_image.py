@@ -172,6 +172,8 @@ def test_names_come_from_a_file(tmp_path: Path) -> None:
     path.write_text("hot dog, plain\n\n cat \ncat\n", encoding="utf-8")
     assert detect.parse_names(f"@{path}") == ("hot dog, plain", "cat")
     assert detect.parse_names("person,  car,person") == ("person", "car")
+    assert detect.parse_names("dog (big, red), cat") == ("dog (big, red)", "cat")
+    assert detect.parse_names("odd (open, cat") == ("odd (open", "cat")
 
 
 @pytest.mark.parametrize(

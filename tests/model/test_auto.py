@@ -13,6 +13,7 @@ import model.auto
 from model.config import get_preset
 from model.glip import Glip
 from model.processor import GlipProcessor
+from model.teacher_files import shipped_nano
 from schemas.errors import ConfigError
 
 
@@ -44,9 +45,18 @@ def test_the_auto_classes_load_what_glip_loads(directory: Path) -> None:
     assert torch.equal(ours.logits_BNT, theirs.logits_BNT)
 
 
-def test_weights_may_be_half(directory: Path) -> None:
-    network = AutoModel.from_pretrained(directory, dtype=torch.bfloat16)
-    assert {p.dtype for p in network.parameters()} == {torch.bfloat16}
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@torch.inference_mode()
+def test_weights_may_be_half_and_answer_alike(dtype: torch.dtype) -> None:
+    nano = shipped_nano()
+    processor = AutoProcessor.from_pretrained(nano)
+    rng = np.random.default_rng(0)
+    inputs = processor(rng.integers(0, 255, (96, 128, 3), np.uint8), names=["red box", "dog"])
+    want = AutoModel.from_pretrained(nano)(inputs.pixels_B3HW, inputs.tokens)
+    network = AutoModel.from_pretrained(nano, dtype=dtype)
+    assert {p.dtype for p in network.parameters()} == {dtype}
+    got = network(inputs.pixels_B3HW.to(dtype), inputs.tokens)
+    torch.testing.assert_close(got.logits_BNT.float(), want.logits_BNT, atol=0.4, rtol=0.05)
 
 
 def test_a_published_network_does_without_the_large_libraries(directory: Path) -> None:

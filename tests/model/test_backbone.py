@@ -75,3 +75,18 @@ def test_a_missing_stride_is_named():
     config = replace(_config("resnet18"), num_backbone_levels=4)
     with pytest.raises(ConfigError, match=r"strides \[2, 4, 8, 16, 32\], not of stride 64"):
         build_backbone(config)
+
+
+@pytest.mark.parametrize(
+    ("backbone", "options"),
+    [
+        ("resnet", {}),
+        ("resnet", {"block": "Nope", "layers": [1, 1, 1, 1]}),
+        ("swin", {"embed_dim": 16}),
+        ("vit_tiny_patch16_224", {"depth": 2}),
+    ],
+)
+def test_options_that_a_backbone_does_not_take_are_named(backbone, options):
+    config = replace(get_preset("glip-nano"), backbone=backbone, backbone_options=options)
+    with pytest.raises(ConfigError, match=f"backbone '{backbone}' cannot be built with the back"):
+        build_backbone(config)

@@ -186,3 +186,10 @@ def test_every_phrase_is_seen_once_or_reported(words: list[str], max_tokens: int
         for tokens in prompt.tokens:
             assert tokens
             assert 0 < tokens[0] <= tokens[-1] < min(max_tokens, prompt.num_tokens) - 1
+
+
+def test_a_text_without_spaces_is_not_cut_inside_its_phrases() -> None:
+    phrases = [[(start, start + 4)] for start in range(0, 800, 4)]
+    plan = plan_caption("日本" * 400, phrases, default_tokenizer())
+    assert plan.not_seen == ()
+    assert sorted(t for prompt in plan.prompts for t in prompt.targets) == list(range(200))
