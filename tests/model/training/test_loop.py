@@ -110,6 +110,37 @@ def test_a_finished_run_is_left_alone(tmp_path):
     assert before == after
 
 
+def test_a_finished_run_keeps_its_figures(tmp_path):
+    seen = []
+
+    def evaluate(model, step):
+        seen.append(step)
+        return {"ap50": 0.25, "gap": float("nan")}
+
+    first = trainer(tmp_path, evaluate=evaluate).run()
+    state = json.loads((tmp_path / "train.json").read_text())
+    again = trainer(tmp_path, evaluate=evaluate).run()
+    assert seen == [12]
+    assert again.losses == first.losses
+    assert again.losses
+    assert again.evaluation["ap50"] == 0.25
+    assert again.evaluation["gap"] != again.evaluation["gap"]
+    after = json.loads((tmp_path / "train.json").read_text())
+    assert (after["last"], after["evaluation"]) == (state["last"], state["evaluation"])
+
+
+def test_a_run_killed_before_its_last_evaluation_is_measured(tmp_path):
+    def dies(model, step):
+        raise ProcessLookupError("killed")
+
+    with pytest.raises(ProcessLookupError):
+        trainer(tmp_path, evaluate=dies).run()
+    result = trainer(tmp_path, evaluate=lambda model, step: {"ap50": step / 100}).run()
+    assert result.first_step == 12
+    assert result.evaluation == {"ap50": 0.12}
+    assert read_log(tmp_path / "log.jsonl")[-1]["ap50"] == 0.12
+
+
 def test_a_resume_with_another_recipe_is_refused(tmp_path):
     trainer(tmp_path).run()
     other = trainer(tmp_path, replace(OPTIONS, steps=20))
