@@ -18,6 +18,7 @@ import torch
 
 from schemas.errors import ConfigError, DataError
 
+CHECKPOINT_DIRECTORY = "checkpoints"
 CHECKPOINT_VERSION = 1
 _NAME = re.compile(r"step-(\d{9})\.pt")
 
