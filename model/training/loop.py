@@ -14,6 +14,7 @@ from torch import nn
 from model.losses import GlipLoss
 from model.training.batch import TrainBatch
 from model.training.checkpoint import (
+    CHECKPOINT_DIRECTORY,
     checkpoint_path,
     list_checkpoints,
     load_checkpoint,
@@ -32,7 +33,6 @@ from schemas.fingerprint import require_same
 MakeBatch = Callable[[Sequence[int]], TrainBatch]
 Evaluate = Callable[[nn.Module, int], Mapping[str, float]]
 """(model in eval mode with the averaged weights, step) -> figures."""
-CHECKPOINT_DIRECTORY = "checkpoints"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,7 +151,7 @@ class Trainer:
         evaluation: Mapping[str, float] = {}
         if first == options.steps:
             evaluation = self._last_evaluation(journal, first)
-        self.model.train()
+        self._step.train_mode()
         batches = iter_steps(
             self._make_batch,
             range(first, options.steps),

@@ -13,14 +13,20 @@ from schemas.errors import ConfigError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainOptions:
-    """The loop's numbers. Two runs with equal options and data give equal weights."""
+    """The loop's numbers. Two runs with equal options and data give equal weights.
+
+    How a batch is divided among workers and micro-batches changes the weights by rounding only,
+    but for networks with batch norms that are trained (glip-nano, a ResNet backbone): those see
+    the statistics of each worker's micro-batch, so there the division decides as well.
+    """
 
     steps: int
     """Optimiser steps of the whole run."""
     batch_size: int = 64
     """Images of one optimiser step, over all workers."""
     accumulate: int = 1
-    """Forward passes of each worker for one step; the batch is split into so many parts."""
+    """Forward passes of each worker for one step; the batch is split into so many parts. A batch
+    norm sees one part at a time."""
     seed: int = 0
     precision: PrecisionName = "fp32"
     optimizer: OptimizerOptions = field(default_factory=OptimizerOptions)
