@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jobs.recipe import Recipe, recipe_identity, recipe_json
+from jobs.termination import sigterm_as_interrupt
 from jobs.training_data import build_mixture, describe_sources
 from jobs.training_evaluation import make_evaluation
 from jobs.training_model import (
@@ -44,9 +45,10 @@ class Machine:
 
 
 def train_here(config: Config, recipe: Recipe) -> None:
-    """Train in this process."""
+    """Train in this process; SIGTERM ends it as Ctrl-C does, so the state file says `stopped`."""
     write_recipe(config.out, recipe)
-    result = train_worker(recipe, config.out, machine_of(config), say=print)
+    with sigterm_as_interrupt():
+        result = train_worker(recipe, config.out, machine_of(config), say=print)
     losses = ", ".join(f"{name} {value:.4f}" for name, value in result.losses.items())
     print(f"done: step {result.steps}, {losses}")
     for name, value in result.evaluation.items():

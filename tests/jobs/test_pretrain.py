@@ -142,6 +142,16 @@ def test_kill_minus_nine_and_again_is_as_if_nothing_happened(tmp_path, recipe, g
 
 
 @pytest.mark.slow
+def test_sigterm_ends_a_run_as_ctrl_c_does(tmp_path, recipe, gold):
+    out = tmp_path / "run"
+    process = start(arguments(recipe, gold, out, "--steps", "100000"))
+    wait_for_checkpoint(process, out, 4)
+    process.terminate()
+    assert process.wait(60) == 130
+    assert json.loads((out / "train.json").read_text())["status"] == "stopped"
+
+
+@pytest.mark.slow
 def test_another_recipe_in_the_same_directory_is_refused(recipe, gold, finished, capsys):
     assert main(arguments(recipe, gold, finished, "--seed", "5")) == 2
     assert "train.seed was 0, this run has 5" in capsys.readouterr().err
