@@ -141,7 +141,7 @@ def train_worker(
         device=device,
         workers=workers,
         num_loader_processes=num_loaders(machine, device.type),
-        evaluate=make_evaluation(recipe, config, tokenizer, preprocessor, out)
+        evaluate=make_evaluation(recipe, config, tokenizer, preprocessor, out, say)
         if workers.is_first
         else None,
         trackers=make_trackers(machine.trackers, out, plain) if workers.is_first else (),
