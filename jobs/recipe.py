@@ -175,6 +175,18 @@ def recipe_json(recipe: Recipe) -> dict[str, Any]:
     return plain
 
 
+def read_recipe(path: Path) -> dict[str, Any]:
+    """A run's own `recipe.json`.
+
+    Raises:
+        ConfigError: it is missing or damaged.
+    """
+    plain = read_json(path)
+    if not isinstance(plain, dict):
+        raise ConfigError(f"{path} must hold a JSON object, got {type(plain).__name__}")
+    return plain
+
+
 NOT_IDENTITY = (
     "evaluation",
     "evaluation_images",

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jobs.recipe import Recipe, recipe_identity, recipe_json
+from jobs.recipe import Recipe, read_recipe, recipe_identity, recipe_json
 from jobs.termination import sigterm_as_interrupt
 from jobs.training_data import build_mixture, describe_sources
 from jobs.training_evaluation import make_evaluation
@@ -46,8 +47,7 @@ class Machine:
 
 def train_here(config: Config, recipe: Recipe) -> None:
     """Train in this process; SIGTERM ends it as Ctrl-C does, so the state file says `stopped`."""
-    write_recipe(config.out, recipe)
-    with sigterm_as_interrupt():
+    with sigterm_as_interrupt(), training_directory(config.out, recipe):
         result = train_worker(recipe, config.out, machine_of(config), say=print)
     losses = ", ".join(f"{name} {value:.4f}" for name, value in result.losses.items())
     print(f"done: step {result.steps}, {losses}")
@@ -186,6 +186,28 @@ def _silent(sentence: str) -> None:
     pass
 
 
+@contextlib.contextmanager
+def training_directory(out: Path, recipe: Recipe) -> Iterator[None]:
+    """Hold the run's directory, with the recipe in it, while in the block.
+
+    Raises:
+        FingerprintMismatch: the directory holds a run of another recipe.
+        ConfigError: it is a labelling run's, another training's, or cannot be written.
+    """
+    from pipeline.run_lock import training_lock
+    from pipeline.run_store import PLAN
+
+    if (out / PLAN).exists():
+        raise ConfigError(f"--out {out} is the directory of a labelling run; give another --out")
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(training_lock(out))
+        except OSError as error:
+            raise ConfigError(f"--out {out} cannot be written: {error}") from error
+        write_recipe(out, recipe)
+        yield
+
+
 def write_recipe(out: Path, recipe: Recipe) -> None:
     """Write the run's recipe, or compare it with the one that is there.
 
@@ -199,7 +221,7 @@ def write_recipe(out: Path, recipe: Recipe) -> None:
     plain = recipe_json(recipe)
     if path.exists():
         require_same(
-            recipe_identity(json.loads(path.read_text())),
+            recipe_identity(read_recipe(path)),
             recipe_identity(plain),
             where=str(path),
             remedy="Give another --out, or the recipe of this run to continue it.",
