@@ -64,8 +64,10 @@ class TrainOptions:
                 f"train.batch_size {self.batch_size} is not a multiple of "
                 f"train.accumulate {self.accumulate}"
             )
-        if self.evaluate_every < 0:
-            raise ConfigError(f"train.evaluate_every must be >= 0, got {self.evaluate_every}")
+        for name in ("seed", "evaluate_every", "explode_factor"):
+            value = getattr(self, name)
+            if not value >= 0:
+                raise ConfigError(f"train.{name} must be >= 0, got {value}")
         if not 0.0 <= self.max_unreadable <= 1.0:
             raise ConfigError(f"train.max_unreadable must be in [0, 1], got {self.max_unreadable}")
         if not 0.0 <= self.ema_decay < 1.0:
