@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from jobs.recipe import Recipe, SourceSpec
+from jobs.recipe import Recipe, SourceSpec, source_labels
 from jobs.training_data import read_image
 from pipeline.gold import GoldKind, GoldSet, load_gold
 from schemas.errors import ConfigError, DataError, RecordError
@@ -49,7 +49,11 @@ def make_evaluation(
     """
     if not recipe.evaluation:
         return None
-    gold_sets = [_load(spec, recipe.evaluation_images) for spec in recipe.evaluation]
+    labels = source_labels(recipe.evaluation, "evaluation")
+    gold_sets = [
+        _load(replace(spec, name=label), recipe.evaluation_images)
+        for label, spec in zip(labels, recipe.evaluation, strict=True)
+    ]
     told: set[str] = set()
 
     def evaluate(model: nn.Module, step: int) -> dict[str, float]:
@@ -71,7 +75,7 @@ def make_evaluation(
                 if name not in told:
                     told.add(name)
                     say(sentence)
-            _pictures(answers[:NUM_PICTURES], directory / f"{name}.png")
+            _pictures(answers[:NUM_PICTURES], directory / f"{_file_name(name)}.png")
             figures |= {f"{name}/{figure}": value for figure, value in found.items()}
         return figures
 
@@ -82,6 +86,11 @@ def _load(spec: SourceSpec, limit: int) -> tuple[str, GoldSet]:
     if spec.gold is None:
         raise ConfigError(f"evaluation: {spec.label!r} is no gold data, nothing can be measured")
     gold = load_gold(spec.gold, spec.format, image_root=spec.image_root)
+    if gold.kind == GoldKind.DETECTION and not any(sample.boxes for sample in gold.samples):
+        raise ConfigError(
+            f"evaluation source {spec.label!r} has {len(gold.samples)} images and no annotation; "
+            "nothing can be measured"
+        )
     gold = _first(gold, spec.limit or limit)
     failures: dict[str, str] = {}
     if not any(True for _ in _images(gold, failures)):  # stops at the first good one
@@ -90,6 +99,11 @@ def _load(spec: SourceSpec, limit: int) -> tuple[str, GoldSet]:
         except DataError as error:
             raise ConfigError(str(error)) from error
     return spec.label, gold
+
+
+def _file_name(name: str) -> str:
+    """A name of a source as one part of a path; two names stay two."""
+    return name.replace("%", "%25").replace("/", "%2F")
 
 
 def _images(

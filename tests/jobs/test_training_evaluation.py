@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -85,3 +86,18 @@ def test_images_that_all_vanish_while_it_trains_are_an_error(tmp_path, gold, whi
         (tmp_path / "gold" / f"{number}.png").unlink()
     with pytest.raises(DataError, match="4 of 4 images cannot be read"):
         evaluated()
+
+
+def test_two_sources_whose_files_are_named_alike_are_both_measured(tmp_path) -> None:
+    a, b = (write_shapes(tmp_path / name, 2)[0] for name in ("a", "b"))
+    found = Evaluated(tmp_path / "out", SourceSpec(gold=str(a)), SourceSpec(gold=str(b)))()
+    assert {"a/grounding.json/r1", "b/grounding.json/r1"} <= found.keys()
+    pictures = sorted(path.name for path in (tmp_path / "out").rglob("*.png"))
+    assert pictures == ["a%2Fgrounding.json.png", "b%2Fgrounding.json.png"]
+
+
+def test_detection_gold_without_annotation_measures_nothing(tmp_path, gold) -> None:
+    raw = json.loads(gold[1].read_text()) | {"annotations": []}
+    gold[1].write_text(json.dumps(raw))
+    with pytest.raises(ConfigError, match="'coco.json' has 4 images and no annotation; nothing"):
+        Evaluated(tmp_path / "out", SourceSpec(gold=str(gold[1])))
