@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from dataclasses import replace
 
 import pytest
@@ -14,7 +16,7 @@ from model.training.loop import Trainer
 from model.training.optimizer import OptimizerOptions
 from model.training.options import TrainOptions
 from model.training.schedule import ScheduleOptions
-from schemas.errors import ConfigError, FingerprintMismatch
+from schemas.errors import ConfigError, FingerprintMismatch, RetryableError
 from tests.model.training.tiny import TinyGlip, grid, make_batch
 
 OPTIONS = TrainOptions(
@@ -90,6 +92,26 @@ def test_loader_processes_change_nothing(tmp_path):
     here.run()
     ahead.run()
     assert_equal(here, ahead)
+
+
+def test_a_killed_loader_process_is_a_sentence(tmp_path):
+    def dies(positions):
+        if positions[0] == 20:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return make_batch(positions)
+
+    found = trainer(tmp_path, batches=dies, num_loader_processes=1)
+    with pytest.raises(RetryableError, match=r"pid.* --loader-processes .* The same command goes"):
+        found.run()
+    assert json.loads((tmp_path / "train.json").read_text())["status"] == "failed"
+
+
+def test_an_error_of_the_network_stays_what_it_is(tmp_path):
+    def wrong(positions):
+        raise RuntimeError("shapes differ")
+
+    with pytest.raises(RuntimeError, match="shapes differ"):
+        trainer(tmp_path, batches=wrong).run()
 
 
 def test_accumulation_is_the_whole_batch(tmp_path):
