@@ -66,8 +66,13 @@ def lock_holder(run: RunStore) -> dict[str, Any] | None:
             return None
         silence = datetime.now(UTC) - datetime.fromisoformat(holder["at"])
         return holder | {"silent_s": round(max(0.0, silence.total_seconds()), 1)}
+    return folder_holder(Path(run.uri))
+
+
+def folder_holder(folder: Path) -> dict[str, Any] | None:
+    """Host, process and start of the driver that holds a folder now; None if there is none."""
     try:
-        with open(run.url(LOCK)) as stream:
+        with open(folder / LOCK) as stream:
             if _try_lock(stream, fcntl.LOCK_SH):
                 return None
             return _read_holder(stream)

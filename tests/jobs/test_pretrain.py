@@ -317,3 +317,21 @@ def test_status_of_a_training_run(recipe: Path, gold, tmp_path: Path, capsys) ->
     (out / "train.json").write_text("{}")
     assert main(["status", str(out)]) == 1
     assert "is not the state of a training run" in capsys.readouterr().err
+    (out / "recipe.json").write_text("{")
+    assert main(["status", str(out)]) == 2
+    assert "recipe.json is not JSON" in capsys.readouterr().err
+
+
+def test_status_of_a_training_that_has_not_begun(recipe: Path, tmp_path: Path, capsys) -> None:
+    out = tmp_path / "run"
+    assert main(arguments(recipe, (tmp_path / "no.json", tmp_path / "none.json"), out)) == 2
+    capsys.readouterr()
+    assert main(["status", str(out)]) == 0
+    said = capsys.readouterr().out
+    assert "not complete and nobody works on it (it has not begun); the same" in said
+    assert "steps    0 of 12" in said
+    assert main(["status", str(out), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["complete"] is False
+    (out / "recipe.json").write_text("{}")
+    assert main(["status", str(out)]) == 2
+    assert "has no number train.steps" in capsys.readouterr().err
