@@ -228,6 +228,11 @@ def test_lora_writes_a_plain_model(tmp_path, recipe, gold, finished):
             "device must be auto, cpu, cuda or cuda:N, got 'abacus'",
         ),
         (["--out", "x", "--preset", "glip-toy", "--workers", "0"], "--workers must be >= 1"),
+        (["--out", "x", "--preset", "glip-toy", "--threads", "-1"], "--threads must be >= 0, got"),
+        (
+            ["--out", "x", "--preset", "glip-toy", "--loader-processes", "-1"],
+            "--loader-processes must be >= 0, got -1",
+        ),
         (["--out", "x", "--tune", "full"], "--tune full starts from a trained network; name its"),
         (["--out", "x", "--tune", "prompt", "--warm-start", "no/model"], "no/model"),
         (["--out", "x", "--steps", "2", "--epochs", "1"], "give --steps or --epochs, not both"),
