@@ -122,6 +122,11 @@ def train_worker(
     sources, counts = load_sources(recipe.sources)
     for source in sources:
         tell(f"source {source.name}: {len(source.samples)} samples as {source.kind}")
+    evaluate = (
+        make_evaluation(recipe, config, tokenizer, preprocessor, out, say)
+        if workers.is_first
+        else None
+    )
     cache_root = machine.cache_root or out / "cache"
     if not workers.is_first:
         workers.barrier()  # the first worker fills the image cache, the others find it
@@ -141,9 +146,7 @@ def train_worker(
         device=device,
         workers=workers,
         num_loader_processes=num_loaders(machine, device.type),
-        evaluate=make_evaluation(recipe, config, tokenizer, preprocessor, out, say)
-        if workers.is_first
-        else None,
+        evaluate=evaluate,
         trackers=make_trackers(machine.trackers, out, plain) if workers.is_first else (),
         on_log=on_log or (lambda step, figures: tell(progress_line(recipe, step, figures))),
         on_checkpoint=on_checkpoint,
