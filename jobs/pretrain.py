@@ -66,7 +66,7 @@ class Config:
     cache: Path | None = None
     """Where decoded images are kept if the recipe says so; default: OUT/cache."""
     trackers: tuple[Literal["tensorboard", "wandb", "mlflow"], ...] = ("tensorboard",)
-    """Who plots the log."""
+    """Who plots the log; TensorBoard always does."""
     dry_run: bool = False
     """Print the resolved recipe and stop."""
 
@@ -76,6 +76,7 @@ def run(config: Config) -> int:
     import json
 
     from jobs.recipe import load_recipe, recipe_json
+    from jobs.trackers import require_trackers
 
     recipe = load_recipe(
         config.recipe, config.preset, _assignments(config), _tuning_defaults(config)
@@ -86,6 +87,7 @@ def run(config: Config) -> int:
     if config.dry_run:
         print(json.dumps(recipe_json(recipe), indent=1))
         return 0
+    require_trackers(config.trackers)
     if config.workers > 1:
         from jobs.train_ray import train_on_ray
 
@@ -171,4 +173,8 @@ def _assignments(config: Config) -> tuple[str, ...]:
         )
     if config.workers < 1:
         raise ConfigError(f"--workers must be >= 1, got {config.workers}")
+    if config.threads < 0:
+        raise ConfigError(f"--threads must be >= 0, got {config.threads}")
+    if config.loader_processes is not None and config.loader_processes < 0:
+        raise ConfigError(f"--loader-processes must be >= 0, got {config.loader_processes}")
     return (*found, *config.set)

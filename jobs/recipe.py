@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -30,7 +31,7 @@ class SourceSpec:
     policy: str = "default"
     """The policy whose curated records are used."""
     name: str = ""
-    """Name in logs; default: the path's last part."""
+    """Name in logs; default: the path's last part, or more of it where two end alike."""
     kind: Literal["grounding", "detection"] | None = None
     """How it is shown; default: what the format is."""
     weight: float | None = None
@@ -60,7 +61,44 @@ class SourceSpec:
     @property
     def label(self) -> str:
         """Name in logs."""
-        return self.name or Path(self.gold or self.curated or "").name
+        return self.name or Path(self.path).name
+
+    @property
+    def path(self) -> str:
+        """Where it is."""
+        return self.gold or self.curated or ""
+
+
+def source_labels(specs: Sequence[SourceSpec], where: str) -> tuple[str, ...]:
+    """Distinct names: where two paths end alike, as much of them as tells them apart.
+
+    Raises:
+        ConfigError: two sources are given one name, or are one and the same.
+    """
+    labels = []
+    for number, spec in enumerate(specs):
+        others = (*specs[:number], *specs[number + 1 :])
+        alike = [other for other in others if other.label == spec.label]
+        labels.append(_longer_label(spec, alike) if alike and not spec.name else spec.label)
+    for label in labels:
+        if labels.count(label) > 1:
+            raise ConfigError(
+                f"{where}: two sources have the name {label!r}; give each another `name`"
+            )
+    return tuple(labels)
+
+
+def _longer_label(spec: SourceSpec, others: Sequence[SourceSpec]) -> str:
+    place = os.path.abspath(spec.path)
+    rest = {os.path.abspath(other.path) for other in others if not other.name}
+    if place in rest:
+        return f"{spec.label}:{spec.policy}" if spec.curated else spec.label
+    parts = Path(place).parts
+    for count in range(2, len(parts)):
+        end = parts[-count:]
+        if all(Path(other).parts[-count:] != end for other in rest):
+            return "/".join(end)
+    return place
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +128,14 @@ class Recipe:
     """Train low-rank adapters instead of the weights; the written model has them merged in."""
     cache_side: int = 0
     """Keep the decoded images, at most so many pixels on a side, in a file; 0: decode each time."""
+
+    def __post_init__(self) -> None:
+        source_labels(self.sources, "sources")
+        source_labels(self.evaluation, "evaluation")
+        if self.evaluation_images < 1:
+            raise ConfigError(f"evaluation_images must be >= 1, got {self.evaluation_images}")
+        if self.cache_side < 0:
+            raise ConfigError(f"cache_side must be >= 0, got {self.cache_side}")
 
 
 def load_recipe(
@@ -172,6 +218,18 @@ def preset_defaults(preset: str) -> dict[str, Any]:
 def recipe_json(recipe: Recipe) -> dict[str, Any]:
     """The whole recipe as JSON: what `--recipe` reads, and what a resume is compared with."""
     plain: dict[str, Any] = to_plain(recipe)
+    return plain
+
+
+def read_recipe(path: Path) -> dict[str, Any]:
+    """A run's own `recipe.json`.
+
+    Raises:
+        ConfigError: it is missing or damaged.
+    """
+    plain = read_json(path)
+    if not isinstance(plain, dict):
+        raise ConfigError(f"{path} must hold a JSON object, got {type(plain).__name__}")
     return plain
 
 

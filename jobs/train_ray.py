@@ -6,13 +6,15 @@ directory, so a restart is the same resume as after any other stop.
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jobs.ray_session import ray_session, require_absolute
 from jobs.recipe import Recipe, recipe_json
-from schemas.errors import GlipforgeError
+from model.training.checkpoint import write_atomically
+from schemas.errors import ConfigError, GlipforgeError, RetryableError
 
 if TYPE_CHECKING:
     from jobs.pretrain import Config
@@ -27,7 +29,8 @@ def train_on_ray(config: Config, recipe: Recipe) -> None:
     """Train on `config.workers` processes.
 
     Raises:
-        ConfigError: the output is relative inside a Ray job, where it would be lost.
+        ConfigError: the output is relative inside a Ray job, where it would be lost; the batch
+            cannot be divided; or what the workers raised.
         GlipforgeError: the workers failed for good.
     """
     import dataclasses
@@ -36,16 +39,21 @@ def train_on_ray(config: Config, recipe: Recipe) -> None:
     from ray.train import FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchConfig, TorchTrainer
 
-    from jobs.training_run import machine_of, write_recipe
+    from jobs.training_run import machine_of, training_directory
+    from model.training.stream import step_positions
+    from model.training.workers import Workers
 
     require_absolute("out", str(config.out))
     out = config.out.resolve()
-    write_recipe(out, recipe)
+    # Here, not after minutes of Ray: each worker would find it again.
+    step_positions(0, recipe.train.batch_size, recipe.train.accumulate, Workers(0, config.workers))
     use_gpu = config.device.startswith("cuda") or (
         config.device == "auto" and torch.cuda.is_available()
     )
+    refusal = out / "ray" / f"refusal-{os.getpid()}.json"
     # One more core than workers: Ray Train's own controller needs one.
-    with ray_session(num_cpus=config.workers + 1):
+    with training_directory(out, recipe), ray_session(num_cpus=config.workers + 1):
+        refusal.unlink(missing_ok=True)  # of one before with the same number
         trainer = TorchTrainer(
             _train_one_worker,
             train_loop_config={
@@ -53,6 +61,7 @@ def train_on_ray(config: Config, recipe: Recipe) -> None:
                 "out": str(out),
                 "machine": dataclasses.asdict(machine_of(config)),
                 "folder": os.getcwd(),
+                "refusal": str(refusal),
             },
             scaling_config=ScalingConfig(num_workers=config.workers, use_gpu=use_gpu),
             torch_config=TorchConfig(backend="nccl" if use_gpu else "gloo", timeout_s=TIMEOUT_S),
@@ -64,6 +73,8 @@ def train_on_ray(config: Config, recipe: Recipe) -> None:
             ),
         )
         result = trainer.fit()
+        if refusal.exists():
+            raise _read_refusal(refusal)
         if result.error is not None:
             raise GlipforgeError(f"training on Ray failed: {result.error}")
 
@@ -80,10 +91,31 @@ def _train_one_worker(config: dict[str, Any]) -> None:
     # Paths in a recipe may be relative to where the command was given.
     if Path(config["folder"]).is_dir():
         os.chdir(config["folder"])
-    train_worker(
-        from_plain(Recipe, config["recipe"], "recipe"),
-        Path(config["out"]),
-        Machine(**config["machine"]),
-        say=print,
-        on_checkpoint=report,
-    )
+    refusal = Path(config["refusal"])
+    if refusal.exists():
+        return  # Ray has started the workers again, but it would only be refused again
+    try:
+        train_worker(
+            from_plain(Recipe, config["recipe"], "recipe"),
+            Path(config["out"]),
+            Machine(**config["machine"]),
+            say=print,
+            on_checkpoint=report,
+        )
+    except RetryableError:
+        raise
+    except GlipforgeError as error:
+        write_refusal(refusal, error)
+        raise
+
+
+def write_refusal(path: Path, error: GlipforgeError) -> None:
+    """Leave word for the driver, and for workers that Ray starts again: this is no accident."""
+    is_usage = isinstance(error, ConfigError)
+    said = json.dumps({"is_usage": is_usage, "message": str(error)})
+    write_atomically(path, said.encode())
+
+
+def _read_refusal(path: Path) -> GlipforgeError:
+    said = json.loads(path.read_text())
+    return (ConfigError if said["is_usage"] else GlipforgeError)(said["message"])

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from jobs.recipe import Recipe
 from pipeline.training_set.cache import ImageLoader, build_cache
 from pipeline.training_set.mixture import TrainingMixture, TrainingSource
+from schemas.errors import ConfigError
 
 if TYPE_CHECKING:
     from model.tokenizer import GlipTokenizer
@@ -27,17 +28,27 @@ def build_mixture(
     cache_root: Path,
     say: Callable[[str], None],
 ) -> TrainingMixture:
-    """The stream of examples; fills the image cache first if the recipe has one."""
+    """The stream of examples; fills the image cache first if the recipe has one.
+
+    Raises:
+        ConfigError: the cache cannot be written, or the sources do not go together.
+    """
     load: ImageLoader = read_image
     if recipe.cache_side:
         uris = [sample.image_uri for source in sources for sample in source.samples]
-        load = build_cache(
-            cache_root,
-            uris,
-            read_image,
-            side=recipe.cache_side,
-            progress=lambda done, total: say(f"image cache: {done} of {total}"),
-        )
+        try:
+            load = build_cache(
+                cache_root,
+                uris,
+                read_image,
+                side=recipe.cache_side,
+                progress=lambda done, total: say(f"image cache: {done} of {total}"),
+            )
+        except OSError as error:
+            raise ConfigError(
+                f"the image cache {cache_root} cannot be written: {error}; name another place "
+                "with --cache, or set cache_side=0"
+            ) from error
     return TrainingMixture(
         sources,
         recipe.mixture,

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jobs.recipe import Recipe, recipe_identity, recipe_json
+from jobs.recipe import Recipe, read_recipe, recipe_identity, recipe_json
+from jobs.termination import sigterm_as_interrupt
 from jobs.training_data import build_mixture, describe_sources
 from jobs.training_evaluation import make_evaluation
 from jobs.training_model import (
@@ -44,9 +46,9 @@ class Machine:
 
 
 def train_here(config: Config, recipe: Recipe) -> None:
-    """Train in this process."""
-    write_recipe(config.out, recipe)
-    result = train_worker(recipe, config.out, machine_of(config), say=print)
+    """Train in this process; SIGTERM ends it as Ctrl-C does, so the state file says `stopped`."""
+    with sigterm_as_interrupt(), training_directory(config.out, recipe):
+        result = train_worker(recipe, config.out, machine_of(config), say=print)
     losses = ", ".join(f"{name} {value:.4f}" for name, value in result.losses.items())
     print(f"done: step {result.steps}, {losses}")
     for name, value in result.evaluation.items():
@@ -120,6 +122,11 @@ def train_worker(
     sources, counts = load_sources(recipe.sources)
     for source in sources:
         tell(f"source {source.name}: {len(source.samples)} samples as {source.kind}")
+    evaluate = (
+        make_evaluation(recipe, config, tokenizer, preprocessor, out, say)
+        if workers.is_first
+        else None
+    )
     cache_root = machine.cache_root or out / "cache"
     if not workers.is_first:
         workers.barrier()  # the first worker fills the image cache, the others find it
@@ -139,9 +146,7 @@ def train_worker(
         device=device,
         workers=workers,
         num_loader_processes=num_loaders(machine, device.type),
-        evaluate=make_evaluation(recipe, config, tokenizer, preprocessor, out)
-        if workers.is_first
-        else None,
+        evaluate=evaluate,
         trackers=make_trackers(machine.trackers, out, plain) if workers.is_first else (),
         on_log=on_log or (lambda step, figures: tell(progress_line(recipe, step, figures))),
         on_checkpoint=on_checkpoint,
@@ -184,6 +189,28 @@ def _silent(sentence: str) -> None:
     pass
 
 
+@contextlib.contextmanager
+def training_directory(out: Path, recipe: Recipe) -> Iterator[None]:
+    """Hold the run's directory, with the recipe in it, while in the block.
+
+    Raises:
+        FingerprintMismatch: the directory holds a run of another recipe.
+        ConfigError: it is a labelling run's, another training's, or cannot be written.
+    """
+    from pipeline.run_lock import training_lock
+    from pipeline.run_store import PLAN
+
+    if (out / PLAN).exists():
+        raise ConfigError(f"--out {out} is the directory of a labelling run; give another --out")
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(training_lock(out))
+        except OSError as error:
+            raise ConfigError(f"--out {out} cannot be written: {error}") from error
+        write_recipe(out, recipe)
+        yield
+
+
 def write_recipe(out: Path, recipe: Recipe) -> None:
     """Write the run's recipe, or compare it with the one that is there.
 
@@ -197,7 +224,7 @@ def write_recipe(out: Path, recipe: Recipe) -> None:
     plain = recipe_json(recipe)
     if path.exists():
         require_same(
-            recipe_identity(json.loads(path.read_text())),
+            recipe_identity(read_recipe(path)),
             recipe_identity(plain),
             where=str(path),
             remedy="Give another --out, or the recipe of this run to continue it.",

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
-from jobs.recipe import SourceSpec
+from jobs.recipe import SourceSpec, source_labels
 from pipeline.training_set.mixture import TrainingSource
 from schemas.errors import ConfigError
 from schemas.fingerprint import fingerprint
@@ -23,12 +24,14 @@ def load_sources(
     if not specs:
         raise ConfigError("nothing to train on: name sources with --gold, --curated or a recipe")
     sources, counts = [], {}
-    for spec in specs:
-        source, counted = _load(spec)
+    for label, spec in zip(source_labels(specs, "sources"), specs, strict=True):
+        source, counted = _load(replace(spec, name=label))
         if not source.samples:
-            raise ConfigError(f"source {spec.label!r} has no usable sample: {dict(counted)}")
+            raise ConfigError(f"source {label!r} has no usable sample: {dict(counted)}")
+        if source.kind == "detection" and not any(sample.boxes for sample in source.samples):
+            raise ConfigError(f"source {label!r} has images and no annotation: {dict(counted)}")
         sources.append(source)
-        counts[spec.label] = dict(counted)
+        counts[label] = dict(counted)
     return tuple(sources), counts
 
 
@@ -65,10 +68,11 @@ def _load(spec: SourceSpec) -> tuple[TrainingSource, Counter[str]]:
         from pipeline.run_store import RunStore
         from pipeline.training_set.curated import curated_samples
 
+        RunStore(spec.path).plan()  # else a path with no run would be one without a curation
         exhaustive = False  # a caption does not name everything that is in its image
         samples = tuple(
             curated_samples(
-                iter_curated(RunStore(spec.curated or ""), spec.policy),
+                iter_curated(RunStore(spec.path), spec.policy),
                 counts,
                 weight_by_score=spec.weight_by_score,
             )

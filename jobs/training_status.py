@@ -9,16 +9,24 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from schemas.errors import DataError
+from jobs.typed_json import read_json
+from pipeline.run_store import PLAN
+from schemas.errors import ConfigError, DataError
 
 STATE = "train.json"
+RECIPE = "recipe.json"
 SILENT_S = 600.0
 """A run that has said nothing for so long, and whose process cannot be asked, may be dead."""
 
 
 def is_training(folder: Path) -> bool:
     """True for the directory of a training run."""
-    return (folder / STATE).is_file()
+    return (folder / STATE).is_file() or _is_begun(folder)
+
+
+def _is_begun(folder: Path) -> bool:
+    """True where `pretrain` wrote its recipe and nothing else yet."""
+    return (folder / RECIPE).is_file() and not (folder / PLAN).exists()
 
 
 def read_training(folder: Path) -> dict[str, Any]:
@@ -26,15 +34,19 @@ def read_training(folder: Path) -> dict[str, Any]:
 
     Raises:
         DataError: train.json is not what a run writes.
+        ConfigError: recipe.json is missing or damaged.
     """
     path = folder / STATE
+    recipe = read_json(folder / RECIPE)
+    if not path.exists():
+        return _not_begun(folder, recipe)
     try:
         state = json.loads(path.read_text())
         last = dict(state.get("last") or {})
         step, total = int(state["step"]), int(state["total_steps"])
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path} is not the state of a training run: {error}") from error
-    batch = json.loads((folder / "recipe.json").read_text())["train"]["batch_size"]
+    batch = _train_field(folder, recipe, "batch_size")
     rate = last.get("images_per_s")
     found = {
         "run": str(folder),
@@ -52,6 +64,38 @@ def read_training(folder: Path) -> dict[str, Any]:
         "checkpoints": sorted(p.name for p in (folder / "checkpoints").glob("step-*.pt")),
     }
     return found
+
+
+def _train_field(folder: Path, recipe: Any, name: str) -> int:
+    try:
+        return int(recipe["train"][name])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ConfigError(
+            f"{folder / RECIPE} is not the recipe of a training run: it has no number "
+            f"train.{name}; restore it, or train into another --out"
+        ) from error
+
+
+def _not_begun(folder: Path, recipe: Any) -> dict[str, Any]:
+    """A run that reads its data still, or that ended before its first step."""
+    from pipeline.run_lock import folder_holder
+
+    holder = folder_holder(folder)
+    return {
+        "run": str(folder),
+        "kind": "train",
+        "complete": False,
+        "step": 0,
+        "steps": _train_field(folder, recipe, "steps"),
+        "state": "it has not begun",
+        "is_alive": holder is not None,
+        "host": (holder or {}).get("host"),
+        "pid": (holder or {}).get("pid"),
+        "last": {},
+        "evaluation": None,
+        "seconds_left": None,
+        "checkpoints": [],
+    }
 
 
 def print_training(found: dict[str, Any]) -> None:

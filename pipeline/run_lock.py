@@ -17,8 +17,10 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
 from typing import IO, Any
 
 from pipeline.run_store import RunStore
@@ -32,6 +34,8 @@ STALE_S = 60.0
 LOOKS = 5
 _NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP)
 _log = logging.getLogger(__name__)
+_streams: set[IO[str]] = set()
+"""Lock files that this process holds."""
 
 
 @contextlib.contextmanager
@@ -42,7 +46,7 @@ def run_lock(run: RunStore, *, beat_s: float = BEAT_S, stale_s: float = STALE_S)
         ConfigError: another driver holds it; names its host, process and start.
     """
     if run.is_local:
-        with _file_lock(run):
+        with folder_lock(run.uri, partial(_held, run.uri, "labelled")):
             yield
     else:
         with _object_lock(run, beat_s=beat_s, stale_s=stale_s):
@@ -62,8 +66,13 @@ def lock_holder(run: RunStore) -> dict[str, Any] | None:
             return None
         silence = datetime.now(UTC) - datetime.fromisoformat(holder["at"])
         return holder | {"silent_s": round(max(0.0, silence.total_seconds()), 1)}
+    return folder_holder(Path(run.uri))
+
+
+def folder_holder(folder: Path) -> dict[str, Any] | None:
+    """Host, process and start of the driver that holds a folder now; None if there is none."""
     try:
-        with open(run.url(LOCK)) as stream:
+        with open(folder / LOCK) as stream:
             if _try_lock(stream, fcntl.LOCK_SH):
                 return None
             return _read_holder(stream)
@@ -75,9 +84,21 @@ def lock_holder(run: RunStore) -> dict[str, Any] | None:
 
 
 @contextlib.contextmanager
-def _file_lock(run: RunStore) -> Iterator[None]:
-    path = run.url(LOCK)
-    os.makedirs(run.uri, exist_ok=True)
+def training_lock(folder: Path) -> Iterator[None]:
+    """Hold the folder of a training while in the block.
+
+    Raises:
+        ConfigError: another training holds it; names its host, process and start.
+    """
+    with folder_lock(str(folder), partial(_held, str(folder), "trained")):
+        yield
+
+
+@contextlib.contextmanager
+def folder_lock(folder: str, held: Callable[[dict[str, Any]], str]) -> Iterator[None]:
+    """Hold a folder of a file system; `held` makes the refusal from what the holder wrote."""
+    path = os.path.join(folder, LOCK)
+    os.makedirs(folder, exist_ok=True)
     # Never deleted: a second driver could lock the deleted file and a third one a new file.
     with open(path, "a+") as stream:
         # `lock_holder` takes the lock for an instant to look: that is no driver.
@@ -86,11 +107,25 @@ def _file_lock(run: RunStore) -> Iterator[None]:
                 break
             time.sleep(0.1)
         else:
-            raise ConfigError(_held(run, _read_holder(stream)))
+            raise ConfigError(held(_read_holder(stream)))
         stream.truncate(0)
         stream.write(json.dumps(_myself()))
         stream.flush()
-        yield
+        _streams.add(stream)
+        try:
+            yield
+        finally:
+            _streams.discard(stream)
+
+
+def _forget_locks() -> None:
+    # A forked child shares the lock: one that outlives its parent would keep it.
+    for stream in _streams:
+        os.close(stream.fileno())
+    _streams.clear()
+
+
+os.register_at_fork(after_in_child=_forget_locks)
 
 
 def _try_lock(stream: IO[str], kind: int) -> bool:
@@ -152,7 +187,7 @@ def _take_object(run: RunStore, me: dict[str, Any], *, beat_s: float, stale_s: f
         except MissingFile:
             continue
         if seen and found != seen:
-            raise ConfigError(_held(run, dict(json.loads(found))))
+            raise ConfigError(_held(run.uri, "labelled", dict(json.loads(found))))
         if not seen:
             seen, since = found, time.monotonic()
             _log.warning(
@@ -176,13 +211,13 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _held(run: RunStore, holder: dict[str, Any]) -> str:
+def _held(place: str, doing: str, holder: dict[str, Any]) -> str:
     who = (
         f"process {holder['pid']} on {holder['host']}, since {holder['since']}"
         if {"pid", "host", "since"} <= holder.keys()
         else "which has just started"
     )
     return (
-        f"{run.uri} is being labelled by another driver ({who}); wait for it, stop it, or give "
-        f"another --out. `glipforge status {run.uri}` shows how far it is"
+        f"{place} is being {doing} by another driver ({who}); wait for it, stop it, or give "
+        f"another --out. `glipforge status {place}` shows how far it is"
     )

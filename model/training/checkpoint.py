@@ -18,7 +18,19 @@ import torch
 
 from schemas.errors import ConfigError, DataError
 
+CHECKPOINT_DIRECTORY = "checkpoints"
 CHECKPOINT_VERSION = 1
+_DAMAGES = (
+    RuntimeError,
+    EOFError,
+    OSError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    pickle.UnpicklingError,
+)
+"""What the reader raises over bytes that are no checkpoint."""
 _NAME = re.compile(r"step-(\d{9})\.pt")
 
 
@@ -92,8 +104,10 @@ def load_checkpoint(path: Path) -> dict:
     """
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, OSError, ValueError, pickle.UnpicklingError) as error:
-        raise DataError(f"{path} cannot be read as a checkpoint: {error}") from error
+    except _DAMAGES as error:
+        raise DataError(
+            f"{path} cannot be read as a checkpoint: {error}. {_without(path)}"
+        ) from error
     version = state.get("version") if isinstance(state, dict) else None
     if version != CHECKPOINT_VERSION:
         raise DataError(
@@ -102,13 +116,36 @@ def load_checkpoint(path: Path) -> dict:
     return state
 
 
+def _without(path: Path) -> str:
+    """What the run does when the file is deleted."""
+    older = [step for step, other in list_checkpoints(path.parent) if other.name < path.name]
+    if older:
+        return f"Delete it, and the run goes on from step {older[-1]}, the checkpoint before"
+    return "Delete it, and the run starts again: there is no checkpoint before"
+
+
 def _prune(directory: Path, policy: KeepPolicy) -> None:
     found = list_checkpoints(directory)
     for step, path in found[: -policy.last]:
         if not (policy.every and step % policy.every == 0):
             path.unlink()
-    for leftover in directory.glob(".step-*"):  # of a process that was killed while writing
-        leftover.unlink(missing_ok=True)
+    for leftover in directory.glob(".step-*"):
+        if not _is_written(leftover):  # its process was killed
+            leftover.unlink(missing_ok=True)
+
+
+def _is_written(staging: Path) -> bool:
+    """Whether another process of this machine may still be writing the file."""
+    number = staging.name.rpartition(".")[2]
+    if not number.isdigit() or int(number) == os.getpid():
+        return False
+    try:
+        os.kill(int(number), 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        pass  # it is there, and another user's
+    return True
 
 
 def _sync_directory(directory: Path) -> None:

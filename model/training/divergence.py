@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from model.training.checkpoint import CHECKPOINT_DIRECTORY, list_checkpoints
 from schemas.errors import GlipforgeError
 
 
@@ -18,7 +19,8 @@ class DivergenceWatch:
     """Looks at every step; weights are never touched by a step that it refuses.
 
     Args:
-        directory: Where `divergence-<step>-worker<rank>.json` is written.
+        directory: Of the run: `divergence-<step>-worker<rank>.json` is written there, and its
+            checkpoints are below.
         rank: Of this worker; every one writes the ids of its own part of the batch.
         explode_factor: The loss may be so many times its running mean; 0: any finite loss passes.
         grace_steps: Steps without the explosion check, while the mean settles.
@@ -114,9 +116,15 @@ class DivergenceWatch:
         )
         raise DivergenceError(
             f"training stopped at step {step}: {reason}; its {len(sample_ids)} sample ids are in "
-            f"{path}. The weights before this step are in the last checkpoint; lower the rate, "
-            "lengthen the warm-up, or leave the samples out."
+            f"{path}. {self._last_checkpoint()}; lower the rate, lengthen the warm-up, or leave "
+            "the samples out."
         )
+
+    def _last_checkpoint(self) -> str:
+        found = list_checkpoints(self._directory / CHECKPOINT_DIRECTORY)
+        if not found:
+            return "No checkpoint was written before"
+        return f"The last checkpoint is that of step {found[-1][0]}"
 
 
 def _text(value: float) -> float | str:

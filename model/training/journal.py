@@ -6,7 +6,7 @@ import json
 import os
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
@@ -15,6 +15,7 @@ from model.training.checkpoint import write_atomically
 
 STATE_NAME = "train.json"
 LOG_NAME = "log.jsonl"
+_NOT_FIGURES = ("step", "event", "at")
 
 
 class Tracker(Protocol):
@@ -77,8 +78,8 @@ class Journal:
             "started_at": _now(),
             "host": socket.gethostname(),
             "pid": os.getpid(),
-            "last": {},
-            "evaluation": {},
+            "last": _last(kept, "train"),
+            "evaluation": _last(kept, "evaluation"),
         }
         self.state("running", first_step)
 
@@ -90,6 +91,13 @@ class Journal:
         for tracker in self._trackers:
             tracker.scalars(step, {f"{event}/{name}": v for name, v in values.items()})
         self._state["last" if event == "train" else "evaluation"] = line
+
+    def figures(self, step: int, event: str) -> dict[str, float] | None:
+        """What the log's last line of this event says, if it is of this step."""
+        line = _last(read_log(self._log), event)
+        if line.get("step") != step:
+            return None
+        return {name: float(value) for name, value in line.items() if name not in _NOT_FIGURES}
 
     def state(self, status: str, step: int | None = None, **more: object) -> None:
         """Write `train.json`: status is running, done, stopped or failed."""
@@ -112,6 +120,10 @@ def read_log(path: Path) -> list[dict]:
     lines = path.read_text().splitlines(keepends=True)
     whole = [line for line in lines if line.endswith("\n")]
     return [json.loads(line) for line in whole]
+
+
+def _last(lines: Sequence[dict], event: str) -> dict:
+    return next((line for line in reversed(lines) if line["event"] == event), {})
 
 
 def _finite(values: Mapping[str, float]) -> dict[str, float | str]:

@@ -14,6 +14,7 @@ from torch import nn
 from model.losses import GlipLoss
 from model.training.batch import TrainBatch
 from model.training.checkpoint import (
+    CHECKPOINT_DIRECTORY,
     checkpoint_path,
     list_checkpoints,
     load_checkpoint,
@@ -24,7 +25,7 @@ from model.training.journal import Journal, RateMeter, Tracker
 from model.training.memory import peak_memory_gib
 from model.training.options import TrainOptions
 from model.training.step import Averaged, Grid, TrainStep
-from model.training.stream import iter_steps
+from model.training.stream import iter_steps, loader_deaths_explained
 from model.training.unreadable import UnreadableImages
 from model.training.workers import Workers
 from schemas.fingerprint import require_same
@@ -32,7 +33,6 @@ from schemas.fingerprint import require_same
 MakeBatch = Callable[[Sequence[int]], TrainBatch]
 Evaluate = Callable[[nn.Module, int], Mapping[str, float]]
 """(model in eval mode with the averaged weights, step) -> figures."""
-CHECKPOINT_DIRECTORY = "checkpoints"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,12 +108,14 @@ class Trainer:
         self._unreadable = UnreadableImages(directory, options.max_unreadable)
         self._drops: Counter[str] = Counter()  # of this worker
         self._all_drops: Counter[str] = Counter()  # of all, as of the last checkpoint
+        self._losses: Mapping[str, float] = {}  # of the last step
 
     def run(self) -> TrainResult:
         """Train from the last checkpoint, or from the start, to the last step.
 
         Raises:
             DivergenceError: a loss or a gradient went wrong.
+            RetryableError: a loader's process was killed.
             FingerprintMismatch: the directory holds a run of other data, network or options.
         """
         first = self._restore()
@@ -121,7 +123,8 @@ class Trainer:
         if self.workers.is_first:
             journal = Journal(self.directory, self.options.steps, first, self._trackers)
         try:
-            result = self._train(first, journal)
+            with loader_deaths_explained():
+                result = self._train(first, journal)
         except BaseException as error:
             if journal:
                 stopped = isinstance(error, KeyboardInterrupt)
@@ -147,9 +150,10 @@ class Trainer:
 
     def _train(self, first: int, journal: Journal | None) -> TrainResult:
         options = self.options
-        losses: Mapping[str, float] = {}
         evaluation: Mapping[str, float] = {}
-        self.model.train()
+        if first == options.steps:
+            evaluation = self._last_evaluation(journal, first)
+        self._step.train_mode()
         batches = iter_steps(
             self._make_batch,
             range(first, options.steps),
@@ -166,10 +170,10 @@ class Trainer:
             for batch in micro_batches:
                 self._drops.update(batch.drops)
                 self._unreadable.add(len(batch.sample_ids), batch.failures)
-            losses, norm = self._step(step - 1, micro_batches)
+            self._losses, norm = self._step(step - 1, micro_batches)
             is_last = step == options.steps
             if journal and (step % options.log_every == 0 or is_last):
-                self._report(journal, step, losses, norm, meter)
+                self._report(journal, step, self._losses, norm, meter)
             if step % options.checkpoint_every == 0 or is_last:
                 self._save(step, journal)
             if is_last or (options.evaluate_every and step % options.evaluate_every == 0):
@@ -178,7 +182,7 @@ class Trainer:
         return TrainResult(
             steps=options.steps,
             first_step=first,
-            losses=losses,
+            losses=self._losses,
             evaluation=evaluation,
             drops=dict(self._all_drops),
         )
@@ -204,6 +208,14 @@ class Trainer:
         if self._on_log is not None:
             self._on_log(step, figures)
 
+    def _last_evaluation(self, journal: Journal | None, step: int) -> Mapping[str, float]:
+        """The figures of a run that had taken its last step; measured if it was killed before."""
+        figures = journal.figures(step, "evaluation") if journal else None
+        if figures:
+            self.workers.barrier()
+            return figures
+        return self._evaluation(journal, step)
+
     def _evaluation(self, journal: Journal | None, step: int) -> Mapping[str, float]:
         figures: Mapping[str, float] = {}
         if journal and self._evaluate is not None:
@@ -220,6 +232,7 @@ class Trainer:
         if self.workers.is_first:
             state = self._step.state_dict() | {
                 "drops": dict(self._all_drops),
+                "losses": dict(self._losses),
                 "fingerprint": self._fingerprint,
             }
             save_checkpoint(directory, step, state, self.options.keep)
@@ -244,6 +257,7 @@ class Trainer:
         )
         self._step.load_state_dict(state)
         self._all_drops = Counter(state["drops"])
+        self._losses = state.get("losses", {})
         if self.workers.is_first:
             self._drops = Counter(state["drops"])
         return step

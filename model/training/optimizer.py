@@ -23,6 +23,14 @@ class RateRule:
     decay: float = 1.0
     """Factor on the weight decay."""
 
+    def __post_init__(self) -> None:
+        for name in ("rate", "decay"):
+            value = getattr(self, name)
+            if not value >= 0:
+                raise ConfigError(
+                    f"optimizer.rules, pattern {self.pattern!r}: {name} must be >= 0, got {value!r}"
+                )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OptimizerOptions:
@@ -48,6 +56,8 @@ class OptimizerOptions:
             value = getattr(self, name)
             if not value >= 0:
                 raise ConfigError(f"optimizer.{name} must be >= 0, got {value!r}")
+        if not all(0.0 <= beta < 1.0 for beta in self.betas):
+            raise ConfigError(f"optimizer.betas must be in [0, 1), got {self.betas}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +73,16 @@ def plan_parameters(names: Iterable[str], options: OptimizerOptions) -> list[Par
     """Rate and weight decay of every name.
 
     Raises:
-        ConfigError: a rule matches no parameter at all: a typing error would otherwise go unseen.
+        ConfigError: a rule, or a pattern of `only`, matches no parameter at all: a typing error
+            would otherwise go unseen.
     """
+    names = list(names)
+    for number, pattern in enumerate(options.only):
+        if not any(fnmatchcase(name, pattern) for name in names):
+            raise ConfigError(
+                f"optimizer.only[{number}]: no parameter matches {pattern!r}; "
+                f"names are like {names[0] if names else '(none)'!r}"
+            )
     plans: list[ParameterPlan] = []
     used: set[int] = set()
     for name in names:

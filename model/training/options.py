@@ -13,14 +13,20 @@ from schemas.errors import ConfigError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainOptions:
-    """The loop's numbers. Two runs with equal options and data give equal weights."""
+    """The loop's numbers. Two runs with equal options and data give equal weights.
+
+    How a batch is divided among workers and micro-batches changes the weights by rounding only,
+    but for networks with batch norms that are trained (glip-nano, a ResNet backbone): those see
+    the statistics of each worker's micro-batch, so there the division decides as well.
+    """
 
     steps: int
     """Optimiser steps of the whole run."""
     batch_size: int = 64
     """Images of one optimiser step, over all workers."""
     accumulate: int = 1
-    """Forward passes of each worker for one step; the batch is split into so many parts."""
+    """Forward passes of each worker for one step; the batch is split into so many parts. A batch
+    norm sees one part at a time."""
     seed: int = 0
     precision: PrecisionName = "fp32"
     optimizer: OptimizerOptions = field(default_factory=OptimizerOptions)
@@ -58,8 +64,10 @@ class TrainOptions:
                 f"train.batch_size {self.batch_size} is not a multiple of "
                 f"train.accumulate {self.accumulate}"
             )
-        if self.evaluate_every < 0:
-            raise ConfigError(f"train.evaluate_every must be >= 0, got {self.evaluate_every}")
+        for name in ("seed", "evaluate_every", "explode_factor"):
+            value = getattr(self, name)
+            if not value >= 0:
+                raise ConfigError(f"train.{name} must be >= 0, got {value}")
         if not 0.0 <= self.max_unreadable <= 1.0:
             raise ConfigError(f"train.max_unreadable must be in [0, 1], got {self.max_unreadable}")
         if not 0.0 <= self.ema_decay < 1.0:

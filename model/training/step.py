@@ -60,6 +60,7 @@ class TrainStep:
         self._scaler = self._precision.scaler()
         self.optimizer = build_optimizer(model, options.optimizer)
         self._parameters = trainable(self.optimizer)
+        self._frozen_norms = frozen_norms(model, self._parameters)
         self.average = (
             WeightAverage(model, options.ema_decay, ramp=options.ema_ramp)
             if options.ema_decay
@@ -133,9 +134,15 @@ class TrainStep:
         place = (step * 4096 + self.workers.rank) * 256 + micro_batch
         torch.manual_seed((self.options.seed * 0x9E3779B97F4A7C15 + place) % 2**63)
 
+    def train_mode(self) -> None:
+        """Make the model ready to train; batch norms that are not trained stay as they are."""
+        self.model.train()
+        for norm in self._frozen_norms:
+            norm.eval()
+
     def averaged(self) -> Averaged:
         """A context in which the model is in eval mode and holds the averaged weights."""
-        return Averaged(self.model, self.average)
+        return Averaged(self.model, self.average, self.train_mode)
 
     def state_dict(self) -> dict[str, object]:
         """All that a checkpoint needs of a step."""
@@ -158,11 +165,14 @@ class TrainStep:
 
 
 class Averaged:
-    """Swaps the averaged weights in on entry and out on exit."""
+    """Swaps the averaged weights in on entry and out on exit, which calls `train_mode`."""
 
-    def __init__(self, model: nn.Module, average: WeightAverage | None) -> None:
+    def __init__(
+        self, model: nn.Module, average: WeightAverage | None, train_mode: Callable[[], None]
+    ) -> None:
         self._model = model
         self._average = average
+        self._train_mode = train_mode
 
     def __enter__(self) -> nn.Module:
         if self._average is not None:
@@ -173,7 +183,19 @@ class Averaged:
     def __exit__(self, *_: object) -> None:
         if self._average is not None:
             self._average.swap()
-        self._model.train()
+        self._train_mode()
+
+
+def frozen_norms(model: nn.Module, trained: Sequence[Tensor]) -> list[nn.Module]:
+    """The batch norms of which nothing is trained: counting statistics would change them too."""
+    moved = {id(parameter) for parameter in trained}
+    return [
+        module
+        for module in model.modules()
+        if isinstance(module, nn.modules.batchnorm._BatchNorm)
+        and module.affine
+        and not any(id(parameter) in moved for parameter in module.parameters())
+    ]
 
 
 def _sum(values: Iterable[Tensor]) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import pickle
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,8 +14,10 @@ from torch.utils.data import DataLoader, Dataset
 from model.preprocess import PackedImages
 from model.training.batch import TrainBatch
 from model.training.workers import Workers
-from schemas.errors import ConfigError
+from schemas.errors import ConfigError, RetryableError
 
+_DEATHS = ("DataLoader worker (pid", "shared memory", "torch_shm_manager")
+"""In what torch says when a loader's process is gone or cannot hand over a batch."""
 _Shipped = tuple[PackedImages | Tensor, bytes]
 
 
@@ -66,6 +69,29 @@ def _receive(shipped: _Shipped) -> TrainBatch:
     images, rest = shipped
     batch: TrainBatch = pickle.loads(rest)
     return batch._replace(images=images)
+
+
+@contextlib.contextmanager
+def loader_deaths_explained() -> Iterator[None]:
+    """Turn the death of a loader's process into a sentence.
+
+    torch raises it wherever the main thread happens to be, so the whole training is inside.
+
+    Raises:
+        RetryableError: a process was killed, or the memory that it shares ran out.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        said = str(error)
+        if not any(sign in said for sign in _DEATHS):
+            raise
+        reason = said.strip().splitlines()[0].rstrip(".")
+        raise RetryableError(
+            f"a process that makes batches was lost ({reason}); usually the memory or /dev/shm was "
+            "full: give fewer --loader-processes (0: none) or more of either. The same command "
+            "goes on from the last checkpoint"
+        ) from error
 
 
 def iter_steps(

@@ -59,6 +59,9 @@ class AugmentOptions:
             raise ConfigError(f"crop_min_side must be in (0, 1], got {self.crop_min_side}")
         if not 0.0 <= self.light < 1.0:
             raise ConfigError(f"light must be in [0, 1), got {self.light}")
+        for side in self.short_sides:
+            if side < 1:
+                raise ConfigError(f"short_sides must be >= 1, got {side}")
         if self.side_words not in ("keep", "swap", "ignore"):
             raise ConfigError(f"side_words must be keep, swap or ignore, got {self.side_words!r}")
 

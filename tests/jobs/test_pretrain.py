@@ -142,6 +142,16 @@ def test_kill_minus_nine_and_again_is_as_if_nothing_happened(tmp_path, recipe, g
 
 
 @pytest.mark.slow
+def test_sigterm_ends_a_run_as_ctrl_c_does(tmp_path, recipe, gold):
+    out = tmp_path / "run"
+    process = start(arguments(recipe, gold, out, "--steps", "100000"))
+    wait_for_checkpoint(process, out, 4)
+    process.terminate()
+    assert process.wait(60) == 130
+    assert json.loads((out / "train.json").read_text())["status"] == "stopped"
+
+
+@pytest.mark.slow
 def test_another_recipe_in_the_same_directory_is_refused(recipe, gold, finished, capsys):
     assert main(arguments(recipe, gold, finished, "--seed", "5")) == 2
     assert "train.seed was 0, this run has 5" in capsys.readouterr().err
@@ -218,6 +228,11 @@ def test_lora_writes_a_plain_model(tmp_path, recipe, gold, finished):
             "device must be auto, cpu, cuda or cuda:N, got 'abacus'",
         ),
         (["--out", "x", "--preset", "glip-toy", "--workers", "0"], "--workers must be >= 1"),
+        (["--out", "x", "--preset", "glip-toy", "--threads", "-1"], "--threads must be >= 0, got"),
+        (
+            ["--out", "x", "--preset", "glip-toy", "--loader-processes", "-1"],
+            "--loader-processes must be >= 0, got -1",
+        ),
         (["--out", "x", "--tune", "full"], "--tune full starts from a trained network; name its"),
         (["--out", "x", "--tune", "prompt", "--warm-start", "no/model"], "no/model"),
         (["--out", "x", "--steps", "2", "--epochs", "1"], "give --steps or --epochs, not both"),
@@ -307,3 +322,21 @@ def test_status_of_a_training_run(recipe: Path, gold, tmp_path: Path, capsys) ->
     (out / "train.json").write_text("{}")
     assert main(["status", str(out)]) == 1
     assert "is not the state of a training run" in capsys.readouterr().err
+    (out / "recipe.json").write_text("{")
+    assert main(["status", str(out)]) == 2
+    assert "recipe.json is not JSON" in capsys.readouterr().err
+
+
+def test_status_of_a_training_that_has_not_begun(recipe: Path, tmp_path: Path, capsys) -> None:
+    out = tmp_path / "run"
+    assert main(arguments(recipe, (tmp_path / "no.json", tmp_path / "none.json"), out)) == 2
+    capsys.readouterr()
+    assert main(["status", str(out)]) == 0
+    said = capsys.readouterr().out
+    assert "not complete and nobody works on it (it has not begun); the same" in said
+    assert "steps    0 of 12" in said
+    assert main(["status", str(out), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["complete"] is False
+    (out / "recipe.json").write_text("{}")
+    assert main(["status", str(out)]) == 2
+    assert "has no number train.steps" in capsys.readouterr().err

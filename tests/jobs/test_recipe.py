@@ -4,7 +4,14 @@ import json
 
 import pytest
 
-from jobs.recipe import Recipe, SourceSpec, load_recipe, recipe_identity, recipe_json
+from jobs.recipe import (
+    Recipe,
+    SourceSpec,
+    load_recipe,
+    recipe_identity,
+    recipe_json,
+    source_labels,
+)
 from jobs.typed_json import from_plain, set_field
 from schemas.errors import ConfigError
 
@@ -57,6 +64,15 @@ def test_assignments_append_to_lists_and_take_bare_words():
         ("train.optimizer.betas=[0.9]", r"betas must have 2 entries, got 1"),
         ("sources=3", r"recipe\.sources must be a list, got 3"),
         ("sources=[{}]", "needs either gold or curated, got gold=None and curated=None"),
+        ("evaluation_images=0", "evaluation_images must be >= 1, got 0"),
+        ("cache_side=-1", "cache_side must be >= 0, got -1"),
+        ("train.seed=-1", r"train\.seed must be >= 0, got -1"),
+        ("train.explode_factor=-1", r"train\.explode_factor must be >= 0, got -1"),
+        ("train.optimizer.betas=[1.0, 0.9]", r"optimizer\.betas must be in \[0, 1\), got"),
+        ("train.optimizer.betas=[0.9, -0.1]", r"optimizer\.betas must be in \[0, 1\), got"),
+        ('train.optimizer.rules=[{"pattern": "*", "rate": -1}]', "rate must be >= 0, got -1"),
+        ('train.optimizer.rules=[{"pattern": "*", "decay": -1}]', "decay must be >= 0, got -1"),
+        ("mixture.augment.short_sides=[480, 0]", "short_sides must be >= 1, got 0"),
         ("nothing", "--set needs NAME=VALUE, got 'nothing'"),
         ("preset.x=1", "'preset' has no fields"),
     ],
@@ -101,3 +117,41 @@ def test_fields_are_made_on_the_way():
 def test_a_source_is_named_after_its_path():
     assert SourceSpec(gold="data/flickr.json").label == "flickr.json"
     assert SourceSpec(curated="runs/web", name="pseudo").label == "pseudo"
+
+
+def test_sources_keep_their_files_names_where_those_differ():
+    specs = (SourceSpec(gold="x/a.json"), SourceSpec(gold="x/b.json", name="b"))
+    assert source_labels(specs, "sources") == ("a.json", "b")
+
+
+@pytest.mark.parametrize(
+    ("paths", "labels"),
+    [
+        (("A/x.json", "B/x.json", "y.json"), ("A/x.json", "B/x.json", "y.json")),
+        (("A/t/x.json", "B/t/x.json"), ("A/t/x.json", "B/t/x.json")),
+        (("A/t/x.json", "B/t/x.json", "B/u/x.json"), ("A/t/x.json", "B/t/x.json", "u/x.json")),
+        (("/x.json", "/a/x.json"), ("/x.json", "a/x.json")),
+    ],
+)
+def test_as_much_of_the_path_as_tells_two_apart(paths, labels):
+    assert source_labels([SourceSpec(gold=path) for path in paths], "sources") == labels
+
+
+def test_two_policies_of_one_run_are_two_sources():
+    specs = [SourceSpec(curated="RUN", policy=policy) for policy in ("strict", "loose")]
+    assert source_labels(specs, "sources") == ("RUN:strict", "RUN:loose")
+
+
+@pytest.mark.parametrize(
+    "specs",
+    [
+        [{"gold": "a.json"}, {"gold": "a.json"}],
+        [{"gold": "a.json"}, {"gold": "./a.json"}],
+        [{"curated": "RUN"}, {"curated": "RUN"}],
+        [{"gold": "a.json", "name": "same"}, {"gold": "b.json", "name": "same"}],
+    ],
+)
+@pytest.mark.parametrize("field", ["sources", "evaluation"])
+def test_one_name_for_two_sources_is_refused(field, specs):
+    with pytest.raises(ConfigError, match=f"{field}: two sources have the name .*give each"):
+        load(f"{field}={json.dumps(specs)}")

@@ -74,3 +74,24 @@ def test_a_limit_is_spread_over_the_source(gold: tuple[Path, Path]) -> None:
     ((source,), _) = load_sources((SourceSpec(gold=str(gold[0]), limit=3),))
     ((whole,), _) = load_sources((SourceSpec(gold=str(gold[0])),))
     assert source.samples == (whole.samples[0], whole.samples[3], whole.samples[6])
+
+
+def test_sources_whose_files_are_named_alike_are_told_apart(tmp_path: Path) -> None:
+    paths = [write_shapes(tmp_path / name, 2)[0] for name in ("a", "b")]
+    sources, counts = load_sources(tuple(SourceSpec(gold=str(path)) for path in paths))
+    labels = ["a/grounding.json", "b/grounding.json"]
+    assert [source.name for source in sources] == labels
+    assert list(counts) == list(sources_fingerprint(sources)) == labels
+
+
+def test_a_curated_run_that_is_not_there_is_said_to_be_missing(tmp_path: Path) -> None:
+    nope = str(tmp_path / "nope")
+    with pytest.raises(ConfigError, match="nope is not a labelling run: it has no _plan.json"):
+        load_sources((SourceSpec(curated=nope),))
+
+
+def test_detection_gold_without_annotation_is_refused(tmp_path: Path) -> None:
+    _, coco = write_shapes(tmp_path, 2)
+    coco.write_text(json.dumps(json.loads(coco.read_text()) | {"annotations": []}))
+    with pytest.raises(ConfigError, match=r"'coco.json' has images and no annotation"):
+        load_sources((SourceSpec(gold=str(coco)),))

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import os
+import subprocess
+
 import pytest
 import torch
 
@@ -37,11 +40,32 @@ def test_the_policy_keeps_the_newest_and_the_milestones(tmp_path):
 
 
 def test_leftovers_of_a_killed_writer_are_not_checkpoints_and_go(tmp_path):
-    leftover = tmp_path / ".step-000000005.pt.1234"
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    leftover = tmp_path / f".step-000000005.pt.{gone.pid}"
     leftover.write_bytes(b"half")
     assert steps(tmp_path) == []
     save_checkpoint(tmp_path, 6, {}, KeepPolicy())
     assert not leftover.exists()
+
+
+def test_what_a_living_process_writes_stays(tmp_path):
+    written = tmp_path / f".step-000000005.pt.{os.getppid()}"
+    own = tmp_path / f".step-000000005.pt.{os.getpid()}"  # of one before with the same number
+    odd = tmp_path / ".step-000000005.pt.x"
+    for path in (written, own, odd):
+        path.write_bytes(b"half")
+    save_checkpoint(tmp_path, 6, {}, KeepPolicy())
+    assert [path.exists() for path in (written, own, odd)] == [True, False, False]
+
+
+def test_a_broken_file_says_what_comes_of_deleting_it(tmp_path):
+    for step in (3, 7):
+        checkpoint_path(tmp_path, step).write_bytes(b"half")
+    with pytest.raises(DataError, match="Delete it, and the run goes on from step 3, the check"):
+        load_checkpoint(checkpoint_path(tmp_path, 7))
+    with pytest.raises(DataError, match="Delete it, and the run starts again"):
+        load_checkpoint(checkpoint_path(tmp_path, 3))
 
 
 def test_a_broken_file_is_refused_by_name(tmp_path):

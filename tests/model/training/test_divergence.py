@@ -5,6 +5,7 @@ import math
 
 import pytest
 
+from model.training.checkpoint import KeepPolicy, save_checkpoint
 from model.training.divergence import DivergenceError, DivergenceWatch
 
 NAN, INF = math.nan, math.inf
@@ -25,6 +26,16 @@ def test_a_nan_loss_names_its_part_and_saves_the_ids(tmp_path):
     saved = json.loads((tmp_path / "divergence-000000004-worker0.json").read_text())
     assert saved["sample_ids"] == ["a", "b"]
     assert saved["losses"] == {"token": "nan", "box": 0.5}
+
+
+def test_the_last_checkpoint_is_named_or_that_there_is_none(tmp_path):
+    watch = DivergenceWatch(tmp_path)
+    with pytest.raises(DivergenceError, match="No checkpoint was written before; lower the rate"):
+        watch.check(9, {"token": NAN}, 1.0, ["a"])
+    for step in (4, 8):
+        save_checkpoint(tmp_path / "checkpoints", step, {}, KeepPolicy())
+    with pytest.raises(DivergenceError, match="The last checkpoint is that of step 8; lower"):
+        watch.check(9, {"token": NAN}, 1.0, ["a"])
 
 
 def test_an_infinite_gradient_stops(tmp_path):

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from dataclasses import replace
 
 import pytest
@@ -14,7 +16,7 @@ from model.training.loop import Trainer
 from model.training.optimizer import OptimizerOptions
 from model.training.options import TrainOptions
 from model.training.schedule import ScheduleOptions
-from schemas.errors import ConfigError, FingerprintMismatch
+from schemas.errors import ConfigError, FingerprintMismatch, RetryableError
 from tests.model.training.tiny import TinyGlip, grid, make_batch
 
 OPTIONS = TrainOptions(
@@ -92,6 +94,26 @@ def test_loader_processes_change_nothing(tmp_path):
     assert_equal(here, ahead)
 
 
+def test_a_killed_loader_process_is_a_sentence(tmp_path):
+    def dies(positions):
+        if positions[0] == 20:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return make_batch(positions)
+
+    found = trainer(tmp_path, batches=dies, num_loader_processes=1)
+    with pytest.raises(RetryableError, match=r"pid.* --loader-processes .* The same command goes"):
+        found.run()
+    assert json.loads((tmp_path / "train.json").read_text())["status"] == "failed"
+
+
+def test_an_error_of_the_network_stays_what_it_is(tmp_path):
+    def wrong(positions):
+        raise RuntimeError("shapes differ")
+
+    with pytest.raises(RuntimeError, match="shapes differ"):
+        trainer(tmp_path, batches=wrong).run()
+
+
 def test_accumulation_is_the_whole_batch(tmp_path):
     whole = trainer(tmp_path / "a", dropout=0.0)
     parts = trainer(tmp_path / "b", replace(OPTIONS, accumulate=2), dropout=0.0)
@@ -108,6 +130,37 @@ def test_a_finished_run_is_left_alone(tmp_path):
     assert (result.first_step, result.steps) == (12, 12)
     after = [path.stat().st_mtime_ns for _, path in list_checkpoints(tmp_path / "checkpoints")]
     assert before == after
+
+
+def test_a_finished_run_keeps_its_figures(tmp_path):
+    seen = []
+
+    def evaluate(model, step):
+        seen.append(step)
+        return {"ap50": 0.25, "gap": float("nan")}
+
+    first = trainer(tmp_path, evaluate=evaluate).run()
+    state = json.loads((tmp_path / "train.json").read_text())
+    again = trainer(tmp_path, evaluate=evaluate).run()
+    assert seen == [12]
+    assert again.losses == first.losses
+    assert again.losses
+    assert again.evaluation["ap50"] == 0.25
+    assert again.evaluation["gap"] != again.evaluation["gap"]
+    after = json.loads((tmp_path / "train.json").read_text())
+    assert (after["last"], after["evaluation"]) == (state["last"], state["evaluation"])
+
+
+def test_a_run_killed_before_its_last_evaluation_is_measured(tmp_path):
+    def dies(model, step):
+        raise ProcessLookupError("killed")
+
+    with pytest.raises(ProcessLookupError):
+        trainer(tmp_path, evaluate=dies).run()
+    result = trainer(tmp_path, evaluate=lambda model, step: {"ap50": step / 100}).run()
+    assert result.first_step == 12
+    assert result.evaluation == {"ap50": 0.12}
+    assert read_log(tmp_path / "log.jsonl")[-1]["ap50"] == 0.12
 
 
 def test_a_resume_with_another_recipe_is_refused(tmp_path):

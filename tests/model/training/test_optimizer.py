@@ -54,8 +54,10 @@ def test_only_leaves_the_rest_frozen():
     build_optimizer(model, OptimizerOptions(only=("head.*",), rules=()))
     trained = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
     assert trained == ["head.weight", "head.bias"]
+    with pytest.raises(ConfigError, match=r"only\[1\]: no parameter matches 'haed\.\*'; names"):
+        build_optimizer(Tiny(), OptimizerOptions(only=("head.*", "haed.*"), rules=()))
     with pytest.raises(ConfigError, match="nothing would be trained"):
-        build_optimizer(Tiny(), OptimizerOptions(only=("haed.*",), rules=()))
+        build_optimizer(Tiny(), OptimizerOptions(only=("frozen",), rules=()))
 
 
 def test_rates_follow_the_factor():
