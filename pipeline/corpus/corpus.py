@@ -10,7 +10,13 @@ from typing import Any, ClassVar
 
 from pipeline.corpus.captions import list_captions, read_caption
 from pipeline.corpus.options import CorpusOptions
-from pipeline.corpus.record_ids import record_id, shard_name, unit_id, with_unique_ids
+from pipeline.corpus.record_ids import (
+    SharedNames,
+    record_id,
+    shard_name,
+    unit_id,
+    with_unique_ids,
+)
 from schemas.errors import ConfigError
 from schemas.plan import InputFile, Unit
 from schemas.records import CorpusRecord, Status
@@ -54,6 +60,7 @@ class Corpus(ABC):
         self.source = options.source or root.rstrip("/").rpartition("/")[2] or "corpus"
         self.explanation = ""
         self._files: tuple[InputFile, ...] | None = files
+        self._names = SharedNames.among(self._name(file.uri) for file in files)
 
     def __getstate__(self) -> dict[str, Any]:
         # Workers read units; the list of a hundred thousand files stays with the driver.
@@ -133,8 +140,15 @@ class Corpus(ABC):
         prefix = self.root.rstrip("/") + "/"
         return uri[len(prefix) :] if uri.startswith(prefix) else uri
 
+    def _name(self, uri: str) -> str:
+        """What the records of a file are named below."""
+        return shard_name(self._relative(uri))
+
     def _id(self, uri: str, key: str) -> str:
-        return record_id(self.source, shard_name(self._relative(uri)), key)
+        name = self._name(uri)
+        if self._names.reach(name, key):
+            name = self._relative(uri)  # only the ending tells them apart
+        return record_id(self.source, name, key)
 
     def _pairs(
         self,
