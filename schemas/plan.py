@@ -31,6 +31,8 @@ class Unit:
     """Records in the range; -1 where only reading tells."""
     names: tuple[str, ...] = ()
     """Of a range of files in a folder, their names: a folder may gain and lose files."""
+    file: InputFile | None = field(default=None, compare=False)
+    """The input file, one of the plan's: what reading compares with what it finds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +82,8 @@ class Plan:
         raw = _read_object(text, where=where, version=PLAN_VERSION)
         try:
             raw["inputs"] = tuple(InputFile(**entry) for entry in raw["inputs"])
-            raw["units"] = tuple(_unit(entry) for entry in raw["units"])
+            files = {file.uri: file for file in raw["inputs"]}
+            raw["units"] = tuple(_unit(entry, files) for entry in raw["units"])
             return cls(**raw)
         except (TypeError, KeyError) as error:
             raise DataError(f"{where} is not a plan: {error}") from error
@@ -137,7 +140,7 @@ class UnitCommit:
             raise DataError(f"{where} is not a commit marker: {error}") from error
 
 
-_UNIT_FIELDS = tuple(entry.name for entry in fields(Unit))
+_UNIT_FIELDS = tuple(entry.name for entry in fields(Unit) if entry.name != "file")
 _INPUT_FIELDS = tuple(entry.name for entry in fields(InputFile))
 
 
@@ -152,8 +155,9 @@ def _unit_values(unit: Unit) -> dict[str, object]:
     return values
 
 
-def _unit(entry: dict) -> Unit:
-    return Unit(**entry | {"names": tuple(entry.get("names", ()))})
+def _unit(entry: dict, files: Mapping[str, InputFile]) -> Unit:
+    names = tuple(entry.get("names", ()))
+    return Unit(**entry | {"names": names, "file": files.get(entry["uri"])})
 
 
 def _read_object(text: str, *, where: str, version: int) -> dict:

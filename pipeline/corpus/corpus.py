@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from pipeline.corpus.captions import list_captions, read_caption
 from pipeline.corpus.options import CorpusOptions
+from pipeline.corpus.planned_files import require_unchanged
 from pipeline.corpus.record_ids import (
     SharedNames,
     record_id,
@@ -93,6 +94,7 @@ class Corpus(ABC):
                 start=part.start,
                 stop=part.stop,
                 num_records=part.num_records,
+                file=file,
             )
             for file in files
             for part in (
@@ -112,9 +114,11 @@ class Corpus(ABC):
         A record that cannot be used is yielded with its `error`; it never raises for one record.
 
         Raises:
-            UnitError: the file is gone or cannot be read at all.
+            UnitError: the file is gone, cannot be read at all, or is not the one of the plan.
         """
-        return with_unique_ids(self._read(unit))
+        if unit.file is not None:
+            require_unchanged(unit.file)
+        yield from with_unique_ids(self._read(unit))
 
     def fingerprint(self) -> dict[str, object]:
         """Everything besides the files that changes the records."""
