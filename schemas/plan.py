@@ -18,7 +18,8 @@ class Unit:
     """A range of one input file. Its id comes from the input alone, never from the workers.
 
     `start` and `stop` are half-open in the reader's own terms (`kind`): record numbers of a tar,
-    row groups of a Parquet file, byte offsets of a JSONL file, image entries of a COCO file.
+    row groups of a Parquet file, byte offsets of a JSONL file, image entries of a COCO file, places
+    among the sorted images of a folder.
     """
 
     unit_id: str
@@ -28,6 +29,10 @@ class Unit:
     stop: int
     num_records: int
     """Records in the range; -1 where only reading tells."""
+    names: tuple[str, ...] = ()
+    """Of a range of files in a folder, their names: a folder may gain and lose files."""
+    file: InputFile | None = field(default=None, compare=False)
+    """The input file, one of the plan's: what reading compares with what it finds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +69,7 @@ class Plan:
         # `asdict` copies every value of a hundred thousand units: most of the time of a start.
         return {entry.name: getattr(self, entry.name) for entry in fields(self)} | {
             "inputs": [_values(file, _INPUT_FIELDS) for file in self.inputs],
-            "units": [_values(unit, _UNIT_FIELDS) for unit in self.units],
+            "units": [_unit_values(unit) for unit in self.units],
         }
 
     @classmethod
@@ -77,7 +82,8 @@ class Plan:
         raw = _read_object(text, where=where, version=PLAN_VERSION)
         try:
             raw["inputs"] = tuple(InputFile(**entry) for entry in raw["inputs"])
-            raw["units"] = tuple(Unit(**entry) for entry in raw["units"])
+            files = {file.uri: file for file in raw["inputs"]}
+            raw["units"] = tuple(_unit(entry, files) for entry in raw["units"])
             return cls(**raw)
         except (TypeError, KeyError) as error:
             raise DataError(f"{where} is not a plan: {error}") from error
@@ -134,12 +140,24 @@ class UnitCommit:
             raise DataError(f"{where} is not a commit marker: {error}") from error
 
 
-_UNIT_FIELDS = tuple(entry.name for entry in fields(Unit))
+_UNIT_FIELDS = tuple(entry.name for entry in fields(Unit) if entry.name != "file")
 _INPUT_FIELDS = tuple(entry.name for entry in fields(InputFile))
 
 
 def _values(entry: Unit | InputFile, names: tuple[str, ...]) -> dict[str, object]:
     return {name: getattr(entry, name) for name in names}
+
+
+def _unit_values(unit: Unit) -> dict[str, object]:
+    values = _values(unit, _UNIT_FIELDS)
+    if not unit.names:
+        del values["names"]  # plans of other corpora stay as they were before there were names
+    return values
+
+
+def _unit(entry: dict, files: Mapping[str, InputFile]) -> Unit:
+    names = tuple(entry.get("names", ()))
+    return Unit(**entry | {"names": names, "file": files.get(entry["uri"])})
 
 
 def _read_object(text: str, *, where: str, version: int) -> dict:

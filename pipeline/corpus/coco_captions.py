@@ -21,6 +21,7 @@ from schemas.records import CorpusRecord, Status
 ENTRIES = "entries"
 """Kind of a unit of image entries; captions without an image follow the last of them."""
 _LOOKED_AT = 5
+_HEAD_BYTES = 64 * 1024
 Captions = list[Any]
 Entry = tuple[Any, Captions]
 
@@ -99,6 +100,17 @@ class CocoCaptionsCorpus(Corpus):
             )
         key = self._id(uri, _key(image, number))
         yield from self._pairs(key, captions, image_uri=image_uri, error=error)
+
+
+def is_coco_captions(file: InputFile) -> bool:
+    """True for a JSON file of images and annotations of which one has a caption."""
+    head = read_bytes(file.uri, 0, _HEAD_BYTES)
+    if not any(name in head for name in (b'"images"', b'"annotations"')):
+        return False  # not worth reading whole
+    try:
+        return any(caption for _, found in _entries(file.uri, file.etag) for caption in found)
+    except UnitError:
+        return False
 
 
 @lru_cache(maxsize=2)

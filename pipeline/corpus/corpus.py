@@ -10,7 +10,14 @@ from typing import Any, ClassVar
 
 from pipeline.corpus.captions import list_captions, read_caption
 from pipeline.corpus.options import CorpusOptions
-from pipeline.corpus.record_ids import record_id, shard_name, unit_id, with_unique_ids
+from pipeline.corpus.planned_files import require_unchanged
+from pipeline.corpus.record_ids import (
+    SharedNames,
+    record_id,
+    shard_name,
+    unit_id,
+    with_unique_ids,
+)
 from schemas.errors import ConfigError
 from schemas.plan import InputFile, Unit
 from schemas.records import CorpusRecord, Status
@@ -54,6 +61,7 @@ class Corpus(ABC):
         self.source = options.source or root.rstrip("/").rpartition("/")[2] or "corpus"
         self.explanation = ""
         self._files: tuple[InputFile, ...] | None = files
+        self._names = SharedNames.among(self._name(file.uri) for file in files)
 
     def __getstate__(self) -> dict[str, Any]:
         # Workers read units; the list of a hundred thousand files stays with the driver.
@@ -86,6 +94,7 @@ class Corpus(ABC):
                 start=part.start,
                 stop=part.stop,
                 num_records=part.num_records,
+                file=file,
             )
             for file in files
             for part in (
@@ -105,9 +114,11 @@ class Corpus(ABC):
         A record that cannot be used is yielded with its `error`; it never raises for one record.
 
         Raises:
-            UnitError: the file is gone or cannot be read at all.
+            UnitError: the file is gone, cannot be read at all, or is not the one of the plan.
         """
-        return with_unique_ids(self._read(unit))
+        if unit.file is not None:
+            require_unchanged(unit.file)
+        yield from with_unique_ids(self._read(unit))
 
     def fingerprint(self) -> dict[str, object]:
         """Everything besides the files that changes the records."""
@@ -133,8 +144,15 @@ class Corpus(ABC):
         prefix = self.root.rstrip("/") + "/"
         return uri[len(prefix) :] if uri.startswith(prefix) else uri
 
+    def _name(self, uri: str) -> str:
+        """What the records of a file are named below."""
+        return shard_name(self._relative(uri))
+
     def _id(self, uri: str, key: str) -> str:
-        return record_id(self.source, shard_name(self._relative(uri)), key)
+        name = self._name(uri)
+        if self._names.reach(name, key):
+            name = self._relative(uri)  # only the ending tells them apart
+        return record_id(self.source, name, key)
 
     def _pairs(
         self,

@@ -13,14 +13,14 @@ from pipeline.corpus.corpus import RECORDS_PER_UNIT, Corpus, Part
 from pipeline.corpus.field_names import CAPTIONS
 from pipeline.corpus.options import CorpusOptions
 from pipeline.corpus.record_ids import record_id, unit_id
-from pipeline.corpus.webdataset import IMAGE_ENDINGS, TEXT_ENDINGS, read_json_row
-from pipeline.storage import list_folder, read_bytes
-from schemas.errors import ConfigError, UnitError
+from pipeline.corpus.webdataset import TEXT_ENDINGS, read_json_row
+from pipeline.storage import join_url, list_folder, read_bytes
+from schemas.errors import ConfigError
 from schemas.plan import InputFile, Unit
-from schemas.records import CorpusRecord
+from schemas.records import CorpusRecord, Status
 
 IMAGE_FILES = "images"
-"""Kind of a unit of image files of one folder, by their place in the sorted names."""
+"""Kind of a unit of image files of one folder, those that its `names` list."""
 
 
 class ImageFilesCorpus(Corpus):
@@ -50,49 +50,46 @@ class ImageFilesCorpus(Corpus):
             raise ConfigError(f"records_per_unit must be at least 1, got {records_per_unit}")
         units = []
         for folder, group in groupby(sorted(self.inputs(), key=_by_folder), key=_folder):
-            count = sum(1 for _ in group)
-            for start in range(0, count, records_per_unit):
-                stop = min(start + records_per_unit, count)
+            names = tuple(file.uri.rpartition("/")[2] for file in group)
+            relative = "" if folder == self.root else self._relative(folder)
+            for start in range(0, len(names), records_per_unit):
+                stop = min(start + records_per_unit, len(names))
                 units.append(
                     Unit(
-                        unit_id=unit_id(self._relative(folder), start),
+                        unit_id=unit_id(relative, start),
                         uri=folder,
                         kind=IMAGE_FILES,
                         start=start,
                         stop=stop,
                         num_records=stop - start,
+                        names=names[start:stop],
                     )
                 )
         return tuple(units)
 
     def _read(self, unit: Unit) -> Iterator[CorpusRecord]:
         here, _ = list_folder(unit.uri)
-        names = {file.uri for file in here}
-        images = sorted(name for name in names if _is_image(name))
-        if len(images) < unit.stop:
-            raise UnitError(f"{unit.uri} had {unit.stop:,} images or more, now {len(images):,}")
-        for image in images[unit.start : unit.stop]:
+        names = {file.uri.rpartition("/")[2] for file in here}
+        for image in unit.names:
             stem = image.rpartition(".")[0]
             text = next((f"{stem}.{e}" for e in TEXT_ENDINGS if f"{stem}.{e}" in names), None)
             caption: object = None
             if text is not None:
-                caption = file_text(read_bytes(text))
+                caption = file_text(read_bytes(join_url(unit.uri, text)))
             elif f"{stem}.json" in names:
-                row, _ = read_json_row(read_bytes(f"{stem}.json"))
+                row, _ = read_json_row(read_bytes(join_url(unit.uri, f"{stem}.json")))
                 wanted = self.options.caption_field
                 usual = CAPTIONS if wanted is None else (wanted,)
                 caption = next((row[name] for name in usual if row.get(name) is not None), None)
-            yield from self._pairs(
-                record_id(self.source, "", self._relative(image)), caption, image_uri=image
-            )
+            uri = join_url(unit.uri, image)
+            error = None
+            if image not in names:
+                error = (Status.IMAGE_MISSING, f"{uri} is gone since the run was planned")
+            key = record_id(self.source, "", self._relative(uri))
+            yield from self._pairs(key, caption, image_uri=uri, error=error)
 
     def _divide(self, file: InputFile, records_per_unit: int) -> list[Part]:
         raise RuntimeError("units of image files are ranges of a folder, see `units`")
-
-
-def _is_image(name: str) -> bool:
-    base = name.rpartition("/")[2]
-    return not base.startswith((".", "__")) and base.rpartition(".")[2].lower() in IMAGE_ENDINGS
 
 
 def _folder(file: InputFile) -> str:

@@ -5,10 +5,12 @@ Each line has `file_name`, a path below the folder of its `metadata.jsonl`, and 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import ClassVar
 
 from pipeline.corpus.json_lines import JsonLinesCorpus
-from pipeline.corpus.record_ids import record_id
+from pipeline.corpus.record_ids import record_id, shard_name
+from schemas.records import CorpusRecord
 
 METADATA_NAME = "metadata.jsonl"
 
@@ -23,6 +25,14 @@ class ImageFolderCorpus(JsonLinesCorpus):
     def _choose_id(self, present: list[str], where: str) -> str | None:
         return self.options.id_field or self.image_field
 
+    def _name(self, uri: str) -> str:
+        return self._relative(uri).rpartition("/")[0]
+
     def _row_id(self, uri: str, key: str) -> str:
-        folder = self._relative(uri).rpartition("/")[0]
-        return record_id(self.source, folder, key)
+        return self._id(uri, key)
+
+    def _broken(self, uri: str, key: str, detail: str) -> CorpusRecord:
+        # Named by the file itself: what cannot be read names no image of the folder.
+        record = super()._broken(uri, key, detail)
+        shard = shard_name(self._relative(uri))
+        return replace(record, record_id=record_id(self.source, shard, key))

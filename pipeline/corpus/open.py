@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
-from pipeline.corpus.coco_captions import CocoCaptionsCorpus
+from pipeline.corpus.coco_captions import CocoCaptionsCorpus, is_coco_captions
 from pipeline.corpus.corpus import Corpus
 from pipeline.corpus.image_files import ImageFilesCorpus
 from pipeline.corpus.imagefolder import METADATA_NAME, ImageFolderCorpus
@@ -14,12 +14,15 @@ from pipeline.corpus.jsonl import JsonlCorpus
 from pipeline.corpus.listing import list_inputs
 from pipeline.corpus.options import CorpusOptions
 from pipeline.corpus.parquet import ParquetCorpus
-from pipeline.corpus.webdataset import IMAGE_ENDINGS, WebdatasetCorpus
+from pipeline.corpus.webdataset import IMAGE_ENDINGS, TEXT_ENDINGS, WebdatasetCorpus
 from schemas.errors import ConfigError
 from schemas.plan import InputFile
 
 TAR_ENDINGS = (".tar", ".tar.gz", ".tgz")
 JSONL_ENDINGS = (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz")
+MAX_JSON_LOOKED_AT = 64
+"""So many JSON files beside images are opened to see whether they are COCO captions."""
+_TEXT_FILES = tuple(f".{ending}" for ending in TEXT_ENDINGS)
 _CLASSES: dict[str, type[Corpus]] = {
     "imagefolder": ImageFolderCorpus,
     "jsonl": JsonlCorpus,
@@ -86,6 +89,15 @@ def _detect(uri: str, found: Sequence[InputFile]) -> tuple[str, list[InputFile]]
     if kinds:
         return next(iter(kinds.items()))
     if images := _images(found):
+        stems = {_stem(file) for file in images}
+        if captions := _coco_files(found, stems):
+            if any(_stem(f) in stems and f.uri.endswith(_TEXT_FILES) for f in found):
+                raise ConfigError(
+                    f"corpus {uri!r} holds images with text files beside them and COCO captions "
+                    f"({captions[0].uri}): choose one with --format imagefolder or --format "
+                    "coco-captions"
+                )
+            return "coco-captions", captions
         return "images", images
     if captions := _of_kind("coco-captions", found):
         return "coco-captions", captions
@@ -98,6 +110,16 @@ def _detect(uri: str, found: Sequence[InputFile]) -> tuple[str, list[InputFile]]
 
 def _of_kind(kind: str, found: Sequence[InputFile]) -> list[InputFile]:
     return [file for file in found if f"/{file.uri}".lower().endswith(_WANTED[kind])]
+
+
+def _coco_files(found: Sequence[InputFile], stems: Collection[str]) -> list[InputFile]:
+    """COCO captions among the JSON files that belong to no single image."""
+    lone = [file for file in _of_kind("coco-captions", found) if _stem(file) not in stems]
+    return [file for file in lone[:MAX_JSON_LOOKED_AT] if is_coco_captions(file)]
+
+
+def _stem(file: InputFile) -> str:
+    return file.uri.rpartition(".")[0]
 
 
 def _images(found: Sequence[InputFile]) -> list[InputFile]:

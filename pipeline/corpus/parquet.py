@@ -31,6 +31,7 @@ ROW_GROUPS = "row-groups"
 """Kind of a unit of row groups."""
 ROWS_PER_BATCH = 64
 """So many images are in memory at once."""
+IMAGE_TYPES = "bytes, a struct with bytes, or a path or URL"
 _STATUS_FIELDS = ("status", "error_message")
 
 
@@ -60,11 +61,7 @@ class ParquetCorpus(Corpus):
         )
         kind = image_kind(schema.field(self.image_field).type)
         if kind is None:
-            raise ConfigError(
-                f"image_field {self.image_field!r} of {where} has the type "
-                f"{schema.field(self.image_field).type}; images are bytes, a struct with bytes, "
-                "or a path or URL"
-            )
+            raise ConfigError(self._no_image_type(schema, where))
         self.caption_field = require_field(
             options.caption_field, CAPTIONS, schema.names, option="caption_field", where=where
         )
@@ -87,21 +84,30 @@ class ParquetCorpus(Corpus):
     def _read(self, unit: Unit) -> Iterator[CorpusRecord]:
         with open_parquet(unit.uri) as file:
             columns = self._columns(file.schema_arrow, unit.uri)
+            kind = image_kind(file.schema_arrow.field(self.image_field).type)
+            if kind is None:
+                raise UnitError(self._no_image_type(file.schema_arrow, unit.uri))
             groups = [file.metadata.row_group(g).num_rows for g in range(file.num_row_groups)]
             stop = len(groups) if unit.kind == WHOLE_FILE else unit.stop
             first_row = sum(groups[: unit.start])
             for group in range(unit.start, stop):
-                yield from self._read_group(unit.uri, file, group, first_row, columns)
+                yield from self._read_group(unit.uri, file, group, first_row, columns, kind)
                 first_row += groups[group]
 
     def _read_group(
-        self, uri: str, file: pq.ParquetFile, group: int, first_row: int, columns: list[str]
+        self,
+        uri: str,
+        file: pq.ParquetFile,
+        group: int,
+        first_row: int,
+        columns: list[str],
+        kind: str,
     ) -> Iterator[CorpusRecord]:
         num_rows = file.metadata.row_group(group).num_rows
         done = 0
         try:
             for row in read_group(file, group, columns, ROWS_PER_BATCH):
-                yield from self._records(uri, first_row + done, row)
+                yield from self._records(uri, first_row + done, row, kind)
                 done += 1
         except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
             # The footer says how many rows there are: each of them stays a row.
@@ -109,9 +115,11 @@ class ParquetCorpus(Corpus):
             for row_number in range(first_row + done, first_row + num_rows):
                 yield self._broken(uri, _row_key(row_number), detail)
 
-    def _records(self, uri: str, row_number: int, row: dict[str, Any]) -> Iterator[CorpusRecord]:
+    def _records(
+        self, uri: str, row_number: int, row: dict[str, Any], kind: str
+    ) -> Iterator[CorpusRecord]:
         key = _row_key(row_number)
-        image_bytes, image_uri, problem = self._image(uri, row_number, row)
+        image_bytes, image_uri, problem = self._image(uri, row_number, row, kind)
         if self.id_field is not None:
             value = row[self.id_field]
             if isinstance(value, bytes):
@@ -130,13 +138,15 @@ class ParquetCorpus(Corpus):
         )
 
     def _image(
-        self, uri: str, row_number: int, row: dict[str, Any]
+        self, uri: str, row_number: int, row: dict[str, Any], kind: str
     ) -> tuple[bytes | None, str | None, tuple[Status, str] | None]:
         value = row[self.image_field]
         if isinstance(value, dict):
             value = value.get("bytes") or value.get("path")
         if isinstance(value, memoryview | bytearray):
             value = bytes(value)
+        if kind == "path" and isinstance(value, bytes):
+            value = value.decode("utf-8", "surrogateescape")  # no UTF-8: named as no valid text
         if isinstance(value, bytes) and value:
             return value, f"{uri}#{row_number}/{self.image_field}", None
         if not value:
@@ -145,9 +155,15 @@ class ParquetCorpus(Corpus):
             if said and said[0] != "success":
                 detail = f"{detail}: {': '.join(said)}"
             return None, None, (Status.IMAGE_MISSING, detail)
-        folder = self.options.image_root or uri.rpartition("/")[0]
+        folder = self.options.image_root or uri.rpartition("/")[0] or "."
         image_uri, problem = resolve_image(value, folder, inside=False)
         return None, image_uri, problem
+
+    def _no_image_type(self, schema: pa.Schema, where: str) -> str:
+        return (
+            f"image_field {self.image_field!r} of {where} has the type "
+            f"{schema.field(self.image_field).type}; images are {IMAGE_TYPES}"
+        )
 
     def _columns(self, schema: pa.Schema, uri: str) -> list[str]:
         wanted = [self.image_field, self.caption_field]

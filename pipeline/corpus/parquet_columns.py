@@ -76,7 +76,12 @@ def find_image_columns(schema: pa.Schema) -> list[str]:
 
 
 def image_kind(kind: pa.DataType) -> str | None:
-    """`bytes`, `struct` (with a field `bytes`), `path`, or None where it can be no image."""
+    """`bytes`, `struct` (with a field `bytes`), `path`, or None where it can be no image.
+
+    A dictionary is only another way to store its values.
+    """
+    if pa.types.is_dictionary(kind):
+        return image_kind(kind.value_type)
     if pa.types.is_struct(kind):
         return "struct" if kind.get_field_index("bytes") >= 0 else None
     if pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind):

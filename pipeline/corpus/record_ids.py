@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from schemas.records import CorpusRecord, Status
 
@@ -18,6 +19,42 @@ _NOT_PLAIN = re.compile(r"[^A-Za-z0-9._-]+")
 def shard_name(relative: str) -> str:
     """A file's path below the corpus root, without its ending: `train/00042`."""
     return _ENDINGS.sub("", relative)
+
+
+@dataclass(frozen=True, slots=True)
+class SharedNames:
+    """Names of files below which records of another file may be too.
+
+    shared: several files have this name, as `a.tar` and `a.tgz` have `a`.
+    nested: the name of a file below that of another, as `a/b` of `a/b.tar` beside `a.tar`.
+    """
+
+    shared: frozenset[str]
+    nested: frozenset[str]
+
+    @classmethod
+    def among(cls, names: Iterable[str]) -> SharedNames:
+        """Those among the names of all files."""
+        counts = Counter(names)
+        return cls(
+            shared=frozenset(name for name, count in counts.items() if count > 1),
+            nested=frozenset(
+                name for name in counts if any(above in counts for above in _folders_above(name))
+            ),
+        )
+
+    def reach(self, name: str, key: str) -> bool:
+        """True where another file may have the record `name/key` too."""
+        if name in self.shared:
+            return True
+        if not self.nested:
+            return False
+        path = f"{name}/{key}" if name else key
+        # The captions of a list are below the path itself.
+        return any(
+            len(above) > len(name) and above in self.nested
+            for above in (path, *_folders_above(path))
+        )
 
 
 def record_id(source: str, shard: str, key: str) -> str:
@@ -53,3 +90,9 @@ def with_unique_ids(records: Iterable[CorpusRecord]) -> Iterator[CorpusRecord]:
             "another id field, or give the captions of one image as a list",
         )
         yield replace(record, record_id=fresh, error=error, image_bytes=None)
+
+
+def _folders_above(path: str) -> Iterator[str]:
+    while path:
+        path = path.rpartition("/")[0]
+        yield path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from tests.pipeline.corpus.corpora import (
     WRITERS,
     imagefolder,
     picture,
+    write_images,
     write_lines,
     write_tar,
 )
@@ -176,6 +178,41 @@ def test_coco_images_that_are_nowhere(tmp_path: Path) -> None:
         open_corpus(str(path))
     options = CorpusOptions(image_root=str(tmp_path / "elsewhere"))
     assert len(read_all(open_corpus(str(path), options))) == 6
+
+
+def coco_beside_images(root: Path) -> Path:
+    write_images(root / "images")
+    images = [{"id": n, "file_name": f"{n}.png"} for n in range(len(CAPTIONS))]
+    annotations = [{"id": n, "image_id": n, "caption": text} for n, text in enumerate(CAPTIONS)]
+    (root / "captions.json").write_text(json.dumps({"images": images, "annotations": annotations}))
+    boxes = [{"id": 0, "image_id": 0, "bbox": [0, 0, 1, 1]}]
+    (root / "instances.json").write_text(json.dumps({"images": images, "annotations": boxes}))
+    (root / "licence.json").write_text("{}")
+    return root
+
+
+def test_coco_captions_beside_their_images(tmp_path: Path) -> None:
+    corpus = open_corpus(str(coco_beside_images(tmp_path / "toy")))
+    records = read_all(corpus)
+    assert corpus.format == "coco-captions"
+    assert [record.caption for record in records] == list(CAPTIONS)
+    assert [pixels(record) for record in records] == [picture(n) for n in range(len(CAPTIONS))]
+
+
+def test_coco_captions_and_text_files_are_two_kinds(tmp_path: Path) -> None:
+    root = coco_beside_images(tmp_path / "toy")
+    (root / "images" / "0.txt").write_text("a dog")
+    with pytest.raises(ConfigError, match=r"--format imagefolder or --format coco-captions"):
+        open_corpus(str(root))
+    assert len(read_all(open_corpus(str(root), CorpusOptions(format="imagefolder")))) == 6
+
+
+def test_json_beside_each_image_is_no_coco(tmp_path: Path) -> None:
+    write_images(tmp_path / "toy")
+    for number, caption in enumerate(CAPTIONS):
+        row = {"caption": caption, "images": [], "annotations": []}
+        (tmp_path / "toy" / f"{number}.json").write_text(json.dumps(row))
+    assert [r.caption for r in read_all(open_corpus(str(tmp_path / "toy")))] == list(CAPTIONS)
 
 
 def test_downloads_that_failed_are_rows(tmp_path: Path) -> None:
