@@ -36,7 +36,7 @@ def train_on_ray(config: Config, recipe: Recipe) -> None:
     import dataclasses
 
     import torch
-    from ray.train import FailureConfig, RunConfig, ScalingConfig
+    from ray.train import FailureConfig, RunConfig, ScalingConfig, TrainingFailedError
     from ray.train.torch import TorchConfig, TorchTrainer
 
     from jobs.training_run import machine_of, training_directory
@@ -72,11 +72,15 @@ def train_on_ray(config: Config, recipe: Recipe) -> None:
                 failure_config=FailureConfig(max_failures=MAX_RESTARTS),
             ),
         )
-        result = trainer.fit()
+        failure: TrainingFailedError | None = None
+        try:
+            trainer.fit()
+        except TrainingFailedError as error:
+            failure = error
         if refusal.exists():
-            raise _read_refusal(refusal)
-        if result.error is not None:
-            raise GlipforgeError(f"training on Ray failed: {result.error}")
+            raise _read_refusal(refusal) from failure
+        if failure is not None:
+            raise GlipforgeError(f"training on Ray failed: {failure}") from failure
 
 
 def _train_one_worker(config: dict[str, Any]) -> None:

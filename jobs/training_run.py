@@ -197,10 +197,11 @@ def training_directory(out: Path, recipe: Recipe) -> Iterator[None]:
         FingerprintMismatch: the directory holds a run of another recipe.
         ConfigError: it is a labelling run's, another training's, or cannot be written.
     """
+    from pipeline.run_info import RUN_INFO
     from pipeline.run_lock import training_lock
     from pipeline.run_store import PLAN
 
-    if (out / PLAN).exists():
+    if any((out / name).exists() for name in (PLAN, RUN_INFO)):
         raise ConfigError(f"--out {out} is the directory of a labelling run; give another --out")
     with contextlib.ExitStack() as stack:
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from jobs.recipe import SourceSpec, source_labels
 from pipeline.training_set.mixture import TrainingSource
@@ -68,11 +69,14 @@ def _load(spec: SourceSpec) -> tuple[TrainingSource, Counter[str]]:
         from pipeline.run_store import RunStore
         from pipeline.training_set.curated import curated_samples
 
-        RunStore(spec.path).plan()  # else a path with no run would be one without a curation
+        run = RunStore(spec.path)
+        if run.is_local and not Path(run.uri).exists():
+            raise ConfigError(f"curated run {spec.path!r} does not exist")
+        run.plan()  # else a path with no run would be one without a curation
         exhaustive = False  # a caption does not name everything that is in its image
         samples = tuple(
             curated_samples(
-                iter_curated(RunStore(spec.path), spec.policy),
+                iter_curated(run, spec.policy),
                 counts,
                 weight_by_score=spec.weight_by_score,
             )

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ray.train import TrainingFailedError
 
 from jobs import train_ray
 from jobs.cli import main
@@ -60,3 +62,26 @@ def test_a_batch_that_the_workers_cannot_divide_is_refused_before_ray(
     assert main(command) == 2
     assert "cannot be divided among 2 workers" in capsys.readouterr().err
     assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("said", "code", "sentence"),
+    [(ConfigError("no data"), 2, "pretrain: no data"), (None, 1, "training on Ray failed: lost")],
+)
+def test_the_end_of_rays_patience_is_a_sentence(
+    tmp_path, capsys, monkeypatch, said, code, sentence
+) -> None:
+    class Failing:
+        def __init__(self, *_: object, train_loop_config: dict[str, Any], **__: object) -> None:
+            self.refusal = Path(train_loop_config["refusal"])
+
+        def fit(self) -> None:
+            if said is not None:
+                train_ray.write_refusal(self.refusal, said)
+            raise TrainingFailedError("lost")
+
+    monkeypatch.setattr("ray.train.torch.TorchTrainer", Failing)
+    monkeypatch.setattr(train_ray, "ray_session", lambda **_: contextlib.nullcontext())
+    command = ["pretrain", "--preset", "glip-toy", "--gold", "a.json", "--batch-size", "4"]
+    assert main([*command, "--out", str(tmp_path / "run"), "--workers", "2"]) == code
+    assert sentence in capsys.readouterr().err

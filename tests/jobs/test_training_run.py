@@ -52,8 +52,9 @@ def test_a_loader_that_outlives_its_training_does_not_hold_the_directory(tmp_pat
         os.waitpid(child, 0)
 
 
-def test_the_directory_of_a_labelling_run_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "_plan.json").write_text("{}")
+@pytest.mark.parametrize("name", ["_plan.json", "run.json"])
+def test_the_directory_of_a_labelling_run_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("{}")
     before = sorted(tmp_path.iterdir())
     with (
         pytest.raises(ConfigError, match="is the directory of a labelling run; give another"),

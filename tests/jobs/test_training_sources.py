@@ -86,6 +86,9 @@ def test_sources_whose_files_are_named_alike_are_told_apart(tmp_path: Path) -> N
 
 def test_a_curated_run_that_is_not_there_is_said_to_be_missing(tmp_path: Path) -> None:
     nope = str(tmp_path / "nope")
+    with pytest.raises(ConfigError, match=f"curated run '{nope}' does not exist"):
+        load_sources((SourceSpec(curated=nope),))
+    (tmp_path / "nope").mkdir()
     with pytest.raises(ConfigError, match="nope is not a labelling run: it has no _plan.json"):
         load_sources((SourceSpec(curated=nope),))
 
