@@ -171,9 +171,11 @@ def _label(setup: LabelSetup, out: str, records_per_unit: int, running: Running)
             if pending:
                 progress.tell(now=True)
             if note:
+                # The markers: workers commit units of which the driver does not hear any more.
+                committed = len(pending) - len(store.pending())
                 print(
-                    f"{note}: {progress.num_units:,} units committed since the start; the same "
-                    "command goes on",
+                    f"{note}: {committed:,} units committed since the start; the same command "
+                    "goes on",
                     file=sys.stderr,
                 )
         return _finish(store, plan, failed)

@@ -192,7 +192,7 @@ def give_up(
     with pytest.raises(TooManyFailures, match=r"25 of 40 rows \(62.5%\).*caption_missing 25"):
         label(setup, str(out), UNIT, replace(running, max_failure_rate=0.5))
     said = capsys.readouterr().err
-    assert "given up: 5 units committed since the start; the same command goes on" in said
+    assert re.search(r"given up: [5-9] units committed since the start; the same command", said)
     assert 5 <= len(RunStore(out).commits()) < 30
     assert read_status(RunStore(out))["statuses"]["caption_missing"] >= 25
     assert label(setup, str(out), UNIT, replace(running, max_failure_rate=1)) == 0
@@ -265,12 +265,14 @@ def stop_and_go_on(
     os.killpg(process.pid, number)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130, said.decode()
-    assert re.search(
-        r"stopped: \d+ units committed since the start; the same command goes", str(said)
+    told = re.search(
+        r"stopped: (\d+) units committed since the start; the same command goes", str(said)
     )
     assert "Traceback" not in str(said)
     done = RunStore(out).commits()
-    assert 2 <= len(done) < 20
+    # Those that the driver did not hear of count too; a worker may end one more behind it.
+    assert told is not None
+    assert 2 <= int(told[1]) <= len(done) < 20
     assert read_status(RunStore(out))["driver"] is None
     assert start(args).wait() == 0
     assert len(all_rows(out)) == 20 * UNIT
