@@ -33,14 +33,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Running:
-    """Where and how fast; none of it changes a row."""
+    """Where and how fast; none of it changes a row, but for the threads the last digits."""
 
     runner: Literal["ray", "local"] = "ray"
     """`ray`: the cluster of the job, or one started here. `local`: this process, without Ray."""
     workers: int = 0
     """Ray actors, each with a teacher. 0: as many as the cluster has GPUs, or CPUs for."""
     cpus_per_worker: float = 0.0
-    """Also the threads of its arithmetic. 0: 4 beside a GPU, else 1."""
+    """Also the threads of its arithmetic, with `--runner local` too: there the number of cores is
+    fastest. Other threads change last digits. 0: 4 beside a GPU, else 1."""
     gpus_per_worker: float = -1.0
     """May be a fraction. -1: one where the cluster has GPUs."""
     memory_per_worker: int = 0
@@ -170,9 +171,11 @@ def _label(setup: LabelSetup, out: str, records_per_unit: int, running: Running)
             if pending:
                 progress.tell(now=True)
             if note:
+                # The markers: workers commit units of which the driver does not hear any more.
+                committed = len(pending) - len(store.pending())
                 print(
-                    f"{note}: {progress.num_units:,} units committed since the start; the same "
-                    "command goes on",
+                    f"{note}: {committed:,} units committed since the start; the same command "
+                    "goes on",
                     file=sys.stderr,
                 )
         return _finish(store, plan, failed)
@@ -206,7 +209,8 @@ def _run_units(
     if running.runner == "local":
         from jobs.local_runner import run_local
 
-        return run_local(pending, spec, progress, attempts=running.attempts)
+        tries, cpus = running.attempts, running.cpus_per_worker
+        return run_local(pending, spec, progress, attempts=tries, cpus=cpus)
     from jobs.ray_runner import RayRunner
     from jobs.ray_session import ray_session
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.corpus.corpus import WHOLE_FILE, Corpus, Part
-from pipeline.corpus.field_names import CAPTIONS, choose_field, require_field
+from pipeline.corpus.field_names import CAPTIONS, IMAGE_PATHS, choose_field, require_field
 from pipeline.corpus.image_paths import resolve_image
 from pipeline.corpus.options import CorpusOptions
 from pipeline.corpus.parquet_columns import (
@@ -52,6 +52,13 @@ class ParquetCorpus(Corpus):
         super().__init__(uri, root, files, options)
         schema, where = _first_schema(files)
         images = find_image_columns(schema)
+        if not images and options.image_field is None:
+            listed = ", ".join(f"{field.name!r} ({field.type})" for field in schema) or "no column"
+            raise ConfigError(
+                f"{where} has no column that looks like an image: images are {IMAGE_TYPES}, text "
+                f"in a column of a usual name ({', '.join(IMAGE_PATHS)}). There is: {listed}. "
+                "Choose another with image_field"
+            )
         self.image_field = require_field(
             options.image_field,
             images,

@@ -56,12 +56,17 @@ class WebdatasetCorpus(Corpus):
     max_files_divided: ClassVar[int] = 256
 
     def _read(self, unit: Unit) -> Iterator[CorpusRecord]:
+        yield from self._read_samples(unit, set())
+
+    def _read_samples(self, unit: Unit, keys: set[str]) -> Iterator[CorpusRecord]:
+        """The records of a unit; `keys` gets those of the samples that were met."""
         stop = None if unit.kind == WHOLE_FILE else unit.stop
         is_empty = True
         with open_tar(unit.uri) as stream:
             try:
                 for sample in iter_samples(stream, unit.start, stop):
                     is_empty = False
+                    keys.add(sample.key)
                     yield from self._sample_records(unit.uri, stream, sample)
             except TarDamage as damage:
                 if is_empty and damage.offset == 0:

@@ -42,6 +42,44 @@ def test_every_pair_is_a_row(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert "next: glipforge filter" in said
 
 
+@pytest.mark.parametrize(
+    "options, environment, threads",
+    [({}, {}, 1), ({"cpus_per_worker": 2}, {}, 2), ({}, {"OMP_NUM_THREADS": "3"}, 3)],
+)
+def test_threads_are_those_of_a_ray_worker(
+    options: dict[str, float],
+    environment: dict[str, str],
+    threads: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import torch
+
+    from jobs import local_runner
+
+    seen: set[int] = set()
+    plain = local_runner._label
+
+    def label_and_look(*args):
+        seen.add(torch.get_num_threads())
+        return plain(*args)
+
+    monkeypatch.setattr(local_runner, "_label", label_and_look)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    corpus = write_corpus(tmp_path / "toy", 2)
+    running = Running(runner="local", **options)
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(3)
+        assert label(FakeSetup(corpus=corpus), str(tmp_path / "run"), UNIT, running) == 0
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+    assert seen == {threads}
+
+
 def test_a_complete_run_is_not_labelled_again(tmp_path: Path) -> None:
     corpus, log = write_corpus(tmp_path / "toy", 2), tmp_path / "log"
     setup = FakeSetup(corpus=corpus, grounder={"log": str(log)})
@@ -154,7 +192,7 @@ def give_up(
     with pytest.raises(TooManyFailures, match=r"25 of 40 rows \(62.5%\).*caption_missing 25"):
         label(setup, str(out), UNIT, replace(running, max_failure_rate=0.5))
     said = capsys.readouterr().err
-    assert "given up: 5 units committed since the start; the same command goes on" in said
+    assert re.search(r"given up: [5-9] units committed since the start; the same command", said)
     assert 5 <= len(RunStore(out).commits()) < 30
     assert read_status(RunStore(out))["statuses"]["caption_missing"] >= 25
     assert label(setup, str(out), UNIT, replace(running, max_failure_rate=1)) == 0
@@ -227,12 +265,14 @@ def stop_and_go_on(
     os.killpg(process.pid, number)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130, said.decode()
-    assert re.search(
-        r"stopped: \d+ units committed since the start; the same command goes", str(said)
+    told = re.search(
+        r"stopped: (\d+) units committed since the start; the same command goes", str(said)
     )
     assert "Traceback" not in str(said)
     done = RunStore(out).commits()
-    assert 2 <= len(done) < 20
+    # Those that the driver did not hear of count too; a worker may end one more behind it.
+    assert told is not None
+    assert 2 <= int(told[1]) <= len(done) < 20
     assert read_status(RunStore(out))["driver"] is None
     assert start(args).wait() == 0
     assert len(all_rows(out)) == 20 * UNIT

@@ -126,11 +126,13 @@ def build_webdataset(pairs: Sequence[FuzzPair], *, format: int = tarfile.GNU_FOR
 def build_img2dataset(pairs: Sequence[FuzzPair]) -> Built:
     """A tar as above, and the table beside it with one download more, which failed."""
     built = build_webdataset(pairs)
+    # Names that img2dataset does not give would be samples of other keys in the tar.
+    keys = [p.key for p in pairs if p.key.isalnum() and (p.image or p.caption) is not None]
     table = pa.table(
         {
-            "key": [*(str(n) for n in range(len(pairs))), "lost"],
-            "status": ["success"] * len(pairs) + ["failed_to_download"],
-            "caption": ["x"] * len(pairs) + ["a lost dog"],
+            "key": [*dict.fromkeys(keys), "lost"],
+            "status": ["success"] * len(set(keys)) + ["failed_to_download"],
+            "caption": ["x"] * len(set(keys)) + ["a lost dog"],
         }
     )
     buffer = io.BytesIO()

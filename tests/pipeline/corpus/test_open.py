@@ -242,6 +242,25 @@ def test_downloads_that_failed_are_rows(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("split_from", [1, 2**30])
+def test_downloads_that_are_not_in_the_tar_are_rows(
+    split_from: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(corpus_module, "SPLIT_MIN_BYTES", split_from)
+    root = WRITERS["img2dataset"](tmp_path / "toy")
+    members = {"000.png": picture(0), "000.txt": b"a dog", "002.png": picture(2)}
+    write_tar(root / "00000.tar", members | {"002.txt": b"a cat"})
+    corpus = open_corpus(str(root))
+    records = read_all(corpus, 1)
+    assert len(records) == 6
+    (lost,) = [record for record in records if record.error]
+    assert (lost.record_id, lost.caption) == ("toy/00000/001", "x")
+    detail = "img2dataset got it, but its sample is not in the tar"
+    assert lost.error == (Status.IMAGE_MISSING, detail)
+    for unit in corpus.units(1):
+        assert unit.num_records in (-1, len(list(corpus.read(unit))))
+
+
 @pytest.mark.parametrize("name", ["webdataset", "parquet", "jsonl"])
 def test_shards_of_unlike_sizes_give_even_units(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.corpus import CorpusOptions, open_corpus
 from pipeline.image_uri import read_image_uri
-from schemas.errors import UnitError
+from schemas.errors import ConfigError, UnitError
 from schemas.records import CorpusRecord, Status
 from tests.pipeline.corpus.corpora import picture, write_images
 
@@ -82,3 +82,18 @@ def test_a_file_with_another_type_of_images_is_read_by_its_own(tmp_path: Path) -
 def test_bytes_in_a_dictionary_are_images(tmp_path: Path) -> None:
     images = pa.array([picture(0), picture(0)]).dictionary_encode()
     assert [r.image_bytes for r in read(write(tmp_path / "t.parquet", images))] == [picture(0)] * 2
+
+
+def test_no_column_that_could_be_an_image(tmp_path: Path) -> None:
+    path = tmp_path / "t.parquet"
+    pq.write_table(pa.table({"caption": ["a dog"], "picture": ["0.png"], "size": [3]}), path)
+    said = (
+        r"t.parquet has no column that looks like an image: images are bytes, a struct with bytes, "
+        r"or a path or URL, .*There is: 'caption' \(string\), 'picture' \(string\), 'size' "
+        r"\(int64\). Choose another with image_field"
+    )
+    with pytest.raises(ConfigError, match=said):
+        read(path)
+    write_images(tmp_path)
+    (record,) = read(path, image_field="picture")
+    assert read_image_uri(record.image_uri or "") == picture(0)
