@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 
 import tyro
 
-from jobs.label_progress import LabelProgress, TooManyFailures
+from jobs.label_progress import LabelProgress, TooManyFailures, describe_failures
 from jobs.label_setup import Corpus, LabelSetup, TeacherSetup
 from jobs.label_worker import WorkerSpec
 from jobs.termination import sigterm_as_interrupt
@@ -55,7 +55,8 @@ class Running:
     hang_s: float = 600.0
     """A worker without any progress for so many seconds is replaced."""
     max_failure_rate: float = 0.9
-    """Give up when after 1,000 rows a larger share than this could not be used."""
+    """Give up when after 1,000 rows a larger share than this could not be used; of the whole run
+    in the end, however short: exit code 1."""
     verify: bool = False
     """Before going on, read every committed file and compare its hash; torn ones are done again."""
 
@@ -98,7 +99,7 @@ class Config:
 
 
 def run(config: Config) -> int:
-    """Label what is not labelled yet; returns 0 when the run is complete, 1 if units failed."""
+    """Label what is not labelled yet; returns 0, or 1 if units or too many of the rows failed."""
     from jobs.ray_session import in_ray_job, require_absolute
     from pipeline.storage import is_local, local_path
 
@@ -178,7 +179,7 @@ def _label(setup: LabelSetup, out: str, records_per_unit: int, running: Running)
                     "goes on",
                     file=sys.stderr,
                 )
-        return _finish(store, plan, failed)
+        return _finish(store, plan, failed, running.max_failure_rate)
 
 
 def make_plan(setup: LabelSetup, corpus: Corpus, records_per_unit: int) -> Plan:
@@ -280,11 +281,12 @@ def _write_info(store: RunStore, setup: LabelSetup, running: Running, size: int)
     )
 
 
-def _finish(store: RunStore, plan: Plan, failed: dict[str, str]) -> int:
+def _finish(store: RunStore, plan: Plan, failed: dict[str, str], max_failure_rate: float) -> int:
     from jobs.status import print_status, read_status
 
     complete = store.finalize()
-    print_status(store, read_status(store) | {"driver": None})  # which is this process, at its end
+    found = read_status(store) | {"driver": None}  # which is this process, at its end
+    print_status(store, found)
     for unit_id, reason in failed.items():
         print(f"glipforge label: unit {unit_id} failed: {reason}", file=sys.stderr)
     if not complete:
@@ -292,6 +294,13 @@ def _finish(store: RunStore, plan: Plan, failed: dict[str, str]) -> int:
         print(
             f"glipforge label: {left:,} of {len(plan.units):,} units are not done; the same "
             "command tries them again",
+            file=sys.stderr,
+        )
+        return 1
+    if hopeless := describe_failures(found["statuses"], max_failure_rate):
+        print(
+            f"glipforge label: {hopeless}. The run is complete; a higher --max-failure-rate "
+            "accepts it",
             file=sys.stderr,
         )
         return 1

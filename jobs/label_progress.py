@@ -6,7 +6,7 @@ import shutil
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -54,7 +54,7 @@ class LabelProgress:
     @property
     def failed(self) -> int:
         """Of them, those in quarantine."""
-        return sum(n for name, n in self.statuses.items() if Status(name).is_quarantined)
+        return _num_failed(self.statuses)
 
     def start_clock(self) -> None:
         """The first worker is ready: the rate counts from here."""
@@ -71,13 +71,11 @@ class LabelProgress:
         self.num_units += 1
         self.statuses.update(commit.status_counts)
         self.num_boxes += commit.num_boxes
-        share = self.failed / max(1, self.rows)
-        if self.rows >= RATE_COUNTS_FROM and share > self.max_failure_rate:
+        found = describe_failures(self.statuses, self.max_failure_rate)
+        if self.rows >= RATE_COUNTS_FROM and found:
             raise TooManyFailures(
-                f"{self.failed:,} of {self.rows:,} rows ({share:.1%}) could not be labelled, more "
-                f"than max_failure_rate {self.max_failure_rate:.1%}: {self.reasons()}. What is "
-                "done is committed; `glipforge status` shows examples. Run again with a higher "
-                "--max-failure-rate to go on"
+                f"{found}. What is done is committed; `glipforge status` shows examples. Run again "
+                "with a higher --max-failure-rate to go on"
             )
         self.tell()
 
@@ -125,8 +123,28 @@ class LabelProgress:
 
     def reasons(self) -> str:
         """Failures by status, the most frequent first."""
-        bad = [(n, name) for name, n in self.statuses.items() if Status(name).is_quarantined]
-        return ", ".join(f"{name} {n:,}" for n, name in sorted(bad, reverse=True))
+        return _reasons(self.statuses)
+
+
+def describe_failures(statuses: Mapping[str, int], max_rate: float) -> str:
+    """The share of rows in quarantine and why, where it is above `max_rate`; else nothing."""
+    rows, failed = sum(statuses.values()), _num_failed(statuses)
+    share = failed / max(1, rows)
+    if share <= max_rate:
+        return ""
+    return (
+        f"{failed:,} of {rows:,} rows ({share:.1%}) could not be labelled, more than "
+        f"max_failure_rate {max_rate:.1%}: {_reasons(statuses)}"
+    )
+
+
+def _num_failed(statuses: Mapping[str, int]) -> int:
+    return sum(n for name, n in statuses.items() if Status(name).is_quarantined)
+
+
+def _reasons(statuses: Mapping[str, int]) -> str:
+    bad = [(n, name) for name, n in statuses.items() if Status(name).is_quarantined]
+    return ", ".join(f"{name} {n:,}" for n, name in sorted(bad, reverse=True))
 
 
 def _duration(seconds: float) -> str:

@@ -179,6 +179,24 @@ def test_a_hopeless_corpus_is_given_up(tmp_path: Path) -> None:
         progress.commit(CommitOutcome(won=True, commit=commit))
 
 
+def test_a_short_run_of_failures_is_no_success(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    corpus, out = write_corpus(tmp_path / "toy", 1, captions=dict.fromkeys(range(8), "")), "run"
+    setup = FakeSetup(corpus=corpus)
+    for _ in range(2):  # also where nothing is left to do
+        assert label(setup, str(tmp_path / out), UNIT, LOCAL) == 1
+        said = capsys.readouterr()
+        assert "rows     8: 0 usable, 8 with a reason" in said.out
+        assert "next:" not in said.out
+        assert (
+            "8 of 8 rows (100.0%) could not be labelled, more than max_failure_rate 90.0%: "
+            "caption_missing 8. The run is complete; a higher --max-failure-rate accepts it"
+        ) in said.err
+    assert RunStore(tmp_path / out).is_complete()
+    assert label(setup, str(tmp_path / out), UNIT, replace(LOCAL, max_failure_rate=1)) == 0
+
+
 def give_up(
     tmp_path: Path,
     running: Running,
