@@ -17,8 +17,9 @@ from schemas.errors import ConfigError, DataError, RetryableError
 
 
 @pytest.fixture
-def work(tmp_path: Path) -> dict[str, Any]:
+def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What a worker of Ray is given."""
+    monkeypatch.chdir(tmp_path)  # a worker goes there itself; the tests must come back
     recipe = Recipe(
         preset="glip-toy", train=TrainOptions(steps=1), sources=(SourceSpec(gold="no.json"),)
     )

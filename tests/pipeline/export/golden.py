@@ -11,7 +11,7 @@ from pipeline.export import ExportOptions, export_records
 from schemas.records import CuratedBox, CuratedRecord, Phrase, PhraseStatus
 from tests.schemas.builders import make_curated
 
-GOLDEN = Path("tests/golden/export")
+GOLDEN = Path(__file__).parents[2] / "golden" / "export"
 FILES = {
     "goldg": "goldg.json",
     "odvg": "odvg.jsonl",
