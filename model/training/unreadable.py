@@ -1,4 +1,7 @@
-"""The images that a run could not read: each named once in a file, and not too many of them."""
+"""The images that a run could not read: named in a file, and not too many of them.
+
+Each is named once by each worker and start: a resumed run counts and names anew.
+"""
 
 from __future__ import annotations
 
