@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import pickle
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import torch
@@ -56,13 +56,20 @@ class _PositionDataset(Dataset):
         return batch.images, pickle.dumps(batch._replace(images=torch.empty(0)))
 
 
-def _ahead(batches: Iterator[TrainBatch]) -> Iterator[TrainBatch]:
-    """The same; the next one is taken out of the other process while this one is trained on."""
+def _ahead(loader: Iterable[_Shipped]) -> Iterator[TrainBatch]:
+    """Its batches; the next one is taken out of the other process while this one is trained on.
+
+    The loader is started in a thread of its own, not only read there. From the main thread torch
+    installs a SIGCHLD handler, which raises the death of a loader's process wherever the main
+    thread happens to be: in the middle of writing a checkpoint, too. Here the death is found by
+    whoever waits for a batch, and raised where the batch is asked for.
+    """
     with ThreadPoolExecutor(1, thread_name_prefix="batches") as pool:
-        following = pool.submit(next, batches, None)
-        while (batch := following.result()) is not None:
-            following = pool.submit(next, batches, None)
-            yield batch
+        shipped = pool.submit(iter, loader).result()
+        following = pool.submit(next, shipped, None)
+        while (arrived := following.result()) is not None:
+            following = pool.submit(next, shipped, None)
+            yield _receive(arrived)
 
 
 def _receive(shipped: _Shipped) -> TrainBatch:
@@ -75,7 +82,7 @@ def _receive(shipped: _Shipped) -> TrainBatch:
 def loader_deaths_explained() -> Iterator[None]:
     """Turn the death of a loader's process into a sentence.
 
-    torch raises it wherever the main thread happens to be, so the whole training is inside.
+    It is raised where a batch is asked for, never inside a write (see `_ahead`).
 
     Raises:
         RetryableError: a process was killed, or the memory that it shares ran out.
@@ -128,6 +135,6 @@ def iter_steps(
             multiprocessing_context="fork",
             prefetch_factor=4,
         )
-        batches = _ahead(map(_receive, loader))
+        batches = _ahead(loader)
     for _ in steps:
         yield [next(batches) for _ in range(accumulate)]

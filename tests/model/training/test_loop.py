@@ -106,6 +106,19 @@ def test_a_killed_loader_process_is_a_sentence(tmp_path):
     assert json.loads((tmp_path / "train.json").read_text())["status"] == "failed"
 
 
+def test_no_signal_of_a_loader_process_interrupts_the_main_thread(tmp_path):
+    """torch's SIGCHLD handler would raise inside whatever is being written."""
+    before, seen = signal.getsignal(signal.SIGCHLD), []
+
+    def evaluate(model, step):
+        seen.append(signal.getsignal(signal.SIGCHLD))
+        return {}
+
+    options = replace(OPTIONS, evaluate_every=4)
+    trainer(tmp_path, options, num_loader_processes=1, evaluate=evaluate).run()
+    assert seen == [before] * 3
+
+
 def test_an_error_of_the_network_stays_what_it_is(tmp_path):
     def wrong(positions):
         raise RuntimeError("shapes differ")
