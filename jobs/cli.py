@@ -18,22 +18,25 @@ from schemas.errors import ConfigError, GlipforgeError
 
 # name -> (module, one line for --help). The order is the order in which a user meets them.
 COMMANDS: dict[str, tuple[str, str]] = {
-    "demo": ("jobs.demo", "make a small captioned world and run the whole loop on it"),
-    "ground": ("jobs.ground", "find the phrases of a caption in one image"),
-    "detect": ("jobs.detect", "find named things in one image"),
-    "corpus": ("jobs.corpus", "look at a corpus without a teacher"),
-    "label": ("jobs.label", "label a corpus with a teacher, on Ray or locally"),
-    "status": ("jobs.status", "explain a run from its manifests"),
-    "filter": ("jobs.filter", "apply a filter policy to a labelled run"),
-    "review": ("jobs.review", "review labels in FiftyOne: push, open, pull"),
-    "export": ("jobs.export", "write curated labels as COCO-style grounding data"),
-    "pretrain": ("jobs.pretrain", "train a student on curated runs and gold data"),
-    "self-train": ("jobs.self_train", "rounds of it: a student labels for the next student"),
-    "evaluate": ("jobs.evaluate", "measure a model or a labelled run against gold boxes"),
-    "compare": ("jobs.compare", "compare the labels of two runs"),
-    "report": ("jobs.report", "write one HTML page about a run"),
-    "convert": ("jobs.convert", "convert official GLIP checkpoints, and back"),
-    "models": ("jobs.models", "list the presets and what each needs"),
+    "demo": ("jobs.commands.demo", "make a small captioned world and run the whole loop on it"),
+    "ground": ("jobs.commands.ground", "find the phrases of a caption in one image"),
+    "detect": ("jobs.commands.detect", "find named things in one image"),
+    "corpus": ("jobs.commands.corpus", "look at a corpus without a teacher"),
+    "label": ("jobs.commands.label", "label a corpus with a teacher, on Ray or locally"),
+    "status": ("jobs.commands.status", "explain a run from its manifests"),
+    "filter": ("jobs.commands.filter", "apply a filter policy to a labelled run"),
+    "review": ("jobs.commands.review", "review labels in FiftyOne: push, open, pull"),
+    "export": ("jobs.commands.export", "write curated labels as COCO-style grounding data"),
+    "pretrain": ("jobs.commands.pretrain", "train a student on curated runs and gold data"),
+    "self-train": (
+        "jobs.commands.self_train",
+        "rounds of it: a student labels for the next student",
+    ),
+    "evaluate": ("jobs.commands.evaluate", "measure a model or a labelled run against gold boxes"),
+    "compare": ("jobs.commands.compare", "compare the labels of two runs"),
+    "report": ("jobs.commands.report", "write one HTML page about a run"),
+    "convert": ("jobs.commands.convert", "convert official GLIP checkpoints, and back"),
+    "models": ("jobs.commands.models", "list the presets and what each needs"),
 }
 PACKAGES = ("jobs", "model", "pipeline", "schemas")
 EXIT_USAGE = 2

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from schemas.errors import ConfigError
 
 if TYPE_CHECKING:
-    from pipeline.run_store import RunStore
+    from pipeline.run.store import RunStore
 
 
 def open_run(uri: str) -> RunStore:
@@ -18,7 +18,7 @@ def open_run(uri: str) -> RunStore:
     Raises:
         ConfigError: this is no labelling run, or nothing of it is committed yet.
     """
-    from pipeline.run_store import RunStore
+    from pipeline.run.store import RunStore
 
     run = RunStore(uri)
     run.plan()

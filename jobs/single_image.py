@@ -19,7 +19,7 @@ from schemas.records import PhraseStatus, Span
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from model.teacher import Teacher
+    from model.teacher.glip import Teacher
 
 MAX_ROWS = 40
 ROWS_PER_LABEL = 6
@@ -56,7 +56,7 @@ def read_image(uri: str) -> NDArray[np.uint8]:
     Raises:
         ConfigError: the image is not there or cannot be read.
     """
-    from pipeline.images import ImageLimits, decode_image, read_image_uri
+    from pipeline.images.decode import ImageLimits, decode_image, read_image_uri
 
     try:
         return decode_image(read_image_uri(uri), ImageLimits()).array
@@ -107,7 +107,7 @@ def show_answer(
 def _draw(answer: Answer) -> Any:
     from PIL import Image
 
-    from pipeline.draw import draw_boxes, draw_caption, phrase_color
+    from pipeline.images.draw import draw_boxes, draw_caption, phrase_color
 
     found = answer.grounding
     picture = draw_boxes(

@@ -11,11 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from model.losses import GroundingTarget
+from model.inputs.preprocess import PackedImages, Preprocessor
+from model.inputs.prompts import positive_map
+from model.inputs.tokenizer import GlipTokenizer, TokenizedText
+from model.losses.glip_loss import GroundingTarget
 from model.outputs import TokenBatch
-from model.preprocess import PackedImages, Preprocessor
-from model.prompts import positive_map
-from model.tokenizer import GlipTokenizer, TokenizedText
 from schemas.records import Span
 
 WORDS_CUT = "box: its words are beyond the token limit"

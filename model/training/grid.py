@@ -7,8 +7,8 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from model.anchors import make_anchors
 from model.config import GlipConfig
+from model.network.anchors import make_anchors
 
 
 class AnchorGrid:

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from model.losses import GlipLoss
+from model.losses.glip_loss import GlipLoss
 from model.training.batch import TrainBatch
 from model.training.checkpoint import (
     CHECKPOINT_DIRECTORY,

@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from model.losses import GlipLoss
-from model.recompute import set_recomputes
+from model.losses.glip_loss import GlipLoss
+from model.network.recompute import set_recomputes
 from model.training.batch import TrainBatch
 from model.training.divergence import DivergenceWatch
 from model.training.ema import WeightAverage

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from model.preprocess import PackedImages
+from model.inputs.preprocess import PackedImages
 from model.training.batch import TrainBatch
 from model.training.workers import Workers
 from schemas.errors import ConfigError, RetryableError

@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 from typing import Any
 
-from pipeline.storage import join_url
+from pipeline.storage.files import join_url
 from schemas.records import Status
 
 Problem = tuple[Status, str]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
-from pipeline.storage import find_files, is_folder, list_folder, stat_file
-from pipeline.storage_errors import MissingFile
-from pipeline.url_patterns import expand_braces, fixed_folder, has_braces, has_glob
+from pipeline.storage.errors import MissingFile
+from pipeline.storage.files import find_files, is_folder, list_folder, stat_file
+from pipeline.storage.url_patterns import expand_braces, fixed_folder, has_braces, has_glob
 from schemas.errors import ConfigError
 from schemas.plan import InputFile
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Sequence
 
-from pipeline.corpus.coco_captions import CocoCaptionsCorpus, is_coco_captions
 from pipeline.corpus.corpus import Corpus
-from pipeline.corpus.image_files import ImageFilesCorpus
-from pipeline.corpus.imagefolder import METADATA_NAME, ImageFolderCorpus
-from pipeline.corpus.img2dataset import STATS_ENDING, Img2datasetCorpus
-from pipeline.corpus.jsonl import JsonlCorpus
+from pipeline.corpus.formats.bare_images import ImageFilesCorpus
+from pipeline.corpus.formats.coco_captions import CocoCaptionsCorpus, is_coco_captions
+from pipeline.corpus.formats.hf_imagefolder import METADATA_NAME, ImageFolderCorpus
+from pipeline.corpus.formats.img2dataset import STATS_ENDING, Img2datasetCorpus
+from pipeline.corpus.formats.jsonl import JsonlCorpus
+from pipeline.corpus.formats.parquet import ParquetCorpus
+from pipeline.corpus.formats.webdataset import IMAGE_ENDINGS, TEXT_ENDINGS, WebdatasetCorpus
 from pipeline.corpus.listing import list_inputs
 from pipeline.corpus.options import CorpusOptions
-from pipeline.corpus.parquet import ParquetCorpus
-from pipeline.corpus.webdataset import IMAGE_ENDINGS, TEXT_ENDINGS, WebdatasetCorpus
 from schemas.errors import ConfigError
 from schemas.plan import InputFile
 

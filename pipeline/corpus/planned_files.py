@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline.storage import is_local, stat_file
+from pipeline.storage.files import is_local, stat_file
 from schemas.errors import UnitError
 from schemas.plan import InputFile
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.curation.filters import phrase_head
 from pipeline.evaluation.phrase_recall import GoldPhrase, PhraseImage, gold_phrases
-from pipeline.filters import phrase_head
-from pipeline.gold.gold_parts import clean_name
+from pipeline.gold.checks import clean_name
 from pipeline.gold.gold_set import GoldKind, GoldSet
 from schemas.boxes import as_boxes
 from schemas.errors import ConfigError

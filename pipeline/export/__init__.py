@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from pipeline.export.border import ExportOptions, ExportSummary
+from pipeline.export.checked_output import ExportOptions, ExportSummary
 from pipeline.export.coco import export_coco
 from pipeline.export.glip_tsv import export_glip_tsv
 from pipeline.export.goldg import export_goldg

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from pipeline.export.border import (
+from pipeline.curation.filters import phrase_head
+from pipeline.export.checked_output import (
     ExportBorder,
     ExportOptions,
     ExportSummary,
@@ -15,7 +16,6 @@ from pipeline.export.border import (
     short_xywh,
 )
 from pipeline.export.coco_writer import CocoWriter
-from pipeline.filters import phrase_head
 from schemas.records import CuratedBox, CuratedRecord
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from pipeline.export.border import (
+from pipeline.export.checked_output import (
     ExportBorder,
     ExportOptions,
     ExportSummary,

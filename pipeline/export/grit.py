@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.export.border import (
+from pipeline.export.checked_output import (
     ExportBorder,
     ExportOptions,
     ExportSummary,

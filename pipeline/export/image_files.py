@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from pipeline.images import ImageLimits, decode_image, read_image_uri
-from pipeline.storage import exists, write_bytes
+from pipeline.images.decode import ImageLimits, decode_image, read_image_uri
+from pipeline.storage.files import exists, write_bytes
 from schemas.errors import RecordError
 from schemas.records import CuratedRecord
 

@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from pipeline.export.border import (
+from pipeline.curation.filters import phrase_head
+from pipeline.export.checked_output import (
     ExportBorder,
     ExportOptions,
     ExportSummary,
@@ -16,7 +17,6 @@ from pipeline.export.border import (
 )
 from pipeline.export.coco import HeadCategories
 from pipeline.export.coco_writer import CocoWriter
-from pipeline.filters import phrase_head
 from schemas.records import CuratedRecord
 
 # LVIS's own bounds: categories in at most 10 images are rare, in at most 100 common.

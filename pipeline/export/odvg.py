@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from pipeline.export.border import (
+from pipeline.export.checked_output import (
     ExportBorder,
     ExportOptions,
     ExportSummary,

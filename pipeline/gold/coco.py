@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pipeline.gold.detection_rows import DetectionImage, detection_set
-from pipeline.gold.gold_parts import (
+from pipeline.gold.checks import (
     CROWD,
     image_size,
     join_uri,
@@ -14,6 +13,7 @@ from pipeline.gold.gold_parts import (
     require,
     usable_xywh,
 )
+from pipeline.gold.detection_samples import DetectionImage, detection_set
 from pipeline.gold.gold_set import GoldCounts, GoldSet, IgnoredBox
 from schemas.errors import DataError
 

@@ -11,7 +11,7 @@ import xml.etree.ElementTree as ElementTree
 from collections import defaultdict
 from pathlib import Path
 
-from pipeline.gold.gold_parts import image_size, join_uri, usable_xyxy
+from pipeline.gold.checks import image_size, join_uri, usable_xyxy
 from pipeline.gold.gold_set import GoldCounts, GoldKind, GoldSet, finish_counts
 from schemas.errors import DataError
 from schemas.records import Span, TrainingSample, Xyxy

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pipeline.gold.detection_rows import DetectionImage, detection_set
-from pipeline.gold.gold_parts import CROWD, image_size, join_uri, require, usable_xywh
+from pipeline.gold.checks import CROWD, image_size, join_uri, require, usable_xywh
+from pipeline.gold.detection_samples import DetectionImage, detection_set
 from pipeline.gold.gold_set import GoldCounts, GoldSet, IgnoredBox
 from schemas.errors import DataError
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from pipeline.gold.checks import read_json
 from pipeline.gold.coco import load_coco, load_lvis
 from pipeline.gold.flickr30k import load_flickr30k
-from pipeline.gold.gold_parts import read_json
 from pipeline.gold.gold_set import GoldSet
 from pipeline.gold.imagefolder import load_imagefolder, read_json_lines
 from pipeline.gold.mdetr import load_mdetr

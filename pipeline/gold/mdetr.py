@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pipeline.gold.gold_parts import (
+from pipeline.gold.checks import (
     CROWD,
     NO_SPAN,
     image_size,

@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pipeline.gold.detection_rows import DetectionImage, detection_set
-from pipeline.gold.gold_parts import (
+from pipeline.gold.checks import (
     NO_SPAN,
     image_size,
     join_uri,
@@ -15,6 +14,7 @@ from pipeline.gold.gold_parts import (
     usable_spans,
     usable_xyxy,
 )
+from pipeline.gold.detection_samples import DetectionImage, detection_set
 from pipeline.gold.gold_set import GoldCounts, GoldKind, GoldSet, finish_counts
 from pipeline.gold.imagefolder import read_json_lines
 from schemas.errors import DataError

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from pipeline.draw import draw_boxes, draw_caption, phrase_color
-from pipeline.images import ImageLimits, decode_image, read_image_uri
+from pipeline.images.decode import ImageLimits, decode_image, read_image_uri
+from pipeline.images.draw import draw_boxes, draw_caption, phrase_color
 from schemas.errors import RecordError
 from schemas.records import CuratedRecord
 

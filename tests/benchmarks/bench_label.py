@@ -25,19 +25,19 @@ from pathlib import Path
 import psutil
 import torch
 
-from jobs.label import make_plan
-from jobs.label_setup import LabelSetup, TeacherSetup, Tools
-from jobs.label_worker import DEPTH, LabelWorker, WorkerSpec
-from model.checkpoint import save_pretrained
+from jobs.commands.label import make_plan
+from jobs.labelling.setup import LabelSetup, TeacherSetup, Tools
+from jobs.labelling.worker import DEPTH, LabelWorker, WorkerSpec
 from model.config import get_preset
-from model.glip import Glip
-from model.teacher_options import TeacherOptions
-from pipeline.annotate import AnnotateOptions, plan_calls
+from model.files.directory import save_pretrained
+from model.network.glip import Glip
+from model.teacher.options import TeacherOptions
 from pipeline.corpus import Corpus, CorpusOptions
-from pipeline.images import ImageLimits, decode_image
-from pipeline.pairs import Pair, PairLimits, Seconds, extract_window, read_windows
-from pipeline.phrases import PhraseOptions
-from pipeline.run_store import RunStore
+from pipeline.images.decode import ImageLimits, decode_image
+from pipeline.labelling.annotate_unit import AnnotateOptions, plan_calls
+from pipeline.labelling.pairs import Pair, PairLimits, Seconds, extract_window, read_windows
+from pipeline.phrases.extract import PhraseOptions
+from pipeline.run.store import RunStore
 from pipeline.world import CorpusShape, nouns_of, write_corpus
 from schemas.grounder import GroundingRequest
 from schemas.plan import Unit

@@ -24,13 +24,13 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from jobs.label_progress import LabelProgress
-from jobs.label_setup import LabelSetup
-from jobs.label_worker import DEPTH, WorkerSpec
-from jobs.ray_actor import ActorNeeds
-from jobs.ray_runner import RayRunner
+from jobs.labelling.progress import LabelProgress
+from jobs.labelling.ray_actor import ActorNeeds
+from jobs.labelling.ray_runner import RayRunner
+from jobs.labelling.setup import LabelSetup
+from jobs.labelling.worker import DEPTH, WorkerSpec
 from jobs.ray_session import ray_session
-from pipeline.run_store import RunStore
+from pipeline.run.store import RunStore
 from tests.benchmarks.bench_label import (
     cpu_seconds,
     parse_options,
@@ -41,7 +41,7 @@ from tests.benchmarks.bench_label import (
 from tests.benchmarks.synthetic import SyntheticSetup, write_pairs
 
 if TYPE_CHECKING:
-    from pipeline.commit_unit import CommitOutcome
+    from pipeline.run.commit_unit import CommitOutcome
 
 BARE_S = 10.0
 

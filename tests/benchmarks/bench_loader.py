@@ -24,12 +24,12 @@ import psutil
 import torch
 from PIL import Image
 
-from jobs.recipe import SourceSpec, load_recipe
-from jobs.training_data import build_mixture, read_image
-from jobs.training_model import network_config
-from jobs.training_sources import load_sources
-from model.preprocess import Preprocessor
-from model.tokenizer import default_tokenizer
+from jobs.training.data import build_mixture, read_image
+from jobs.training.network import network_config
+from jobs.training.recipe import SourceSpec, load_recipe
+from jobs.training.sources import load_sources
+from model.inputs.preprocess import Preprocessor
+from model.inputs.tokenizer import default_tokenizer
 from model.training.batch import BatchBuilder, TrainBatch
 from model.training.stream import iter_steps
 from model.training.workers import Workers

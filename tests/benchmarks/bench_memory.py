@@ -19,7 +19,7 @@ from typing import Any
 
 import psutil
 
-from jobs.label import Running, label
+from jobs.commands.label import Running, label
 from tests.benchmarks.synthetic import SyntheticSetup, write_pairs
 
 MIB = 2**20
@@ -31,7 +31,7 @@ def role(process: psutil.Process) -> str | None:
     words = " ".join(process.cmdline())
     if words.startswith("ray::LabelActor"):
         return "worker"
-    return "parser" if "pipeline.phrase_process" in words else None
+    return "parser" if "pipeline.phrases.parser_process" in words else None
 
 
 def sample(out: Path) -> dict[str, Any]:

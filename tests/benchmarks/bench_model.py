@@ -28,11 +28,11 @@ import torch
 from torch import nn
 
 from model.config import get_preset
-from model.glip import Glip
-from model.teacher import Teacher
-from model.teacher_files import load_teacher
-from model.teacher_options import TeacherOptions
-from model.tokenizer import SHIPPED_VOCAB
+from model.inputs.tokenizer import SHIPPED_VOCAB
+from model.network.glip import Glip
+from model.teacher.glip import Teacher
+from model.teacher.load import load_teacher
+from model.teacher.options import TeacherOptions
 from schemas.grounder import GroundingRequest
 from schemas.records import Phrase
 

@@ -22,9 +22,9 @@ from typing import TypeVar
 
 import boto3
 
-from pipeline.commit_unit import commit_unit
-from pipeline.run_store import RunStore
-from tests.pipeline.test_commits import planned, rows_of
+from pipeline.run.commit_unit import commit_unit
+from pipeline.run.store import RunStore
+from tests.pipeline.run.test_commits import planned, rows_of
 
 Result = TypeVar("Result")
 BUCKET = "bench"

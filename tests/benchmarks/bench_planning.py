@@ -19,11 +19,11 @@ from typing import Any, TypeVar
 
 import psutil
 
-from jobs.label import make_plan
-from jobs.label_progress import LabelProgress
-from jobs.status import read_status
-from pipeline.commit_unit import CommitOutcome, commit_unit
-from pipeline.run_store import RunStore
+from jobs.commands.label import make_plan
+from jobs.commands.status import read_status
+from jobs.labelling.progress import LabelProgress
+from pipeline.run.commit_unit import CommitOutcome, commit_unit
+from pipeline.run.store import RunStore
 from schemas.plan import UnitCommit
 from tests.benchmarks.synthetic import SyntheticSetup
 from tests.pipeline.corpus.corpora import picture, write_tar

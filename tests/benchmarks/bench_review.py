@@ -18,15 +18,15 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from pipeline.decisions import append_decisions, load_decisions
-from pipeline.fiftyone.database import open_database
-from pipeline.fiftyone.dataset_process import make_dataset
-from pipeline.fiftyone.home import database_name, review_home
-from pipeline.fiftyone.media import MediaStore
-from pipeline.fiftyone.pull import pull
-from pipeline.fiftyone.push import push
-from pipeline.fiftyone.selection import Selection
-from pipeline.fiftyone.store import StoredDataset, get_dataset, open_store
+from pipeline.curation.decisions import append_decisions, load_decisions
+from pipeline.review.database.server import open_database
+from pipeline.review.home import database_name, review_home
+from pipeline.review.sync.dataset_process import make_dataset
+from pipeline.review.sync.media import MediaStore
+from pipeline.review.sync.mongo_store import StoredDataset, get_dataset, open_store
+from pipeline.review.sync.pull import pull
+from pipeline.review.sync.push import push
+from pipeline.review.sync.selection import Selection
 from schemas.fingerprint import sha256_file
 from schemas.records import Annotation, GroundedBox, Phrase, Status
 from tests.pipeline.folder_run import folder_run

@@ -26,13 +26,13 @@ import torch
 from torch import Tensor
 
 from model.config import get_preset
-from model.dyconv import DyConv
-from model.fusion import BiAttention
-from model.glip import Glip
-from model.losses import GlipLoss
+from model.inputs.preprocess import Preprocessor
+from model.inputs.tokenizer import default_tokenizer
+from model.losses.glip_loss import GlipLoss
+from model.network.dyconv import DyConv
+from model.network.fusion import BiAttention
+from model.network.glip import Glip
 from model.outputs import TokenBatch
-from model.preprocess import Preprocessor
-from model.tokenizer import default_tokenizer
 from model.training.batch import BatchBuilder, TrainBatch
 from model.training.grid import AnchorGrid
 from model.training.memory import keep_freed_memory

@@ -20,11 +20,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from jobs.label_setup import Tools
-from pipeline.annotate import aspect_key
+from jobs.labelling.setup import Tools
 from pipeline.corpus import Corpus, open_corpus
-from pipeline.pairs import CaptionParser, PairLimits
-from pipeline.phrase_process import PhraseProcess
+from pipeline.labelling.annotate_unit import aspect_key
+from pipeline.labelling.pairs import CaptionParser, PairLimits
+from pipeline.phrases.parser_process import PhraseProcess
 from pipeline.world import nouns_of
 from schemas.grounder import Grounding, GroundingRequest
 from schemas.records import PhraseStatus

@@ -19,14 +19,14 @@ from pathlib import Path
 from typing import Any
 
 from jobs import cli
-from jobs import label as label_command
-from jobs.label import Running, label
-from jobs.label_setup import Tools
-from pipeline.annotate import aspect_key
-from pipeline.commit_local import LocalCommitter
+from jobs.commands import label as label_command
+from jobs.commands.label import Running, label
+from jobs.labelling.setup import Tools
 from pipeline.corpus import Corpus, open_corpus
-from pipeline.pairs import PairLimits
-from pipeline.run_store import RunStore
+from pipeline.labelling.annotate_unit import aspect_key
+from pipeline.labelling.pairs import PairLimits
+from pipeline.run.commit_local import LocalCommitter
+from pipeline.run.store import RunStore
 from schemas.records import Annotation
 from tests.fakes import FakeGrounder, FakeParser
 from tests.pipeline.corpus.corpora import picture, write_tar

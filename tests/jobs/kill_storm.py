@@ -32,8 +32,8 @@ import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from jobs.label import Running, label
-from pipeline.run_store import PLAN, RunStore
+from jobs.commands.label import Running, label
+from pipeline.run.store import PLAN, RunStore
 from schemas.plan import UnitCommit
 from tests.jobs.fake_label import FakeSetup, all_rows, asked
 from tests.pipeline.corpus.corpora import picture

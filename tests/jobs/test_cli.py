@@ -73,7 +73,7 @@ def test_an_interrupt_is_130(monkeypatch: pytest.MonkeyPatch, capsys) -> None:
     def interrupted(config: object) -> int:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("jobs.models.run", interrupted)
+    monkeypatch.setattr("jobs.commands.models.run", interrupted)
     assert main(["models"]) == 130
     assert "glipforge models: interrupted" in capsys.readouterr().err
 

@@ -22,7 +22,7 @@ DATA = (
     "model/vocab/vocab.txt",
     "model/weights/nano/model.safetensors",
     "model/weights/nano/recipe.json",
-    "pipeline/fiftyone/plugin/fiftyone.yml",
+    "pipeline/review/app/plugin/fiftyone.yml",
     "pipeline/world/glyphs/LICENSE-noto.txt",
     "pipeline/world/glyphs/noto.webp",
     "pipeline/world/glyphs/nouns.json",

@@ -16,7 +16,7 @@ from tests.pipeline.folder_run import folder_run
 from tests.schemas.builders import make_annotation, make_box, make_phrase
 
 if TYPE_CHECKING:
-    from pipeline.run_store import RunStore
+    from pipeline.run.store import RunStore
 
 CAPTION = "a red box and a blue box"
 RED, BLUE = (4.0, 6.0, 24.0, 30.0), (36.0, 10.0, 60.0, 40.0)

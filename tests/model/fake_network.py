@@ -8,10 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from model.inputs.preprocess import Preprocessor
+from model.inputs.tokenizer import default_tokenizer
 from model.outputs import GlipOutput, TextFeatures, TokenBatch
-from model.preprocess import Preprocessor
-from model.teacher import Teacher, TeacherOptions
-from model.tokenizer import default_tokenizer
+from model.teacher.glip import Teacher, TeacherOptions
 
 STRIDES = (8, 16)
 COLORS_BGR = {"red": (-1.0, -1.0, 1.0), "green": (-1.0, 1.0, -1.0), "blue": (1.0, -1.0, -1.0)}

@@ -11,12 +11,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from model.glip import Glip
+from model.inputs.preprocess import Preprocessor
+from model.inputs.prompts import positive_map
+from model.inputs.tokenizer import default_tokenizer
+from model.network.glip import Glip
 from model.outputs import GlipOutput, TokenBatch
-from model.postprocess import PostprocessOptions, postprocess
-from model.preprocess import Preprocessor
-from model.prompts import positive_map
-from model.tokenizer import default_tokenizer
+from model.teacher.postprocess import PostprocessOptions, postprocess
 from tests.parity.fixture import Fixture
 
 LIMIT = 1e-4

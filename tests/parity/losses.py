@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from model.box_coder import to_half_open
-from model.glip import Glip
-from model.losses import GlipLoss, GroundingTarget
-from model.official_weights import official_prefixes
-from model.preprocess import Preprocessor
-from model.tokenizer import default_tokenizer
+from model.files.official_names import official_prefixes
+from model.inputs.preprocess import Preprocessor
+from model.inputs.tokenizer import default_tokenizer
+from model.losses.glip_loss import GlipLoss, GroundingTarget
+from model.network.box_coder import to_half_open
+from model.network.glip import Glip
 from tests.parity.fixture import Fixture, Line
 from tests.parity.forward import LIMIT
 

@@ -15,10 +15,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from model.checkpoint import without_random_values
 from model.config import GlipConfig
-from model.glip import Glip
-from model.official_weights import from_official, to_official
+from model.files.directory import without_random_values
+from model.files.official_names import from_official, to_official
+from model.network.glip import Glip
 
 # The first pattern found in the name of a matrix decides its gain.
 MATRIX_GAINS = (

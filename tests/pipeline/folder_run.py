@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.commit_files import encode_rows
-from pipeline.run_store import PLAN, RunStore
+from pipeline.run.commit_protocol import encode_rows
+from pipeline.run.store import PLAN, RunStore
 from schemas.plan import Plan, Unit, UnitCommit
 from schemas.records import Annotation
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from model.preprocess import Preprocessor
-from model.tokenizer import default_tokenizer
+from model.inputs.preprocess import Preprocessor
+from model.inputs.tokenizer import default_tokenizer
 from model.training.batch import UNREADABLE, WORDS_CUT, WORDS_UNKNOWN, BatchBuilder
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from model.losses import GlipLoss
+from model.losses.glip_loss import GlipLoss
 from model.training.checkpoint import list_checkpoints
 from model.training.divergence import DivergenceError
 from model.training.journal import read_log

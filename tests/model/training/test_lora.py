@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from model.config import glip_toy
-from model.glip import Glip
+from model.network.glip import Glip
 from model.outputs import TokenBatch
 from model.training.lora import LoraOptions, add_lora, merged_state
 from schemas.errors import ConfigError

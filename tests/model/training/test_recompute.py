@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from model.config import get_preset
-from model.glip import Glip
+from model.network.glip import Glip
 from model.training.recompute import recompute_activations
 from schemas.errors import ConfigError
 from tests.model.training.test_loop import OPTIONS, assert_equal, trainer

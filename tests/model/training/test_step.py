@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from model.losses import GlipLoss
+from model.losses.glip_loss import GlipLoss
 from model.training.loop import Trainer
 from model.training.optimizer import OptimizerOptions, RateRule
 from model.training.options import TrainOptions

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from model.losses import GroundingTarget
+from model.losses.glip_loss import GroundingTarget
 from model.outputs import GlipOutput, TokenBatch
 from model.training.batch import TrainBatch
 

@@ -24,10 +24,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from pipeline.annotate import AnnotateOptions, annotate_unit
-from pipeline.commit_files import decode_rows, encode_rows
 from pipeline.corpus import Corpus, open_corpus
 from pipeline.corpus import corpus as corpus_module
+from pipeline.labelling.annotate_unit import AnnotateOptions, annotate_unit
+from pipeline.run.commit_protocol import decode_rows, encode_rows
 from schemas.errors import ConfigError, UnitError
 from schemas.records import Annotation, CorpusRecord
 from schemas.tables import annotations_to_table

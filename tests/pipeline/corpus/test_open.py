@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.corpus import Corpus, CorpusOptions, open_corpus
 from pipeline.corpus import corpus as corpus_module
-from pipeline.image_uri import read_image_uri
+from pipeline.images.fetch import read_image_uri
 from schemas.errors import ConfigError
 from schemas.records import CorpusRecord, Status
 from tests.pipeline.corpus.corpora import (

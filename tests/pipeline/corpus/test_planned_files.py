@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.corpus import open_corpus
 from pipeline.corpus.planned_files import require_unchanged
-from pipeline.storage import stat_file, write_bytes
+from pipeline.storage.files import stat_file, write_bytes
 from schemas.errors import UnitError
 from schemas.plan import InputFile, Plan
 from tests.pipeline.corpus.corpora import WRITERS

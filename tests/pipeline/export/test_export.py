@@ -196,7 +196,7 @@ def test_negatives_overlapping_a_named_phrase_are_left_out(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("export_format", EXPORTERS)
 def test_on_an_object_store(export_format: str) -> None:
-    from pipeline.storage import read_bytes
+    from pipeline.storage.files import read_bytes
 
     url = f"memory://export-test/{FILES[export_format]}"
     export_records(golden_records(), export_format, url)

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jobs.demo_world import WorldConfig, run
+from jobs.demo.world import WorldConfig, run
 from pipeline.corpus import open_corpus
 from pipeline.gold import load_gold
-from pipeline.phrases import PhraseExtractor
+from pipeline.phrases.extract import PhraseExtractor
 from pipeline.world import (
     STYLES,
     CorpusShape,

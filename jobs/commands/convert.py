@@ -1,0 +1,128 @@
+"""Convert a published GLIP checkpoint to a model directory, or a model directory back.
+
+Reads Microsoft's files and MMDetection's conversions of them; only tensors are read, never code.
+A model directory also becomes an ONNX file of one image size, for runtimes without torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import tyro
+from safetensors import SafetensorError
+
+from schemas.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Options of `glipforge convert`."""
+
+    checkpoint: tyro.conf.Positional[Path]
+    """A checkpoint file; with --to-official and --to-onnx a model directory."""
+    out: Path
+    """The model directory to write; with --to-official the .pth file, with --to-onnx the .onnx."""
+    preset: str | None = None
+    """The network that the file must hold (see `glipforge models`); default: whichever fits."""
+    weights: Literal["model", "model_ema"] = "model"
+    """Which weights, where a file holds trained and averaged ones; the reference reads `model`."""
+    to_official: bool = False
+    """The way back: write a file that the reference's code loads."""
+    to_onnx: bool = False
+    """Write an ONNX file: pixels and word pieces in, boxes and word scores out. Its image size is
+    fixed, its number of words is free; it is compared with the network where onnxruntime is."""
+    size: str | None = None
+    """--to-onnx: HEIGHTxWIDTH of the pixels; default: 4 : 3 at the network's own size."""
+
+
+def run(config: Config) -> int:
+    """Convert; nothing is written unless everything fits."""
+    if config.to_official and config.to_onnx:
+        raise ConfigError("give --to-official or --to-onnx, not both")
+    if config.size is not None and not config.to_onnx:
+        raise ConfigError("--size is of --to-onnx alone")
+    if config.to_official:
+        return _to_official(config)
+    if config.to_onnx:
+        return _to_onnx(config)
+    from model.files.directory import save_pretrained
+    from model.files.official_file import convert_checkpoint
+
+    if config.out.exists() and (not config.out.is_dir() or any(config.out.iterdir())):
+        raise ConfigError(f"--out {config.out} is there already; name a new directory")
+    model = convert_checkpoint(config.checkpoint, config.preset, config.weights)
+    with _writing(config.out):
+        save_pretrained(model, config.out)
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    print(f"{config.checkpoint.name}: {model.config.preset}, {parameters / 1e6:.1f} M parameters")
+    print(f"wrote {config.out}; use it with --teacher {config.out}")
+    return 0
+
+
+def _to_official(config: Config) -> int:
+    import torch
+
+    from model.files.directory import load_pretrained
+    from model.files.official_names import to_official
+
+    _check_file(config, "--to-official")
+    model = load_pretrained(config.checkpoint)
+    state = to_official(model.state_dict(), model.config)
+    with _writing(config.out):
+        torch.save({"model": {name: tensor.clone() for name, tensor in state.items()}}, config.out)
+    print(f"wrote {config.out}: {len(state)} tensors in the published layout")
+    return 0
+
+
+def _to_onnx(config: Config) -> int:
+    from model.files.directory import load_pretrained
+    from model.interop.onnx_export import compare_onnx, export_onnx, input_size
+    from schemas.errors import MissingDependency
+
+    _check_file(config, "--to-onnx")
+    model = load_pretrained(config.checkpoint)
+    size = input_size(model.config, _size(config.size))
+    said = export_onnx(model, config.out, size)
+    print(f"wrote {config.out}: {said['preset']} for images of {size[0]}x{size[1]} (height, width)")
+    print("in   pixels, input_ids, attention_mask; out   boxes, token_scores, centerness")
+    print(f"score of a phrase: {said['score']}")
+    print("not in the file: resizing, word pieces, the choice and merging of boxes")
+    try:
+        differences = compare_onnx(model, config.out, size)
+    except MissingDependency as error:
+        print(f"not compared with the network: {error}")
+        return 0
+    shown = ", ".join(f"{name} {value:.1e}" for name, value in differences.items())
+    print(f"largest difference to the network, on noise: {shown}")
+    return 0
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, RuntimeError, SafetensorError) as error:  # torch has its own for a full disk
+        first = str(error).splitlines()[0]
+        raise ConfigError(f"--out {path} cannot be written: {first}") from error
+
+
+def _check_file(config: Config, option: str) -> None:
+    if config.preset is not None:
+        raise ConfigError(f"--preset has no meaning with {option}: the directory knows it")
+    if config.out.exists():
+        raise ConfigError(f"--out {config.out} is there already; name a new file")
+    if not config.out.parent.is_dir():
+        raise ConfigError(f"--out: there is no folder {str(config.out.parent)!r}")
+
+
+def _size(text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    height, cross, width = text.partition("x")
+    if not (cross and height.isdigit() and width.isdigit()):
+        raise ConfigError(f"size must be HEIGHTxWIDTH, as 800x1088, got {text!r}")
+    return int(height), int(width)

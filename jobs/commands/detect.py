@@ -1,0 +1,84 @@
+"""Find named things in one image: a table, and a picture with the boxes."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from schemas.errors import ConfigError
+
+_COMMA = re.compile(r",(?![^(]*\))")
+"""A comma that is not inside parentheses."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Options of `glipforge detect`."""
+
+    image: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="IMAGE")]
+    """A path, a URL, or a member of an archive as ARCHIVE#MEMBER."""
+    names: Annotated[str, tyro.conf.arg(metavar="NAMES")]
+    """Names of things, with commas between, or @FILE with one name a line. Any number. What stands
+    in parentheses belongs to its name and is not asked for."""
+    teacher: str | None = None
+    """A model directory (converted or trained) or a hub id; the shipped glip-nano if not given."""
+    threshold: float = 0.4
+    """Smallest score that is shown, in [0, 1]."""
+    out: Path | None = None
+    """The picture with boxes; STEM-detect.png in the current directory if not given."""
+    device: str = "auto"
+    """cpu, cuda, cuda:1; auto takes a GPU where there is one."""
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    """Of the network's arithmetic."""
+    json: bool = False
+    """Print the answer as JSON instead of a table."""
+
+
+def parse_names(text: str) -> tuple[str, ...]:
+    """Names of a comma list or of a file, in order, without empty ones and repetitions.
+
+    Raises:
+        ConfigError: no name is left, or the file cannot be read.
+    """
+    parts: list[str]
+    if text.startswith("@"):
+        try:
+            parts = Path(text[1:]).read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"names: cannot read the file {text[1:]!r}: {error}") from error
+    else:
+        parts = _COMMA.split(text)
+    names = tuple(dict.fromkeys(part.strip() for part in parts if part.strip()))
+    if not names:
+        raise ConfigError(f'names has no name in it, got {text!r}; for example "person, car"')
+    return names
+
+
+def run(config: Config) -> int:
+    """Ask the teacher once."""
+    from jobs.single_image import (
+        Answer,
+        check_threshold,
+        output_path,
+        read_image,
+        show_answer,
+    )
+    from model.teacher.load import load_teacher
+    from model.teacher.options import TeacherOptions
+
+    check_threshold(config.threshold)
+    names = parse_names(config.names)
+    image = read_image(config.image)
+    out = output_path(config.out, config.image, "detect")
+    teacher = load_teacher(
+        config.teacher,
+        device=config.device,
+        options=TeacherOptions(score_floor=config.threshold, precision=config.precision),
+    )
+    answer = Answer(image=image, labels=names, grounding=teacher.detect(image, names))
+    show_answer(answer, teacher, out=out, threshold=config.threshold, as_json=config.json)
+    return 0

@@ -1,0 +1,209 @@
+"""Measure a teacher, or the labels of a run, against gold boxes.
+
+Every figure has a 95 % interval (bootstrap over images) and, where chance has a meaning, its floor:
+what a perfect localiser gets that gives boxes to phrases at random.
+"""
+
+from __future__ import annotations
+
+import json as json_module
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from schemas.errors import ConfigError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from pipeline.evaluation.label_quality import NounQuality
+    from pipeline.evaluation.result import EvaluationResult
+    from pipeline.gold import GoldSet
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Options of `glipforge evaluate`. Give either --teacher or --run."""
+
+    gold: str
+    """Gold boxes: a COCO, LVIS, MDETR/GoldG or ODVG file, a Flickr30k Entities directory, or an
+    image folder whose metadata lists boxes."""
+    teacher: str | None = None
+    """Run this model directory or hub id on the gold images; `shipped`: the shipped glip-nano."""
+    run: str | None = None
+    """Judge the stored labels of this run; no model runs."""
+    gold_format: Literal["auto", "coco", "lvis", "mdetr", "odvg", "flickr30k", "imagefolder"] = (
+        "auto"
+    )
+    """Format of the gold data."""
+    image_root: str = ""
+    """Where the file names of the gold data start; beside the file if not given."""
+    split: str = ""
+    """flickr30k: a file of image ids in the directory, e.g. val.txt."""
+    label_map: str = ""
+    """odvg detection rows: the JSON of category names."""
+    policy: str = "default"
+    """--run: whose labels are judged for precision; recall takes all candidates."""
+    limit: int = 0
+    """--teacher: take so many images, evenly spread; 0: all."""
+    negatives: int = -1
+    """--teacher, detection gold: ask for the image's own categories and so many others, drawn at
+    random; -1: ask for all. Figures rise when less is asked."""
+    nouns: int = 10
+    """--run: lines of the table of nouns with the most wrong labels; the JSON has all nouns."""
+    max_names: int = 0
+    """--teacher, detection gold: names per prompt; 0: as many as fit (the reference takes 40 for
+    LVIS)."""
+    seed: int = 0
+    """Of the drawn negatives."""
+    device: str = "auto"
+    """cpu, cuda, cuda:1; auto takes a GPU where there is one."""
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    """Of the network's arithmetic."""
+    batch_size: int = 8
+    """Images in one forward."""
+    out: Path | None = None
+    """Write the figures as JSON."""
+    json: bool = False
+    """Print JSON instead of a table."""
+
+
+def run(config: Config) -> int:
+    """Evaluate; returns 0."""
+    from pipeline.gold import load_gold
+
+    if (config.teacher is None) == (config.run is None):
+        raise ConfigError(
+            f"give either --teacher or --run, got teacher={config.teacher!r} and run={config.run!r}"
+        )
+    for name, value, least in (
+        ("negatives", config.negatives, -1),
+        ("limit", config.limit, 0),
+        ("nouns", config.nouns, 0),
+    ):
+        if value < least:
+            raise ConfigError(f"{name} must be {least} or more, got {value}")
+    gold = load_gold(
+        config.gold,
+        config.gold_format,
+        image_root=config.image_root,
+        split=config.split,
+        label_map=config.label_map,
+    )
+    if config.run is not None:
+        result = _of_run(config.run, config.policy, gold)
+    else:
+        result = _of_teacher(config, gold)
+    text = json_module.dumps(result.to_dict(), indent=1, sort_keys=True, ensure_ascii=False)
+    if config.out is not None:
+        config.out.parent.mkdir(parents=True, exist_ok=True)
+        config.out.write_text(text + "\n", encoding="utf-8")
+    if config.json:
+        print(text)
+    else:
+        _print(result, config)
+    return 0
+
+
+def _of_run(uri: str, policy_name: str, gold: GoldSet) -> EvaluationResult:
+    from jobs.labelled_run import num_records, open_run, reading_bar
+    from pipeline.curation.curate import ensure_curated, iter_curated
+    from pipeline.curation.policy import get_policy
+    from pipeline.evaluation.run_figures import run_figures
+
+    labelled, policy = open_run(uri), get_policy(policy_name)
+    with reading_bar("curate", num_records(labelled)) as progress:
+        ensure_curated(labelled, policy, progress=progress)
+    return run_figures(
+        uri,
+        gold,
+        labelled.iter_annotations(),
+        iter_curated(labelled, policy.policy_id),
+        policy.policy_id,
+    )
+
+
+def _of_teacher(config: Config, gold: GoldSet) -> EvaluationResult:
+    from jobs.labelled_run import reading_bar
+    from model.teacher.load import load_teacher
+    from model.teacher.options import TeacherOptions
+    from pipeline.evaluation.teacher import TeacherQuestions, teacher_figures
+
+    teacher = load_teacher(
+        None if config.teacher == "shipped" else config.teacher,
+        device=config.device,
+        options=TeacherOptions(
+            score_floor=0.0,
+            max_boxes_per_phrase=100,
+            max_names=config.max_names,
+            precision=config.precision,
+            batch_size=config.batch_size,
+        ),
+    )
+    questions = TeacherQuestions(
+        limit=config.limit,
+        negatives=config.negatives,
+        seed=config.seed,
+        batch_size=config.batch_size,
+    )
+    total = min(config.limit or len(gold.samples), len(gold.samples))
+    with reading_bar("evaluate", total) as progress:
+        result = teacher_figures(teacher, gold, questions, progress)
+    if teacher.note:
+        result.notes.append(teacher.note)
+    return result
+
+
+def _print(result: EvaluationResult, config: Config) -> None:
+    from rich.console import Console
+
+    console = Console()
+    console.print(f"{result.subject} on {result.gold} ({result.gold_format})", markup=False)
+    console.print(_table(result))
+    worst = result.labels.most_wrong(config.nouns) if result.labels is not None else []
+    if worst:
+        console.print(_noun_table(worst))
+    for note in result.notes:
+        console.print(f"note: {note}", markup=False, soft_wrap=True)
+    for reason, number in result.gold_counts.items():
+        if reason.startswith("dropped") and number:
+            console.print(f"gold {reason}: {number}", markup=False, soft_wrap=True)
+    if config.out is not None:
+        console.print(f"written {config.out}", markup=False, soft_wrap=True)
+
+
+def _table(result: EvaluationResult) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    table.add_column("figure")
+    for name in ("value", "95 % interval", "chance"):
+        table.add_column(name, justify="right")
+    table.add_column("of")
+    for row in result.rows():
+        figure = row.figure
+        measured = figure.value == figure.value
+        bounded = figure.low == figure.low
+        table.add_row(
+            row.name,
+            f"{figure.value:.3f}" if measured else "nothing to measure",
+            f"{figure.low:.3f} - {figure.high:.3f}" if bounded else "",
+            "" if row.chance is None or row.chance != row.chance else f"{row.chance:.3f}",
+            row.of,
+        )
+    return table
+
+
+def _noun_table(worst: list[tuple[str, NounQuality]]) -> Table:
+    from rich.table import Table
+
+    title = "nouns with the most wrong labels"
+    table = Table(box=None, pad_edge=False, title=title, title_justify="left")
+    table.add_column("noun")
+    for name in ("wrong", "labels", "precision", "recall"):
+        table.add_column(name, justify="right")
+    for noun, one in worst:
+        recall = f"{one.found / one.gold:.2f}" if one.gold else ""
+        precision = f"{one.right / one.labels:.2f}"
+        table.add_row(noun, f"{one.wrong:,}", f"{one.labels:,}", precision, recall)
+    return table

@@ -1,0 +1,74 @@
+"""Find the phrases of a caption in one image: a table, and a picture with the boxes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from schemas.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Options of `glipforge ground`."""
+
+    image: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="IMAGE")]
+    """A path, a URL, or a member of an archive as ARCHIVE#MEMBER."""
+    caption: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="CAPTION")]
+    """What to look for: every noun phrase of it is asked for."""
+    teacher: str | None = None
+    """A model directory (converted or trained) or a hub id; the shipped glip-nano if not given."""
+    threshold: float = 0.4
+    """Smallest score that is shown, in [0, 1]."""
+    out: Path | None = None
+    """The picture with boxes; STEM-ground.png in the current directory if not given."""
+    device: str = "auto"
+    """cpu, cuda, cuda:1; auto takes a GPU where there is one."""
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    """Of the network's arithmetic."""
+    json: bool = False
+    """Print the answer as JSON instead of a table."""
+
+
+def run(config: Config) -> int:
+    """Ask the teacher once."""
+    from jobs.single_image import (
+        Answer,
+        check_threshold,
+        output_path,
+        read_image,
+        show_answer,
+    )
+    from model.teacher.load import load_teacher
+    from model.teacher.options import TeacherOptions
+    from pipeline.phrases.extract import extract_phrases
+    from schemas.grounder import GroundingRequest
+
+    check_threshold(config.threshold)
+    if not config.caption.strip():
+        raise ConfigError("caption must not be empty")
+    image = read_image(config.image)
+    out = output_path(config.out, config.image, "ground")
+    phrases = extract_phrases(config.caption)
+    teacher = load_teacher(
+        config.teacher,
+        device=config.device,
+        options=TeacherOptions(
+            score_floor=config.threshold, precision=config.precision, batch_size=1
+        ),
+    )
+    (grounding,) = teacher.ground(
+        [GroundingRequest(image=image, caption=config.caption, phrases=phrases)]
+    )
+    answer = Answer(
+        image=image,
+        labels=tuple(phrase.text for phrase in phrases),
+        grounding=grounding,
+        caption=config.caption,
+        spans=tuple((phrase.start, phrase.end) for phrase in phrases),
+    )
+    show_answer(answer, teacher, out=out, threshold=config.threshold, as_json=config.json)
+    return 0

@@ -1,0 +1,308 @@
+"""Label a corpus: a teacher finds a box for each noun phrase of each caption, on Ray workers.
+
+The run is its output directory: the same command continues it after any stop, and nothing is
+labelled twice. A pair that cannot be used becomes a row with a status and a reason.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Literal
+
+import tyro
+
+from jobs.labelling.progress import LabelProgress, TooManyFailures, describe_failures
+from jobs.labelling.setup import Corpus, LabelSetup, TeacherSetup
+from jobs.labelling.worker import WorkerSpec
+from jobs.termination import sigterm_as_interrupt
+from model.teacher.options import TeacherOptions
+from pipeline.corpus.options import CorpusOptions
+from pipeline.images.decode import ImageLimits
+from pipeline.labelling.pairs import PairLimits
+from pipeline.phrases.extract import PhraseOptions
+from schemas.errors import ConfigError
+
+if TYPE_CHECKING:
+    from jobs.labelling.ray_actor import ActorNeeds
+    from pipeline.run.store import RunStore
+    from schemas.plan import Plan, Unit
+
+
+@dataclass(frozen=True, kw_only=True)
+class Running:
+    """Where and how fast; none of it changes a row, but for the threads the last digits."""
+
+    runner: Literal["ray", "local"] = "ray"
+    """`ray`: the cluster of the job, or one started here. `local`: this process, without Ray."""
+    workers: int = 0
+    """Ray actors, each with a teacher. 0: as many as the cluster has GPUs, or CPUs for."""
+    cpus_per_worker: float = 0.0
+    """Also the threads of its arithmetic, with `--runner local` too: there the number of cores is
+    fastest. Other threads change last digits. 0: 4 beside a GPU, else 1."""
+    gpus_per_worker: float = -1.0
+    """May be a fraction. -1: one where the cluster has GPUs."""
+    memory_per_worker: int = 0
+    """Bytes that Ray reserves for each worker. 0: none."""
+    call_size: int = 32
+    """Images that are sorted, decoded and given to the teacher together."""
+    decode_threads: int = 4
+    """Threads of a worker that fetch and decode."""
+    attempts: int = 3
+    """Tries of a unit that fails with an exception."""
+    hang_s: float = 600.0
+    """A worker without any progress for so many seconds is replaced."""
+    max_failure_rate: float = 0.9
+    """Give up when after 1,000 rows a larger share than this could not be used; of the whole run
+    in the end, however short: exit code 1."""
+    verify: bool = False
+    """Before going on, read every committed file and compare its hash; torn ones are done again."""
+
+    def __post_init__(self) -> None:
+        for name in ("call_size", "decode_threads", "attempts"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.workers < 0 or self.cpus_per_worker < 0 or self.memory_per_worker < 0:
+            raise ConfigError("workers, cpus_per_worker and memory_per_worker must be 0 or more")
+        if self.hang_s <= 0:
+            raise ConfigError(f"hang_s must be positive, got {self.hang_s}")
+        if not 0 <= self.max_failure_rate <= 1:
+            raise ConfigError(f"max_failure_rate must be in [0, 1], got {self.max_failure_rate}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Options of `glipforge label`."""
+
+    corpus: str
+    """A file, a folder, a pattern (`shards/{000..099}.tar`, `*.parquet`) or a URL of these."""
+    out: str
+    """The run: a folder, or a URL such as s3://bucket/runs/1. One that is there is continued."""
+    teacher: str | None = None
+    """A model directory or hub id; the shipped glip-nano if not given."""
+    device: str = "auto"
+    """cpu, cuda, cuda:1; auto takes a GPU where there is one."""
+    records_per_unit: int = 512
+    """Pairs that are committed together: what a crash costs at most, for each worker."""
+    reading: tyro.conf.OmitArgPrefixes[CorpusOptions] = field(default_factory=CorpusOptions)
+    """How the corpus is read."""
+    asking: tyro.conf.OmitArgPrefixes[TeacherOptions] = field(default_factory=TeacherOptions)
+    """How the teacher is asked."""
+    phrases: PhraseOptions = field(default_factory=PhraseOptions)
+    """How captions are cut into phrases."""
+    images: ImageLimits = field(default_factory=ImageLimits)
+    """Which images are used."""
+    running: tyro.conf.OmitArgPrefixes[Running] = field(default_factory=Running)
+    """Where and how fast."""
+
+
+def run(config: Config) -> int:
+    """Label what is not labelled yet; returns 0, or 1 if units or too many of the rows failed."""
+    from jobs.ray_session import in_ray_job, require_absolute
+    from pipeline.storage.files import is_local, local_path
+
+    for name, path in (("out", config.out), ("corpus", config.corpus)):
+        require_absolute(name, path)
+    if in_ray_job() and config.running.runner == "local":
+        print("glipforge label: --runner local in a Ray job: one process works", file=sys.stderr)
+    corpus = local_path(config.corpus) if is_local(config.corpus) else config.corpus
+    setup = TeacherSetup(
+        corpus=corpus,
+        corpus_options=config.reading,
+        teacher=config.teacher,
+        device=config.device,
+        options=config.asking,
+        phrase_options=config.phrases,
+        limits=PairLimits(image=config.images, max_caption_chars=config.reading.max_caption_chars),
+    )
+    return label(setup, config.out, config.records_per_unit, config.running)
+
+
+def label(setup: LabelSetup, out: str, records_per_unit: int, running: Running) -> int:
+    """The labelling itself, for any setup; see `run`. SIGTERM ends it as Ctrl-C does.
+
+    Raises:
+        ConfigError: a wrong corpus, teacher, output or plan; nothing was labelled.
+    """
+    with sigterm_as_interrupt():
+        return _label(setup, out, records_per_unit, running)
+
+
+def _label(setup: LabelSetup, out: str, records_per_unit: int, running: Running) -> int:
+    from pipeline.run.lock import run_lock
+    from pipeline.run.store import RunStore
+
+    corpus = setup.open_corpus()
+    print(f"corpus   {corpus.uri} ({corpus.format}) {getattr(corpus, 'explanation', '')}".rstrip())
+    print(f"teacher  {setup.teacher_id()}")
+    plan = make_plan(setup, corpus, records_per_unit)
+    if not plan.units:
+        raise ConfigError(f"corpus {corpus.uri!r} holds no records")
+    store = RunStore(out)
+    _require_writable(store)
+    with run_lock(store):
+        plan = store.write_plan(plan)
+        recovery = store.recover(verify=running.verify)
+        for unit_id in recovery.withdrawn:
+            print(f"unit {unit_id}: its data is missing or torn, it is done again")
+        pending = store.pending()
+        print(f"plan     {len(plan.units):,} units, {len(pending):,} to do, in {store.uri}")
+        progress = LabelProgress(units=pending, max_failure_rate=running.max_failure_rate)
+        failed: dict[str, str] = {}
+        note = ""
+        try:
+            if pending:
+                _write_info(store, setup, running, records_per_unit)
+                spec = WorkerSpec(
+                    run=store.uri,
+                    setup=setup,
+                    corpus=corpus,
+                    plan_id=store.plan_id(),
+                    config={name: plan.config[name] for name in ("teacher", "phrases")},
+                    call_size=running.call_size,
+                    decode_threads=running.decode_threads,
+                )
+                failed = _run_units(store, spec, pending, progress, running)
+        except (KeyboardInterrupt, TooManyFailures) as stop:
+            note = "stopped" if isinstance(stop, KeyboardInterrupt) else "given up"
+            raise
+        finally:
+            if pending:
+                progress.tell(now=True)
+            if note:
+                # The markers: workers commit units of which the driver does not hear any more.
+                committed = len(pending) - len(store.pending())
+                print(
+                    f"{note}: {committed:,} units committed since the start; the same command "
+                    "goes on",
+                    file=sys.stderr,
+                )
+        return _finish(store, plan, failed, running.max_failure_rate)
+
+
+def make_plan(setup: LabelSetup, corpus: Corpus, records_per_unit: int) -> Plan:
+    """Everything that decides the rows, and the units."""
+    from schemas.plan import Plan
+
+    limits = asdict(setup.limits)
+    return Plan(
+        corpus=corpus.uri,
+        corpus_format=corpus.format,
+        inputs=corpus.inputs(),
+        units=corpus.units(records_per_unit),
+        config={
+            **setup.fingerprint(),
+            "limits": {"image": limits["image"], "max_caption_chars": limits["max_caption_chars"]},
+            "corpus": dict(corpus.fingerprint()),
+        },
+    )
+
+
+def _run_units(
+    store: RunStore,
+    spec: WorkerSpec,
+    pending: list[Unit],
+    progress: LabelProgress,
+    running: Running,
+) -> dict[str, str]:
+    if running.runner == "local":
+        from jobs.labelling.local_runner import run_local
+
+        tries, cpus = running.attempts, running.cpus_per_worker
+        return run_local(pending, spec, progress, attempts=tries, cpus=cpus)
+    from jobs.labelling.ray_runner import RayRunner
+    from jobs.ray_session import ray_session
+
+    with ray_session():
+        needs, room = worker_needs(running, spec.setup)
+        return RayRunner(
+            store=store,
+            spec=spec,
+            progress=progress,
+            needs=needs,
+            num_workers=max(1, min(running.workers or room, len(pending))),
+            attempts=running.attempts,
+            hang_s=running.hang_s,
+        ).run(pending)
+
+
+def worker_needs(running: Running, setup: LabelSetup) -> tuple[ActorNeeds, int]:
+    """What a worker takes of the connected cluster, and how many find room."""
+    import ray
+
+    from jobs.labelling.ray_actor import ActorNeeds
+
+    total = ray.cluster_resources()
+    cpus, gpus = float(total.get("CPU", 1)), float(total.get("GPU", 0))
+    num_gpus = running.gpus_per_worker
+    if num_gpus < 0:
+        num_gpus = 1.0 if gpus and getattr(setup, "device", "cpu") != "cpu" else 0.0
+    num_cpus = running.cpus_per_worker or min(4.0 if num_gpus else 1.0, cpus)
+    room = cpus // num_cpus
+    if num_gpus:
+        room = min(room, gpus // num_gpus)
+    needs = ActorNeeds(num_cpus=num_cpus, num_gpus=num_gpus, memory=running.memory_per_worker)
+    return needs, max(1, int(room))
+
+
+def _require_writable(store: RunStore) -> None:
+    from pipeline.run.info import require_writable
+
+    if store.is_local and os.path.isfile(store.uri):
+        raise ConfigError(f"out: {store.uri!r} is a file; give a folder")
+    require_writable(store)
+
+
+def _write_info(store: RunStore, setup: LabelSetup, running: Running, size: int) -> None:
+    """run.json: of each start what changes no row, of the first also who made it."""
+    from pipeline.run.info import package_versions, read_run_info, write_run_info
+
+    info = read_run_info(store)
+    starts = [
+        *info.get("starts", []),
+        {
+            "at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "running": asdict(running),
+            "command": sys.argv,
+            "packages": package_versions(),
+        },
+    ]
+    write_run_info(
+        store,
+        {
+            "teacher_id": setup.teacher_id(),
+            "plan": store.plan_id(),
+            "config": dict(store.plan().config),
+            "records_per_unit": size,
+            "starts": starts,
+        },
+    )
+
+
+def _finish(store: RunStore, plan: Plan, failed: dict[str, str], max_failure_rate: float) -> int:
+    from jobs.commands.status import print_status, read_status
+
+    complete = store.finalize()
+    found = read_status(store) | {"driver": None}  # which is this process, at its end
+    print_status(store, found)
+    for unit_id, reason in failed.items():
+        print(f"glipforge label: unit {unit_id} failed: {reason}", file=sys.stderr)
+    if not complete:
+        left = len(plan.units) - len(store.commits())
+        print(
+            f"glipforge label: {left:,} of {len(plan.units):,} units are not done; the same "
+            "command tries them again",
+            file=sys.stderr,
+        )
+        return 1
+    if hopeless := describe_failures(found["statuses"], max_failure_rate):
+        print(
+            f"glipforge label: {hopeless}. The run is complete; a higher --max-failure-rate "
+            "accepts it",
+            file=sys.stderr,
+        )
+        return 1
+    print(f"next: glipforge filter {store.uri}")
+    return 0

@@ -1,0 +1,82 @@
+"""List the presets: what each is, where its weights come from, and its published numbers."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Options of `glipforge models`."""
+
+    json: bool = False
+    """Print JSON instead of tables."""
+
+
+_BACKBONES = {"glip-t-a": "Swin-T", "glip-t": "Swin-T", "glip-l": "Swin-L", "glip-nano": "ResNet"}
+
+
+def run(config: Config) -> int:
+    """Print the list."""
+    from model.config import PRESETS
+    from model.files.published import HUB_MIRRORS, NUM_PARAMETERS, PUBLISHED
+
+    presets = {name: PRESETS[name]() for name in NUM_PARAMETERS}
+    if config.json:
+        print(
+            json.dumps(
+                {
+                    "presets": [
+                        {"parameters": NUM_PARAMETERS[name], **preset.to_dict()}
+                        for name, preset in presets.items()
+                    ],
+                    "published": [model._asdict() for model in PUBLISHED],
+                    "unverified_hub_ids": list(HUB_MIRRORS),
+                },
+                indent=1,
+            )
+        )
+        return 0
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    table = Table("preset", "parameters", "weights", "backbone", "tower", "input", title="presets")
+    for name, preset in presets.items():
+        table.add_row(
+            name,
+            f"{NUM_PARAMETERS[name] / 1e6:.1f} M",
+            f"{4 * NUM_PARAMETERS[name] / 1e9:.2f} GB",
+            _BACKBONES.get(name, preset.backbone),
+            f"{preset.num_layers} {'fused' if preset.early_fusion else 'not fused'}",
+            f"{preset.min_size} x {preset.max_size}",
+        )
+    console.print(table)
+    console.print(
+        "A teacher needs its weights' memory and about 0.8 GB more on a CPU; training four times "
+        "the weights and what a batch holds.\n"
+        "glip-nano is shipped with this package; the others come from the files below:\n"
+        "  glipforge convert FILE --preset PRESET --out DIRECTORY\n",
+        markup=False,
+    )
+    table = Table(title="published checkpoints")
+    table.add_column("file", overflow="fold")
+    for column in ("COCO", "tuned", "LVIS", "ODinW"):
+        table.add_column(column, justify="right")
+    for model in PUBLISHED:
+        table.add_row(
+            f"{model.file}\n  {model.name}, preset {model.preset}\n  {model.data}",
+            f"{model.coco_zero_shot}",
+            f"{model.coco_fine_tuned}",
+            f"{model.lvis_minival_last or '-'} / {model.lvis_minival_best}",
+            f"{model.odinw_13}",
+        )
+    console.print(table)
+    console.print(
+        "AP as their authors report it: COCO zero-shot and fine-tuned, LVIS minival with the last "
+        "and the best weights, the mean of 13 ODinW sets. None was measured here. Hub ids that "
+        f"are named for these files, not verified: {', '.join(HUB_MIRRORS)}.",
+        markup=False,
+    )
+    return 0

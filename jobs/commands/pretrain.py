@@ -1,0 +1,180 @@
+"""Train a network on gold data and curated runs: the preset's recipe, changed where you say so.
+
+A run lives in one directory; the same command continues it. Recipes are JSON files; see
+`RUN/recipe.json` of any run, which can be given back with --recipe.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import tyro
+
+if TYPE_CHECKING:
+    from jobs.training.recipe import Recipe
+
+Repeated = Annotated[tuple[str, ...], tyro.conf.UseAppendAction]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Options of `glipforge pretrain`."""
+
+    out: Path
+    """The run's directory; a run that is there already is continued."""
+    recipe: Path | None = None
+    """A recipe file (JSON); what it leaves out is the preset's."""
+    preset: str | None = None
+    """The network, as `glipforge models` lists it; default: the recipe's."""
+    gold: Repeated = ()
+    """Gold data (coco, lvis, mdetr, odvg, flickr30k, imagefolder), added to the recipe's; may be
+    given several times."""
+    curated: Repeated = ()
+    """A run directory that was filtered, as RUN or RUN:POLICY, added to the recipe's; may be given
+    several times."""
+    tune: Literal["full", "linear-probe", "prompt"] | None = None
+    """Adapt the network of --warm-start to a small set, with the reference's numbers: all of it,
+    its last layers, or a vector for each text position."""
+    shots: int = 0
+    """Use only so many images of each name of the --gold given here (few-shot); 0: all."""
+    steps: int | None = None
+    """Optimiser steps of the whole run."""
+    epochs: float | None = None
+    """Instead of --steps: how often every sample is seen, on the average; default with --tune: 24.
+    The sources are read once more to be counted."""
+    batch_size: int | None = None
+    """Images of one step, over all workers."""
+    rate: float | None = None
+    """Learning rate."""
+    seed: int | None = None
+    """Decides everything that is drawn."""
+    warm_start: str | None = None
+    """A model directory whose weights are the start."""
+    set: Repeated = ()
+    """Any field of the recipe, as NAME=JSON: train.ema_decay=0.99; may be given several times."""
+    device: str = "auto"
+    """cpu, cuda, cuda:1; auto takes a GPU where there is one."""
+    workers: int = 1
+    """Processes that train together, on Ray Train; 1: this process, without Ray."""
+    loader_processes: int | None = None
+    """Processes of each worker that make batches ahead; 0: none. Default: four beside a GPU, as far
+    as there are cores, and none on a CPU."""
+    threads: int = 0
+    """Threads of each worker's arithmetic; 0: as torch chooses."""
+    cache: Path | None = None
+    """Where decoded images are kept if the recipe says so; default: OUT/cache."""
+    trackers: tuple[Literal["tensorboard", "wandb", "mlflow"], ...] = ("tensorboard",)
+    """Who plots the log; TensorBoard always does."""
+    dry_run: bool = False
+    """Print the resolved recipe and stop."""
+
+
+def run(config: Config) -> int:
+    """Train, and write the model beside its log."""
+    import json
+
+    from jobs.training.recipe import load_recipe, recipe_json
+    from jobs.training.trackers import require_trackers
+
+    recipe = load_recipe(
+        config.recipe, config.preset, _assignments(config), _tuning_defaults(config)
+    )
+    epochs = _epochs(config)
+    if epochs is not None:
+        recipe = _with_epochs(recipe, epochs)
+    if config.dry_run:
+        print(json.dumps(recipe_json(recipe), indent=1))
+        return 0
+    require_trackers(config.trackers)
+    if config.workers > 1:
+        from jobs.training.on_ray import train_on_ray
+
+        train_on_ray(config, recipe)
+    else:
+        from jobs.training.run import train_here
+
+        train_here(config, recipe)
+    return 0
+
+
+def _tuning_defaults(config: Config) -> dict[str, Any] | None:
+    if config.tune is None:
+        return None
+    from jobs.training.tuning import tuning_defaults
+    from model.files.directory import load_config, resolve_source
+    from schemas.errors import ConfigError
+
+    if config.warm_start is None:
+        raise ConfigError(
+            f"--tune {config.tune} starts from a trained network; name its directory with "
+            "--warm-start"
+        )
+    return tuning_defaults(config.tune, load_config(resolve_source(config.warm_start)))
+
+
+def _epochs(config: Config) -> float | None:
+    """Those asked for; with --tune the reference's number, if nothing says how long to train."""
+    from jobs.training.tuning import EPOCHS
+
+    if config.epochs is not None or config.tune is None:
+        return config.epochs
+    is_said = config.steps or config.recipe or any(a.startswith("train.steps=") for a in config.set)
+    return None if is_said else EPOCHS
+
+
+def _with_epochs(recipe: Recipe, epochs: float) -> Recipe:
+    import math
+    from dataclasses import replace
+
+    from jobs.training.sources import load_sources
+    from schemas.errors import ConfigError
+
+    if not (math.isfinite(epochs) and epochs > 0):
+        raise ConfigError(f"--epochs must be positive, got {epochs}")
+    sources, _ = load_sources(recipe.sources)
+    images = epochs * sum(len(source.samples) for source in sources)
+    steps = max(1, math.ceil(images / recipe.train.batch_size))
+    return replace(recipe, train=replace(recipe.train, steps=steps))
+
+
+def _assignments(config: Config) -> tuple[str, ...]:
+    import json
+
+    from schemas.errors import ConfigError
+
+    found = []
+    for name, value in (
+        ("train.steps", config.steps),
+        ("train.batch_size", config.batch_size),
+        ("train.optimizer.rate", config.rate),
+        ("train.seed", config.seed),
+        ("warm_start", config.warm_start),
+    ):
+        if value is not None:
+            found.append(f"{name}={json.dumps(value)}")
+    for path in config.gold:
+        source: dict[str, object] = {"gold": path}
+        if config.shots:
+            source["shots"] = config.shots
+        found.append(f"sources+={json.dumps(source)}")
+    for text in config.curated:
+        path, colon, policy = text.rpartition(":")
+        if colon and "/" not in policy:
+            found.append(f"sources+={json.dumps({'curated': path, 'policy': policy})}")
+        else:
+            found.append(f"sources+={json.dumps({'curated': text})}")
+    if config.steps is not None and config.epochs is not None:
+        raise ConfigError("give --steps or --epochs, not both")
+    if config.shots and not config.gold:
+        raise ConfigError(
+            "--shots is of the --gold given here; in a recipe, a source has its own shots"
+        )
+    if config.workers < 1:
+        raise ConfigError(f"--workers must be >= 1, got {config.workers}")
+    if config.threads < 0:
+        raise ConfigError(f"--threads must be >= 0, got {config.threads}")
+    if config.loader_processes is not None and config.loader_processes < 0:
+        raise ConfigError(f"--loader-processes must be >= 0, got {config.loader_processes}")
+    return (*found, *config.set)

@@ -1,0 +1,70 @@
+"""Write one self-contained HTML page about a run: plots, drop reasons, sample pictures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import tyro
+
+from schemas.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pipeline.run.store import RunStore
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Options of `glipforge report`."""
+
+    run: tyro.conf.Positional[str]
+    """The run directory or URL."""
+    policy: str = "default"
+    """Whose labels are shown; curated first if they are not up to date."""
+    out: str = ""
+    """The page; RUN/report.html if not given."""
+    pictures: int = 12
+    """Sample pictures on the page."""
+
+
+def run(config: Config) -> int:
+    """Write the page; returns 0."""
+    from jobs.labelled_run import num_records, open_run, reading_bar
+    from pipeline.curation.curate import ensure_curated, iter_curated
+    from pipeline.curation.policy import get_policy
+    from pipeline.report.page import report_page
+    from pipeline.report.pictures import choose_samples, sample_pictures
+    from pipeline.report.stats import merge_stats
+    from pipeline.storage.files import write_bytes
+
+    if config.pictures < 0:
+        raise ConfigError(f"pictures must be 0 or more, got {config.pictures}")
+    policy = get_policy(config.policy)
+    labelled = open_run(config.run)
+    with reading_bar("curate", num_records(labelled)) as progress:
+        ensure_curated(labelled, policy, progress=progress)
+    with reading_bar("statistics", num_records(labelled)) as progress:
+        stats = merge_stats(labelled, [policy.policy_id], progress=progress)
+    chosen = choose_samples(iter_curated(labelled, policy.policy_id), config.pictures)
+    page = report_page(
+        title=config.run,
+        facts=_facts(labelled),
+        stats=stats,
+        policy_id=policy.policy_id,
+        pictures=sample_pictures(chosen),
+    )
+    out = config.out or labelled.url("report.html")
+    write_bytes(out, page.encode())
+    print(f"written {out} ({len(page) / 1e6:.1f} MB)")
+    return 0
+
+
+def _facts(labelled: RunStore) -> list[tuple[str, str]]:
+    plan, commits = labelled.plan(), labelled.commits()
+    teachers = sorted({commit.teacher_id for commit in commits.values()})
+    times = sorted(commit.finished_at for commit in commits.values())
+    facts = [("teacher", ", ".join(teachers))]
+    if plan is not None:
+        facts.append(("corpus", f"{plan.corpus} ({plan.corpus_format})"))
+        facts.append(("plan", plan.fingerprint()))
+    return [*facts, ("units committed", f"{times[0]} to {times[-1]}")]

@@ -1,0 +1,260 @@
+"""The demo's steps in order. Each is a command of the product, printed as a user would type it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jobs.demo.steps import DemoSteps
+
+if TYPE_CHECKING:
+    from jobs.commands.demo import Config
+
+POOLS = ("--pools", "seen", "web")
+SHEET_PAIRS = 12
+CELL_WIDTH = 320
+REVIEWER = "simulated-reviewer"
+NOT_DECIDING = ("open", "fresh", "other")
+"""Options that a second run may have otherwise."""
+
+
+class DemoLoop:
+    """One demo in one folder."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.out = config.out
+        self.steps = DemoSteps(out=config.out)
+        self.world = self.out / "world"
+        self.run_dir = self.out / "run"
+        self.review_home = self.out / "review"
+        self.student = self.out / "student"
+        self.figures: list[tuple[str, str, dict[str, Any]]] = []
+
+    def run(self) -> int:
+        """All steps; returns 0."""
+        began = time.monotonic()
+        options = {k: v for k, v in asdict(self.config).items() if k not in NOT_DECIDING}
+        self.steps.prepare(options, fresh=self.config.fresh)
+        self._make_world()
+        self._label()
+        self._review()
+        self._export()
+        self._train()
+        self._look()
+        self._summary(time.monotonic() - began)
+        if self.config.open and _has_screen():
+            self._command("review", "open", self.run_dir, "--home", self.review_home)
+        return 0
+
+    # --- steps -----------------------------------------------------------------------------------
+
+    def _make_world(self) -> None:
+        self._say("A small world, drawn by code: captioned scenes, and held-out ones with boxes")
+        seed = ("--seed", self.config.seed)
+        self.steps.draw(self.world / "web", "--scenes", self.config.scenes, "--flaws", 4, *seed)
+        styles = ("--styles", "noto", "fluent-flat", "fluent")
+        size = ("--scenes", self.config.held_out, *POOLS)
+        self.steps.draw(self.world / "held-out", "--kind", "gold", *size, *styles, *seed)
+
+    def _label(self) -> None:
+        self._say("The teacher finds a box for every noun phrase of every caption")
+        teacher = ("--teacher", self.config.teacher) if self.config.teacher else ()
+        size = ("--records-per-unit", 32)
+        place = ("--corpus", self.world / "web", "--out", self.run_dir)
+        self._command("label", *place, "--runner", self.config.runner, *size, *teacher)
+        self._command("filter", self.run_dir)
+        self._judge("labels, before review")
+
+    def _review(self) -> None:
+        self._say(
+            "Review in FiftyOne. The demo's reviewer is simulated: it knows the truth, and presses "
+            "Accept and Reject in the App's database as a person would in the App"
+        )
+        home = ("--home", self.review_home)
+        self._command("review", "push", self.run_dir, "--policy", "default", *home)
+        self._simulate_reviewer()
+        self._command("review", "pull", self.run_dir, "--reviewer", REVIEWER, *home)
+        self._command("filter", self.run_dir)
+        self._judge("labels, after review")
+
+    def _simulate_reviewer(self) -> None:
+        from jobs.demo.reviewer import judge_by_truth
+        from pipeline.gold import load_gold
+        from pipeline.run.store import RunStore
+
+        gold = load_gold(str(self.world / "web-truth.json"), "mdetr")
+        judged = judge_by_truth(
+            str(self.run_dir),
+            RunStore(self.run_dir),
+            gold,
+            pairs=self.config.reviewed,
+            home=self.review_home,
+        )
+        print(
+            f"{REVIEWER}: {judged.pairs} pairs looked at, {judged.accepted} boxes accepted, "
+            f"{judged.rejected} rejected"
+        )
+
+    def _export(self) -> None:
+        self._say("Curated labels in the formats that other trainers read")
+        exports = self.out / "exports"
+        images = ("--copy-images", exports / "images", "--force")
+        for name, ending in (("goldg", "json"), ("odvg", "jsonl"), ("coco", "json")):
+            file = exports / f"{name}.{ending}"
+            self._command("export", self.run_dir, "--out", file, "--format", name, *images)
+
+    def _train(self) -> None:
+        self._say("A student with the same network learns from the curated labels")
+        source = self.config.teacher or _shipped()
+        self._command(
+            *("pretrain", "--out", self.student, "--preset", "glip-nano"),
+            *("--curated", self.run_dir, "--warm-start", source),
+            *("--steps", self.config.steps, "--batch-size", 16, "--rate", 0.0001),
+            *("--set", "train.schedule.warmup_steps=5", "--set", "train.log_every=10"),
+            shown=source if not self.config.teacher else "",
+        )
+        gold = ("--gold", self.world / "held-out" / "grounding.json")
+        for name, model in (
+            ("teacher, held-out scenes", self.config.teacher or "shipped"),
+            ("student, held-out scenes", self.student / "model"),
+        ):
+            file = self._figures_file(name)
+            self._command("evaluate", "--teacher", model, *gold, "--out", file)
+            self.figures.append((name, str(model), json.loads(file.read_text())))
+
+    def _look(self) -> None:
+        self._say("To look at")
+        self._write_contact_sheet()
+        self._command("report", self.run_dir, "--out", self.out / "report.html")
+
+    # --- what a step is made of ------------------------------------------------------------------
+
+    def _judge(self, name: str) -> None:
+        file = self._figures_file(name)
+        truth = self.world / "web-truth.json"
+        self._command("evaluate", "--run", self.run_dir, "--gold", truth, "--out", file)
+        self.figures.append((name, str(self.run_dir), json.loads(file.read_text())))
+
+    def _figures_file(self, name: str) -> Path:
+        folder = self.out / "figures"
+        folder.mkdir(exist_ok=True)
+        return folder / f"{name.replace(', ', '-').replace(' ', '-')}.json"
+
+    def _command(self, *words: object, shown: str = "") -> None:
+        self.steps.command(*words, shown=shown)
+
+    def _say(self, text: str) -> None:
+        self.steps.say(text)
+
+    def _write_contact_sheet(self) -> None:
+        from pipeline.curation.curate import iter_curated
+        from pipeline.curation.policy import get_policy
+        from pipeline.images.decode import ImageLimits, decode_image, read_image_uri
+        from pipeline.images.draw import contact_sheet
+        from pipeline.report.pictures import boxes_picture, caption_strip, choose_samples
+        from pipeline.run.store import RunStore
+
+        policy = get_policy("default").policy_id
+        chosen = choose_samples(iter_curated(RunStore(self.run_dir), policy), SHEET_PAIRS)
+        if not chosen:
+            print("contact sheet: no pair has labels")
+            return
+        from PIL import Image
+
+        pictures, captions = [], []
+        for record in chosen:
+            array = decode_image(read_image_uri(record.image_uri), ImageLimits()).array
+            pictures.append(boxes_picture(record, Image.fromarray(array), CELL_WIDTH))
+            captions.append(caption_strip(record, CELL_WIDTH))
+        contact_sheet(pictures, captions, columns=4, cell_width=CELL_WIDTH).save(self.sheet)
+        print(f"written {self.sheet}")
+
+    @property
+    def sheet(self) -> Path:
+        """The picture of labelled scenes."""
+        return self.out / "contact-sheet.png"
+
+    def _summary(self, seconds: float) -> None:
+        from rich.console import Console
+        from rich.table import Table
+
+        table = Table(title="What came of it", title_justify="left")
+        for column in ("", "figure", "value", "95 % interval", "chance"):
+            table.add_column(column)
+        for name, _, found in self.figures:
+            for row in _rows(found):
+                table.add_row(name, *row)
+                name = ""
+        Console().print(table)
+        print(
+            "The teacher is the shipped glip-nano: small, trained by this project on drawings like "
+            "these.\nIt has never seen a photograph. The student took only a few steps: this shows "
+            "the way, not a gain.\n"
+            if not self.config.teacher
+            else ""
+        )
+        for path, what in (
+            (self.sheet, "labelled scenes in one picture"),
+            (self.out / "report.html", "the run in one page"),
+            (self.run_dir, "the run: Parquet, one file per unit, and its commits"),
+            (self.out / "exports", "GoldG, ODVG and COCO files with their images"),
+            (self.student / "model", "the student: give it to --teacher"),
+        ):
+            print(f"  {path!s:<36} {what}")
+        home = f"--home {self.review_home}"
+        print(
+            f"\n{seconds:.0f} s. Next:\n"
+            f"  {_program()} review open {self.run_dir} {home}   look at the boxes, press Accept\n"
+            f"  {_program()} status {self.run_dir}\n"
+            f"  {_program()} label --corpus YOUR_IMAGES --out my-run --teacher YOUR_MODEL\n"
+            f"  {_program()} convert --help   the official GLIP weights as a teacher"
+        )
+
+
+def _rows(found: dict[str, Any]) -> list[tuple[str, str, str, str]]:
+    rows = []
+    labels = found.get("labels")
+    if labels:
+        chance = labels["chance_precision"]["value"]
+        rows.append(_row("label precision", labels["precision"], chance))
+        rows.append(_row("label recall", labels["recall"], None))
+    for recall in found["recalls"]:
+        if recall["protocol"] == "any-box":
+            chance = recall["chance"]["1"]["value"]
+            rows.append(_row("phrase R@1", recall["recall"]["1"], chance))
+    return rows
+
+
+def _row(
+    name: str, figure: dict[str, float | None], chance: float | None
+) -> tuple[str, str, str, str]:
+    if figure["value"] is None:
+        return name, "nothing to measure", "", ""
+    between = f"{figure['low']:.3f} - {figure['high']:.3f}"
+    return name, f"{figure['value']:.3f}", between, "" if chance is None else f"{chance:.3f}"
+
+
+def _shipped() -> str:
+    from model.teacher.load import shipped_nano
+
+    return str(shipped_nano())
+
+
+def _program() -> str:
+    """`glipforge` as it can be typed here: a fresh clone has it in .venv, not on the PATH."""
+    if shutil.which("glipforge"):
+        return "glipforge"
+    beside = Path(sys.executable).parent / "glipforge"
+    return os.path.relpath(beside) if beside.exists() else "python -m jobs"
+
+
+def _has_screen() -> bool:
+    has_display = bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+    return sys.stdin.isatty() and sys.stdout.isatty() and (has_display or sys.platform == "darwin")

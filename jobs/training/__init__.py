@@ -1,0 +1,1 @@
+"""A training run: its recipe, sources, network, loop, figures, and the same on Ray."""

@@ -1,0 +1,93 @@
+"""From a recipe's sources to the stream of examples: prompts, images, cache."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jobs.training.recipe import Recipe
+from pipeline.training_set.cache import ImageLoader, build_cache
+from pipeline.training_set.mixture import TrainingMixture, TrainingSource
+from schemas.errors import ConfigError
+
+if TYPE_CHECKING:
+    from model.inputs.tokenizer import GlipTokenizer
+
+NUM_SPECIAL = 2  # [CLS] and [SEP]
+
+
+def build_mixture(
+    recipe: Recipe,
+    sources: Sequence[TrainingSource],
+    tokenizer: GlipTokenizer,
+    cache_root: Path,
+    say: Callable[[str], None],
+) -> TrainingMixture:
+    """The stream of examples; fills the image cache first if the recipe has one.
+
+    Raises:
+        ConfigError: the cache cannot be written, or the sources do not go together.
+    """
+    load: ImageLoader = read_image
+    if recipe.cache_side:
+        uris = [sample.image_uri for source in sources for sample in source.samples]
+        try:
+            load = build_cache(
+                cache_root,
+                uris,
+                read_image,
+                side=recipe.cache_side,
+                progress=lambda done, total: say(f"image cache: {done} of {total}"),
+            )
+        except OSError as error:
+            raise ConfigError(
+                f"the image cache {cache_root} cannot be written: {error}; name another place "
+                "with --cache, or set cache_side=0"
+            ) from error
+    return TrainingMixture(
+        sources,
+        recipe.mixture,
+        load_image=load,
+        count_tokens=partial(count_tokens, tokenizer),
+        seed=recipe.train.seed,
+    )
+
+
+def count_tokens(tokenizer: GlipTokenizer, text: str) -> int:
+    """Word pieces of a text, without [CLS] and [SEP]."""
+    return len(tokenizer.tokenize(text)) - NUM_SPECIAL
+
+
+def read_image(uri: str) -> NDArray[np.uint8]:
+    """Pixels of a training image: uint8 RGB [height, width, 3].
+
+    Raises:
+        RecordError: it cannot be read or decoded.
+    """
+    from pipeline.images.decode import ImageLimits, decode_image, read_image_uri
+
+    array: NDArray[np.uint8] = decode_image(read_image_uri(uri), ImageLimits()).array
+    return array
+
+
+def describe_sources(
+    mixture: TrainingMixture,
+    fingerprints: Mapping[str, str],
+    counts: Mapping[str, Mapping[str, int]],
+) -> dict[str, dict[str, Any]]:
+    """What the model card says about each source."""
+    return {
+        source.name: {
+            "kind": source.kind,
+            "samples": len(source.samples),
+            "share": quota,
+            "fingerprint": fingerprints[source.name],
+            "counts": counts[source.name],
+        }
+        for source, quota in zip(mixture.sources, mixture.order.quotas, strict=True)
+    }

@@ -1,0 +1,125 @@
+"""The same training on several workers, with Ray Train.
+
+Ray starts the workers and starts them again when one dies; what a run has done is in its own
+directory, so a restart is the same resume as after any other stop.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jobs.ray_session import ray_session, require_absolute
+from jobs.training.recipe import Recipe, recipe_json
+from model.training.checkpoint import write_atomically
+from schemas.errors import ConfigError, GlipforgeError, RetryableError
+
+if TYPE_CHECKING:
+    from jobs.commands.pretrain import Config
+
+MAX_RESTARTS = 3
+"""Deaths of a worker that a run survives."""
+TIMEOUT_S = 7200
+"""The others wait so long while the first worker fills the image cache or evaluates."""
+
+
+def train_on_ray(config: Config, recipe: Recipe) -> None:
+    """Train on `config.workers` processes.
+
+    Raises:
+        ConfigError: the output is relative inside a Ray job, where it would be lost; the batch
+            cannot be divided; or what the workers raised.
+        GlipforgeError: the workers failed for good.
+    """
+    import dataclasses
+
+    import torch
+    from ray.train import FailureConfig, RunConfig, ScalingConfig, TrainingFailedError
+    from ray.train.torch import TorchConfig, TorchTrainer
+
+    from jobs.training.run import machine_of, training_directory
+    from model.training.stream import step_positions
+    from model.training.workers import Workers
+
+    require_absolute("out", str(config.out))
+    out = config.out.resolve()
+    # Here, not after minutes of Ray: each worker would find it again.
+    step_positions(0, recipe.train.batch_size, recipe.train.accumulate, Workers(0, config.workers))
+    use_gpu = config.device.startswith("cuda") or (
+        config.device == "auto" and torch.cuda.is_available()
+    )
+    refusal = out / "ray" / f"refusal-{os.getpid()}.json"
+    # One more core than workers: Ray Train's own controller needs one.
+    with training_directory(out, recipe), ray_session(num_cpus=config.workers + 1):
+        refusal.unlink(missing_ok=True)  # of one before with the same number
+        trainer = TorchTrainer(
+            _train_one_worker,
+            train_loop_config={
+                "recipe": recipe_json(recipe),
+                "out": str(out),
+                "machine": dataclasses.asdict(machine_of(config)),
+                "folder": os.getcwd(),
+                "refusal": str(refusal),
+            },
+            scaling_config=ScalingConfig(num_workers=config.workers, use_gpu=use_gpu),
+            torch_config=TorchConfig(backend="nccl" if use_gpu else "gloo", timeout_s=TIMEOUT_S),
+            run_config=RunConfig(
+                # Ray continues a run of the same name; ours is continued by its directory.
+                name=f"attempt-{os.getpid()}",
+                storage_path=str(out / "ray"),
+                failure_config=FailureConfig(max_failures=MAX_RESTARTS),
+            ),
+        )
+        failure: TrainingFailedError | None = None
+        try:
+            trainer.fit()
+        except TrainingFailedError as error:
+            failure = error
+        if refusal.exists():
+            raise _read_refusal(refusal) from failure
+        if failure is not None:
+            raise GlipforgeError(f"training on Ray failed: {failure}") from failure
+
+
+def _train_one_worker(config: dict[str, Any]) -> None:
+    import ray.train
+
+    from jobs.training.run import Machine, train_worker
+    from jobs.typed_json import from_plain
+
+    def report(step: int, path: Path) -> None:
+        ray.train.report({"step": step, "checkpoint": path.name})
+
+    # Paths in a recipe may be relative to where the command was given.
+    if Path(config["folder"]).is_dir():
+        os.chdir(config["folder"])
+    refusal = Path(config["refusal"])
+    if refusal.exists():
+        return  # Ray has started the workers again, but it would only be refused again
+    try:
+        train_worker(
+            from_plain(Recipe, config["recipe"], "recipe"),
+            Path(config["out"]),
+            Machine(**config["machine"]),
+            say=print,
+            on_checkpoint=report,
+        )
+    except RetryableError:
+        raise
+    except GlipforgeError as error:
+        write_refusal(refusal, error)
+        raise
+
+
+def write_refusal(path: Path, error: GlipforgeError) -> None:
+    """Leave word for the driver, and for workers that Ray starts again: this is no accident."""
+    is_usage = isinstance(error, ConfigError)
+    said = json.dumps({"is_usage": is_usage, "message": str(error)})
+    write_atomically(path, said.encode())
+
+
+def _read_refusal(path: Path) -> GlipforgeError:
+    said = json.loads(path.read_text())
+    return (ConfigError if said["is_usage"] else GlipforgeError)(said["message"])

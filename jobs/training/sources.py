@@ -1,0 +1,107 @@
+"""Reads the sources of a recipe, and says what was left out of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from jobs.training.recipe import SourceSpec, source_labels
+from pipeline.training_set.mixture import TrainingSource
+from schemas.errors import ConfigError
+from schemas.fingerprint import fingerprint
+from schemas.records import TrainingSample
+
+
+def load_sources(
+    specs: Sequence[SourceSpec],
+) -> tuple[tuple[TrainingSource, ...], dict[str, dict[str, int]]]:
+    """The samples of every source, and for each source the counts of its import.
+
+    Raises:
+        ConfigError: a source is missing, or nothing of it can be used.
+    """
+    if not specs:
+        raise ConfigError("nothing to train on: name sources with --gold, --curated or a recipe")
+    sources, counts = [], {}
+    for label, spec in zip(source_labels(specs, "sources"), specs, strict=True):
+        source, counted = _load(replace(spec, name=label))
+        if not source.samples:
+            raise ConfigError(f"source {label!r} has no usable sample: {dict(counted)}")
+        if source.kind == "detection" and not any(sample.boxes for sample in source.samples):
+            raise ConfigError(f"source {label!r} has images and no annotation: {dict(counted)}")
+        sources.append(source)
+        counts[label] = dict(counted)
+    return tuple(sources), counts
+
+
+def sources_fingerprint(sources: Sequence[TrainingSource]) -> dict[str, str]:
+    """One hash for each source: of every sample's id, caption, boxes and spans, in order."""
+    return {
+        source.name: fingerprint(
+            [
+                [s.sample_id, s.caption, s.boxes, s.spans, s.weights, s.negative_spans]
+                for s in source.samples
+            ]
+        )
+        for source in sources
+    }
+
+
+def _load(spec: SourceSpec) -> tuple[TrainingSource, Counter[str]]:
+    counts: Counter[str] = Counter()
+    samples: tuple[TrainingSample, ...]
+    names, exhaustive, kind = spec.names, True, spec.kind or "grounding"
+    if spec.gold is not None:
+        from pipeline.gold import load_gold
+        from pipeline.gold.checks import clean_name
+
+        gold = load_gold(spec.gold, spec.format, image_root=spec.image_root)
+        samples = gold.samples
+        cleaned = (clean_name(category) for category in gold.categories)
+        names = spec.names or tuple(name for name in cleaned if name)
+        exhaustive = gold.is_exhaustive
+        kind = spec.kind or ("detection" if gold.kind == "detection" else "grounding")
+        counts.update(gold.counts)
+    else:
+        from pipeline.curation.curate import iter_curated
+        from pipeline.run.store import RunStore
+        from pipeline.training_set.curated import curated_samples
+
+        run = RunStore(spec.path)
+        if run.is_local and not Path(run.uri).exists():
+            raise ConfigError(f"curated run {spec.path!r} does not exist")
+        run.plan()  # else a path with no run would be one without a curation
+        exhaustive = False  # a caption does not name everything that is in its image
+        samples = tuple(
+            curated_samples(
+                iter_curated(run, spec.policy),
+                counts,
+                weight_by_score=spec.weight_by_score,
+            )
+        )
+    if spec.shots:
+        if kind != "detection":
+            raise ConfigError(f"source {spec.label!r}: shots is of detection, this is {kind}")
+        from pipeline.training_set.few_shot import few_shot
+
+        samples = few_shot(samples, spec.shots, spec.shots_seed)
+    samples = _limited(samples, spec.limit)
+    return (
+        TrainingSource(
+            name=spec.label,
+            samples=samples,
+            kind=kind,
+            weight=spec.weight,
+            exhaustive=exhaustive,
+            names=names if kind == "detection" else (),
+        ),
+        counts,
+    )
+
+
+def _limited(samples: tuple[TrainingSample, ...], limit: int) -> tuple[TrainingSample, ...]:
+    if not limit or len(samples) <= limit:
+        return samples
+    return tuple(samples[i * len(samples) // limit] for i in range(limit))

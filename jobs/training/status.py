@@ -1,0 +1,148 @@
+"""The state of a training run, from its own files: train.json, the log and the checkpoints."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from jobs.typed_json import read_json
+from pipeline.run.store import PLAN
+from schemas.errors import ConfigError, DataError
+
+STATE = "train.json"
+RECIPE = "recipe.json"
+SILENT_S = 600.0
+"""A run that has said nothing for so long, and whose process cannot be asked, may be dead."""
+
+
+def is_training(folder: Path) -> bool:
+    """True for the directory of a training run."""
+    return (folder / STATE).is_file() or _is_begun(folder)
+
+
+def _is_begun(folder: Path) -> bool:
+    """True where `pretrain` wrote its recipe and nothing else yet."""
+    return (folder / RECIPE).is_file() and not (folder / PLAN).exists()
+
+
+def read_training(folder: Path) -> dict[str, Any]:
+    """Everything that `status` tells of a training run, as JSON values.
+
+    Raises:
+        DataError: train.json is not what a run writes.
+        ConfigError: recipe.json is missing or damaged.
+    """
+    path = folder / STATE
+    recipe = read_json(folder / RECIPE)
+    if not path.exists():
+        return _not_begun(folder, recipe)
+    try:
+        state = json.loads(path.read_text())
+        last = dict(state.get("last") or {})
+        step, total = int(state["step"]), int(state["total_steps"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path} is not the state of a training run: {error}") from error
+    batch = _train_field(folder, recipe, "batch_size")
+    rate = last.get("images_per_s")
+    found = {
+        "run": str(folder),
+        "kind": "train",
+        "complete": step >= total and (folder / "model").is_dir(),
+        "step": step,
+        "steps": total,
+        "state": str(state.get("status", "")),
+        "is_alive": _is_alive(state),
+        "host": state.get("host"),
+        "pid": state.get("pid"),
+        "last": last,
+        "evaluation": state.get("evaluation"),
+        "seconds_left": (total - step) * batch / rate if rate and step < total else None,
+        "checkpoints": sorted(p.name for p in (folder / "checkpoints").glob("step-*.pt")),
+    }
+    return found
+
+
+def _train_field(folder: Path, recipe: Any, name: str) -> int:
+    try:
+        return int(recipe["train"][name])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ConfigError(
+            f"{folder / RECIPE} is not the recipe of a training run: it has no number "
+            f"train.{name}; restore it, or train into another --out"
+        ) from error
+
+
+def _not_begun(folder: Path, recipe: Any) -> dict[str, Any]:
+    """A run that reads its data still, or that ended before its first step."""
+    from pipeline.run.lock import folder_holder
+
+    holder = folder_holder(folder)
+    return {
+        "run": str(folder),
+        "kind": "train",
+        "complete": False,
+        "step": 0,
+        "steps": _train_field(folder, recipe, "steps"),
+        "state": "it has not begun",
+        "is_alive": holder is not None,
+        "host": (holder or {}).get("host"),
+        "pid": (holder or {}).get("pid"),
+        "last": {},
+        "evaluation": None,
+        "seconds_left": None,
+        "checkpoints": [],
+    }
+
+
+def print_training(found: dict[str, Any]) -> None:
+    """The state of a training run in a few lines."""
+    print(f"run      {found['run']}: {_words(found)}")
+    print(f"steps    {found['step']:,} of {found['steps']:,}")
+    last = found["last"]
+    if last:
+        parts = [f"{n} {last[n]:.3f}" for n in ("loss", "token", "box", "centerness") if n in last]
+        print(f"losses   {', '.join(parts)} at step {last['step']:,}")
+        if "images_per_s" in last:
+            print(f"speed    {last['images_per_s']:.1f} images/s")
+    if found["evaluation"]:
+        figures = [
+            f"{name} {value:.3f}"
+            for name, value in found["evaluation"].items()
+            if "/" in name and isinstance(value, float)
+        ]
+        print(f"measured {', '.join(figures)} at step {found['evaluation']['step']:,}")
+    if found["checkpoints"]:
+        print(f"kept     {', '.join(found['checkpoints'])}")
+    if found["complete"]:
+        print(f"model    {found['run']}/model")
+
+
+def _words(found: dict[str, Any]) -> str:
+    if found["complete"]:
+        return "complete"
+    if found["is_alive"]:
+        left = found["seconds_left"]
+        more = f", about {left / 60:.0f} min left" if left else ""
+        return f"process {found['pid']} on {found['host']} works on it{more}"
+    said = f" ({found['state']})" if found["state"] else ""
+    return f"not complete and nobody works on it{said}; the same `glipforge pretrain` goes on"
+
+
+def _is_alive(state: dict[str, Any]) -> bool:
+    """Whether its process is there; of another machine's only how long it has been silent."""
+    if state.get("host") == socket.gethostname():
+        try:
+            os.kill(int(state.get("pid", 0)) or 2**22, 0)
+        except ProcessLookupError:
+            return False
+        except PermissionError:
+            return True
+        return True
+    at = (state.get("last") or {}).get("at")
+    if at is None:
+        return False
+    return (datetime.now(UTC) - datetime.fromisoformat(at)).total_seconds() < SILENT_S

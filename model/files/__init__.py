@@ -1,0 +1,1 @@
+"""Model directories, and the published checkpoints that become one."""

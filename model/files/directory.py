@@ -1,0 +1,258 @@
+"""Model directories: `config.json`, safetensors (in shards when large), the vocabulary.
+
+`config.json` is written last, so a directory that has one is whole.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+from model.config import GlipConfig
+from model.inputs.tokenizer import SHIPPED_VOCAB, VOCAB_NAME
+from model.network.glip import Glip
+from schemas.errors import ConfigError, MissingDependency
+
+CONFIG_NAME = "config.json"
+WEIGHTS_NAME = "model.safetensors"
+INDEX_NAME = "model.safetensors.index.json"
+MODEL_TYPE = "glip"
+SHARD_BYTES = 1_000_000_000
+"""Weights beyond this are divided over several files."""
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+_NOT_FIELDS = ("model_type", "architectures", "transformers_version", "dtype")
+
+
+def save_pretrained(
+    model: Glip,
+    directory: Path | str,
+    *,
+    dtype: torch.dtype | None = None,
+    shard_bytes: int = SHARD_BYTES,
+    vocab: Path | None = None,
+) -> Path:
+    """Write a model directory over what is there.
+
+    Args:
+        model: The weights come to the CPU one by one.
+        directory: Made if it is not there.
+        dtype: What floating-point weights are stored as; None: as they are.
+        shard_bytes: Largest size of one weights file.
+        vocab: The tokenizer's word pieces; the shipped BERT vocabulary if not given.
+    """
+    directory = Path(directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / CONFIG_NAME).unlink(missing_ok=True)
+    for stale in (*directory.glob("*.safetensors"), directory / INDEX_NAME):
+        stale.unlink(missing_ok=True)
+    tensors = {
+        name: tensor.detach()
+        .to("cpu", dtype if dtype and tensor.is_floating_point() else tensor.dtype)
+        .contiguous()
+        for name, tensor in model.state_dict().items()
+    }
+    _write_weights(tensors, directory, shard_bytes)
+    shutil.copyfile(vocab or SHIPPED_VOCAB, directory / VOCAB_NAME)
+    config = {"model_type": MODEL_TYPE, "architectures": ["Glip"], **model.config.to_dict()}
+    staging = directory / f".{CONFIG_NAME}"
+    staging.write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
+    os.replace(staging, directory / CONFIG_NAME)
+    return directory
+
+
+def load_pretrained(source: Path | str) -> Glip:
+    """The model of a directory or a hub id, in float32, in evaluation mode.
+
+    Args:
+        source: A directory as `save_pretrained` writes it, or `owner/name` of such a directory on
+            the Hugging Face hub.
+
+    Raises:
+        ConfigError: no such directory, a broken file, or weights that do not fit the
+            configuration; names the first difference.
+        MissingDependency: the hub cannot be reached.
+    """
+    directory = resolve_source(source)
+    config = load_config(directory)
+    with without_random_values():
+        model = Glip(config)
+    state = read_weights(directory)
+    check_state(state, model.state_dict(), where=str(directory))
+    model.load_state_dict(state, assign=True)
+    return model.eval()
+
+
+def without_random_values() -> AbstractContextManager[Any]:
+    """Within it networks are built without their random initialisation: quick, to be loaded."""
+    return _SkipRandom()
+
+
+def resolve_source(source: Path | str, revision: str | None = None) -> Path:
+    """A local model directory: the one named, or a copy of the hub's.
+
+    Args:
+        source: A directory or `owner/name` on the Hugging Face hub.
+        revision: Branch, tag or commit on the hub; its main branch if not given.
+
+    Raises:
+        ConfigError: no model directory is there.
+        MissingDependency: the hub cannot be reached, or has nothing of this name.
+    """
+    directory = Path(source)
+    if directory.is_dir() or not _HUB_ID.fullmatch(str(source)):
+        if not (directory / CONFIG_NAME).is_file():
+            raise ConfigError(f"{str(source)!r} is not a model directory (no {CONFIG_NAME})")
+        return directory
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    wanted = [CONFIG_NAME, "*.safetensors", INDEX_NAME, VOCAB_NAME]
+    try:
+        return Path(snapshot_download(str(source), revision=revision, allow_patterns=wanted))
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        raise MissingDependency(
+            f"{str(source)!r} is no local directory, and the hub does not give it: {error}"
+        ) from error
+
+
+def load_config(directory: Path) -> GlipConfig:
+    """The configuration in a model directory.
+
+    Raises:
+        ConfigError: it is missing, no JSON, or of another kind of model.
+    """
+    path = directory / CONFIG_NAME
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}") from error
+    if not isinstance(raw, dict) or raw.get("model_type") != MODEL_TYPE:
+        kind = raw.get("model_type") if isinstance(raw, dict) else type(raw).__name__
+        raise ConfigError(f"{path}: model_type must be {MODEL_TYPE!r}, got {kind!r}")
+    fields = {name: value for name, value in raw.items() if name not in _NOT_FIELDS}
+    return GlipConfig.from_dict(fields, where=str(path))
+
+
+def read_weights(directory: Path) -> dict[str, Tensor]:
+    """All tensors of a model directory; floating point becomes float32, others stay.
+
+    Raises:
+        ConfigError: a file is missing or broken.
+    """
+    index = directory / INDEX_NAME
+    paths = [directory / WEIGHTS_NAME]
+    if index.is_file():
+        try:
+            shards = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()
+        except (ValueError, KeyError, AttributeError) as error:
+            raise ConfigError(f"{index} is not an index of weights: {error!r}") from error
+        paths = [directory / name for name in sorted(set(shards))]
+    state: dict[str, Tensor] = {}
+    for path in paths:
+        try:
+            with safe_open(path, framework="pt") as file:
+                for name in file.keys():  # noqa: SIM118
+                    tensor = file.get_tensor(name)
+                    state[name] = tensor.float() if tensor.is_floating_point() else tensor
+        except (OSError, SafetensorError) as error:
+            raise ConfigError(f"{path} cannot be read as safetensors: {error}") from error
+    return state
+
+
+def check_state(
+    state: Mapping[str, Tensor],
+    wanted: Mapping[str, Tensor],
+    *,
+    where: str,
+    architecture: str = "its config.json",
+) -> None:
+    """Compare names and shapes.
+
+    Raises:
+        ConfigError: names how many tensors differ, and the first of them.
+    """
+    missing = [name for name in wanted if name not in state]
+    unexpected = [name for name in state if name not in wanted]
+    misshapen = [
+        f"{name} has shape {list(state[name].shape)}, not {list(wanted[name].shape)}"
+        for name in wanted
+        if name in state and state[name].shape != wanted[name].shape
+    ]
+    raise_difference(
+        where,
+        {"missing": missing, "unexpected": unexpected, "of another shape": misshapen},
+        architecture,
+    )
+
+
+def raise_difference(
+    where: str, differences: Mapping[str, Iterable[str]], architecture: str = "its config.json"
+) -> None:
+    """Say what differs, or nothing.
+
+    Raises:
+        ConfigError: some list is not empty.
+    """
+    parts = []
+    for kind, names in differences.items():
+        if listed := list(names):
+            count = f"{len(listed)} tensors are" if len(listed) > 1 else "1 tensor is"
+            parts.append(f"{count} {kind}, first {listed[0]}")
+    if parts:
+        raise ConfigError(f"{where} does not fit {architecture}: {'; '.join(parts)}")
+
+
+def _write_weights(tensors: Mapping[str, Tensor], directory: Path, shard_bytes: int) -> None:
+    shards: list[dict[str, Tensor]] = [{}]
+    size = 0
+    for name, tensor in tensors.items():
+        if shards[-1] and size + tensor.nbytes > shard_bytes:
+            shards.append({})
+            size = 0
+        shards[-1][name] = tensor
+        size += tensor.nbytes
+    if len(shards) == 1:
+        _save_readable(shards[0], directory / WEIGHTS_NAME)
+        return
+    places: dict[str, str] = {}
+    for number, shard in enumerate(shards, start=1):
+        file_name = f"model-{number:05d}-of-{len(shards):05d}.safetensors"
+        _save_readable(shard, directory / file_name)
+        places |= dict.fromkeys(shard, file_name)
+    total = sum(tensor.nbytes for tensor in tensors.values())
+    index: dict[str, Any] = {"metadata": {"total_size": total}, "weight_map": places}
+    (directory / INDEX_NAME).write_text(json.dumps(index, indent=1) + "\n", encoding="utf-8")
+
+
+def _save_readable(tensors: dict[str, Tensor], path: Path) -> None:
+    path.touch()
+    mode = path.stat().st_mode
+    save_file(tensors, path, metadata={"format": "pt"})
+    path.chmod(mode)  # safetensors makes files that only their owner can read
+
+
+class _SkipRandom(TorchFunctionMode):
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Any,
+        args: tuple = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        kwargs = kwargs or {}
+        random = (Tensor.uniform_, Tensor.normal_, Tensor.erfinv_)
+        if func in random or getattr(func, "__module__", "") == "torch.nn.init":
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)

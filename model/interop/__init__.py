@@ -1,0 +1,1 @@
+"""The network in other people's hands: Hugging Face's Auto classes and processor, ONNX."""

@@ -1,0 +1,1 @@
+"""GLIP itself, module by module: image pyramid, text encoder, fused tower, head."""

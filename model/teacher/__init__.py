@@ -1,0 +1,1 @@
+"""A GLIP as the pipeline sees it: loaded by name, asked, its answers put together."""

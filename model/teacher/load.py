@@ -1,0 +1,161 @@
+"""A teacher from a model directory: converted, trained here, or the shipped glip-nano."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from model.config import GlipConfig
+from model.files.directory import CONFIG_NAME, load_config, load_pretrained, resolve_source
+from model.inputs.preprocess import Preprocessor
+from model.inputs.tokenizer import VOCAB_NAME, directory_tokenizer
+from model.outputs import GlipOutput, TextFeatures, TokenBatch
+from model.teacher.glip import Network, Teacher
+from model.teacher.options import TeacherOptions
+from schemas.errors import ConfigError, MissingDependency
+
+SHIPPED_NANO = Path(__file__).parent / "weights" / "nano"
+NANO_NOTE = (
+    "glip-nano was trained on drawings made by code and has never seen a photograph; for real "
+    "pictures give --teacher a directory made by `glipforge convert` (see `glipforge models`)"
+)
+HASH_DIGITS = 12
+
+
+def load_teacher(
+    source: Path | str | None = None,
+    *,
+    device: str = "auto",
+    options: TeacherOptions | None = None,
+) -> Teacher:
+    """The teacher of a model directory.
+
+    Args:
+        source: A directory with `config.json` and safetensors, as `glipforge convert` and
+            `glipforge pretrain` write it, or `owner/name` of one on the Hugging Face hub; None:
+            the shipped glip-nano.
+        device: cpu, cuda, cuda:1; auto takes a GPU where there is one.
+        options: Thresholds, sizes, precision, batch size.
+
+    Raises:
+        MissingDependency: the shipped weights are not in this installation, or the hub does not
+            give what was asked for.
+        ConfigError: no model directory, another architecture, or no such device.
+    """
+    path = shipped_nano() if source is None else _directory(source)
+    place = torch_device(device)
+    model = load_pretrained(path)
+    network = model.eval().requires_grad_(False).to(place)
+    return _teacher(path, network, model.config, options, place)
+
+
+def teacher_identity(
+    source: Path | str | None = None, *, options: TeacherOptions | None = None
+) -> tuple[str, Mapping[str, object]]:
+    """The `teacher_id` and `fingerprint()` that `load_teacher` would give, without loading it.
+
+    Raises:
+        MissingDependency, ConfigError: as `load_teacher`.
+    """
+    path = shipped_nano() if source is None else _directory(source)
+    teacher = _teacher(path, _NotLoaded(), load_config(path), options, torch.device("cpu"))
+    return teacher.teacher_id, teacher.fingerprint()
+
+
+class _NotLoaded:
+    """In place of a network whose weights nobody needs."""
+
+    def encode_image(self, pixels_B3HW: Tensor, /) -> Sequence[Tensor]:
+        raise RuntimeError("this teacher was made to be identified, not to be asked")
+
+    def encode_text(self, tokens: TokenBatch, /) -> TextFeatures:
+        raise RuntimeError("this teacher was made to be identified, not to be asked")
+
+    def predict(self, pyramid: Sequence[Tensor], text: TextFeatures, /) -> GlipOutput:
+        raise RuntimeError("this teacher was made to be identified, not to be asked")
+
+
+def _teacher(
+    path: Path,
+    network: Network,
+    config: GlipConfig,
+    options: TeacherOptions | None,
+    place: torch.device,
+) -> Teacher:
+    digest = content_hash(path)
+    return Teacher(
+        model=network,
+        tokenizer=directory_tokenizer(path, config.text.vocab_size),
+        preprocessor=Preprocessor(
+            min_size=config.min_size, max_size=config.max_size, divisor=config.size_divisor
+        ),
+        teacher_id=f"{config.preset}@{digest[:HASH_DIGITS]}",
+        weights={"preset": config.preset, "weights_sha256": digest},
+        options=options,
+        device=place,
+        max_tokens=config.max_tokens,
+        note=NANO_NOTE if config.preset == "glip-nano" else "",
+    )
+
+
+def _directory(source: Path | str) -> Path:
+    try:
+        return resolve_source(source)
+    except ConfigError as error:
+        raise ConfigError(
+            f"teacher: {error}; `glipforge convert` makes one from an official checkpoint, "
+            "`glipforge pretrain` writes OUT/model"
+        ) from error
+
+
+def shipped_nano() -> Path:
+    """The directory of the glip-nano that comes with the package.
+
+    Raises:
+        MissingDependency: this installation has none.
+    """
+    if not (SHIPPED_NANO / CONFIG_NAME).is_file():
+        raise MissingDependency(
+            "this installation has no shipped glip-nano (model/weights/nano); reinstall the "
+            "package, train one with `glipforge pretrain --preset glip-nano`, or give --teacher a "
+            "model directory"
+        )
+    return SHIPPED_NANO
+
+
+def torch_device(name: str) -> torch.device:
+    """The device of a name; auto takes a GPU where there is one.
+
+    Raises:
+        ConfigError: there is no such device here.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ConfigError(f"device must be auto, cpu, cuda or cuda:N, got {name!r}") from error
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ConfigError(
+            f"device {name!r}: {torch.cuda.device_count()} CUDA devices here; try cpu or auto"
+        )
+    return device
+
+
+def content_hash(directory: Path) -> str:
+    """sha256 over the names and bytes of configuration, weights and vocabulary."""
+    files = [
+        path
+        for path in sorted(directory.iterdir())
+        if path.name in (CONFIG_NAME, VOCAB_NAME) or path.suffix == ".safetensors"
+    ]
+    digest = hashlib.sha256()
+    for path in files:
+        with path.open("rb") as file:
+            digest.update(f"{path.name}\n{path.stat().st_size}\n".encode())
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()

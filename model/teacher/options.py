@@ -1,0 +1,79 @@
+"""How a teacher is asked: everything here is part of its fingerprint or of its speed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+from model.teacher.postprocess import Aggregation, PostprocessOptions
+from schemas.errors import ConfigError
+
+Precision = Literal["float32", "bfloat16", "float16"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TeacherOptions:
+    """Numbers of the labelling; thresholds are low, filters come later."""
+
+    score_floor: float = 0.1
+    """Candidates below this score are not kept; their phrase's best score is."""
+    token_threshold: float = 0.05
+    """A candidate's token score must be greater, before centerness."""
+    nms_iou: float = 0.6
+    """Boxes of one phrase that overlap more than this are one."""
+    max_boxes_per_phrase: int = 50
+    """Best boxes kept for each phrase. 0: no limit."""
+    max_boxes_per_image: int = 0
+    """Best boxes kept over all phrases of a prompt, ties included. 0: no limit."""
+    aggregation: Aggregation = "mean"
+    """Of a phrase's token probabilities: mean, max or power."""
+    max_names: int = 0
+    """Class names per prompt (the reference takes 40 for long lists). 0: as many as fit."""
+    min_size: int = 0
+    """Short side of the input in pixels. 0: what the checkpoint says."""
+    max_size: int = 0
+    """Long side of the input in pixels. 0: what the checkpoint says."""
+    precision: Precision = "float32"
+    """Of the network's arithmetic; scores and boxes are always computed in float32."""
+    batch_size: int = 8
+    """Images in one forward; halved by itself when memory runs out."""
+
+    def __post_init__(self) -> None:
+        for name in ("score_floor", "token_threshold", "nms_iou"):
+            value = getattr(self, name)
+            if not 0 <= value <= 1:
+                raise ConfigError(f"{name} must be in [0, 1], got {value}")
+        for name in (
+            "max_boxes_per_phrase",
+            "max_boxes_per_image",
+            "max_names",
+            "min_size",
+            "max_size",
+        ):
+            value = getattr(self, name)
+            if value < 0:
+                raise ConfigError(f"{name} must be 0 or more, got {value}")
+        if self.batch_size < 1:
+            raise ConfigError(f"batch_size must be 1 or more, got {self.batch_size}")
+        if self.min_size and self.max_size and self.min_size > self.max_size:
+            raise ConfigError(
+                f"min_size must not exceed max_size, got {self.min_size} and {self.max_size}"
+            )
+
+    def fingerprint(self) -> Mapping[str, object]:
+        """What changes the answers: all but the batch size."""
+        options = asdict(self)
+        del options["batch_size"]
+        return options
+
+    def postprocess(self) -> PostprocessOptions:
+        """The same numbers for `model.teacher.postprocess`."""
+        return PostprocessOptions(
+            token_threshold=self.token_threshold,
+            score_floor=self.score_floor,
+            nms_iou=self.nms_iou,
+            max_per_image=self.max_boxes_per_image,
+            max_per_label=self.max_boxes_per_phrase,
+            aggregation=self.aggregation,
+        )

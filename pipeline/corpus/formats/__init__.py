@@ -1,0 +1,1 @@
+"""One reader for each kind of corpus; `pipeline.corpus.open` chooses among them."""

@@ -1,0 +1,100 @@
+"""A folder of images without a list: captions come from a text file beside each, if there is one.
+
+This is also how img2dataset writes with `output_format=files`: `000.jpg`, `000.txt`, `000.json`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import groupby
+
+from pipeline.corpus.captions import file_text
+from pipeline.corpus.corpus import RECORDS_PER_UNIT, Corpus, Part
+from pipeline.corpus.field_names import CAPTIONS
+from pipeline.corpus.formats.webdataset import TEXT_ENDINGS, read_json_row
+from pipeline.corpus.options import CorpusOptions
+from pipeline.corpus.record_ids import record_id, unit_id
+from pipeline.storage.files import join_url, list_folder, read_bytes
+from schemas.errors import ConfigError
+from schemas.plan import InputFile, Unit
+from schemas.records import CorpusRecord, Status
+
+IMAGE_FILES = "images"
+"""Kind of a unit of image files of one folder, those that its `names` list."""
+
+
+class ImageFilesCorpus(Corpus):
+    """Record id: `source/path of the image`."""
+
+    format = "imagefolder"
+
+    def __init__(
+        self, uri: str, root: str, files: tuple[InputFile, ...], options: CorpusOptions
+    ) -> None:
+        """`files` are the images, sorted."""
+        super().__init__(uri, root, files, options)
+        for name in ("image_field", "id_field"):
+            if getattr(options, name) is not None:
+                raise ConfigError(
+                    f"{name}: {uri} is a folder of images without a metadata.jsonl; there are no "
+                    "fields to choose from"
+                )
+        self.explanation = (
+            f"{len(files):,} image file(s) without a metadata.jsonl; captions from text files "
+            "beside them, where there are any"
+        )
+
+    def units(self, records_per_unit: int = RECORDS_PER_UNIT) -> tuple[Unit, ...]:
+        """The images of each folder in units."""
+        if records_per_unit < 1:
+            raise ConfigError(f"records_per_unit must be at least 1, got {records_per_unit}")
+        units = []
+        for folder, group in groupby(sorted(self.inputs(), key=_by_folder), key=_folder):
+            names = tuple(file.uri.rpartition("/")[2] for file in group)
+            relative = "" if folder == self.root else self._relative(folder)
+            for start in range(0, len(names), records_per_unit):
+                stop = min(start + records_per_unit, len(names))
+                units.append(
+                    Unit(
+                        unit_id=unit_id(relative, start),
+                        uri=folder,
+                        kind=IMAGE_FILES,
+                        start=start,
+                        stop=stop,
+                        num_records=stop - start,
+                        names=names[start:stop],
+                    )
+                )
+        return tuple(units)
+
+    def _read(self, unit: Unit) -> Iterator[CorpusRecord]:
+        here, _ = list_folder(unit.uri)
+        names = {file.uri.rpartition("/")[2] for file in here}
+        for image in unit.names:
+            stem = image.rpartition(".")[0]
+            text = next((f"{stem}.{e}" for e in TEXT_ENDINGS if f"{stem}.{e}" in names), None)
+            caption: object = None
+            if text is not None:
+                caption = file_text(read_bytes(join_url(unit.uri, text)))
+            elif f"{stem}.json" in names:
+                row, _ = read_json_row(read_bytes(join_url(unit.uri, f"{stem}.json")))
+                wanted = self.options.caption_field
+                usual = CAPTIONS if wanted is None else (wanted,)
+                caption = next((row[name] for name in usual if row.get(name) is not None), None)
+            uri = join_url(unit.uri, image)
+            error = None
+            if image not in names:
+                error = (Status.IMAGE_MISSING, f"{uri} is gone since the run was planned")
+            key = record_id(self.source, "", self._relative(uri))
+            yield from self._pairs(key, caption, image_uri=uri, error=error)
+
+    def _divide(self, file: InputFile, records_per_unit: int) -> list[Part]:
+        raise RuntimeError("units of image files are ranges of a folder, see `units`")
+
+
+def _folder(file: InputFile) -> str:
+    return file.uri.rpartition("/")[0]
+
+
+def _by_folder(file: InputFile) -> tuple[str, str]:
+    return _folder(file), file.uri

@@ -1,0 +1,248 @@
+"""Parquet files with a caption column and image bytes, `{bytes, path}` structs, paths or URLs.
+
+Units are ranges of row groups. Ids are row numbers of the file, or a column.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.corpus.corpus import WHOLE_FILE, Corpus, Part
+from pipeline.corpus.field_names import CAPTIONS, IMAGE_PATHS, choose_field, require_field
+from pipeline.corpus.formats.parquet_columns import (
+    as_raw,
+    find_image_columns,
+    image_kind,
+    open_parquet,
+    read_group,
+)
+from pipeline.corpus.image_paths import resolve_image
+from pipeline.corpus.options import CorpusOptions
+from pipeline.storage.errors import MissingFile
+from schemas.errors import ConfigError, UnitError
+from schemas.plan import InputFile, Unit
+from schemas.records import CorpusRecord, Status
+
+ROW_GROUPS = "row-groups"
+"""Kind of a unit of row groups."""
+ROWS_PER_BATCH = 64
+"""So many images are in memory at once."""
+IMAGE_TYPES = "bytes, a struct with bytes, or a path or URL"
+_STATUS_FIELDS = ("status", "error_message")
+
+
+class ParquetCorpus(Corpus):
+    """Record id: `source/file/row number`, or `source/file/id`."""
+
+    format = "parquet"
+    max_files_divided: ClassVar[int] = 1024
+
+    def __init__(
+        self, uri: str, root: str, files: tuple[InputFile, ...], options: CorpusOptions
+    ) -> None:
+        """Find the columns in the first readable file.
+
+        Raises:
+            ConfigError: no caption or image column is found, or a chosen one is not there.
+        """
+        super().__init__(uri, root, files, options)
+        schema, where = _first_schema(files)
+        images = find_image_columns(schema)
+        if not images and options.image_field is None:
+            listed = ", ".join(f"{field.name!r} ({field.type})" for field in schema) or "no column"
+            raise ConfigError(
+                f"{where} has no column that looks like an image: images are {IMAGE_TYPES}, text "
+                f"in a column of a usual name ({', '.join(IMAGE_PATHS)}). There is: {listed}. "
+                "Choose another with image_field"
+            )
+        self.image_field = require_field(
+            options.image_field,
+            images,
+            schema.names if options.image_field else images,
+            option="image_field",
+            where=f"{where} (columns {', '.join(schema.names)})",
+        )
+        kind = image_kind(schema.field(self.image_field).type)
+        if kind is None:
+            raise ConfigError(self._no_image_type(schema, where))
+        self.caption_field = require_field(
+            options.caption_field, CAPTIONS, schema.names, option="caption_field", where=where
+        )
+        self.id_field = choose_field(
+            options.id_field, (), schema.names, option="id_field", where=where
+        )
+        self.explanation = (
+            f"{len(files):,} Parquet file(s); image {kind} from {self.image_field!r}, caption "
+            f"from {self.caption_field!r}, id from {self.id_field or 'the row number'!r}"
+        )
+
+    def fingerprint(self) -> dict[str, object]:
+        """With the columns that were found."""
+        return super().fingerprint() | {
+            "image_field": self.image_field,
+            "caption_field": self.caption_field,
+            "id_field": self.id_field,
+        }
+
+    def _read(self, unit: Unit) -> Iterator[CorpusRecord]:
+        with open_parquet(unit.uri) as file:
+            columns = self._columns(file.schema_arrow, unit.uri)
+            kind = image_kind(file.schema_arrow.field(self.image_field).type)
+            if kind is None:
+                raise UnitError(self._no_image_type(file.schema_arrow, unit.uri))
+            groups = [file.metadata.row_group(g).num_rows for g in range(file.num_row_groups)]
+            stop = len(groups) if unit.kind == WHOLE_FILE else unit.stop
+            first_row = sum(groups[: unit.start])
+            for group in range(unit.start, stop):
+                yield from self._read_group(unit.uri, file, group, first_row, columns, kind)
+                first_row += groups[group]
+
+    def _read_group(
+        self,
+        uri: str,
+        file: pq.ParquetFile,
+        group: int,
+        first_row: int,
+        columns: list[str],
+        kind: str,
+    ) -> Iterator[CorpusRecord]:
+        num_rows = file.metadata.row_group(group).num_rows
+        done = 0
+        try:
+            for row in read_group(file, group, columns, ROWS_PER_BATCH):
+                yield from self._records(uri, first_row + done, row, kind)
+                done += 1
+        except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
+            # The footer says how many rows there are: each of them stays a row.
+            detail = f"row group {group} cannot be read from row {first_row + done} on: {error}"
+            for row_number in range(first_row + done, first_row + num_rows):
+                yield self._broken(uri, _row_key(row_number), detail)
+
+    def _records(
+        self, uri: str, row_number: int, row: dict[str, Any], kind: str
+    ) -> Iterator[CorpusRecord]:
+        key = _row_key(row_number)
+        image_bytes, image_uri, problem = self._image(uri, row_number, row, kind)
+        if self.id_field is not None:
+            value = row[self.id_field]
+            if isinstance(value, bytes):
+                value = value.decode("utf-8", "backslashreplace")
+            if isinstance(value, str | int) and not isinstance(value, bool) and value != "":
+                key = str(value)
+            else:
+                detail = f"row {row_number} has no usable {self.id_field!r}: {value!r:.80}"
+                problem = (Status.RECORD_INVALID, detail)
+        yield from self._pairs(
+            self._id(uri, key),
+            row[self.caption_field],
+            image_bytes=image_bytes,
+            image_uri=image_uri,
+            error=problem,
+        )
+
+    def _image(
+        self, uri: str, row_number: int, row: dict[str, Any], kind: str
+    ) -> tuple[bytes | None, str | None, tuple[Status, str] | None]:
+        value = row[self.image_field]
+        if isinstance(value, dict):
+            value = value.get("bytes") or value.get("path")
+        if isinstance(value, memoryview | bytearray):
+            value = bytes(value)
+        if kind == "path" and isinstance(value, bytes):
+            value = value.decode("utf-8", "surrogateescape")  # no UTF-8: named as no valid text
+        if isinstance(value, bytes) and value:
+            return value, f"{uri}#{row_number}/{self.image_field}", None
+        if not value:
+            detail = f"row {row_number} holds no image"
+            said = [_text(row[name]) for name in _STATUS_FIELDS if row.get(name)]
+            if said and said[0] != "success":
+                detail = f"{detail}: {': '.join(said)}"
+            return None, None, (Status.IMAGE_MISSING, detail)
+        folder = self.options.image_root or uri.rpartition("/")[0] or "."
+        image_uri, problem = resolve_image(value, folder, inside=False)
+        return None, image_uri, problem
+
+    def _no_image_type(self, schema: pa.Schema, where: str) -> str:
+        return (
+            f"image_field {self.image_field!r} of {where} has the type "
+            f"{schema.field(self.image_field).type}; images are {IMAGE_TYPES}"
+        )
+
+    def _columns(self, schema: pa.Schema, uri: str) -> list[str]:
+        wanted = [self.image_field, self.caption_field]
+        if self.id_field is not None:
+            wanted.append(self.id_field)
+        missing = [name for name in wanted if name not in schema.names]
+        if missing:
+            raise UnitError(
+                f"{uri} has no column {', '.join(map(repr, missing))}; it has "
+                f"{', '.join(schema.names)}"
+            )
+        extra = [name for name in _STATUS_FIELDS if name in schema.names]
+        return list(dict.fromkeys([*wanted, *extra]))
+
+    def _divide(self, file: InputFile, records_per_unit: int) -> list[Part]:
+        whole = [Part(WHOLE_FILE, 0, file.size, -1)]
+        try:
+            with open_parquet(file.uri) as table:
+                rows = [table.metadata.row_group(g).num_rows for g in range(table.num_row_groups)]
+                schema = table.schema_arrow
+                if not rows or self.caption_field not in schema.names:
+                    return whole
+                if self.id_field is not None and _has_repeats(table, self.id_field):
+                    return whole
+        except UnitError:
+            return whole  # reading the unit fails with the reason; the others go on
+        parts: list[Part] = []
+        start = count = 0
+        for group, num_rows in enumerate(rows):
+            if count and count + num_rows > records_per_unit:
+                parts.append(Part(ROW_GROUPS, start, group, count))
+                start, count = group, 0
+            count += num_rows
+        parts.append(Part(ROW_GROUPS, start, len(rows), count))
+        kind = schema.field(self.caption_field).type
+        if self.options.captions == "all" and not (
+            pa.types.is_string(kind) or pa.types.is_large_string(kind)
+        ):
+            parts = [Part(part.kind, part.start, part.stop, -1) for part in parts]
+        return parts
+
+
+def _row_key(row_number: int) -> str:
+    return f"{row_number:08d}"
+
+
+def _text(value: Any) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+def _first_schema(files: tuple[InputFile, ...]) -> tuple[pa.Schema, str]:
+    reason: Exception | None = None
+    for file in files:
+        try:
+            with open_parquet(file.uri) as table:
+                return table.schema_arrow, file.uri
+        except MissingFile:
+            raise
+        except UnitError as error:
+            reason = error
+    raise ConfigError(f"none of {len(files)} Parquet file(s) can be read: {reason}")
+
+
+def _has_repeats(table: pq.ParquetFile, column: str) -> bool:
+    if column not in table.schema_arrow.names:
+        return True
+    seen: set[int] = set()
+    total = 0
+    try:
+        for batch in table.iter_batches(65536, columns=[column]):
+            seen.update(map(hash, as_raw(batch.column(0))))
+            total += batch.num_rows
+    except (pa.ArrowException, OSError, ValueError):
+        return True
+    return len(seen) < total

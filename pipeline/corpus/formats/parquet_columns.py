@@ -1,0 +1,126 @@
+"""Opening Parquet files by URL, finding their image columns, and taking values as raw bytes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.corpus.field_names import CAPTIONS, IMAGE_PATHS
+from pipeline.storage.files import open_file
+from schemas.errors import GlipforgeError, UnitError
+
+_BYTES_NAMES = ("image", "jpg", "jpeg", "png", "webp", "img", "image_bytes", "bytes", "content")
+
+
+@contextmanager
+def open_parquet(url: str) -> Iterator[pq.ParquetFile]:
+    """A Parquet file by path or URL.
+
+    Raises:
+        UnitError: it is gone, its footer cannot be read, or contradicts itself.
+    """
+    with open_file(url) as stream:
+        try:
+            file = pq.ParquetFile(stream)
+        except GlipforgeError:
+            raise
+        except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
+            raise UnitError(f"{url} is no readable Parquet file: {error}") from error
+        with file:
+            metadata = file.metadata
+            in_groups = sum(metadata.row_group(g).num_rows for g in range(metadata.num_row_groups))
+            if in_groups != metadata.num_rows:  # a damaged list of row groups is just shorter
+                raise UnitError(
+                    f"{url} is no readable Parquet file: its footer says {metadata.num_rows} rows, "
+                    f"its row groups have {in_groups}"
+                )
+            yield file
+
+
+def read_group(
+    file: pq.ParquetFile, group: int, columns: Sequence[str], batch_size: int = 4096
+) -> Iterator[dict[str, Any]]:
+    """The rows of a row group, as many as its header says, with text as bytes.
+
+    Raises:
+        ArrowException, OSError, ValueError, OverflowError: behind the last row that can be read.
+    """
+    left = file.metadata.row_group(group).num_rows
+    names = list(columns)
+    for batch in file.iter_batches(batch_size, row_groups=[group], columns=names):
+        raw = [as_raw(batch.column(name)) for name in names]
+        for values in islice(zip(*raw, strict=True), left):
+            left -= 1
+            yield dict(zip(names, values, strict=True))
+    if left:  # columns of unequal length end without an error
+        raise ValueError(f"{left} rows fewer than its header says")
+
+
+def find_image_columns(schema: pa.Schema) -> list[str]:
+    """Columns that may hold the image, the likeliest first."""
+    kinds = {field.name: image_kind(field.type) for field in schema}
+    likely = [
+        *(name for name in _declared_images(schema) if kinds.get(name)),
+        *(name for name in _BYTES_NAMES if kinds.get(name) in ("struct", "bytes")),
+        *(name for name, kind in kinds.items() if kind == "struct"),
+        *(name for name, kind in kinds.items() if kind == "bytes" and name not in CAPTIONS),
+        *(name for name in IMAGE_PATHS if kinds.get(name) == "path"),
+    ]
+    return list(dict.fromkeys(likely))
+
+
+def image_kind(kind: pa.DataType) -> str | None:
+    """`bytes`, `struct` (with a field `bytes`), `path`, or None where it can be no image.
+
+    A dictionary is only another way to store its values.
+    """
+    if pa.types.is_dictionary(kind):
+        return image_kind(kind.value_type)
+    if pa.types.is_struct(kind):
+        return "struct" if kind.get_field_index("bytes") >= 0 else None
+    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind):
+        return "bytes"
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+        return "path"
+    return None
+
+
+def as_raw(column: pa.Array) -> list[Any]:
+    """Python values, with text as bytes: what is not UTF-8 must reach the check that names it."""
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        column = column.dictionary_decode()
+        kind = column.type
+    raw = _raw_type(kind)
+    return list((column if raw == kind else column.cast(raw)).to_pylist())
+
+
+def _raw_type(kind: pa.DataType) -> pa.DataType:
+    """The type with bytes for text, also inside lists; a struct keeps its text."""
+    if pa.types.is_string(kind) or pa.types.is_string_view(kind):
+        return pa.binary()
+    if pa.types.is_large_string(kind):
+        return pa.large_binary()
+    if pa.types.is_list(kind):
+        return pa.list_(_raw_type(kind.value_type))
+    if pa.types.is_large_list(kind):
+        return pa.large_list(_raw_type(kind.value_type))
+    if pa.types.is_fixed_size_list(kind):
+        return pa.list_(_raw_type(kind.value_type), kind.list_size)
+    return kind
+
+
+def _declared_images(schema: pa.Schema) -> list[str]:
+    """Columns that Hugging Face's metadata declares as images."""
+    raw = (schema.metadata or {}).get(b"huggingface")
+    try:
+        features = json.loads(raw or b"{}").get("info", {}).get("features", {})
+        return [name for name, kind in features.items() if kind.get("_type") == "Image"]
+    except (ValueError, AttributeError):
+        return []  # a note of another tool; the types decide

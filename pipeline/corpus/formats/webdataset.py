@@ -1,0 +1,249 @@
+"""WebDataset tars: members `<key>.jpg`, `<key>.txt`, `<key>.json` in a row make a sample.
+
+Units of a divided tar are ranges of bytes that begin at a sample's first header, found by one
+scan of the headers when the run is planned; reading a unit is then one pass over its range.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO, ClassVar
+
+from pipeline.corpus.captions import file_text
+from pipeline.corpus.corpus import WHOLE_FILE, Corpus, Part
+from pipeline.corpus.field_names import CAPTIONS
+from pipeline.corpus.image_paths import leaves_folder
+from pipeline.storage.files import is_local
+from pipeline.storage.tar_members import (
+    GZIP_ERRORS,
+    TarDamage,
+    TarMember,
+    is_gzip,
+    iter_members,
+    open_tar,
+    read_exactly,
+)
+from schemas.errors import UnitError
+from schemas.plan import InputFile, Unit
+from schemas.records import CorpusRecord, Status
+
+SAMPLES = "samples"
+"""Kind of a unit of samples whose first header is in a byte range."""
+REMOTE_SCAN_BYTES = 4 * 2**30
+"""Headers of a remote tar are only scanned where it is larger: the scan reads most of it."""
+IMAGE_ENDINGS = ("jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff", "jp2", "avif", "ppm")
+TEXT_ENDINGS = ("txt", "caption")
+_KEY = re.compile(r"((?:.*/)?[^/.]+)\.([^/]+)", re.DOTALL)
+
+
+@dataclass(slots=True)
+class Sample:
+    """Members in a row that share a key."""
+
+    key: str
+    header_start: int
+    members: dict[str, TarMember] = field(default_factory=dict)
+    """By ending, in lower case."""
+
+
+class WebdatasetCorpus(Corpus):
+    """Record id: `source/shard/key`."""
+
+    format = "webdataset"
+    max_files_divided: ClassVar[int] = 256
+
+    def _read(self, unit: Unit) -> Iterator[CorpusRecord]:
+        yield from self._read_samples(unit, set())
+
+    def _read_samples(self, unit: Unit, keys: set[str]) -> Iterator[CorpusRecord]:
+        """The records of a unit; `keys` gets those of the samples that were met."""
+        stop = None if unit.kind == WHOLE_FILE else unit.stop
+        is_empty = True
+        with open_tar(unit.uri) as stream:
+            try:
+                for sample in iter_samples(stream, unit.start, stop):
+                    is_empty = False
+                    keys.add(sample.key)
+                    yield from self._sample_records(unit.uri, stream, sample)
+            except TarDamage as damage:
+                if is_empty and damage.offset == 0:
+                    raise UnitError(f"{unit.uri} is no tar archive: it {damage}") from damage
+                detail = f"the archive {damage}; what may follow is lost"
+                yield self._broken(unit.uri, f"@{damage.offset}", detail)
+            except GZIP_ERRORS as error:
+                if is_empty:
+                    raise UnitError(f"{unit.uri}: damaged gzip data: {error}") from error
+                detail = f"damaged gzip data: {error}; what follows is lost"
+                yield self._broken(unit.uri, "@damage", detail)
+            else:
+                if is_empty and unit.kind == WHOLE_FILE:
+                    yield self._broken(unit.uri, "", "the archive holds no samples")
+
+    def _sample_records(self, uri: str, stream: BinaryIO, sample: Sample) -> Iterator[CorpusRecord]:
+        record = self._id(uri, sample.key)
+        problem = _member_problem(sample)
+        if problem is not None:
+            yield from self._pairs(record, None, error=problem)
+            return
+        image = self._image_member(sample)
+        parts: dict[str, bytes | None] = {}
+        caption_endings = [e for e in (*self._text_endings(), "json") if e in sample.members]
+        for ending in [*([image] if image else []), *caption_endings]:
+            member = sample.members[ending]
+            parts[ending] = read_exactly(stream, member.data_start, member.size)
+            if parts[ending] is None:
+                detail = f"the archive ends inside its member {member.name!r}"
+                yield from self._pairs(record, None, error=(Status.RECORD_INVALID, detail))
+                return
+        row, problem = read_json_row(parts.get("json"))
+        text = next((parts[e] for e in caption_endings if e != "json"), None)
+        caption: Any = file_text(text) if text is not None else self._json_caption(row)
+        if text is not None or caption is not None:
+            problem = None  # a broken .json beside a good .txt costs nothing
+        if self.options.id_field is not None:
+            value = row.get(self.options.id_field)
+            if isinstance(value, str | int) and value != "":
+                record = self._id(uri, str(value))
+            else:
+                detail = f"its .json has no usable id {self.options.id_field!r}: {value!r:.80}"
+                problem = problem or (Status.RECORD_INVALID, detail)
+        if image is None and problem is None:
+            have = ", ".join(sample.members)
+            problem = (Status.IMAGE_MISSING, f"the sample has no image member, only: {have}")
+        yield from self._pairs(
+            record,
+            caption,
+            image_bytes=parts[image] if image else None,
+            image_uri=f"{uri}#{sample.members[image].name}" if image else None,
+            error=problem,
+        )
+
+    def _image_member(self, sample: Sample) -> str | None:
+        wanted = self.options.image_field
+        endings: Iterable[str] = IMAGE_ENDINGS if wanted is None else (wanted.lower(),)
+        return next((ending for ending in endings if ending in sample.members), None)
+
+    def _text_endings(self) -> tuple[str, ...]:
+        """Members that are a caption; a chosen field may also be a key of the `.json`."""
+        wanted = self.options.caption_field
+        return TEXT_ENDINGS if wanted is None else (wanted.lower(),)
+
+    def _json_caption(self, row: dict[str, Any]) -> Any:
+        wanted = self.options.caption_field
+        names = CAPTIONS if wanted is None else (wanted,)
+        return next((row[name] for name in names if row.get(name) is not None), None)
+
+    def _divide(self, file: InputFile, records_per_unit: int) -> list[Part]:
+        return self._divide_tar(file, records_per_unit, frozenset())
+
+    def _divide_tar(
+        self, file: InputFile, records_per_unit: int, elsewhere: Collection[str]
+    ) -> list[Part]:
+        """Ranges of samples; the whole file where an id repeats, also one of those `elsewhere`."""
+        whole = [Part(WHOLE_FILE, 0, file.size, -1)]
+        if is_gzip(file.uri) or (not is_local(file.uri) and file.size < REMOTE_SCAN_BYTES):
+            return whole
+        starts: list[int] = []
+        keys: set[str] = set()
+        several: list[int] = []  # samples whose .json may hold a list of captions
+        damaged_from: int | None = None
+        with open_tar(file.uri) as stream:
+            try:
+                for number, sample in enumerate(iter_samples(stream, 0, file.size)):
+                    starts.append(sample.header_start)
+                    keys.add(self._id(file.uri, sample.key))
+                    if self._may_hold_several(sample):
+                        several.append(number)
+            except TarDamage:
+                damaged_from = len(starts)  # reading the last unit meets it again and says so
+        # Ids must not repeat across units: such a file stays whole, and its reader sees them.
+        if len(keys) < len(starts) or self.options.id_field is not None or not starts:
+            return whole
+        if not keys.isdisjoint(elsewhere):
+            return whole
+        firsts = range(0, len(starts), records_per_unit)
+        uncounted = {number // records_per_unit for number in several}
+        if damaged_from is not None:
+            uncounted.add(len(firsts) - 1)
+        return [
+            Part(
+                SAMPLES,
+                starts[first],
+                starts[first + records_per_unit]
+                if first + records_per_unit < len(starts)
+                else file.size,
+                -1 if ordinal in uncounted else min(records_per_unit, len(starts) - first),
+            )
+            for ordinal, first in enumerate(firsts)
+        ]
+
+    def _may_hold_several(self, sample: Sample) -> bool:
+        return (
+            self.options.captions == "all"
+            and "json" in sample.members
+            and not any(ending in sample.members for ending in self._text_endings())
+        )
+
+
+def iter_samples(stream: BinaryIO, start: int, stop: int | None) -> Iterator[Sample]:
+    """Samples whose first header begins in [start, stop).
+
+    Folders, hidden files and members without an ending belong to no sample, as in WebDataset. A
+    key that comes back, or an ending that repeats, begins a new sample.
+
+    Raises:
+        TarDamage: behind the last sample that could be read.
+    """
+    sample: Sample | None = None
+    try:
+        for member in iter_members(stream, start, stop):
+            named = _key_and_ending(member)
+            if named is None:
+                continue
+            key, ending = named
+            if sample is None or sample.key != key or ending in sample.members:
+                if sample is not None:
+                    yield sample
+                sample = Sample(key, member.header_start)
+            sample.members[ending] = member
+    except TarDamage:
+        if sample is not None:
+            yield sample
+        raise
+    if sample is not None:
+        yield sample
+
+
+def _key_and_ending(member: TarMember) -> tuple[str, str] | None:
+    name = member.name.removeprefix("./")
+    base = name.rpartition("/")[2]
+    if member.kind == "folder" or base.startswith((".", "__")):
+        return None
+    found = _KEY.fullmatch(name)
+    return None if found is None else (found.group(1), found.group(2).lower())
+
+
+def _member_problem(sample: Sample) -> tuple[Status, str] | None:
+    for member in sample.members.values():
+        if member.name.startswith("/") or leaves_folder(member.name):
+            detail = f"the member name {member.name!r} leaves the archive"
+            return (Status.RECORD_INVALID, detail)
+        if member.kind != "file":
+            return (Status.RECORD_INVALID, f"the member {member.name!r} is a {member.kind}")
+    return None
+
+
+def read_json_row(data: bytes | None) -> tuple[dict[str, Any], tuple[Status, str] | None]:
+    """The object in a `.json` beside an image; empty, with the reason, where it is broken."""
+    if data is None:
+        return {}, None
+    try:
+        row = json.loads(data.decode("utf-8", "surrogateescape"))
+    except (ValueError, RecursionError) as error:
+        return {}, (Status.RECORD_INVALID, f"its .json is broken: {error}")
+    if not isinstance(row, dict):
+        return {}, (Status.RECORD_INVALID, f"its .json must hold an object, got {row!r:.40}")
+    return row, None

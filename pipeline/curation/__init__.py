@@ -1,0 +1,1 @@
+"""Annotations, a policy and the decisions of people become curated rows."""

@@ -1,0 +1,226 @@
+"""Annotations + policy + decisions = curated records: derived, streaming, the same every time."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from pipeline.curation.curated_record import curated_record
+from pipeline.curation.decisions import (
+    decisions_by_record,
+    decisions_id,
+    load_decisions,
+    resolve_record,
+)
+from pipeline.curation.manifest import CurateStats, empty_stats
+from pipeline.curation.policy import FilterPolicy
+from pipeline.run.commit_protocol import ANNOTATIONS
+from pipeline.run.map_units import map_run, num_workers
+from pipeline.run.store import RunStore
+from pipeline.storage.files import exists, read_bytes, write_bytes
+from pipeline.storage.folders import list_folders, remove_other_files
+from schemas.errors import ConfigError, DataError
+from schemas.fingerprint import fingerprint, sha256_bytes
+from schemas.plan import UnitCommit
+from schemas.records import Annotation, CuratedRecord, Decision
+from schemas.tables import curated_to_table, table_to_curated
+
+FOLDER = "curated"
+MANIFEST = "manifest.json"
+ROWS_PER_GROUP = 1_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Work:
+    """What every unit is curated with."""
+
+    policy: FilterPolicy
+    decisions: Mapping[str, Sequence[Decision]]
+    """record_id -> its decisions, oldest first."""
+    stats: CurateStats
+    """Without counts: the ids that go into every record."""
+
+
+def curate_run(
+    run: RunStore,
+    policy: FilterPolicy,
+    decisions: Sequence[Decision] | None = None,
+    *,
+    workers: int = 0,
+    progress: Callable[[int], object] = lambda done: None,
+) -> CurateStats:
+    """Write RUN/curated/<policy_id>/, one file per unit; readers see the old state until the
+    manifest is replaced.
+
+    The same inputs give the same files, byte for byte, whatever the number of `workers`
+    (processes; 0: as many as pay). `decisions` are the run's own by default.
+
+    Raises:
+        DataError: annotations or decisions break the contract, or a decision is about a pair that
+            is not among the committed annotations.
+        ConfigError: the policy needs scores that the run does not have.
+    """
+    decisions = load_decisions(run) if decisions is None else decisions
+    stats = CurateStats(
+        policy_id=policy.policy_id,
+        decisions_id=decisions_id(decisions),
+        annotations_id=annotations_id(run),
+        is_complete=run.is_complete(),
+    )
+    by_record = decisions_by_record(decisions)
+    work = _Work(policy=policy, decisions=by_record, stats=empty_stats(stats))
+    commits = list(run.commits().values())
+    total = sum(commit.rows_out for commit in commits)
+    waiting, done = set(by_record), 0
+    for part, decided in map_run(
+        run, _curate_unit, commits, work, workers=num_workers(total, len(commits), workers)
+    ):
+        stats.merge(part)
+        waiting -= decided
+        done += part.drops.records
+        progress(done)
+    if waiting:
+        record_id = min(waiting)
+        raise DataError(
+            f"decision {by_record[record_id][0].decision_id!r} is about {record_id!r}, which is "
+            f"not among the committed annotations of this run ({len(waiting)} such pairs)"
+        )
+    folder = run.url(FOLDER, stats.policy_id)
+    write_bytes(run.url(FOLDER, stats.policy_id, MANIFEST), stats.to_json(policy).encode())
+    remove_other_files(folder, {entry["name"] for entry in stats.files}, suffix=".parquet")
+    return stats
+
+
+def _curate_unit(
+    run: RunStore, work: _Work, commit: UnitCommit
+) -> tuple[CurateStats, frozenset[str]]:
+    """Curate and write one unit; its counts, and the decided pairs that it holds."""
+    stats, decided = empty_stats(work.stats), set()
+    records: list[CuratedRecord] = []
+    for row in unit_annotations(run, commit):
+        rows = work.decisions.get(row.record_id, ())
+        if rows:
+            decided.add(row.record_id)
+        record = curated_record(row, work.policy, resolve_record(row, rows), stats)
+        if record is not None:
+            records.append(record)
+    if records:
+        _write_file(run, stats, commit.unit_id, records)
+    return stats, frozenset(decided)
+
+
+def unit_annotations(run: RunStore, commit: UnitCommit) -> Iterator[Annotation]:
+    """The rows with a result of one committed unit.
+
+    Raises:
+        DataError: a file is missing, torn or breaks the contract.
+    """
+    for file in commit.files:
+        if file.path.startswith(f"{ANNOTATIONS}/"):
+            yield from run.read_rows(commit, file)
+
+
+def ensure_curated(
+    run: RunStore,
+    policy: FilterPolicy,
+    *,
+    workers: int = 0,
+    progress: Callable[[int], object] = lambda done: None,
+) -> CurateStats:
+    """The stats of a curation that is up to date with annotations and decisions; made if needed.
+
+    Raises:
+        DataError, ConfigError: as `curate_run`.
+    """
+    decisions = load_decisions(run)
+    if exists(run.url(FOLDER, policy.policy_id, MANIFEST)):
+        stats = read_curate_stats(run, policy.policy_id)
+        current = (annotations_id(run), decisions_id(decisions), run.is_complete())
+        if (stats.annotations_id, stats.decisions_id, stats.is_complete) == current:
+            return stats
+    return curate_run(run, policy, decisions, workers=workers, progress=progress)
+
+
+def read_curate_stats(run: RunStore, policy_id: str) -> CurateStats:
+    """The stats in the manifest of a curation.
+
+    Raises:
+        DataError: there is none, or it is of another version.
+    """
+    text = read_bytes(run.url(FOLDER, policy_id, MANIFEST))
+    return CurateStats.from_json(text, where=f"{FOLDER}/{policy_id}/{MANIFEST}")
+
+
+def find_curated(run: RunStore, policy: str) -> str:
+    """The policy id of a curation, by the id itself or by a policy's name.
+
+    Raises:
+        ConfigError: there is none, or several of that name.
+    """
+    found = list_folders(run.url(FOLDER))
+    fits = [one for one in found if one == policy or one.split("@")[0] == policy]
+    if len(fits) != 1:
+        known = ", ".join(fits or found) or "none"
+        raise ConfigError(
+            f"policy {policy!r} names {len(fits)} curations of this run ({known}); run "
+            f"glipforge filter RUN --policy {policy.split('@')[0]}, or give the whole id"
+        )
+    return fits[0]
+
+
+def iter_curated(run: RunStore, policy: str) -> Iterator[CuratedRecord]:
+    """The curated records of a policy (its id or its name), in plan order.
+
+    Raises:
+        ConfigError: the run was not curated with it.
+        DataError: a file is not the one that the manifest names, or a row breaks the contract.
+    """
+    policy_id = find_curated(run, policy)
+    for entry in read_curate_stats(run, policy_id).files:
+        yield from read_curated_file(run, policy_id, entry)
+
+
+def read_curated_file(
+    run: RunStore, policy_id: str, entry: Mapping[str, Any]
+) -> Iterator[CuratedRecord]:
+    """The records of one file that the manifest names.
+
+    Raises:
+        DataError: the file is not the one that the manifest names, or a row breaks the contract.
+    """
+    data = read_bytes(run.url(FOLDER, policy_id, entry["name"]))
+    if sha256_bytes(data) != entry["sha256"]:
+        raise DataError(
+            f"{FOLDER}/{policy_id}/{entry['name']} was changed after it was written; run "
+            "glipforge filter again"
+        )
+    parquet = pq.ParquetFile(io.BytesIO(data))
+    for group in range(parquet.num_row_groups):
+        yield from table_to_curated(parquet.read_row_group(group))
+
+
+def annotations_id(run: RunStore) -> str:
+    """Fingerprint of the annotation files that the run has committed."""
+    commits = run.commits()
+    return fingerprint(
+        [[unit, [file.sha256 for file in commits[unit].files]] for unit in sorted(commits)]
+    )
+
+
+def _write_file(
+    run: RunStore, stats: CurateStats, unit_id: str, records: Sequence[CuratedRecord]
+) -> None:
+    buffer = io.BytesIO()
+    pq.write_table(
+        curated_to_table(records), buffer, compression="zstd", row_group_size=ROWS_PER_GROUP
+    )
+    data = buffer.getvalue()
+    digest = sha256_bytes(data)
+    # A name from the content: an older manifest goes on naming whole files until it is replaced.
+    name = f"{unit_id}-{digest[:16]}.parquet"
+    write_bytes(run.url(FOLDER, stats.policy_id, name), data)
+    stats.files.append({"name": name, "num_rows": len(records), "sha256": digest})

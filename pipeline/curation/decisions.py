@@ -1,0 +1,163 @@
+"""Decisions of people about boxes: append-only files beside the annotations, the latest wins."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import pyarrow.parquet as pq
+
+from pipeline.storage.files import read_bytes, write_bytes
+from pipeline.storage.folders import list_files
+from schemas.errors import DataError
+from schemas.fingerprint import fingerprint, sha256_bytes
+from schemas.records import Annotation, Decision, Verdict
+from schemas.tables import decisions_to_table, table_to_decisions
+
+if TYPE_CHECKING:
+    from pipeline.run.store import RunStore
+
+FOLDER = "decisions"
+# Fixed width, so that the order of the texts is the order of the times.
+_DECIDED_AT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}(Z|\+00:00)")
+
+
+def append_decisions(run: RunStore, rows: Sequence[Decision]) -> str | None:
+    """Add one file with these decisions; returns its name, or None where there are none.
+
+    The name comes from the content: the same rows again change nothing.
+
+    Raises:
+        DataError: a row breaks the contract.
+    """
+    if not rows:
+        return None
+    for row in rows:
+        _check_time(row, where=f"decision {row.decision_id!r}")
+    buffer = io.BytesIO()
+    pq.write_table(decisions_to_table(rows), buffer, compression="zstd")
+    data = buffer.getvalue()
+    stamp = re.sub(r"\D", "", min(row.decided_at for row in rows))[:14]
+    name = f"{stamp}-{sha256_bytes(data)[:16]}.parquet"
+    write_bytes(run.url(FOLDER, name), data)
+    return name
+
+
+def load_decisions(run: RunStore) -> list[Decision]:
+    """Every decision of a run, oldest first; one that stands in two files counts once.
+
+    Raises:
+        DataError: a file breaks the contract, or two decisions share an id and differ.
+    """
+    by_id: dict[str, Decision] = {}
+    for name in list_files(run.url(FOLDER), suffix=".parquet"):
+        table = pq.read_table(io.BytesIO(read_bytes(run.url(FOLDER, name))))
+        try:
+            rows = table_to_decisions(table)
+        except DataError as error:
+            raise DataError(f"{FOLDER}/{name}: {error}") from error
+        for row in rows:
+            _check_time(row, where=f"{FOLDER}/{name}: decision {row.decision_id!r}")
+            if by_id.setdefault(row.decision_id, row) != row:
+                raise DataError(
+                    f"{FOLDER}/{name}: decision {row.decision_id!r} stands in two files with "
+                    "different content"
+                )
+    return in_order(by_id.values())
+
+
+def in_order(decisions: Iterable[Decision]) -> list[Decision]:
+    """Oldest first; at equal times by id."""
+    return sorted(decisions, key=lambda decision: (decision.decided_at, decision.decision_id))
+
+
+def decisions_id(decisions: Sequence[Decision]) -> str:
+    """Fingerprint of some decisions; empty where there are none."""
+    if not decisions:
+        return ""
+    return fingerprint([decision.decision_id for decision in in_order(decisions)])
+
+
+def decisions_by_record(decisions: Iterable[Decision]) -> dict[str, list[Decision]]:
+    """record_id -> its decisions, oldest first."""
+    grouped: dict[str, list[Decision]] = {}
+    for decision in in_order(decisions):
+        grouped.setdefault(decision.record_id, []).append(decision)
+    return grouped
+
+
+def latest_by_box(decisions: Iterable[Decision]) -> dict[tuple[str, str], Decision]:
+    """(record_id, box_id) -> the decision that wins.
+
+    A box that a person added and edited later stays an ADD, at its latest place; KEEP of an added
+    box changes nothing. The order is that of the first decision about each box.
+    """
+    latest: dict[tuple[str, str], Decision] = {}
+    drawn: dict[tuple[str, str], Decision] = {}
+    for decision in in_order(decisions):
+        key = (decision.record_id, decision.box_id)
+        if decision.verdict == Verdict.ADD:
+            drawn[key] = decision
+        start = drawn.get(key)
+        if start is not None and decision.verdict in (Verdict.KEEP, Verdict.EDIT):
+            decision = replace(
+                decision,
+                verdict=Verdict.ADD,
+                xyxy=decision.xyxy or start.xyxy,
+                phrase_index=(
+                    start.phrase_index if decision.phrase_index is None else decision.phrase_index
+                ),
+            )
+        latest[key] = decision
+    return latest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordDecisions:
+    """What stands decided about one pair: by candidate, and the boxes that people added."""
+
+    by_box: Mapping[str, Decision]
+    """box_id of a candidate -> KEEP, DROP or EDIT."""
+    added: tuple[Decision, ...]
+
+
+def resolve_record(row: Annotation, decisions: Sequence[Decision]) -> RecordDecisions:
+    """The decisions about one pair, checked against its annotation.
+
+    Raises:
+        DataError: naming the decision whose box or phrase the pair does not have.
+    """
+    candidates = {box.box_id for box in row.boxes}
+    drawn = {d.box_id for d in decisions if d.verdict == Verdict.ADD}
+    for decision in decisions:
+        where = f"decision {decision.decision_id!r} about {row.record_id!r}"
+        if decision.box_id not in candidates and decision.box_id not in drawn:
+            raise DataError(
+                f"{where}: box_id {decision.box_id!r} is neither a candidate of the teacher nor "
+                "a box that a person added"
+            )
+        if decision.box_id in candidates and decision.verdict == Verdict.ADD:
+            raise DataError(f"{where}: add needs a new box_id, got {decision.box_id!r}")
+        index = decision.phrase_index
+        if index is not None and index >= len(row.phrases):
+            raise DataError(
+                f"{where}: phrase_index {index} is not one of the {len(row.phrases)} phrases"
+            )
+    by_box, added = {}, []
+    for (_, box_id), decision in latest_by_box(decisions).items():
+        if box_id in candidates:
+            by_box[box_id] = decision
+        elif decision.verdict == Verdict.ADD:
+            added.append(decision)
+    return RecordDecisions(by_box=by_box, added=tuple(added))
+
+
+def _check_time(row: Decision, *, where: str) -> None:
+    if _DECIDED_AT.fullmatch(row.decided_at) is None:
+        raise DataError(
+            f"{where}: decided_at must be UTC like 2026-01-01T00:00:00.000000Z, "
+            f"got {row.decided_at!r}"
+        )

@@ -1,0 +1,241 @@
+"""Asks a teacher about every gold image and measures its answers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.evaluation.detection import (
+    FIXED_AP_DETECTIONS,
+    MAX_DETECTIONS,
+    Detected,
+    detection_figures,
+    judged_only,
+)
+from pipeline.evaluation.phrase_recall import PROTOCOLS, PhraseImage, gold_phrases, phrase_recall
+from pipeline.evaluation.result import EvaluationResult
+from pipeline.gold.checks import clean_name
+from pipeline.gold.gold_set import GoldKind, GoldSet
+from schemas.boxes import as_boxes
+from schemas.errors import ConfigError, RecordError
+from schemas.grounder import Grounding, GroundingRequest
+from schemas.records import Phrase, TrainingSample
+
+READERS = 4
+Pixels = NDArray[np.uint8]
+
+
+class DetectingTeacher(Protocol):
+    """What is asked of a teacher: phrases of captions, and lists of names."""
+
+    @property
+    def teacher_id(self) -> str: ...
+
+    def ground(self, requests: Sequence[GroundingRequest]) -> list[Grounding]: ...
+
+    def detect_batch(self, images: Sequence[Pixels], names: Sequence[str]) -> list[Grounding]: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class TeacherQuestions:
+    """Which gold images are asked, and for which names."""
+
+    limit: int = 0
+    """So many images, evenly spread; 0: all."""
+    negatives: int = -1
+    """Detection: other categories beside the image's own; -1: all."""
+    seed: int = 0
+    """Of the drawn negatives."""
+    batch_size: int = 8
+    """Images handed to the teacher at once."""
+
+
+def teacher_figures(
+    teacher: DetectingTeacher,
+    gold: GoldSet,
+    questions: TeacherQuestions,
+    progress: Callable[[int], None] = lambda done: None,
+) -> EvaluationResult:
+    """Phrase recall on grounding gold, AP on detection gold.
+
+    The phrases asked for are gold's own spans (Flickr30k's protocol), so no parser plays a part.
+    Images that cannot be read, or have another size than gold says, are left out and counted.
+
+    Raises:
+        ConfigError: not one gold image can be used.
+    """
+    result, left_out = EvaluationResult.of_gold(teacher.teacher_id, gold), Counter[str]()
+    samples = _spread(gold.samples, questions.limit)
+    if gold.kind == GoldKind.GROUNDING:
+        samples = tuple(sample for sample in samples if sample.boxes)
+    batches = _batches(samples, questions.batch_size, left_out)
+    if gold.kind == GoldKind.GROUNDING:
+        images = list(_ground(teacher, batches, progress))
+        _require_some(len(images), gold, left_out)
+        result.recalls = [phrase_recall(images, protocol=protocol) for protocol in PROTOCOLS]
+    else:
+        asked: dict[str, list[int]] = {}
+        detected = dict(_detect(teacher, gold, batches, questions, asked, progress))
+        _require_some(len(detected), gold, left_out)
+        result.detection = detection_figures(gold, detected, asked=asked)
+        result.notes.append(_prompt_note(gold, questions))
+    for reason, number in left_out.items():
+        result.notes.append(f"{number} gold images left out: {reason}")
+    return result
+
+
+def _ground(
+    teacher: DetectingTeacher,
+    batches: Iterator[list[tuple[TrainingSample, Pixels]]],
+    progress: Callable[[int], None],
+) -> Iterator[PhraseImage]:
+    done = 0
+    for batch in batches:
+        phrases = [gold_phrases(sample) for sample, _ in batch]
+        requests = [
+            GroundingRequest(
+                image=pixels,
+                caption=sample.caption,
+                phrases=tuple(
+                    Phrase(text=sample.caption[slice(*p.span)], start=p.span[0], end=p.span[1])
+                    for p in own
+                ),
+            )
+            for (sample, pixels), own in zip(batch, phrases, strict=True)
+        ]
+        for own, found in zip(phrases, teacher.ground(requests), strict=True):
+            boxes = as_boxes(found.xyxy)
+            order = np.argsort(-found.score, kind="stable")
+            ranked = [
+                boxes[order[found.phrase_index[order] == number]] for number in range(len(own))
+            ]
+            yield PhraseImage(phrases=own, ranked=tuple(ranked))
+        done += len(batch)
+        progress(done)
+
+
+def _detect(
+    teacher: DetectingTeacher,
+    gold: GoldSet,
+    batches: Iterator[list[tuple[TrainingSample, Pixels]]],
+    questions: TeacherQuestions,
+    asked_of: dict[str, list[int]],
+    progress: Callable[[int], None],
+) -> Iterator[tuple[str, Detected]]:
+    """(sample_id, detections) of every image; writes the asked categories into `asked_of`."""
+    generator = np.random.default_rng(questions.seed)
+    everything = list(range(len(gold.categories)))
+    limit = MAX_DETECTIONS if gold.is_exhaustive else FIXED_AP_DETECTIONS
+    done = 0
+    for batch in batches:
+        if questions.negatives < 0:
+            asked = [everything] * len(batch)
+            names = [clean_name(name) for name in gold.categories]
+            answers = teacher.detect_batch([pixels for _, pixels in batch], names)
+        else:
+            asked = [
+                _drawn_names(gold, sample, questions.negatives, generator) for sample, _ in batch
+            ]
+            answers = [
+                teacher.detect_batch([pixels], [clean_name(gold.categories[c]) for c in own])[0]
+                for (_, pixels), own in zip(batch, asked, strict=True)
+            ]
+        for (sample, _), own, found in zip(batch, asked, answers, strict=True):
+            asked_of[sample.sample_id] = own
+            answer = Detected(
+                xyxy=as_boxes(found.xyxy),
+                categories=np.asarray(own, dtype=np.int64)[found.phrase_index],
+                scores=found.score.astype(np.float64),
+            )
+            # First what was looked for: an LVIS image has thousands of other detections.
+            yield sample.sample_id, _best(judged_only(gold, sample, answer), limit)
+        done += len(batch)
+        progress(done)
+
+
+def _best(found: Detected, number: int) -> Detected:
+    best = np.argsort(-found.scores, kind="stable")[:number]
+    return Detected(
+        xyxy=found.xyxy[best], categories=found.categories[best], scores=found.scores[best]
+    )
+
+
+def _drawn_names(
+    gold: GoldSet, sample: TrainingSample, number: int, generator: np.random.Generator
+) -> list[int]:
+    present = sorted(set(gold.box_categories[sample.sample_id]))
+    others = np.setdiff1d(np.arange(len(gold.categories)), present)
+    drawn = generator.choice(others, size=min(number, len(others)), replace=False)
+    names = [*present, *(int(category) for category in drawn)]
+    if not names:
+        raise ConfigError(
+            f"negatives must be at least 1 where an image has no box, got {number} "
+            f"({sample.sample_id!r})"
+        )
+    return [names[i] for i in generator.permutation(len(names))]
+
+
+def _batches(
+    samples: Sequence[TrainingSample], batch_size: int, left_out: Counter[str]
+) -> Iterator[list[tuple[TrainingSample, Pixels]]]:
+    """Samples with their pixels; the next batches are read while a batch is looked at."""
+    groups = [samples[at : at + batch_size] for at in range(0, len(samples), batch_size)]
+    with ThreadPoolExecutor(READERS) as pool:
+        ahead = [[pool.submit(_read, sample) for sample in group] for group in groups[:2]]
+        for number, group in enumerate(groups):
+            if number + 2 < len(groups):
+                ahead.append([pool.submit(_read, sample) for sample in groups[number + 2]])
+            batch = []
+            for sample, future in zip(group, ahead.pop(0), strict=True):
+                pixels = future.result()
+                if isinstance(pixels, str):
+                    left_out[pixels] += 1
+                else:
+                    batch.append((sample, pixels))
+            yield batch
+
+
+def _read(sample: TrainingSample) -> Pixels | str:
+    """The pixels, or why they cannot be used."""
+    from pipeline.images.decode import ImageLimits, decode_image, read_image_uri
+
+    try:
+        decoded = decode_image(read_image_uri(sample.image_uri), ImageLimits())
+    except RecordError as error:
+        return str(error.status)
+    if (decoded.width, decoded.height) != (sample.width, sample.height):
+        return "its size is not the one of the gold file"
+    return decoded.array
+
+
+def _spread(samples: tuple[TrainingSample, ...], limit: int) -> tuple[TrainingSample, ...]:
+    if not limit or len(samples) <= limit:
+        return samples
+    return tuple(samples[number * len(samples) // limit] for number in range(limit))
+
+
+def _require_some(number: int, gold: GoldSet, left_out: Counter[str]) -> None:
+    if number == 0:
+        reasons = ", ".join(f"{n} x {reason}" for reason, n in left_out.items()) or "no box in it"
+        raise ConfigError(
+            f"not one image of gold {gold.name!r} can be used ({reasons}); is image_root right?"
+        )
+
+
+def _prompt_note(gold: GoldSet, questions: TeacherQuestions) -> str:
+    if questions.negatives < 0:
+        note = f"asked for all {len(gold.categories)} categories in every image"
+    else:
+        note = (
+            f"asked for the image's own categories and {questions.negatives} others: figures are "
+            "higher than with all categories"
+        )
+    if gold.format == "lvis":
+        note += "; AP is LVIS's fixed AP (boxes, no limit per image)"
+    return note

@@ -1,0 +1,195 @@
+"""Image bytes to upright RGB pixels: every PIL mode, EXIF orientation, size caps, named failures.
+
+The bytes come from strangers. Only the formats listed here are opened (PIL would start external
+programs for some others), sizes are checked from the header before a pixel is decoded, and
+whatever a decoder raises becomes a `RecordError`. Everything here is pure and thread-safe; PIL
+releases the GIL while it decodes.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageFile, UnidentifiedImageError
+
+from pipeline.images.fetch import read_image_uri
+from pipeline.images.pixel_modes import to_rgb
+from schemas.errors import ConfigError, RecordError
+from schemas.fingerprint import sha256_bytes
+from schemas.records import Status
+
+__all__ = ["FORMATS", "DecodedImage", "ImageLimits", "decode_image", "read_image_uri"]
+
+FORMATS = (
+    "JPEG",
+    "PNG",
+    "WEBP",
+    "GIF",
+    "BMP",
+    "DIB",
+    "TIFF",
+    "PPM",
+    "AVIF",
+    "JPEG2000",
+    "ICO",
+)
+"""PIL's names of the formats that are opened."""
+
+_ORIENTATION_TAG = 0x0112
+_TRANSPOSE = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_HEAD_BYTES = 12
+
+# PIL's own limit warns or raises by a process-wide constant; ours is checked for every image.
+Image.MAX_IMAGE_PIXELS = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageLimits:
+    """Which images are worth decoding. All are checked before a pixel is decoded."""
+
+    max_pixels: int = 178_956_970
+    """Width times height; as PIL's own limit, 512 MiB of RGB."""
+    min_side_px: int = 8
+    """The shorter side; below it there is nothing to find."""
+    max_aspect: float = 100.0
+    """Longer side over shorter side."""
+
+    def __post_init__(self) -> None:
+        if self.max_pixels < 1:
+            raise ConfigError(f"max_pixels must be at least 1, got {self.max_pixels}")
+        if self.min_side_px < 1:
+            raise ConfigError(f"min_side_px must be at least 1, got {self.min_side_px}")
+        if not (math.isfinite(self.max_aspect) and self.max_aspect >= 1):
+            raise ConfigError(f"max_aspect must be a number >= 1, got {self.max_aspect}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecodedImage:
+    """Pixels as they should be looked at.
+
+    array: uint8 RGB [height, width, 3], EXIF orientation applied.
+    sha256: of the encoded bytes, in hex.
+    """
+
+    array: NDArray[np.uint8]
+    width: int
+    height: int
+    sha256: str
+
+
+def decode_image(data: bytes, limits: ImageLimits) -> DecodedImage:
+    """Decode the first frame, upright, as RGB.
+
+    Transparent pixels are laid over white; 16-bit and float pixels are scaled to 8 bits.
+
+    Raises:
+        RecordError: IMAGE_CORRUPT, IMAGE_TOO_LARGE or IMAGE_TOO_SMALL, with the reason.
+    """
+    if not data:
+        raise RecordError(Status.IMAGE_CORRUPT, "the image has 0 bytes")
+    try:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            _check_size(image.size, limits)
+            # Some containers name a size in the header and hold frames of another.
+            image.load()
+            _check_size(image.size, limits)
+            pixels = to_rgb(_upright(image))
+            array = np.array(pixels)
+    except RecordError:
+        raise
+    except UnidentifiedImageError as error:
+        raise RecordError(Status.IMAGE_CORRUPT, _not_an_image(data)) from error
+    except MemoryError as error:
+        raise RecordError(
+            Status.IMAGE_TOO_LARGE, "decoding needs more memory than there is"
+        ) from error
+    except Exception as error:
+        # Decoders raise OSError, SyntaxError, ValueError, struct.error, IndexError and others.
+        raise RecordError(
+            Status.IMAGE_CORRUPT, f"cannot be decoded: {type(error).__name__}: {error}"
+        ) from error
+    height, width = array.shape[:2]
+    return DecodedImage(array=array, width=width, height=height, sha256=sha256_bytes(data))
+
+
+def image_size(data: bytes, limits: ImageLimits) -> tuple[int, int]:
+    """Upright (width, height) from the header alone; nothing is decoded.
+
+    Raises:
+        RecordError: it is no image, or its size is outside of the limits.
+    """
+    try:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            _check_size(image.size, limits)
+            width, height = image.size
+            return (height, width) if _orientation(image) >= 5 else (width, height)
+    except RecordError:
+        raise
+    except UnidentifiedImageError as error:
+        raise RecordError(Status.IMAGE_CORRUPT, _not_an_image(data)) from error
+    except Exception as error:
+        raise RecordError(
+            Status.IMAGE_CORRUPT, f"has a broken header: {type(error).__name__}: {error}"
+        ) from error
+
+
+def _check_size(size_wh: tuple[int, int], limits: ImageLimits) -> None:
+    width, height = size_wh
+    if min(width, height) < limits.min_side_px:
+        raise RecordError(
+            Status.IMAGE_TOO_SMALL,
+            f"{width} x {height} pixels; the shorter side must have at least {limits.min_side_px}",
+        )
+    if width * height > limits.max_pixels:
+        raise RecordError(
+            Status.IMAGE_TOO_LARGE,
+            f"{width} x {height} = {width * height:,} pixels; at most {limits.max_pixels:,} "
+            "are decoded",
+        )
+    if max(width, height) > limits.max_aspect * min(width, height):
+        raise RecordError(
+            Status.IMAGE_TOO_LARGE,
+            f"{width} x {height} pixels; the longer side may be at most {limits.max_aspect:g} "
+            "times the shorter",
+        )
+
+
+def _orientation(image: Image.Image) -> int:
+    """EXIF orientation, 1 to 8; 1 where the tag is absent or its block is broken."""
+    try:
+        value = image.getexif().get(_ORIENTATION_TAG, 1)
+    except Exception:  # a broken EXIF block leaves the pixels usable, and every viewer shows them
+        return 1
+    return value if value in _TRANSPOSE else 1
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    method = _TRANSPOSE.get(_orientation(image))
+    return image if method is None else image.transpose(method)
+
+
+def _not_an_image(data: bytes) -> str:
+    return (
+        f"not an image of a format that is read ({', '.join(FORMATS)}): {len(data):,} bytes that "
+        f"start with {data[:_HEAD_BYTES]!r}"
+    )
+
+
+def _refuse_truncated() -> None:
+    # Another library in the process may have set it; a half image must never pass as a whole one.
+    ImageFile.LOAD_TRUNCATED_IMAGES = False
+
+
+_refuse_truncated()

@@ -1,0 +1,1 @@
+"""The pure unit function: records in, one annotation row per record out."""

@@ -1,0 +1,230 @@
+"""The pure unit function: records in, one annotation per record out, whatever happens to a record.
+
+    records -> windows -> phrases -> calls of similar size -> decode (threads) -> teacher -> rows
+
+It knows no Ray and no files of a run, so that every runner and every test calls the same code.
+The rows depend on the unit, the teacher and the limits alone, not on threads or timing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections import deque
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.images.decode import DecodedImage, ImageLimits, decode_image
+from pipeline.labelling.pairs import (
+    CaptionParser,
+    Pair,
+    PairLimits,
+    Seconds,
+    extract_window,
+    read_windows,
+)
+from pipeline.labelling.rows import answered_row, failed_row
+from schemas.errors import ConfigError, RecordError, RetryableError, UnitError
+from schemas.grounder import Grounder, Grounding, GroundingRequest
+from schemas.records import Annotation, CorpusRecord, Status
+
+SizeKey = Callable[[tuple[int, int]], Hashable]
+
+
+def aspect_key(size_wh: tuple[int, int]) -> Hashable:
+    """Images of about the same shape, for a teacher that resizes the shorter side."""
+    width, height = size_wh
+    return round(8 * float(np.log2(width / height)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnnotateOptions:
+    """How a unit is worked through. Only `limits` changes the rows."""
+
+    limits: PairLimits = field(default_factory=PairLimits)
+    call_size: int = 32
+    """Images given to the teacher at once; it makes batches of them."""
+    calls_ahead: int = 2
+    """Calls whose images are decoded before the teacher asks for them."""
+    size_key: SizeKey = aspect_key
+    """(width, height) -> images with an equal key can share a batch."""
+
+    def __post_init__(self) -> None:
+        for name in ("call_size", "calls_ahead"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnitRows:
+    """The rows of a unit in the order of its records, and where the time went."""
+
+    rows: tuple[Annotation, ...]
+    rows_in: int
+    seconds: dict[str, float]
+
+
+def annotate_unit(
+    records: Iterable[CorpusRecord],
+    grounder: Grounder,
+    parser: CaptionParser,
+    options: AnnotateOptions,
+    *,
+    pool: Executor,
+    turn: contextlib.AbstractContextManager[Any] | None = None,
+) -> UnitRows:
+    """Label the records of a unit.
+
+    Args:
+        records: In the corpus's order.
+        pool: Threads that fetch and decode.
+        turn: Entered while the teacher is asked: a lock where units share it. Reading and
+            decoding of this unit go on before, making rows after.
+
+    Raises:
+        UnitError: the teacher fails on most of the unit: it is broken, not the records.
+        RetryableError, ConfigError: a store failed or refused.
+    """
+    began = time.perf_counter()
+    seconds = Seconds()
+    rows: list[Annotation] = []
+    for window in read_windows(records, options.limits, pool, seconds):
+        extract_window(window, parser, seconds)
+        answers = _ask(window, grounder, options, pool, turn, seconds)
+        after = time.perf_counter()
+        for pair in window:
+            answer = answers.get(pair.ordinal)
+            rows.append(
+                failed_row(pair, grounder.teacher_id)
+                if answer is None
+                else answered_row(pair, answer, grounder.teacher_id)
+            )
+        seconds.add("rows", time.perf_counter() - after)
+    seconds["total"] = time.perf_counter() - began
+    return UnitRows(rows=tuple(rows), rows_in=len(rows), seconds=dict(seconds))
+
+
+@dataclass(slots=True, kw_only=True)
+class _Trouble:
+    """Exceptions of the teacher that blame no record."""
+
+    num_asked: int = 0
+    num_failed: int = 0
+    first: str = ""
+
+
+def _ask(
+    window: Sequence[Pair],
+    grounder: Grounder,
+    options: AnnotateOptions,
+    pool: Executor,
+    turn: contextlib.AbstractContextManager[Any] | None,
+    seconds: Seconds,
+) -> dict[int, Grounding]:
+    usable = [pair for pair in window if pair.failure is None]
+    calls = deque(plan_calls(usable, options))
+    ahead: deque[tuple[list[Pair], list[Future[_Decoded]]]] = deque()
+    limits = options.limits.image
+
+    def decode_next() -> None:
+        if calls:
+            call = calls.popleft()
+            ahead.append((call, [pool.submit(_decode, pair, limits) for pair in call]))
+
+    for _ in range(options.calls_ahead):
+        decode_next()
+    answers: dict[int, Grounding] = {}
+    trouble = _Trouble()
+    with turn or contextlib.nullcontext():
+        while ahead:
+            call, futures = ahead.popleft()
+            began = time.perf_counter()
+            decoded = [future.result() for future in futures]
+            seconds.add("wait", time.perf_counter() - began)
+            seconds.add("decode", sum(image.seconds for image in decoded))
+            decode_next()
+            began = time.perf_counter()
+            requests = [
+                (pair, GroundingRequest(image=d.array, caption=pair.caption, phrases=pair.phrases))
+                for pair, d in zip(call, decoded, strict=True)
+                if d.array is not None
+            ]
+            answers.update(_ground(requests, grounder, trouble))
+            seconds.add("teacher", time.perf_counter() - began)
+    if trouble.num_failed > 1 and 2 * trouble.num_failed > trouble.num_asked:
+        raise UnitError(
+            f"the teacher failed on {trouble.num_failed} of {trouble.num_asked} pairs, the first "
+            f"time with {trouble.first}"
+        )
+    return answers
+
+
+def plan_calls(pairs: Sequence[Pair], options: AnnotateOptions) -> Iterator[list[Pair]]:
+    """Calls of images that can share batches, as full as possible; what is left over is mixed."""
+    groups: dict[Hashable, list[Pair]] = {}
+    for pair in sorted(pairs, key=lambda pair: (len(pair.caption), pair.ordinal)):
+        groups.setdefault(options.size_key(pair.size_wh), []).append(pair)
+    rest: list[Pair] = []
+    size = options.call_size
+    for _, group in sorted(groups.items(), key=lambda item: min(p.ordinal for p in item[1])):
+        full = len(group) - len(group) % size
+        for first in range(0, full, size):
+            yield group[first : first + size]
+        rest += group[full:]
+    for first in range(0, len(rest), size):
+        yield rest[first : first + size]
+
+
+@dataclass(frozen=True, slots=True)
+class _Decoded:
+    array: NDArray[np.uint8] | None
+    seconds: float
+
+
+def _decode(pair: Pair, limits: ImageLimits) -> _Decoded:
+    began = time.perf_counter()
+    image: DecodedImage | None = None
+    try:
+        image = decode_image(pair.data or b"", limits)
+        pair.size_wh, pair.sha256 = (image.width, image.height), image.sha256
+        pair.data = None
+    except RecordError as error:
+        pair.fail(error)
+    return _Decoded(None if image is None else image.array, time.perf_counter() - began)
+
+
+def _ground(
+    requests: Sequence[tuple[Pair, GroundingRequest]], grounder: Grounder, trouble: _Trouble
+) -> dict[int, Grounding]:
+    """Answers by place in the unit; a pair that the teacher cannot answer fails alone."""
+    if not requests:
+        return {}
+    asked = [request for _, request in requests]
+    trouble.num_asked += len(asked)
+    try:
+        found = grounder.ground(asked)
+        return {pair.ordinal: g for (pair, _), g in zip(requests, found, strict=True)}
+    except (ConfigError, RetryableError):
+        raise
+    except Exception:
+        # Any exception means "ask one by one": that shows which pair it was.
+        pass
+    answers: dict[int, Grounding] = {}
+    for pair, request in requests:
+        try:
+            (answers[pair.ordinal],) = grounder.ground([request])
+        except (ConfigError, RetryableError):
+            raise
+        except RecordError as error:
+            pair.fail(error)
+        except Exception as error:
+            what = f"{type(error).__name__}: {error}"
+            pair.fail(RecordError(Status.TEACHER_FAILED, what))
+            trouble.num_failed += 1
+            trouble.first = trouble.first or what
+    return answers

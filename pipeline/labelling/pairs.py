@@ -1,0 +1,203 @@
+"""Image-caption pairs on their way through a unit: read, fetched, checked, cut into phrases.
+
+A pair that cannot be used keeps the reason and goes on to become a row; nothing is left out.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from pipeline.images.decode import ImageLimits, image_size, read_image_uri
+from schemas.errors import ConfigError, RecordError, RetryableError
+from schemas.records import CorpusRecord, Phrase, Status
+
+FETCH_AHEAD = 16
+"""Images that are fetched before the window has room for them."""
+
+
+class CaptionParser(Protocol):
+    """Cuts captions into phrases: `pipeline.phrases.extract.PhraseExtractor`, or a fake in the tests."""
+
+    def extract(self, captions: Sequence[str]) -> list[tuple[Phrase, ...]]:
+        """The phrases of each caption."""
+        ...
+
+    def fingerprint(self) -> dict[str, object]:
+        """Everything that changes the phrases."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairLimits:
+    """Which pairs are used, and how many are held in memory at once."""
+
+    image: ImageLimits = field(default_factory=ImageLimits)
+    max_caption_chars: int = 10_000
+    """A longer caption is no caption."""
+    window_records: int = 1024
+    """Pairs that are sorted by size together."""
+    window_bytes: int = 256 * 2**20
+    """Encoded images held at once."""
+
+    def __post_init__(self) -> None:
+        for name in ("max_caption_chars", "window_records", "window_bytes"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
+
+
+@dataclass(slots=True, kw_only=True)
+class Pair:
+    """One record and what is known of it so far."""
+
+    ordinal: int
+    """Place in the unit."""
+    record: CorpusRecord
+    failure: tuple[Status, str] | None = None
+    data: bytes | None = None
+    """Encoded image; dropped once decoded."""
+    size_wh: tuple[int, int] = (0, 0)
+    sha256: str = ""
+    phrases: tuple[Phrase, ...] = ()
+
+    @property
+    def caption(self) -> str:
+        """The caption; empty where there is none."""
+        return self.record.caption or ""
+
+    def fail(self, error: RecordError) -> None:
+        """Keep the first reason."""
+        if self.failure is not None:
+            return
+        try:
+            self.failure = (Status(error.status), error.detail)
+        except ValueError:
+            self.failure = (Status.TEACHER_FAILED, str(error))
+
+
+class Seconds(dict[str, float]):
+    """Seconds by stage; adding is safe where only one thread adds to a stage."""
+
+    def add(self, stage: str, seconds: float) -> None:
+        """Count time of a stage."""
+        self[stage] = self.get(stage, 0.0) + seconds
+
+
+def read_windows(
+    records: Iterable[CorpusRecord], limits: PairLimits, pool: Executor, seconds: Seconds
+) -> Iterator[list[Pair]]:
+    """The records in groups that fit in memory, each with its image's bytes and size.
+
+    Where a window ends depends on the records alone, so that a run can be repeated exactly.
+
+    Raises:
+        RetryableError, ConfigError: a store failed or refused; the unit fails.
+    """
+    waiting: deque[tuple[Pair, Future[float]]] = deque()
+    window: list[Pair] = []
+    held = 0
+    source = iter(_check_records(records, limits))
+    exhausted = False
+    while not exhausted or waiting:
+        began = time.perf_counter()
+        while not exhausted and len(waiting) < FETCH_AHEAD:
+            pair = next(source, None)
+            if pair is None:
+                exhausted = True
+            else:
+                waiting.append((pair, pool.submit(_fetch, pair, limits.image)))
+        seconds.add("read", time.perf_counter() - began)
+        if not waiting:
+            break
+        pair, fetched = waiting.popleft()
+        seconds.add("fetch", fetched.result())
+        window.append(pair)
+        held += len(pair.data or b"")
+        if len(window) >= limits.window_records or held >= limits.window_bytes:
+            yield window
+            window, held = [], 0
+    if window:
+        yield window
+
+
+def extract_window(pairs: Sequence[Pair], parser: CaptionParser, seconds: Seconds) -> None:
+    """Cut the captions of usable pairs into phrases; a caption that cannot be cut fails alone."""
+    began = time.perf_counter()
+    usable = [pair for pair in pairs if pair.failure is None]
+    try:
+        found = parser.extract([pair.caption for pair in usable])
+        for pair, phrases in zip(usable, found, strict=True):
+            pair.phrases = phrases
+    except (ConfigError, RetryableError):
+        raise
+    except Exception:
+        # Whatever it was, one caption at a time shows whose fault it is.
+        for pair in usable:
+            _extract_one(pair, parser)
+    seconds.add("phrases", time.perf_counter() - began)
+
+
+def _extract_one(pair: Pair, parser: CaptionParser) -> None:
+    try:
+        (pair.phrases,) = parser.extract([pair.caption])
+    except (ConfigError, RetryableError):
+        raise
+    except RecordError as error:
+        pair.fail(error)
+    except Exception as error:
+        detail = f"cannot be parsed: {type(error).__name__}: {error}"
+        pair.fail(RecordError(Status.CAPTION_INVALID, detail))
+
+
+def _check_records(records: Iterable[CorpusRecord], limits: PairLimits) -> Iterator[Pair]:
+    places: dict[str, int] = {}
+    for ordinal, record in enumerate(records):
+        pair = Pair(ordinal=ordinal, record=record, failure=record.error)
+        first = places.setdefault(record.record_id, ordinal)
+        if first != ordinal:
+            pair.failure = (
+                Status.DUPLICATE_ID,
+                f"record {ordinal} of its unit has the id of record {first}",
+            )
+        elif pair.failure is None:
+            pair.failure = _caption_failure(record.caption, limits)
+        yield pair
+
+
+def _caption_failure(caption: str | None, limits: PairLimits) -> tuple[Status, str] | None:
+    if caption is None or not caption.strip():
+        return (Status.CAPTION_MISSING, "no caption" if caption is None else "a blank caption")
+    if len(caption) > limits.max_caption_chars:
+        return (
+            Status.CAPTION_INVALID,
+            f"{len(caption):,} characters; at most {limits.max_caption_chars:,} are read",
+        )
+    if "\0" in caption:
+        return (Status.CAPTION_INVALID, f"a NUL character at {caption.index(chr(0))}")
+    try:
+        caption.encode()
+    except UnicodeEncodeError as error:
+        return (Status.CAPTION_INVALID, f"not valid Unicode text: {error.reason}")
+    return None
+
+
+def _fetch(pair: Pair, limits: ImageLimits) -> float:
+    """Bytes and header of the image; returns the seconds it took."""
+    began = time.perf_counter()
+    if pair.failure is None:
+        record = pair.record
+        try:
+            if record.image_bytes is not None:
+                pair.data = record.image_bytes
+            elif record.image_uri is not None:
+                pair.data = read_image_uri(record.image_uri)
+            else:
+                raise RecordError(Status.IMAGE_MISSING, "the record names no image")
+            pair.size_wh = image_size(pair.data, limits)
+        except RecordError as error:
+            pair.fail(error)
+    return time.perf_counter() - began

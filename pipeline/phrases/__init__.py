@@ -1,0 +1,1 @@
+"""Captions to noun phrases with exact character spans, and the words that decide about them."""

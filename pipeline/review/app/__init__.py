@@ -1,0 +1,1 @@
+"""The App server behind its guard, and what our plugin shows and does in it."""

@@ -1,0 +1,154 @@
+"""Starting and ending the App server as a process of its own."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from pipeline.review.app.guard import LOCAL_HOSTS
+from pipeline.review.child_process import (
+    LOOPBACK,
+    free_port,
+    log_tail,
+    module_root,
+    port_answers,
+    stop_child,
+)
+from pipeline.review.database.server import Database
+from pipeline.review.home import ReviewHome, fiftyone_environment
+from schemas.errors import ConfigError, GlipforgeError
+
+DEFAULT_PORT = 5151
+READY_TIMEOUT_S = 300.0
+END_PATIENCE_S = 10.0
+REMOTE_REASONS = (
+    "the App has no login: whoever reaches the port can read and change every dataset of the "
+    "review database and run its operators; the traffic is not encrypted; and MongoDB beside it "
+    "has no login either"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class AppServer:
+    """A server that answers."""
+
+    address: str
+    port: int
+    process: subprocess.Popen[bytes]
+
+    def url(self, dataset: str) -> str:
+        """The page of a dataset."""
+        return f"http://{self.address}:{self.port}/datasets/{quote(dataset)}"
+
+    def tunnel(self) -> str:
+        """The command that brings the App to another machine's browser."""
+        target = f"{getpass.getuser()}@{socket.gethostname()}"
+        return f"ssh -N -L {self.port}:{LOOPBACK}:{self.port} {target}"
+
+
+def check_address(address: str, *, allow_remote: bool) -> None:
+    """Refuse an address that other machines can reach, unless that is wanted.
+
+    Raises:
+        ConfigError: with the reasons.
+    """
+    if address not in LOCAL_HOSTS and not allow_remote:
+        raise ConfigError(
+            f"address {address!r} is not the loopback interface: {REMOTE_REASONS}. Use an ssh "
+            f"tunnel (ssh -N -L {DEFAULT_PORT}:{LOOPBACK}:{DEFAULT_PORT} this-host), or, on a "
+            "closed network, add --allow-remote"
+        )
+
+
+def choose_port(port: int | None, address: str = LOOPBACK) -> int:
+    """`port` if it is free; where it is None the usual port, or any free one.
+
+    Raises:
+        ConfigError: the wanted port is taken; attaching to what answers there would show other
+            data.
+    """
+    if port is None:
+        return free_port() if port_answers(DEFAULT_PORT) else DEFAULT_PORT
+    if not 0 < port < 65536:
+        raise ConfigError(f"port must be in [1, 65535], got {port}")
+    if port_answers(port, address if address != "0.0.0.0" else LOOPBACK):
+        raise ConfigError(f"port {port} is taken by another program; choose another with --port")
+    return port
+
+
+@contextmanager
+def run_server(
+    home: ReviewHome,
+    database: Database,
+    *,
+    address: str = LOOPBACK,
+    port: int | None = None,
+    allow_remote: bool = False,
+) -> Iterator[AppServer]:
+    """Serve the App for the length of a `with` block; ready when the block is entered.
+
+    Raises:
+        ConfigError: the address or port cannot be used.
+        GlipforgeError: the server ended or did not answer in time.
+    """
+    check_address(address, allow_remote=allow_remote)
+    port = choose_port(port, address)
+    environment = {
+        **os.environ,
+        **fiftyone_environment(home, database.uri),
+        "FIFTYONE_DEFAULT_APP_PORT": str(port),
+        "FIFTYONE_DEFAULT_APP_ADDRESS": address,
+    }
+    with home.server_log.open("wb") as log:
+        process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "pipeline.review.app.guard"),
+                *("--port", str(port), "--address", address),
+            ],
+            cwd=module_root(),
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    try:
+        _wait_until_ready(process, port, home)
+        yield AppServer(address, port, process)
+    finally:
+        stop_child(process, patience_s=END_PATIENCE_S)
+
+
+def _wait_until_ready(process: subprocess.Popen[bytes], port: int, home: ReviewHome) -> None:
+    deadline = time.monotonic() + READY_TIMEOUT_S
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise GlipforgeError(
+                f"the App server ended with code {process.returncode}: {log_tail(home.server_log)}"
+            )
+        if _version_at(port) is not None:
+            return
+        time.sleep(0.2)
+    raise GlipforgeError(
+        f"the App server did not answer within {READY_TIMEOUT_S:g} s: {log_tail(home.server_log)}"
+    )
+
+
+def _version_at(port: int) -> str | None:
+    """FiftyOne's version where its server answers; None where nothing does yet."""
+    try:
+        with urllib.request.urlopen(f"http://{LOOPBACK}:{port}/fiftyone", timeout=5) as answer:
+            return str(json.load(answer)["version"])
+    except (urllib.error.URLError, ConnectionError, TimeoutError):
+        return None

@@ -1,0 +1,1 @@
+"""The review database: where MongoDB comes from, who keeps it, who may use it."""

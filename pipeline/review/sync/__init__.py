@@ -1,0 +1,1 @@
+"""Between run and App: push annotations, pull decisions; never overwrites a person."""

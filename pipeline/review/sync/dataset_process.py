@@ -1,0 +1,82 @@
+"""Making and dropping a dataset in a child process, so that this one never imports FiftyOne.
+
+FiftyOne takes seconds to import, 300 MB, and ties its process to one database for ever. Only the
+schema, the views and the colours need it; samples are written and read without.
+Run as `python -m pipeline.review.sync.dataset_process create|drop NAME INFO`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+
+from pipeline.review.child_process import module_root
+from pipeline.review.home import ReviewHome, fiftyone_environment
+from schemas.errors import ConfigError
+
+TIMEOUT_S = 600.0
+
+
+def make_dataset(home: ReviewHome, uri: str, name: str, info: Mapping[str, str]) -> None:
+    """Make an empty review dataset.
+
+    Args:
+        home: the review home.
+        uri: of the database.
+        name: of the dataset.
+        info: what the dataset remembers about itself.
+
+    Raises:
+        ConfigError: FiftyOne refused; its words are in the message.
+    """
+    _run(home, uri, "create", name, json.dumps(dict(info)))
+
+
+def drop_dataset(home: ReviewHome, uri: str, name: str) -> None:
+    """Delete a dataset with its samples and views.
+
+    Raises:
+        ConfigError: FiftyOne refused; its words are in the message.
+    """
+    _run(home, uri, "drop", name, "{}")
+
+
+def _run(home: ReviewHome, uri: str, action: str, name: str, info: str) -> None:
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "pipeline.review.sync.dataset_process", action, name, info],
+            cwd=module_root(),
+            env={**os.environ, **fiftyone_environment(home, uri)},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise ConfigError(
+            f"FiftyOne did not {action} dataset {name!r} within {TIMEOUT_S:g} s"
+        ) from error
+    if done.returncode != 0:
+        lines = [line for line in done.stderr.splitlines() if line.strip()]
+        said = lines[-1] if lines else f"exit code {done.returncode}"
+        raise ConfigError(f"FiftyOne cannot {action} dataset {name!r}: {said}")
+
+
+def main(action: str, name: str, info: str) -> None:
+    """The child's work."""
+    import fiftyone as fo
+
+    from pipeline.review.sync.dataset import create_dataset
+
+    if action == "create":
+        create_dataset(name, json.loads(info))
+    else:
+        fo.delete_dataset(name)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,195 @@
+"""Commits on a file system: stage, fsync, hard-link the marker, publish by rename.
+
+    _staging/<unit>.<attempt>.annotations.parquet    written and synced; no reader looks here
+    _commits/<unit>.json                             os.link: exclusive; this is THE commit
+    annotations/<unit>.parquet                       os.replace from staging; may be repeated
+
+A killed writer leaves staged files, with or without a marker. With one, `settle` publishes them.
+Without one they stay: their writer may still be alive and about to create its marker, which
+would then vouch for nothing. Only `clean` removes them, when every unit has its marker.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from pipeline.run.commit_protocol import MARKERS, UnitFile, is_intact, marker_path
+from pipeline.storage.errors import StorageFull
+from schemas.errors import ConfigError, UnitError
+from schemas.plan import CommittedFile, UnitCommit
+
+STAGING = "_staging"
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+"""What a disk says that takes nothing more, now or ever."""
+
+
+class LocalCommitter:
+    """Commits below a directory.
+
+    Args:
+        root: The run directory.
+        step: Called with the name of each step before it is done; tests die here.
+    """
+
+    def __init__(self, root: Path, *, step: Callable[[str], object] = lambda name: None) -> None:
+        self.root = root
+        self.step = step
+
+    def path_of(self, file: UnitFile, unit_id: str, attempt: str) -> str:
+        """`annotations/<unit>.parquet`, whichever attempt wins."""
+        return f"{file.folder}/{unit_id}.parquet"
+
+    def commit(self, commit: UnitCommit, files: Sequence[UnitFile]) -> bool:
+        """Stage, mark, publish; False where another attempt was first.
+
+        Raises:
+            ConfigError: the file system has no hard links.
+            StorageFull: the disk is full or read-only; nothing of the unit is left on it.
+        """
+        staged_marker = self.root / STAGING / f"{commit.unit_id}.{commit.attempt}.json"
+        staged = [self._staged(commit, file) for file in commit.files]
+        try:
+            for content, path in zip(files, staged, strict=True):
+                self.step(f"stage {content.folder}")
+                _write_synced(path, content.data)
+            self.step("stage marker")
+            _write_synced(staged_marker, commit.to_json().encode())
+            _sync_folder(self.root / STAGING)
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            for path in (*staged, staged_marker):
+                with contextlib.suppress(OSError):
+                    path.unlink()
+            raise StorageFull(
+                f"out: nothing more can be written to {str(self.root)!r}: {error.strerror}. What "
+                "is committed is safe; make room, and the same command goes on"
+            ) from error
+        self.step("mark")
+        won = self._link_marker(staged_marker, commit.unit_id)
+        if won:
+            self.step("publish")
+            self._publish(commit)
+            self.step("unstage")
+        else:
+            for path in staged:
+                path.unlink(missing_ok=True)
+        staged_marker.unlink(missing_ok=True)
+        return won
+
+    def read_file(self, commit: UnitCommit, file: CommittedFile) -> bytes | None:
+        """The published bytes, or the staged ones of a commit that is being published."""
+        final, staged = self.root / file.path, self._staged(commit, file)
+        for path in (final, staged, final):
+            with contextlib.suppress(FileNotFoundError):
+                data = path.read_bytes()
+                if is_intact(data, file):
+                    return data
+        return None
+
+    def settle(self, commits: Sequence[UnitCommit]) -> list[bool]:
+        """Publish what is still staged; False where a file is missing or has another size."""
+        return [self._settle(commit) for commit in commits]
+
+    def withdraw(self, commit: UnitCommit) -> None:
+        """Remove the data first: a marker without data is found again, data without one is not."""
+        for file in commit.files:
+            (self.root / file.path).unlink(missing_ok=True)
+        (self.root / marker_path(commit.unit_id)).unlink(missing_ok=True)
+
+    def markers(self, unit_ids: Sequence[str], known: Iterable[str]) -> dict[str, str | None]:
+        """Texts of the markers that are there, None for known ones."""
+        try:
+            names = {entry.name for entry in os.scandir(self.root / MARKERS)}
+        except FileNotFoundError:
+            return {}
+        skip = set(known)
+        found: dict[str, str | None] = {}
+        for unit_id in unit_ids:
+            if f"{unit_id}.json" in names:
+                path = self.root / marker_path(unit_id)
+                found[unit_id] = None if unit_id in skip else path.read_text()
+        return found
+
+    def clean(self, commits: Iterable[UnitCommit]) -> None:
+        """Empty the staging folder, when every unit has its marker: publish what a killed winner
+        left there, remove what losers left."""
+        with contextlib.suppress(FileNotFoundError):
+            staged = {entry.name for entry in os.scandir(self.root / STAGING)}
+            for commit in commits if staged else ():
+                if any(self._staged(commit, file).name in staged for file in commit.files):
+                    self._publish(commit)
+            for name in staged:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(self.root / STAGING / name)
+            with contextlib.suppress(OSError):
+                os.rmdir(self.root / STAGING)
+
+    # --- parts ---------------------------------------------------------------------------------
+
+    def _staged(self, commit: UnitCommit, file: CommittedFile) -> Path:
+        folder = file.path.partition("/")[0]
+        return self.root / STAGING / f"{commit.unit_id}.{commit.attempt}.{folder}.parquet"
+
+    def _settle(self, commit: UnitCommit) -> bool:
+        # Nearly all are published already: one look at each file then, not three.
+        if not self._is_published(commit):
+            self._publish(commit)
+        return self._is_published(commit)
+
+    def _is_published(self, commit: UnitCommit) -> bool:
+        return all(_size(self.root / file.path) == file.size for file in commit.files)
+
+    def _link_marker(self, staged: Path, unit_id: str) -> bool:
+        final = self.root / marker_path(unit_id)
+        final.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.link(staged, final)
+        except FileExistsError:
+            return False
+        except PermissionError as error:
+            raise ConfigError(
+                f"{self.root}: this file system refuses hard links, which commits need ({error}); "
+                "write to another disk or to an object store"
+            ) from error
+        _sync_folder(final.parent)
+        return True
+
+    def _publish(self, commit: UnitCommit) -> None:
+        for file in commit.files:
+            staged, final = self._staged(commit, file), self.root / file.path
+            final.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                os.replace(staged, final)
+            except FileNotFoundError:
+                continue  # published before, by us or by a recovery; `settle` checks
+            except OSError as error:
+                raise UnitError(f"{commit.unit_id}: cannot publish {final}: {error}") from error
+            _sync_folder(final.parent)
+
+
+def _write_synced(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as stream:
+        stream.write(data)
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def _sync_folder(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return -1

@@ -1,0 +1,223 @@
+"""One driver per run at a time: saves double work. Correctness stands on the markers alone.
+
+On a file system the lock is the kernel's (`flock`): it ends with its process, however that ends.
+On an object store it is an object whose content changes every few seconds; one that stands still
+belongs to a driver that is gone. No clocks of two machines are compared.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import json
+import logging
+import os
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import IO, Any
+
+from pipeline.run.store import RunStore
+from pipeline.storage.errors import MissingFile
+from pipeline.storage.files import create_bytes, read_bytes, remove, write_bytes
+from schemas.errors import ConfigError, RetryableError
+
+LOCK = "_lock"
+BEAT_S = 15.0
+STALE_S = 60.0
+LOOKS = 5
+_NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP)
+_log = logging.getLogger(__name__)
+_streams: set[IO[str]] = set()
+"""Lock files that this process holds."""
+
+
+@contextlib.contextmanager
+def run_lock(run: RunStore, *, beat_s: float = BEAT_S, stale_s: float = STALE_S) -> Iterator[None]:
+    """Hold the run while in the block.
+
+    Raises:
+        ConfigError: another driver holds it; names its host, process and start.
+    """
+    if run.is_local:
+        with folder_lock(run.uri, partial(_held, run.uri, "labelled")):
+            yield
+    else:
+        with _object_lock(run, beat_s=beat_s, stale_s=stale_s):
+            yield
+
+
+def lock_holder(run: RunStore) -> dict[str, Any] | None:
+    """Host, process and start of the driver that works on a local run now; None if there is none.
+
+    On an object store: of the last one that did not end by itself, and `silent_s`, the seconds
+    since its last sign of life by this machine's clock; more than `STALE_S`: it is gone.
+    """
+    if not run.is_local:
+        try:
+            holder = dict(json.loads(read_bytes(run.url(LOCK))))
+        except MissingFile:
+            return None
+        silence = datetime.now(UTC) - datetime.fromisoformat(holder["at"])
+        return holder | {"silent_s": round(max(0.0, silence.total_seconds()), 1)}
+    return folder_holder(Path(run.uri))
+
+
+def folder_holder(folder: Path) -> dict[str, Any] | None:
+    """Host, process and start of the driver that holds a folder now; None if there is none."""
+    try:
+        with open(folder / LOCK) as stream:
+            if _try_lock(stream, fcntl.LOCK_SH):
+                return None
+            return _read_holder(stream)
+    except FileNotFoundError:
+        return None
+
+
+# --- file systems ------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def training_lock(folder: Path) -> Iterator[None]:
+    """Hold the folder of a training while in the block.
+
+    Raises:
+        ConfigError: another training holds it; names its host, process and start.
+    """
+    with folder_lock(str(folder), partial(_held, str(folder), "trained")):
+        yield
+
+
+@contextlib.contextmanager
+def folder_lock(folder: str, held: Callable[[dict[str, Any]], str]) -> Iterator[None]:
+    """Hold a folder of a file system; `held` makes the refusal from what the holder wrote."""
+    path = os.path.join(folder, LOCK)
+    os.makedirs(folder, exist_ok=True)
+    # Never deleted: a second driver could lock the deleted file and a third one a new file.
+    with open(path, "a+") as stream:
+        # `lock_holder` takes the lock for an instant to look: that is no driver.
+        for _ in range(LOOKS):
+            if _try_lock(stream, fcntl.LOCK_EX):
+                break
+            time.sleep(0.1)
+        else:
+            raise ConfigError(held(_read_holder(stream)))
+        stream.truncate(0)
+        stream.write(json.dumps(_myself()))
+        stream.flush()
+        _streams.add(stream)
+        try:
+            yield
+        finally:
+            _streams.discard(stream)
+
+
+def _forget_locks() -> None:
+    # A forked child shares the lock: one that outlives its parent would keep it.
+    for stream in _streams:
+        os.close(stream.fileno())
+    _streams.clear()
+
+
+os.register_at_fork(after_in_child=_forget_locks)
+
+
+def _try_lock(stream: IO[str], kind: int) -> bool:
+    try:
+        fcntl.flock(stream, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        _log.warning("%s: this file system has no locks; start one driver only", stream.name)
+    return True
+
+
+def _read_holder(stream: IO[str]) -> dict[str, Any]:
+    stream.seek(0)
+    try:
+        return dict(json.loads(stream.read()))
+    except ValueError:  # it has the lock and has not written its name yet
+        return {}
+
+
+# --- object stores -----------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def _object_lock(run: RunStore, *, beat_s: float, stale_s: float) -> Iterator[None]:
+    url = run.url(LOCK)
+    me = _myself() | {"token": uuid.uuid4().hex}
+    me["at"] = me["since"]
+    _take_object(run, me, beat_s=beat_s, stale_s=stale_s)
+    stop = threading.Event()
+
+    def beat() -> None:
+        count = 0
+        while not stop.wait(beat_s):
+            count += 1
+            try:
+                write_bytes(url, json.dumps(me | {"beat": count, "at": _now()}).encode())
+            except RetryableError as error:
+                _log.warning("cannot renew the lock of %s: %s", run.uri, error)
+
+    thread = threading.Thread(target=beat, name="run-lock", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+        remove(url)
+
+
+def _take_object(run: RunStore, me: dict[str, Any], *, beat_s: float, stale_s: float) -> None:
+    url = run.url(LOCK)
+    seen, since = b"", time.monotonic()
+    while not create_bytes(url, json.dumps(me).encode()):
+        try:
+            found = read_bytes(url)
+        except MissingFile:
+            continue
+        if seen and found != seen:
+            raise ConfigError(_held(run.uri, "labelled", dict(json.loads(found))))
+        if not seen:
+            seen, since = found, time.monotonic()
+            _log.warning(
+                "%s: a driver may still be at work; waiting up to %.0f s to see", run.uri, stale_s
+            )
+        if time.monotonic() - since > stale_s:
+            remove(url)
+            seen = b""
+        time.sleep(min(beat_s, stale_s) / 5)
+
+
+def _myself() -> dict[str, Any]:
+    return {
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+        "since": _now(),
+    }
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _held(place: str, doing: str, holder: dict[str, Any]) -> str:
+    who = (
+        f"process {holder['pid']} on {holder['host']}, since {holder['since']}"
+        if {"pid", "host", "since"} <= holder.keys()
+        else "which has just started"
+    )
+    return (
+        f"{place} is being {doing} by another driver ({who}); wait for it, stop it, or give "
+        f"another --out. `glipforge status {place}` shows how far it is"
+    )

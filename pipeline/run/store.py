@@ -1,0 +1,298 @@
+"""A run directory, on a disk or an object store: its plan, its commits and their rows.
+
+Layout and protocol are in the data contract; how one commit is made is in `commit_local.py` and
+`commit_objects.py`. Whoever reads sees committed units only, in the order of the plan.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from os import PathLike, fspath
+from pathlib import Path
+
+from pipeline.run.commit_local import LocalCommitter
+from pipeline.run.commit_objects import NUM_THREADS, ObjectCommitter
+from pipeline.run.commit_protocol import (
+    ANNOTATIONS,
+    QUARANTINE,
+    Committer,
+    as_json,
+    check_counts,
+    decode_rows,
+    totals,
+)
+from pipeline.run.plan_difference import check_unit_ids, require_same_plan
+from pipeline.storage.errors import MissingFile
+from pipeline.storage.files import (
+    create_bytes,
+    exists,
+    is_local,
+    join_url,
+    local_path,
+    read_bytes,
+    remove,
+    write_bytes,
+)
+from schemas.errors import ConfigError, DataError
+from schemas.plan import CommittedFile, Plan, Unit, UnitCommit
+from schemas.records import Annotation, Status
+
+PLAN = "_plan.json"
+SUCCESS = "_SUCCESS"
+REDO = "run `glipforge label` on it again: the unit is then done again"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recovery:
+    """What a start found of earlier drivers."""
+
+    num_committed: int
+    withdrawn: tuple[str, ...]
+    """Units whose marker stood but whose data was missing or torn: they are done again."""
+
+
+class RunStore:
+    """One run. Cheap to make; nothing is read or written before it is asked for.
+
+    Args:
+        uri: A directory, or a URL such as s3://bucket/runs/1.
+        step: Passed to the committer; tests die in it.
+    """
+
+    def __init__(
+        self,
+        uri: str | PathLike[str],
+        *,
+        step: Callable[[str], object] = lambda name: None,
+    ) -> None:
+        self.uri = fspath(uri)
+        self.is_local = is_local(self.uri)
+        self.committer: Committer
+        if self.is_local:
+            self.uri = local_path(self.uri)
+            self.committer = LocalCommitter(Path(self.uri), step=step)
+        else:
+            self.uri = self.uri.rstrip("/")
+            self.committer = ObjectCommitter(self.uri, step=step)
+        self._plan: Plan | None = None
+        self._plan_id = ""
+        self._commits: dict[str, UnitCommit] = {}
+
+    # --- files -----------------------------------------------------------------------------------
+
+    def url(self, *parts: str) -> str:
+        """Address of a file or folder of the run."""
+        return join_url(self.uri, *parts)
+
+    def has(self, *parts: str) -> bool:
+        """True where the run has this file or folder."""
+        return exists(self.url(*parts))
+
+    def read_text(self, *parts: str) -> str:
+        """Text of a file of the run.
+
+        Raises:
+            MissingFile: there is none.
+        """
+        return read_bytes(self.url(*parts)).decode()
+
+    def write_text_atomic(self, text: str, *parts: str) -> None:
+        """Write a file of the run; a reader sees the old one or all of the new one."""
+        write_bytes(self.url(*parts), text.encode())
+
+    # --- plan ------------------------------------------------------------------------------------
+
+    def write_plan(self, plan: Plan) -> Plan:
+        """Write the plan if there is none; of any number of drivers one writes it.
+
+        Raises:
+            FingerprintMismatch: the run has another plan; names what differs, with both values.
+            ConfigError: a unit's id cannot be a file name, or occurs twice.
+        """
+        check_unit_ids(plan.units)
+        text = plan.to_json()
+        if not self.has(PLAN) and create_bytes(self.url(PLAN), text.encode()):
+            self._plan = Plan.from_json(text, where=PLAN)
+        else:
+            require_same_plan(
+                self.plan(), Plan.from_json(text, where="the new plan"), where=self.uri
+            )
+        self._plan_id = ""
+        return self.plan()
+
+    def plan(self) -> Plan:
+        """The plan as it was written.
+
+        Raises:
+            ConfigError: there is none: this is not a labelling run.
+        """
+        if self._plan is None:
+            try:
+                text = self.read_text(PLAN)
+            except MissingFile as error:
+                raise ConfigError(
+                    f"{self.uri} is not a labelling run: it has no {PLAN}; `glipforge label "
+                    f"--corpus CORPUS --out {self.uri}` makes one"
+                ) from error
+            self._plan = Plan.from_json(text, where=self.url(PLAN))
+        return self._plan
+
+    def plan_id(self) -> str:
+        """Fingerprint of the plan, as every marker carries it."""
+        if not self._plan_id:
+            self._plan_id = self.plan().fingerprint()
+        return self._plan_id
+
+    def know_plan_id(self, plan_id: str) -> None:
+        """Take the plan's fingerprint from the driver: a worker need not read a large plan."""
+        self._plan_id = plan_id
+
+    # --- commits ---------------------------------------------------------------------------------
+
+    def commits(self) -> dict[str, UnitCommit]:
+        """unit_id -> marker, in the order of the plan; empty where there is no plan yet.
+
+        Raises:
+            DataError: a marker cannot be read or belongs to another plan.
+        """
+        if self._plan is None and not self.has(PLAN):
+            return {}
+        unit_ids = [unit.unit_id for unit in self.plan().units]
+        texts = self.committer.markers(unit_ids, self._commits)
+        found: dict[str, UnitCommit] = {}
+        for unit_id in unit_ids:
+            if unit_id in texts:
+                text = texts[unit_id]
+                found[unit_id] = (
+                    self._commits[unit_id] if text is None else self._read_marker(unit_id, text)
+                )
+        self._commits = dict(found)
+        return found
+
+    def pending(self) -> list[Unit]:
+        """Units without a marker, in the order of the plan."""
+        done = self.commits()
+        return [unit for unit in self.plan().units if unit.unit_id not in done]
+
+    def recover(self, *, verify: bool = False) -> Recovery:
+        """Finish commits that a kill interrupted; take back those whose data is gone.
+
+        Only the driver that holds the run's lock may do this.
+
+        Args:
+            verify: Read every file and compare its hash; otherwise sizes are compared.
+        """
+        commits = list(self.commits().values())
+
+        verdicts = self.committer.settle(commits)
+        if verify:
+            with ThreadPoolExecutor(NUM_THREADS) as pool:
+                verdicts = list(pool.map(self._is_whole, commits, verdicts))
+        lost = [commit for commit, good in zip(commits, verdicts, strict=True) if not good]
+        if lost:
+            remove(self.url(SUCCESS))
+        for commit in lost:
+            self.committer.withdraw(commit)
+            self._commits.pop(commit.unit_id, None)
+        return Recovery(
+            num_committed=len(commits) - len(lost),
+            withdrawn=tuple(commit.unit_id for commit in lost),
+        )
+
+    def finalize(self) -> bool:
+        """Write `_SUCCESS` if every unit is committed and the rows add up; clear leftovers.
+
+        Raises:
+            DataError: the rows of the markers do not add up.
+        """
+        commits = self.commits()
+        units = self.plan().units
+        if len(commits) != len(units):
+            return False
+        for unit in units:
+            check_counts(unit, commits[unit.unit_id])
+        if not self.is_complete():
+            content = totals(commits.values()) | {
+                "plan": self.plan_id(),
+                "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
+            }
+            write_bytes(self.url(SUCCESS), as_json(content))
+        self.committer.clean(commits.values())
+        return True
+
+    def is_complete(self) -> bool:
+        """True where every unit is committed and that was checked."""
+        try:
+            found = json.loads(self.read_text(SUCCESS))
+        except MissingFile:
+            return False
+        return bool(found.get("plan") == self.plan_id())
+
+    # --- rows ------------------------------------------------------------------------------------
+
+    def iter_annotations(self, statuses: Collection[Status] | None = None) -> Iterator[Annotation]:
+        """Rows with a result (ok, no_phrases, no_boxes) of the committed units, in plan order.
+
+        Raises:
+            DataError: a file that a marker names is missing, torn or breaks the contract.
+        """
+        return self._iter_rows(ANNOTATIONS, statuses)
+
+    def iter_quarantine(self, statuses: Collection[Status] | None = None) -> Iterator[Annotation]:
+        """Rows with a failure, in plan order.
+
+        Raises:
+            DataError: as `iter_annotations`.
+        """
+        return self._iter_rows(QUARANTINE, statuses)
+
+    def read_rows(self, commit: UnitCommit, file: CommittedFile) -> list[Annotation]:
+        """The checked rows of one committed file.
+
+        Raises:
+            DataError: the file is missing, torn or breaks the contract.
+        """
+        data = self.committer.read_file(commit, file)
+        if data is None:
+            raise DataError(
+                f"unit {commit.unit_id!r}: {self.url(file.path)} is missing or is not the file "
+                f"that was committed ({file.size:,} bytes, sha256 {file.sha256[:12]}); {REDO} "
+                "(with --verify if the size is still right)"
+            )
+        rows = decode_rows(data, where=self.url(file.path))
+        if len(rows) != file.num_rows:
+            raise DataError(
+                f"{self.url(file.path)} has {len(rows)} rows, its marker says {file.num_rows}"
+            )
+        return rows
+
+    def _iter_rows(self, folder: str, statuses: Collection[Status] | None) -> Iterator[Annotation]:
+        wanted = None if statuses is None else {str(status) for status in statuses}
+        for commit in self.commits().values():
+            if wanted is not None and not wanted & commit.status_counts.keys():
+                continue
+            for file in commit.files:
+                if not file.path.startswith(f"{folder}/"):
+                    continue
+                for row in self.read_rows(commit, file):
+                    if wanted is None or str(row.status) in wanted:
+                        yield row
+
+    def _is_whole(self, commit: UnitCommit, is_settled: bool) -> bool:
+        return is_settled and all(
+            self.committer.read_file(commit, file) is not None for file in commit.files
+        )
+
+    def _read_marker(self, unit_id: str, text: str) -> UnitCommit:
+        where = self.url("_commits", f"{unit_id}.json")
+        commit = UnitCommit.from_json(text, where=where)
+        if commit.unit_id != unit_id or commit.plan != self.plan_id():
+            raise DataError(
+                f"{where} is about unit {commit.unit_id!r} of plan {commit.plan}, not of this "
+                f"run's plan {self.plan_id()}; it was copied here"
+            )
+        return commit

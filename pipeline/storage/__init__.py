@@ -1,0 +1,1 @@
+"""Files and object stores: read, list, write whole, create exclusively; tars and URL patterns."""

@@ -1,0 +1,302 @@
+"""Files by path or URL: read, list, write whole, create exclusively. Local disks and fsspec stores.
+
+A write appears whole or not at all. `create_bytes` is the exclusive create that commits stand on:
+a hard link on a file system, a conditional PUT on an object store.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import uuid
+from collections.abc import Iterator
+from typing import Any, BinaryIO, cast
+from urllib.parse import unquote, urlsplit
+
+import fsspec
+from fsspec.core import url_to_fs
+from fsspec.implementations.local import LocalFileSystem
+from fsspec.spec import AbstractFileSystem
+
+from pipeline.storage.errors import MissingFile, StorageDenied, StorageUnavailable
+from schemas.errors import ConfigError, MissingDependency
+from schemas.plan import InputFile
+
+_OUR_S3 = "pipeline.storage.s3_filesystem.S3FileSystem"
+for _protocol in ("s3", "s3a"):
+    fsspec.register_implementation(_protocol, _OUR_S3, clobber=True)
+
+
+def is_local(url: str) -> bool:
+    """True for a path and for a `file://` URL."""
+    return "://" not in url or url.startswith("file://")
+
+
+def local_path(url: str) -> str:
+    """The path of a local `url`, made absolute."""
+    if url.startswith("file://"):
+        url = unquote(urlsplit(url).path)
+    return os.path.abspath(url)
+
+
+def filesystem_of(url: str) -> tuple[AbstractFileSystem, str]:
+    """The fsspec file system of a URL and the path in it.
+
+    Raises:
+        ConfigError: the scheme is not known.
+        MissingDependency: the scheme needs a package that is not installed.
+    """
+    if is_local(url):
+        return LocalFileSystem(), local_path(url)
+    try:
+        filesystem, path = url_to_fs(url)
+    except ImportError as error:
+        raise MissingDependency(f"{url}: {error}") from error
+    except ValueError as error:
+        raise ConfigError(
+            f"{url!r}: {error}; give a path, or a URL such as s3://bucket/key"
+        ) from error
+    return filesystem, path
+
+
+def join_url(base: str, *parts: str) -> str:
+    """`base` and `parts` with one `/` between them."""
+    return "/".join([base.rstrip("/") or base, *(part.strip("/") for part in parts if part)])
+
+
+def stat_file(url: str) -> InputFile:
+    """Size and version of a file.
+
+    Raises:
+        MissingFile: there is no such file.
+    """
+    with _explained(url):
+        if is_local(url):
+            path = local_path(url)
+            found = os.stat(path)
+            if not os.path.isfile(path):
+                raise FileNotFoundError(f"{url} is no file")
+            return InputFile(uri=url, size=found.st_size, etag=_mtime_tag(found))
+        filesystem, path = filesystem_of(url)
+        entry = filesystem.info(path)
+        if entry["type"] != "file":
+            raise FileNotFoundError(f"{url} is no file")
+        return _input_file(url, entry)
+
+
+def exists(url: str) -> bool:
+    """True where a file or a folder is there."""
+    if is_local(url):
+        return os.path.exists(local_path(url))
+    with _explained(url):
+        filesystem, path = filesystem_of(url)
+        return bool(filesystem.exists(path))
+
+
+def is_folder(url: str) -> bool:
+    """True where `url` is a folder; on an object store, where names begin with it."""
+    if is_local(url):
+        return os.path.isdir(local_path(url))
+    with _explained(url):
+        filesystem, path = filesystem_of(url)
+        return bool(filesystem.isdir(path))
+
+
+def read_bytes(url: str, start: int | None = None, stop: int | None = None) -> bytes:
+    """A whole file, or its bytes [start, stop); fewer where it ends before `stop`.
+
+    Raises:
+        MissingFile: there is no such file.
+    """
+    with _explained(url):
+        if is_local(url):
+            with open(local_path(url), "rb") as stream:
+                if start is None and stop is None:
+                    return stream.read()
+                stream.seek(start or 0)
+                return stream.read(-1 if stop is None else max(0, stop - (start or 0)))
+        filesystem, path = filesystem_of(url)
+        return bytes(filesystem.cat_file(path, start, stop))
+
+
+def open_file(url: str) -> BinaryIO:
+    """A seekable, buffered reader; use it in a `with` block.
+
+    Raises:
+        MissingFile: there is no such file.
+    """
+    with _explained(url):
+        if is_local(url):
+            return open(local_path(url), "rb")
+        filesystem, path = filesystem_of(url)
+        return cast("BinaryIO", filesystem.open(path, "rb"))
+
+
+def list_folder(url: str) -> tuple[list[InputFile], list[str]]:
+    """Files directly in a folder, with size and version, and the URLs of its folders; sorted.
+
+    Raises:
+        MissingFile: there is no such folder.
+    """
+    with _explained(url):
+        if is_local(url):
+            return _list_local(url)
+        filesystem, path = filesystem_of(url)
+        entries = sorted(filesystem.ls(path, detail=True), key=lambda entry: str(entry["name"]))
+        named = [
+            (join_url(url, entry["name"].rstrip("/").rpartition("/")[2]), entry)
+            for entry in entries
+        ]
+        files = [_input_file(name, entry) for name, entry in named if entry["type"] == "file"]
+        return files, [name for name, entry in named if entry["type"] == "directory"]
+
+
+def find_files(pattern: str) -> list[InputFile]:
+    """The files that a glob pattern matches, sorted by name."""
+    with _explained(pattern):
+        if is_local(pattern):
+            import glob
+
+            root = pattern if not pattern.startswith("file://") else local_path(pattern)
+            names = sorted(glob.glob(root, recursive=True))
+            return [stat_file(name) for name in names if os.path.isfile(name)]
+        filesystem, path = filesystem_of(pattern)
+        found = cast("dict[str, dict[str, Any]]", filesystem.glob(path, detail=True))
+        return [
+            _input_file(str(filesystem.unstrip_protocol(name)), entry)
+            for name, entry in sorted(found.items())
+            if entry["type"] == "file"
+        ]
+
+
+def write_bytes(url: str, data: bytes) -> None:
+    """Write a file so that a reader sees all of it or nothing; an older one is replaced."""
+    with _explained(url):
+        if not is_local(url):
+            filesystem, path = filesystem_of(url)
+            filesystem.pipe_file(path, data)
+            return
+        path = local_path(url)
+        with _staged(path, data) as staged:
+            os.replace(staged, path)
+            _sync_folder(path)
+
+
+def create_bytes(url: str, data: bytes) -> bool:
+    """Write a file only where none is; False, and nothing changed, where one is there.
+
+    Of any number of writers at once exactly one gets True.
+
+    Raises:
+        ConfigError: the store has no exclusive create.
+    """
+    with _explained(url):
+        if not is_local(url):
+            filesystem, path = filesystem_of(url)
+            if not url.startswith(("s3://", "s3a://")):
+                raise ConfigError(
+                    f"{url}: runs can be written to local paths and s3:// stores; "
+                    f"{url.partition('://')[0]} has no exclusive create here"
+                )
+            try:
+                filesystem.pipe_file(path, data, mode="create")
+            except FileExistsError:
+                return False
+            return True
+        path = local_path(url)
+        with _staged(path, data) as staged:
+            try:
+                os.link(staged, path)
+            except FileExistsError:
+                return False
+            except PermissionError as error:
+                raise ConfigError(
+                    f"{url}: this file system refuses hard links, which commits need ({error}); "
+                    "write to another disk or to an object store"
+                ) from error
+            _sync_folder(path)
+            return True
+
+
+def remove(url: str) -> None:
+    """Delete a file; no error where it is gone."""
+    with _explained(url):
+        filesystem, path = filesystem_of(url)
+        with contextlib.suppress(FileNotFoundError):
+            filesystem.rm_file(path)
+
+
+# --- parts -------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def _explained(url: str) -> Iterator[None]:
+    try:
+        yield
+    except (MissingFile, StorageDenied, StorageUnavailable):
+        raise
+    except FileNotFoundError as error:
+        text = str(error) if error.errno is None and error.args else f"{url} does not exist"
+        raise MissingFile(text) from error
+    except PermissionError as error:
+        raise StorageDenied(
+            f"{url}: permission denied: check the owner and mode of the file and its folders"
+        ) from error
+
+
+@contextlib.contextmanager
+def _staged(path: str, data: bytes) -> Iterator[str]:
+    """A synced temporary file beside `path`; it is gone afterwards."""
+    folder, name = os.path.split(path)
+    os.makedirs(folder, exist_ok=True)
+    staged = os.path.join(folder, f".{name}.{uuid.uuid4().hex}")
+    try:
+        with open(staged, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        yield staged
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(staged)
+
+
+def _sync_folder(path: str) -> None:
+    descriptor = os.open(os.path.dirname(path), os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _list_local(url: str) -> tuple[list[InputFile], list[str]]:
+    files, folders = [], []
+    root = url if not url.startswith("file://") else local_path(url)
+    with os.scandir(root) as entries:
+        for entry in sorted(entries, key=lambda e: e.name):
+            if entry.is_dir():
+                folders.append(join_url(root, entry.name))
+            elif entry.is_file():
+                found = entry.stat()
+                files.append(
+                    InputFile(
+                        uri=join_url(root, entry.name), size=found.st_size, etag=_mtime_tag(found)
+                    )
+                )
+    return files, folders
+
+
+def _mtime_tag(found: os.stat_result) -> str:
+    return f"mtime:{found.st_mtime_ns}"
+
+
+def _input_file(url: str, entry: dict[str, Any]) -> InputFile:
+    tag = next(
+        (
+            entry[key]
+            for key in ("ETag", "etag", "mtime", "LastModified", "created")
+            if entry.get(key)
+        ),
+        "",
+    )
+    return InputFile(uri=url, size=int(entry["size"] or 0), etag=str(tag).strip('"'))

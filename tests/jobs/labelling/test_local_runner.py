@@ -1,0 +1,345 @@
+"""Labelling in one process: what a run is, how it goes on, what it refuses."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from jobs.commands.label import Running, label
+from jobs.commands.status import read_status
+from jobs.labelling.progress import LabelProgress, TooManyFailures
+from pipeline.run.store import RunStore
+from pipeline.storage.errors import StorageFull
+from schemas.errors import ConfigError, FingerprintMismatch
+from schemas.records import Status
+from tests.jobs.fake_label import UNIT, FakeSetup, all_rows, asked, write_corpus
+
+LOCAL = Running(runner="local")
+
+
+def test_every_pair_is_a_row(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    corpus = write_corpus(tmp_path / "toy", 3, captions={4: " ", 9: "it"})
+    assert label(FakeSetup(corpus=corpus), str(tmp_path / "run"), UNIT, LOCAL) == 0
+    rows = all_rows(tmp_path / "run")
+    assert [row.record_id for row in rows] == [f"toy/{n // 8:04d}/{n:05d}" for n in range(24)]
+    assert rows[4].status is Status.CAPTION_MISSING
+    assert rows[9].status is Status.NO_PHRASES
+    said = capsys.readouterr().out
+    assert "units    3 of 3 committed" in said
+    assert "rows     24: 23 usable, 1 with a reason" in said
+    assert "caption_missing           1   e.g. toy/0000/00004: the caption is blank" in said
+    assert "next: glipforge filter" in said
+
+
+@pytest.mark.parametrize(
+    "options, environment, threads",
+    [({}, {}, 1), ({"cpus_per_worker": 2}, {}, 2), ({}, {"OMP_NUM_THREADS": "3"}, 3)],
+)
+def test_threads_are_those_of_a_ray_worker(
+    options: dict[str, float],
+    environment: dict[str, str],
+    threads: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import torch
+
+    from jobs.labelling import local_runner
+
+    seen: set[int] = set()
+    plain = local_runner._label
+
+    def label_and_look(*args):
+        seen.add(torch.get_num_threads())
+        return plain(*args)
+
+    monkeypatch.setattr(local_runner, "_label", label_and_look)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    corpus = write_corpus(tmp_path / "toy", 2)
+    running = Running(runner="local", **options)
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(3)
+        assert label(FakeSetup(corpus=corpus), str(tmp_path / "run"), UNIT, running) == 0
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+    assert seen == {threads}
+
+
+def test_a_complete_run_is_not_labelled_again(tmp_path: Path) -> None:
+    corpus, log = write_corpus(tmp_path / "toy", 2), tmp_path / "log"
+    setup = FakeSetup(corpus=corpus, grounder={"log": str(log)})
+    for _ in range(2):
+        assert label(setup, str(tmp_path / "run"), UNIT, LOCAL) == 0
+    assert asked(log) == 16
+
+
+def test_a_changed_teacher_is_refused_with_both_values(tmp_path: Path) -> None:
+    corpus, out = write_corpus(tmp_path / "toy", 1), str(tmp_path / "run")
+    label(FakeSetup(corpus=corpus), out, UNIT, LOCAL)
+    with pytest.raises(FingerprintMismatch, match=r"teacher.teacher_id.*fake@0.*fake@1.*new --out"):
+        label(FakeSetup(corpus=corpus, grounder={"weights": "1"}), out, UNIT, LOCAL)
+
+
+def test_a_changed_corpus_is_refused_with_its_file(tmp_path: Path) -> None:
+    corpus, out = write_corpus(tmp_path / "toy", 2), str(tmp_path / "run")
+    label(FakeSetup(corpus=corpus), out, UNIT, LOCAL)
+    (tmp_path / "toy" / "0001.tar").unlink()
+    with pytest.raises(FingerprintMismatch, match=r"0001\.tar.*not there"):
+        label(FakeSetup(corpus=corpus), out, UNIT, LOCAL)
+
+
+def test_a_worker_with_another_teacher_than_the_driver_stops_the_run(tmp_path: Path) -> None:
+    setup = FakeSetup(corpus=write_corpus(tmp_path / "toy", 1), planned={"weights": "7"})
+    with pytest.raises(FingerprintMismatch, match="this worker's machine is not the driver's"):
+        label(setup, str(tmp_path / "run"), UNIT, LOCAL)
+
+
+def test_output_that_cannot_be_written(tmp_path: Path) -> None:
+    corpus = write_corpus(tmp_path / "toy", 1)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match=r"out: .*file' is a file; give a folder"):
+        label(FakeSetup(corpus=corpus), str(tmp_path / "file"), UNIT, LOCAL)
+    with pytest.raises(ConfigError, match="out: cannot write to"):
+        label(FakeSetup(corpus=corpus), str(tmp_path / "file" / "run"), UNIT, LOCAL)
+
+
+def test_a_unit_that_cannot_be_read_fails_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    corpus = write_corpus(tmp_path / "toy", 3)
+    setup, out = FakeSetup(corpus=corpus), str(tmp_path / "run")
+    opened = setup.open_corpus()
+    (tmp_path / "toy" / "0001.tar").rename(tmp_path / "away.tar")
+    monkeypatch.setattr(FakeSetup, "open_corpus", lambda self: opened)
+    assert label(setup, out, UNIT, LOCAL) == 1
+    said = capsys.readouterr().err
+    assert "unit 0001-" in said
+    assert "0001.tar does not exist" in said
+    assert "1 of 3 units are not done; the same command tries them again" in said
+    assert len(all_rows(out)) == 16
+    (tmp_path / "away.tar").rename(tmp_path / "toy" / "0001.tar")
+    assert label(setup, out, UNIT, LOCAL) == 0
+    assert len(all_rows(out)) == 24
+
+
+def test_a_full_disk_ends_the_run_before_all_is_labelled_in_vain(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    corpus, log, out = write_corpus(tmp_path / "toy", 20), tmp_path / "log", tmp_path / "run"
+    setup = FakeSetup(corpus=corpus, grounder={"log": str(log)})
+
+    def full(path: Path, data: bytes) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("pipeline.run.commit_local._write_synced", full)
+        with pytest.raises(StorageFull, match=r"make room, and the same command goes on"):
+            label(setup, str(out), UNIT, LOCAL)
+    assert asked(log) <= 4 * UNIT
+    assert label(setup, str(out), UNIT, LOCAL) == 0
+    assert len(all_rows(out)) == 20 * UNIT
+
+
+def test_a_hopeless_corpus_is_given_up(tmp_path: Path) -> None:
+    from pipeline.run.commit_unit import CommitOutcome
+    from schemas.plan import UnitCommit
+
+    commit = UnitCommit(
+        unit_id="u",
+        plan="p",
+        rows_in=1000,
+        rows_out=1000,
+        status_counts={"ok": 300, "image_missing": 700},
+        num_boxes=1,
+        files=(),
+        attempt="a",
+        teacher_id="t",
+        seconds={},
+        finished_at="",
+    )
+    progress = LabelProgress(units=[], max_failure_rate=0.7)
+    progress.commit(CommitOutcome(won=True, commit=commit))
+    progress = LabelProgress(units=[], max_failure_rate=0.69)
+    with pytest.raises(TooManyFailures, match=r"700 of 1,000 rows \(70.0%\).*image_missing 700"):
+        progress.commit(CommitOutcome(won=True, commit=commit))
+
+
+def test_a_short_run_of_failures_is_no_success(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    corpus, out = write_corpus(tmp_path / "toy", 1, captions=dict.fromkeys(range(8), "")), "run"
+    setup = FakeSetup(corpus=corpus)
+    for _ in range(2):  # also where nothing is left to do
+        assert label(setup, str(tmp_path / out), UNIT, LOCAL) == 1
+        said = capsys.readouterr()
+        assert "rows     8: 0 usable, 8 with a reason" in said.out
+        assert "next:" not in said.out
+        assert (
+            "8 of 8 rows (100.0%) could not be labelled, more than max_failure_rate 90.0%: "
+            "caption_missing 8. The run is complete; a higher --max-failure-rate accepts it"
+        ) in said.err
+    assert RunStore(tmp_path / out).is_complete()
+    assert label(setup, str(tmp_path / out), UNIT, replace(LOCAL, max_failure_rate=1)) == 0
+
+
+def give_up(
+    tmp_path: Path,
+    running: Running,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A corpus whose pairs are mostly rotten: the run ends early, says why, and can go on."""
+    monkeypatch.setattr("jobs.labelling.progress.RATE_COUNTS_FROM", 40)
+    corpus = write_corpus(tmp_path / "toy", 30, captions={n: "" for n in range(240) if n % 8 > 2})
+    setup, out = FakeSetup(corpus=corpus, grounder={"delay_s": 0.005}), tmp_path / "run"
+    with pytest.raises(TooManyFailures, match=r"25 of 40 rows \(62.5%\).*caption_missing 25"):
+        label(setup, str(out), UNIT, replace(running, max_failure_rate=0.5))
+    said = capsys.readouterr().err
+    assert re.search(r"given up: [5-9] units committed since the start; the same command", said)
+    assert 5 <= len(RunStore(out).commits()) < 30
+    assert read_status(RunStore(out))["statuses"]["caption_missing"] >= 25
+    assert label(setup, str(out), UNIT, replace(running, max_failure_rate=1)) == 0
+    assert len(all_rows(out)) == 240
+
+
+def test_a_hopeless_run_ends_early(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    give_up(tmp_path, LOCAL, monkeypatch, capsys)
+
+
+@pytest.mark.parametrize(
+    "options, said",
+    [
+        ({"attempts": 0}, "attempts must be at least 1, got 0"),
+        ({"hang_s": 0}, "hang_s must be positive, got 0"),
+        ({"max_failure_rate": 2}, r"max_failure_rate must be in \[0, 1\], got 2"),
+        ({"workers": -1}, "must be 0 or more"),
+    ],
+)
+def test_options_are_checked(options, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        Running(**options)
+
+
+def test_status_of_a_half_done_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from jobs.cli import main
+
+    corpus, out = write_corpus(tmp_path / "toy", 3), tmp_path / "run"
+    label(FakeSetup(corpus=corpus), str(out), UNIT, LOCAL)
+    markers = sorted((out / "_commits").iterdir())
+    markers[1].unlink()
+    (out / "_SUCCESS").unlink()
+    found = read_status(RunStore(out))
+    assert (found["complete"], found["units_done"], found["units"]) == (False, 2, 3)
+    assert found["pending_units"] == [markers[1].stem]
+    capsys.readouterr()
+    assert main(["status", str(out)]) == 0
+    said = capsys.readouterr().out
+    assert "not complete and nobody works on it" in said
+    assert f"next     {markers[1].stem}" in said
+    assert main(["status", str(out), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["rows"] == 16
+    assert main(["status", str(tmp_path)]) == 2
+    assert "is not a labelling run: it has no _plan.json" in capsys.readouterr().err
+
+
+def start(args: list[str]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.jobs.fake_label", *args],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+
+
+def wait_for_units(out: Path, number: int, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and process.poll() is None:
+        if len(list((out / "_commits").glob("*.json"))) >= number:
+            return
+        time.sleep(0.02)
+
+
+def stop_and_go_on(
+    process: subprocess.Popen[bytes], number: signal.Signals, out: Path, args: list[str]
+) -> None:
+    """End a labelling of 20 units as a terminal or a scheduler does, and start it again."""
+    os.killpg(process.pid, number)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said.decode()
+    told = re.search(
+        r"stopped: (\d+) units committed since the start; the same command goes", str(said)
+    )
+    assert "Traceback" not in str(said)
+    done = RunStore(out).commits()
+    # Those that the driver did not hear of count too; a worker may end one more behind it.
+    assert told is not None
+    assert 2 <= int(told[1]) <= len(done) < 20
+    assert read_status(RunStore(out))["driver"] is None
+    assert start(args).wait() == 0
+    assert len(all_rows(out)) == 20 * UNIT
+    found = RunStore(out).commits()
+    assert {unit_id: found[unit_id] for unit_id in done} == done, "what was done was done again"
+
+
+@pytest.mark.slow
+def test_a_killed_driver_loses_nothing_and_doubles_nothing(tmp_path: Path) -> None:
+    corpus, out, log = write_corpus(tmp_path / "toy", 30), tmp_path / "run", tmp_path / "log"
+    grounder = {"delay_s": 0.004, "log": str(log)}
+    args = [corpus, str(out), json.dumps(grounder), '{"runner": "local"}']
+    rng = random.Random(5)
+    kills = 0
+    for target in (2, 8, 15, 22):
+        process = start(args)
+        wait_for_units(out, target, process)
+        time.sleep(rng.uniform(0, 0.05))
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            kills += 1
+        process.wait()
+    assert start(args).wait() == 0
+    assert kills >= 3
+    whole = tmp_path / "whole"
+    assert label(FakeSetup(corpus=corpus), str(whole), UNIT, LOCAL) == 0
+    assert all_rows(out) == all_rows(whole)
+    assert RunStore(out).is_complete()
+    # Each kill costs at most the units that were under way: two in a worker.
+    assert asked(log) <= 30 * UNIT + kills * 2 * UNIT
+
+
+@pytest.mark.slow
+def test_a_second_driver_is_refused_and_ctrl_c_keeps_what_is_done(tmp_path: Path) -> None:
+    corpus, out = write_corpus(tmp_path / "toy", 20), tmp_path / "run"
+    args = [corpus, str(out), json.dumps({"delay_s": 0.02}), '{"runner": "local"}']
+    process = start(args)
+    wait_for_units(out, 2, process)
+    with pytest.raises(ConfigError, match=f"being labelled by another driver .*{process.pid}"):
+        label(FakeSetup(corpus=corpus), str(out), UNIT, LOCAL)
+    found = read_status(RunStore(out))
+    assert found["driver"]["pid"] == process.pid
+    stop_and_go_on(process, signal.SIGINT, out, args)
+
+
+@pytest.mark.slow
+def test_sigterm_ends_as_ctrl_c_does(tmp_path: Path) -> None:
+    corpus, out = write_corpus(tmp_path / "toy", 20), tmp_path / "run"
+    args = [corpus, str(out), json.dumps({"delay_s": 0.02}), '{"runner": "local"}']
+    process = start(args)
+    wait_for_units(out, 2, process)
+    stop_and_go_on(process, signal.SIGTERM, out, args)

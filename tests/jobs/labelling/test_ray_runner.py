@@ -1,0 +1,342 @@
+"""Labelling on a real local Ray: equal rows, dead and hanging workers, `ray job submit`."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from jobs.commands.label import Running, label
+from jobs.commands.status import read_status
+from jobs.ray_session import ray_session
+from pipeline.run.store import RunStore
+from schemas.errors import ConfigError, GlipforgeError
+from schemas.records import Status
+from tests.faulty_store import BUCKET, Fault, FaultyStore, faulty_store
+from tests.jobs.fake_label import UNIT, FakeSetup, all_rows, write_corpus
+from tests.jobs.labelling.test_local_runner import (
+    LOCAL,
+    give_up,
+    start,
+    stop_and_go_on,
+    wait_for_units,
+)
+
+pytestmark = [pytest.mark.slow, pytest.mark.ray]
+RAY = Running(workers=2, cpus_per_worker=1)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def store() -> Iterator[FaultyStore]:
+    """An object store that workers know, since Ray starts after it."""
+    with faulty_store() as store, ray_session(num_cpus=3):
+        yield store
+
+
+def test_rows_equal_those_of_the_local_runner(tmp_path: Path) -> None:
+    corpus = write_corpus(tmp_path / "toy", 6, captions={4: "", 9: "it", 17: "x" * 20_000})
+    setup = FakeSetup(corpus=corpus)
+    assert label(setup, str(tmp_path / "ray"), UNIT, RAY) == 0
+    assert label(setup, str(tmp_path / "local"), UNIT, LOCAL) == 0
+    assert all_rows(tmp_path / "ray") == all_rows(tmp_path / "local")
+    for folder in ("annotations", "quarantine"):
+        written = {
+            run: {p.name: p.read_bytes() for p in sorted((tmp_path / run / folder).iterdir())}
+            for run in ("ray", "local")
+        }
+        assert written["ray"] == written["local"]
+
+
+def test_object_stores_that_fail_now_and_then(
+    store: FaultyStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The real command: corpus and run on a store, on Ray; equal to disks and one process."""
+    import torch
+
+    from jobs.cli import main
+    from pipeline.storage.files import write_bytes
+
+    write_corpus(tmp_path / "toy", 4, captions={5: "", 17: "a red hat\0"})
+    for path in (tmp_path / "toy").iterdir():
+        write_bytes(f"s3://{BUCKET}/toy/{path.name}", path.read_bytes())
+    faults = [
+        Fault(method="GET", within="0002.tar", status=503, times=2),
+        Fault(method="GET", within="0001.tar", status=0),
+        Fault(method="PUT", within="/annotations/", status=500, times=2),
+        Fault(method="PUT", within="/_commits/", status=409),
+        Fault(method="PUT", within="/_commits/", status=503, is_late=True),
+    ]
+    store.faults += faults
+    outs = {"s3": f"s3://{BUCKET}/run", "disk": str(tmp_path / "run")}
+    tars = f"s3://{BUCKET}/toy/{{0000..0003}}.tar"
+    words = ["--records-per-unit", str(UNIT)]
+    said = [*words, "--corpus", tars, "--out", outs["s3"], "--workers", "1"]
+    assert main(["label", *said]) == 0
+    assert [fault.done for fault in faults] == [fault.times for fault in faults]
+    assert f"run      {outs['s3']}: complete" in capsys.readouterr().out
+    folder = str(tmp_path / "toy")
+    said = [*words, "--corpus", folder, "--out", outs["disk"], "--runner", "local"]
+    before = torch.get_num_threads()
+    assert main(["label", *said]) == 0  # with the threads of a worker: all digits are equal
+    assert torch.get_num_threads() == before
+    rows = {
+        name: [
+            replace(row, image_uri=row.image_uri and row.image_uri.rpartition("/")[2])
+            for row in all_rows(out)
+        ]
+        for name, out in outs.items()
+    }
+    assert len(rows["s3"]) == 32
+    assert rows["s3"] == rows["disk"]
+    assert main(["status", outs["s3"], "--json"]) == 0
+
+
+def test_a_record_that_kills_its_worker_costs_itself(tmp_path: Path) -> None:
+    corpus = write_corpus(tmp_path / "toy", 5, captions={19: "a deadly dog"})
+    setup = FakeSetup(corpus=corpus, grounder={"die_on": "deadly"})
+    assert label(setup, str(tmp_path / "run"), UNIT, RAY) == 0
+    rows = all_rows(tmp_path / "run")
+    assert len(rows) == 40
+    (bad,) = [row for row in rows if row.status.is_quarantined]
+    assert bad.record_id == "toy/0002/00019"
+    assert bad.status is Status.WORKER_CRASH
+    assert "its worker process ended when it was labelled alone" in bad.detail
+    healthy = FakeSetup(corpus=corpus)
+    label(healthy, str(tmp_path / "whole"), UNIT, LOCAL)
+    others = [row for row in all_rows(tmp_path / "whole") if row.record_id != bad.record_id]
+    assert [row for row in rows if row is not bad] == others
+
+
+def test_a_record_that_never_comes_back_costs_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jobs.labelling.ray_runner.ASK_BEATS_EVERY_S", 0.5)
+    corpus = write_corpus(tmp_path / "toy", 2, captions={3: "an endless dog"})
+    setup = FakeSetup(corpus=corpus, grounder={"hang_on": "endless"})
+    running = Running(workers=1, cpus_per_worker=1, hang_s=4)
+    assert label(setup, str(tmp_path / "run"), UNIT, running) == 0
+    (bad,) = [row for row in all_rows(tmp_path / "run") if row.status.is_quarantined]
+    assert (bad.record_id, bad.status) == ("toy/0000/00003", Status.WORKER_HANG)
+    assert "no answer within 4 s" in bad.detail
+
+
+def test_a_call_that_takes_long_is_no_hang(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A large teacher on a CPU: its batches are signs of life."""
+    monkeypatch.setattr("jobs.labelling.ray_runner.ASK_BEATS_EVERY_S", 0.5)
+    setup = FakeSetup(corpus=write_corpus(tmp_path / "toy", 1), grounder={"delay_s": 1.0})
+    running = Running(workers=1, cpus_per_worker=1, hang_s=5)
+    assert label(setup, str(tmp_path / "run"), UNIT, running) == 0
+    assert not [row for row in all_rows(tmp_path / "run") if row.status.is_quarantined]
+
+
+def test_an_exception_of_the_teacher_blames_its_record_alone(tmp_path: Path) -> None:
+    corpus = write_corpus(tmp_path / "toy", 2, captions={3: "a broken dog"})
+    setup = FakeSetup(corpus=corpus, grounder={"raise_on": "broken"})
+    assert label(setup, str(tmp_path / "run"), UNIT, RAY) == 0
+    (bad,) = [row for row in all_rows(tmp_path / "run") if row.status.is_quarantined]
+    assert bad.status is Status.TEACHER_FAILED
+
+
+def test_a_worker_that_is_killed_is_replaced(tmp_path: Path) -> None:
+    """kill -9 on worker processes, as the system does when memory runs out."""
+    import psutil
+
+    corpus, out = write_corpus(tmp_path / "toy", 24), tmp_path / "run"
+    log = tmp_path / "log"
+    killed: list[int] = []
+    done = threading.Event()
+
+    def killer() -> None:
+        while not done.wait(1.0) and len(killed) < 3:
+            for process in psutil.process_iter(["name", "cmdline"]):
+                title = " ".join(process.info["cmdline"] or ())
+                if title.startswith("ray::LabelActor.label") and process.pid not in killed:
+                    killed.append(process.pid)
+                    process.kill()
+                    break
+
+    thread = threading.Thread(target=killer)
+    thread.start()
+    try:
+        setup = FakeSetup(corpus=corpus, grounder={"delay_s": 0.03, "log": str(log)})
+        assert label(setup, str(out), UNIT, RAY) == 0
+    finally:
+        done.set()
+        thread.join()
+    assert killed
+    label(FakeSetup(corpus=corpus), str(tmp_path / "whole"), UNIT, LOCAL)
+    assert all_rows(out) == all_rows(tmp_path / "whole")
+
+
+def test_a_hopeless_run_ends_early(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    give_up(tmp_path, RAY, monkeypatch, capsys)
+
+
+def test_sigterm_ends_a_run_that_takes_a_unit_apart(tmp_path: Path) -> None:
+    """It does not wait for a record that hangs, and blames none for the end."""
+    captions = {1: "an endless dog", 3: "a deadly dog"}
+    corpus, out, log = (
+        write_corpus(tmp_path / "toy", 1, captions=captions),
+        tmp_path / "r",
+        tmp_path / "l",
+    )
+    grounder = {"die_on": "deadly", "hang_on": "endless", "log": str(log)}
+    done = threading.Event()
+
+    def end_it() -> None:
+        # Alone it is asked last; in company others, whose captions are longer, come behind it.
+        while not (log.exists() and "endless" in log.read_text().splitlines()[-1]):
+            if done.wait(0.2):
+                return
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    thread = threading.Thread(target=end_it)
+    thread.start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            label(FakeSetup(corpus=corpus, grounder=grounder), str(out), UNIT, RAY)
+    finally:
+        done.set()
+        thread.join()
+    assert RunStore(out).commits() == {}
+    assert label(FakeSetup(corpus=corpus), str(out), UNIT, LOCAL) == 0
+    assert {row.status for row in all_rows(out)} <= {Status.OK, Status.NO_BOXES}
+
+
+def test_ctrl_c_keeps_what_is_done(tmp_path: Path) -> None:
+    corpus, out = write_corpus(tmp_path / "toy", 20), tmp_path / "run"
+    grounder, running = {"delay_s": 0.05}, {"workers": 1, "cpus_per_worker": 1}
+    args = [corpus, str(out), json.dumps(grounder), json.dumps(running)]
+    process = start(args)
+    wait_for_units(out, 2, process)
+    stop_and_go_on(process, signal.SIGINT, out, [*args[:2], "{}", '{"runner": "local"}'])
+
+
+def test_workers_that_cannot_load_end_the_run(tmp_path: Path) -> None:
+    corpus = write_corpus(tmp_path / "toy", 1)
+    setup = FakeSetup(corpus=corpus, grounder={"weights": "missing"})
+    with pytest.raises(
+        GlipforgeError, match="3 workers in a row died while loading.*there are no weights here"
+    ):
+        label(setup, str(tmp_path / "run"), UNIT, RAY)
+
+
+def test_a_worker_with_another_teacher_ends_the_run(tmp_path: Path) -> None:
+    setup = FakeSetup(corpus=write_corpus(tmp_path / "toy", 1), planned={"weights": "7"})
+    with pytest.raises(ConfigError, match="this worker's machine is not the driver's"):
+        label(setup, str(tmp_path / "run"), UNIT, RAY)
+
+
+def test_a_killed_driver_of_a_local_ray(tmp_path: Path) -> None:
+    corpus, out = write_corpus(tmp_path / "toy", 24), tmp_path / "run"
+    args = [corpus, str(out), '{"delay_s": 0.05}', '{"workers": 1, "cpus_per_worker": 1}']
+    process = start(args)
+    wait_for_units(out, 4, process)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    # Its workers may live on for a moment and commit: that must do no harm.
+    assert label(FakeSetup(corpus=corpus), str(out), UNIT, LOCAL) == 0
+    label(FakeSetup(corpus=corpus), str(tmp_path / "whole"), UNIT, LOCAL)
+    time.sleep(3)
+    assert all_rows(out) == all_rows(tmp_path / "whole")
+    assert RunStore(out).is_complete()
+
+
+def test_relative_paths_are_refused_in_a_job(monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    from jobs.cli import main
+
+    monkeypatch.setenv("RAY_JOB_CONFIG_JSON_ENV_VAR", "{}")
+    assert main(["label", "--corpus", "/data", "--out", "runs/1"]) == 2
+    assert "out: 'runs/1' is relative: inside a Ray job" in capsys.readouterr().err
+
+
+def test_ray_job_submit_and_stop(tmp_path: Path) -> None:
+    """A cluster of `ray start --head`, with ports and a folder of its own."""
+    from ray.job_submission import JobSubmissionClient
+
+    from jobs.cli import main
+
+    corpus, out = write_corpus(tmp_path / "toy", 4), tmp_path / "run"
+    port = 25000 + os.getpid() % 4000
+    temp = Path(f"/tmp/gf{os.getpid()}")  # sockets must have short names
+    ray = str(Path(sys.executable).parent / "ray")
+    env = {
+        **os.environ,
+        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+        "RAY_AUTH_MODE": "disabled",
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_API_SERVER_ADDRESS": f"http://127.0.0.1:{port + 1}",
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+    }
+    env.pop("RAY_ADDRESS", None)
+    head = subprocess.Popen(
+        [
+            *(ray, "start", "--head", "--block", "--node-ip-address=127.0.0.1"),
+            *(f"--port={port}", "--dashboard-host=127.0.0.1", f"--dashboard-port={port + 1}"),
+            *(f"--ray-client-server-port={port + 2}", "--num-cpus=2"),
+            f"--dashboard-agent-listen-port={port + 3}",
+            f"--dashboard-agent-grpc-port={port + 4}",
+            f"--metrics-export-port={port + 5}",
+            f"--runtime-env-agent-port={port + 6}",
+            *("--object-store-memory=200000000", f"--temp-dir={temp}", "--disable-usage-stats"),
+        ],
+        env=env,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        excludes = ["demo-run", "tests", "pipeline/world/glyphs", ".git", ".venv"]
+        submit = [*(ray, "job", "submit", "--working-dir", ".")]
+        submit += ["--runtime-env-json", json.dumps({"excludes": excludes})]
+        size = ["--records-per-unit", str(UNIT)]
+        words = ["label", *size, "--corpus", corpus, "--out", str(out), "--workers", "1"]
+        command = [*submit, "--", "python", "-m", "jobs", *words]
+        deadline = time.monotonic() + 120
+        while True:  # the head takes some seconds to answer
+            done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+            if "submitted successfully" in done.stdout or time.monotonic() > deadline:
+                break
+            time.sleep(3)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "units    4 of 4 committed" in done.stdout
+        assert len(all_rows(out)) == 32
+
+        # `ray job stop`: what is committed is kept, and any runner goes on.
+        corpus, out = write_corpus(tmp_path / "more", 80), tmp_path / "stopped"
+        words = ["label", *size, "--corpus", corpus, "--out", str(out)]
+        jobs = JobSubmissionClient(env["RAY_API_SERVER_ADDRESS"])
+        job = jobs.submit_job(
+            entrypoint=shlex.join(["python", "-m", "jobs", *words, "--workers", "1"]),
+            runtime_env={"working_dir": ".", "excludes": excludes},
+        )
+        wait_for_units(out, 2, head)
+        jobs.stop_job(job)
+        while not jobs.get_job_status(job).is_terminal():
+            time.sleep(0.2)
+        assert jobs.get_job_status(job) == "STOPPED"
+        assert "the same command goes on" in jobs.get_job_logs(job)
+        committed = RunStore(out).commits()
+        assert 2 <= len(committed) < 80
+        assert read_status(RunStore(out))["driver"] is None
+        assert main([*words, "--runner", "local"]) == 0
+        assert len(all_rows(out)) == 640
+        after = RunStore(out).commits()
+        assert {unit_id: after[unit_id] for unit_id in committed} == committed
+    finally:
+        os.killpg(head.pid, signal.SIGTERM)
+        head.wait(timeout=60)
+        shutil.rmtree(temp, ignore_errors=True)

@@ -1,0 +1,128 @@
+"""What must hold for any annotation, policy and decisions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.curation.curated_record import curated_record
+from pipeline.curation.decisions import resolve_record
+from pipeline.curation.filter_result import KEPT, MERGED, DropCounts
+from pipeline.curation.filters import apply_policy
+from pipeline.curation.manifest import CurateStats
+from pipeline.curation.policy import FilterPolicy
+from schemas.checks import check_curated
+from schemas.records import Annotation, Decision, Status, Verdict
+from tests.pipeline.curation.test_decisions import decided
+from tests.schemas.builders import make_annotation, make_box
+
+corners = st.builds(
+    lambda x, y, w, h: (float(x), float(y), float(min(x + w, 64)), float(min(y + h, 48))),
+    st.integers(0, 63),
+    st.integers(0, 47),
+    st.integers(1, 64),
+    st.integers(1, 48),
+)
+scores = st.floats(0, 1, width=32)
+
+
+@st.composite
+def annotations(draw: Any) -> Annotation:
+    boxes = tuple(
+        make_box(box_id=f"toy/0#{n}", phrase_index=phrase, score=score, xyxy=xyxy)
+        for n, (phrase, score, xyxy) in enumerate(
+            draw(st.lists(st.tuples(st.integers(0, 1), scores, corners), max_size=12))
+        )
+    )
+    return make_annotation(boxes=boxes, status=Status.OK if boxes else Status.NO_BOXES)
+
+
+share = st.sampled_from([0.0, 0.3, 0.5, 0.9, 1.0])
+policies = st.builds(
+    FilterPolicy,
+    name=st.just("any"),
+    drop_words=st.sampled_from([(), ("dog",), ("dog", "café")]),
+    drop_nonwords=st.booleans(),
+    score_threshold=st.sampled_from([0.0, 0.3, 0.9]),
+    min_side_px=st.sampled_from([0.0, 1.0, 20.0]),
+    nms_iou=st.none() | share,
+    max_area_share=share,
+    long_span_share=share,
+    long_span_max_area_share=share,
+    cross_phrase=st.sampled_from(["keep", "merge", "suppress"]),
+    cross_phrase_iou=share,
+    max_boxes_per_phrase=st.none() | st.integers(1, 3),
+    max_boxes_per_image=st.none() | st.integers(1, 3),
+    min_boxes=st.integers(0, 3),
+    min_best_score=share,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(annotations(), policies)
+def test_every_box_is_kept_merged_or_dropped_once(row: Annotation, policy: FilterPolicy) -> None:
+    result = apply_policy(row, policy)
+    assert len(result.reasons) == len(row.boxes)
+    counts = DropCounts()
+    counts.add(row, result)
+    assert counts.boxes == len(row.boxes)
+    assert counts.boxes_kept + counts.boxes_merged + counts.boxes_dropped.total() == counts.boxes
+    assert counts.records_kept + counts.records_dropped.total() == 1
+    members = [index for box in result.boxes for index in box.members]
+    assert len(members) == len(set(members))
+    if result.image_reason == KEPT:
+        passed = {n for n, reason in enumerate(result.reasons) if reason in (KEPT, MERGED)}
+        assert set(members) == passed  # what is merged stands on exactly one kept box
+    ordered = [box.score for box in result.boxes]
+    assert ordered == sorted(ordered, reverse=True)
+    assert apply_policy(row, policy) == result
+
+
+@st.composite
+def decisions(draw: Any) -> list[Decision]:
+    rows = []
+    for number in range(draw(st.integers(0, 8))):
+        verdict = draw(st.sampled_from(list(Verdict)))
+        box = draw(st.integers(0, 11))
+        place: dict[str, Any] = {"box_id": f"toy/0#{box}"}
+        if verdict == Verdict.ADD:
+            place = {"box_id": f"toy/0#new{box}", "phrase_index": draw(st.integers(0, 1))}
+        if verdict in (Verdict.ADD, Verdict.EDIT):
+            place["xyxy"] = draw(corners)
+        rows.append(decided(number, verdict, **place))
+    return rows
+
+
+@settings(max_examples=300, deadline=None)
+@given(annotations(), policies, decisions())
+def test_people_have_the_last_word(
+    row: Annotation, policy: FilterPolicy, rows: list[Decision]
+) -> None:
+    known = {box.box_id for box in row.boxes}
+    rows = [d for d in rows if d.verdict == Verdict.ADD or d.box_id in known]
+    stats = CurateStats(
+        policy_id=policy.policy_id, decisions_id="", annotations_id="", is_complete=True
+    )
+    record = curated_record(row, policy, resolve_record(row, rows), stats)
+    records = [] if record is None else [record]
+    last = {d.box_id: d for d in rows}
+    wanted = {box_id for box_id, d in last.items() if d.verdict != Verdict.DROP}
+    boxes = {}
+    for record in records:
+        check_curated(record, "t")
+        boxes = {box.box_id: box for box in record.boxes}
+    for box_id, decision in last.items():
+        if decision.verdict == Verdict.DROP:
+            assert box_id not in boxes
+        elif decision.verdict in (Verdict.EDIT, Verdict.ADD):
+            assert boxes[box_id].xyxy == decision.xyxy
+            assert boxes[box_id].origin == "human"
+    kept = [b for b in row.boxes if b.box_id in wanted and last[b.box_id].verdict == Verdict.KEEP]
+    for box in kept:  # itself, or its phrase on the box that it was merged onto
+        assert box.box_id in boxes or any(
+            box.phrase_index in other.phrase_indices for other in boxes.values()
+        )
+    assert stats.records_out == len(records)
+    assert stats.boxes_out.total() == len(boxes)

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pipeline.gold.checks import (
+    clean_name,
+    join_uri,
+    names_caption,
+    usable_spans,
+    usable_xywh,
+    usable_xyxy,
+)
+from pipeline.gold.gold_set import GoldCounts
+
+BAD = {"dropped: box is not four finite numbers": 1}
+EMPTY = {"dropped: box has no area inside the image": 1}
+
+
+@pytest.mark.parametrize(
+    "corners, expected, counts",
+    [
+        (None, None, BAD),
+        ([], None, BAD),
+        ([1, 2, 3], None, BAD),
+        ([1, 2, 3, "4"], None, BAD),
+        ([1, 2, float("nan"), 4], None, BAD),
+        ([1, 2, float("inf"), 4], None, BAD),
+        ([True, 0, 3, 4], None, BAD),
+        ([5, 5, 5, 9], None, EMPTY),  # no width
+        ([9, 5, 5, 9], None, EMPTY),  # inverted
+        ([20, 0, 30, 5], None, EMPTY),  # beside the image
+        ([-5, -5, 100, 100], (0.0, 0.0, 10.0, 8.0), {}),  # clipped
+        ([0, 0, 10, 8], (0.0, 0.0, 10.0, 8.0), {}),
+        ((0.5, 1, 2, 3), (0.5, 1.0, 2.0, 3.0), {}),
+    ],
+)
+def test_usable_xyxy(corners: Any, expected: Any, counts: dict[str, int]) -> None:
+    found = GoldCounts()
+    assert usable_xyxy(corners, (10, 8), found) == expected
+    assert found == counts
+
+
+def test_xywh_becomes_corners() -> None:
+    assert usable_xywh([1, 2, 3, 4], (10, 8), GoldCounts()) == (1.0, 2.0, 4.0, 6.0)
+
+
+@pytest.mark.parametrize(
+    "raw, expected, dropped",
+    [
+        (None, (), 0),
+        ([], (), 0),
+        ([[0, 5]], ((0, 5),), 0),
+        ([[0, 5], [0, 5]], ((0, 5),), 0),  # a span twice says nothing new
+        ([[0, 99]], (), 1),
+        ([[3, 3]], (), 1),
+        ([[-1, 3]], (), 1),
+        ([[2, 3]], (), 1),  # a blank
+        ([[0.0, 5.0]], (), 1),
+        ([[0]], (), 1),
+        ([0, 5], (), 2),  # a span given without its list
+    ],
+)
+def test_usable_spans(raw: Any, expected: Any, dropped: int) -> None:
+    counts = GoldCounts()
+    assert usable_spans(raw, "un café", counts) == expected
+    assert counts.total() == dropped
+
+
+@pytest.mark.parametrize(
+    "name, expected",
+    [("traffic_light", "traffic light"), ("bow_(weapon)", "bow"), ("(x)", "(x)"), ("a  b", "a b")],
+)
+def test_clean_name(name: str, expected: str) -> None:
+    assert clean_name(name) == expected
+
+
+def test_names_caption_gives_every_name_its_own_span() -> None:
+    caption, spans = names_caption(["bow_(weapon)", "cat", "bow_(ribbon)"])
+    assert caption == "bow. cat. bow"
+    assert [caption[a:b] for a, b in spans] == ["bow", "cat", "bow"]
+    assert spans[0] != spans[2]
+    assert names_caption([]) == ("", ())
+
+
+@pytest.mark.parametrize(
+    "root, name, expected",
+    [
+        ("", "a.jpg", "a.jpg"),
+        ("d/", "a.jpg", "d/a.jpg"),
+        ("d", "/x/a.jpg", "/x/a.jpg"),
+        ("s3://b/d", "a.jpg", "s3://b/d/a.jpg"),
+        ("d", "http://h/a.jpg", "http://h/a.jpg"),
+    ],
+)
+def test_join_uri(root: str, name: str, expected: str) -> None:
+    assert join_uri(root, name) == expected

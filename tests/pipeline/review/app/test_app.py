@@ -1,0 +1,136 @@
+"""The real App server: readiness, the guard, the plugin, and edits as the browser sends them."""
+
+from __future__ import annotations
+
+import json
+import os
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from datetime import UTC
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from pipeline.review.app.server import AppServer, run_server
+from pipeline.review.child_process import port_answers
+from pipeline.review.sync.documents import sample_object_id
+from tests.pipeline.review.bench import Bench
+from tests.pipeline.review.conftest import ReviewSession
+
+pytestmark = [pytest.mark.slow, pytest.mark.fiftyone]
+
+
+@pytest.fixture(scope="module")
+def server(review_session: ReviewSession) -> Iterator[AppServer]:
+    with run_server(review_session.home, review_session.database) as running:
+        yield running
+    assert running.process.poll() is not None
+    assert not port_answers(running.port)
+
+
+def ask(
+    server: AppServer, path: str, body: Any = None, method: str | None = None, **headers: str
+) -> tuple[int, bytes]:
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{server.port}{path}",
+        data=None if body is None else json.dumps(body).encode(),
+        method=method,
+        headers={"Content-Type": "application/json"}
+        | {name.replace("_", "-"): value for name, value in headers.items()},
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return answer.status, answer.read()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read()
+
+
+def patch(server: AppServer, bench: Bench, number: int, operations: list[dict[str, Any]]) -> int:
+    """Save a sample as Annotate mode does."""
+    document = bench.document(number)
+    stamp = document["last_modified_at"].replace(tzinfo=UTC).isoformat()
+    return ask(
+        server,
+        f"/dataset/{bench.stored.dataset_id}/sample/{document['_id']}",
+        operations,
+        "PATCH",
+        If_Match=f'"{stamp}"',
+        Content_Type="application/json-patch+json",
+    )[0]
+
+
+def test_the_page_and_only_images_of_samples_are_served(server: AppServer, bench: Bench) -> None:
+    bench.push()
+    image = bench.rows[0].image_uri
+    assert ask(server, f"/datasets/{bench.name}")[0] == 200
+    assert ask(server, f"/media?filepath={quote(image)}")[0] == 200
+    assert ask(server, f"/media?filepath={quote(os.path.abspath(__file__))}")[0] == 403
+    assert ask(server, "/fiftyone", Host="evil.example")[0] == 403
+    assert ask(server, "/operators/execute", {}, Origin="http://evil.example")[0] == 403
+
+
+def test_the_server_offers_the_plugin(server: AppServer, bench: Bench) -> None:
+    status, body = ask(server, "/operators", {"dataset_name": bench.name})
+    assert status == 200
+    listed = {entry["uri"] for entry in json.loads(body)["operators"]}
+    names = ("accept_labels", "reject_labels", "relabel_phrase", "caption_panel")
+    assert {f"@glipforge/review/{name}" for name in names} <= listed
+    assert json.loads(body)["errors"] == []
+
+
+def test_edits_of_annotate_mode_become_decisions(server: AppServer, bench: Bench) -> None:
+    bench.push()
+    x, y, w, h = bench.label("toy/0#0")["bounding_box"]
+    moved = [
+        {
+            "op": "replace",
+            "path": "/boxes/detections/0/bounding_box",
+            "value": [x, y, w + 0.25, h],
+        },
+        {"op": "replace", "path": "/boxes/detections/1/review", "value": "rejected"},
+        {"op": "remove", "path": "/boxes/detections/2"},
+        {
+            "op": "add",
+            "path": "/boxes/detections/-",
+            "value": {
+                "_cls": "Detection",
+                "_id": {"$oid": "bb" * 12},
+                "label": "a café",
+                "bounding_box": [0.25, 0.25, 0.5, 0.5],
+                "review": "accepted",
+                "origin": "human",
+            },
+        },
+    ]
+    assert patch(server, bench, 0, moved) == 200
+    report = bench.pull()
+    assert report.conflicts == []
+    by_box = {decision.box_id: decision for decision in report.decisions}
+    assert report.verdicts() == {"edit": 1, "drop": 2, "add": 1}
+    assert by_box["toy/0#0"].xyxy == (1.0, 2.0, 46.0, 40.0)
+    assert by_box["toy/0#drawn-" + "bb" * 12].xyxy == (16.0, 12.0, 48.0, 36.0)
+    # What FiftyOne wrote kept the attributes that its schema does not declare.
+    assert bench.label("toy/0#1")["box_id"] == "toy/0#1"
+    assert bench.pull().decisions == []
+    # Marking did not move the time: a reviewer with the sample open can still save...
+    again = [{"op": "replace", "path": "/boxes/detections/0/review", "value": "rejected"}]
+    assert patch(server, bench, 0, again) == 200
+    assert bench.pull().verdicts() == {"drop": 1}
+
+
+def test_a_push_in_between_makes_a_stale_save_fail(server: AppServer, bench: Bench) -> None:
+    bench.push()
+    before = bench.document(0)
+    bench.push(min_score=0.4)
+    stamp = before["last_modified_at"].replace(tzinfo=UTC).isoformat()
+    status, _ = ask(
+        server,
+        f"/dataset/{bench.stored.dataset_id}/sample/{sample_object_id('toy/0')}",
+        [{"op": "replace", "path": "/boxes/detections/1/review", "value": "rejected"}],
+        "PATCH",
+        If_Match=f'"{stamp}"',
+        Content_Type="application/json-patch+json",
+    )
+    assert status == 412
