@@ -25,7 +25,7 @@ class TextFeatures(NamedTuple):
 
 
 class GlipOutput(NamedTuple):
-    """Raw head outputs of one forward pass; see glip.md-style formulas in `model/network/head.py`."""
+    """Raw head outputs of one forward pass; formulas in `model/network/head.py`."""
 
     logits_BNT: Tensor  # word-region alignment logits
     box_deltas_BN4: Tensor  # encoded against `anchors_N4`, level scale applied

@@ -88,14 +88,21 @@ def run(config: Config) -> int:
         print(json.dumps(recipe_json(recipe), indent=1))
         return 0
     require_trackers(config.trackers)
+    from jobs.training.run import Machine, train_here
+
+    machine = Machine(
+        device=config.device,
+        threads=config.threads,
+        loader_processes=config.loader_processes,
+        cache_root=config.cache,
+        trackers=config.trackers,
+    )
     if config.workers > 1:
         from jobs.training.on_ray import train_on_ray
 
-        train_on_ray(config, recipe)
+        train_on_ray(recipe, config.out, machine, config.workers)
     else:
-        from jobs.training.run import train_here
-
-        train_here(config, recipe)
+        train_here(recipe, config.out, machine)
     return 0
 
 

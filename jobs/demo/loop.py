@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from jobs.demo.steps import DemoSteps
 
 if TYPE_CHECKING:
-    from jobs.commands.demo import Config
+    from jobs.demo.options import Config
 
 POOLS = ("--pools", "seen", "web")
 SHEET_PAIRS = 12

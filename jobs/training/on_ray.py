@@ -17,7 +17,7 @@ from model.training.checkpoint import write_atomically
 from schemas.errors import ConfigError, GlipforgeError, RetryableError
 
 if TYPE_CHECKING:
-    from jobs.commands.pretrain import Config
+    from jobs.training.run import Machine
 
 MAX_RESTARTS = 3
 """Deaths of a worker that a run survives."""
@@ -25,8 +25,8 @@ TIMEOUT_S = 7200
 """The others wait so long while the first worker fills the image cache or evaluates."""
 
 
-def train_on_ray(config: Config, recipe: Recipe) -> None:
-    """Train on `config.workers` processes.
+def train_on_ray(recipe: Recipe, out: Path, machine: Machine, workers: int) -> None:
+    """Train on so many processes.
 
     Raises:
         ConfigError: the output is relative inside a Ray job, where it would be lost; the batch
@@ -39,31 +39,31 @@ def train_on_ray(config: Config, recipe: Recipe) -> None:
     from ray.train import FailureConfig, RunConfig, ScalingConfig, TrainingFailedError
     from ray.train.torch import TorchConfig, TorchTrainer
 
-    from jobs.training.run import machine_of, training_directory
+    from jobs.training.run import training_directory
     from model.training.stream import step_positions
     from model.training.workers import Workers
 
-    require_absolute("out", str(config.out))
-    out = config.out.resolve()
+    require_absolute("out", str(out))
+    out = out.resolve()
     # Here, not after minutes of Ray: each worker would find it again.
-    step_positions(0, recipe.train.batch_size, recipe.train.accumulate, Workers(0, config.workers))
-    use_gpu = config.device.startswith("cuda") or (
-        config.device == "auto" and torch.cuda.is_available()
+    step_positions(0, recipe.train.batch_size, recipe.train.accumulate, Workers(0, workers))
+    use_gpu = machine.device.startswith("cuda") or (
+        machine.device == "auto" and torch.cuda.is_available()
     )
     refusal = out / "ray" / f"refusal-{os.getpid()}.json"
     # One more core than workers: Ray Train's own controller needs one.
-    with training_directory(out, recipe), ray_session(num_cpus=config.workers + 1):
+    with training_directory(out, recipe), ray_session(num_cpus=workers + 1):
         refusal.unlink(missing_ok=True)  # of one before with the same number
         trainer = TorchTrainer(
             _train_one_worker,
             train_loop_config={
                 "recipe": recipe_json(recipe),
                 "out": str(out),
-                "machine": dataclasses.asdict(machine_of(config)),
+                "machine": dataclasses.asdict(machine),
                 "folder": os.getcwd(),
                 "refusal": str(refusal),
             },
-            scaling_config=ScalingConfig(num_workers=config.workers, use_gpu=use_gpu),
+            scaling_config=ScalingConfig(num_workers=workers, use_gpu=use_gpu),
             torch_config=TorchConfig(backend="nccl" if use_gpu else "gloo", timeout_s=TIMEOUT_S),
             run_config=RunConfig(
                 # Ray continues a run of the same name; ours is continued by its directory.

@@ -26,7 +26,6 @@ from schemas.errors import ConfigError
 from schemas.fingerprint import require_same
 
 if TYPE_CHECKING:
-    from jobs.commands.pretrain import Config
     from model.training.loop import TrainResult
 
 RECIPE_NAME = "recipe.json"
@@ -45,26 +44,15 @@ class Machine:
     trackers: tuple[str, ...] = ("tensorboard",)
 
 
-def train_here(config: Config, recipe: Recipe) -> None:
+def train_here(recipe: Recipe, out: Path, machine: Machine) -> None:
     """Train in this process; SIGTERM ends it as Ctrl-C does, so the state file says `stopped`."""
-    with sigterm_as_interrupt(), training_directory(config.out, recipe):
-        result = train_worker(recipe, config.out, machine_of(config), say=print)
+    with sigterm_as_interrupt(), training_directory(out, recipe):
+        result = train_worker(recipe, out, machine, say=print)
     losses = ", ".join(f"{name} {value:.4f}" for name, value in result.losses.items())
     print(f"done: step {result.steps}, {losses}")
     for name, value in result.evaluation.items():
         print(f"  {name}: {value:.4f}")
-    print(f"model: {config.out / MODEL_DIRECTORY}")
-
-
-def machine_of(config: Config) -> Machine:
-    """The command line's part that does not belong to the recipe."""
-    return Machine(
-        device=config.device,
-        threads=config.threads,
-        loader_processes=config.loader_processes,
-        cache_root=config.cache,
-        trackers=config.trackers,
-    )
+    print(f"model: {out / MODEL_DIRECTORY}")
 
 
 def train_worker(

@@ -17,7 +17,7 @@ from schemas.records import Span
 
 MAX_TOKENS = 256
 """Text positions of the released models, [CLS] and [SEP] included."""
-SHIPPED_VOCAB = Path(__file__).parent / "vocab" / "vocab.txt"
+SHIPPED_VOCAB = Path(__file__).parents[1] / "vocab" / "vocab.txt"
 VOCAB_NAME = "vocab.txt"
 
 
@@ -107,8 +107,8 @@ class GlipTokenizer:
     ) -> TokenBatch:
         """Token ids of several texts, padded to the longest of them.
 
-        A longer text is cut to its first `max_tokens` - 1 pieces and [SEP]; `model/inputs/prompts.py`
-        plans prompts so that this never happens unseen.
+        A longer text is cut to its first `max_tokens` - 1 pieces and [SEP];
+        `model/inputs/prompts.py` plans prompts so that this never happens unseen.
         """
         rows = [self.truncated_ids(text, max_tokens) for text in texts]
         length = max(map(len, rows), default=0)

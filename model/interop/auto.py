@@ -1,5 +1,5 @@
-"""`import model.interop.auto` makes transformers' Auto classes know GLIP: `AutoModel`, `AutoProcessor`,
-`AutoConfig`, each with `.from_pretrained` of a model directory or a hub id.
+"""`import model.interop.auto` makes transformers' Auto classes know GLIP: `AutoModel`,
+`AutoProcessor`, `AutoConfig`, each with `.from_pretrained` of a model directory or a hub id.
 
 Nothing else imports this, nor transformers: a teacher does without its 0.3 GB.
 """

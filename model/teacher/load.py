@@ -18,7 +18,7 @@ from model.teacher.glip import Network, Teacher
 from model.teacher.options import TeacherOptions
 from schemas.errors import ConfigError, MissingDependency
 
-SHIPPED_NANO = Path(__file__).parent / "weights" / "nano"
+SHIPPED_NANO = Path(__file__).parents[1] / "weights" / "nano"
 NANO_NOTE = (
     "glip-nano was trained on drawings made by code and has never seen a photograph; for real "
     "pictures give --teacher a directory made by `glipforge convert` (see `glipforge models`)"

@@ -32,7 +32,7 @@ class FilterPolicy:
     name: str
     """First part of the policy's id; letters, digits, `-` and `_`."""
     drop_lists: tuple[str, ...] = ()
-    """Named word lists of `pipeline/phrases/drop_words.py`: a phrase goes when its head noun is listed."""
+    """Lists of `pipeline/phrases/drop_words.py`: a phrase goes when its head noun is listed."""
     drop_words: tuple[str, ...] = ()
     """Further words, in lower case, treated like a list."""
     drop_nonwords: bool = False

@@ -21,7 +21,7 @@ FETCH_AHEAD = 16
 
 
 class CaptionParser(Protocol):
-    """Cuts captions into phrases: `pipeline.phrases.extract.PhraseExtractor`, or a fake in the tests."""
+    """Cuts captions into phrases: `pipeline.phrases.extract.PhraseExtractor`, or a test's fake."""
 
     def extract(self, captions: Sequence[str]) -> list[tuple[Phrase, ...]]:
         """The phrases of each caption."""

@@ -14,7 +14,7 @@ ENV_HOME = "GLIPFORGE_REVIEW_HOME"
 ENV_URI = "FIFTYONE_DATABASE_URI"
 ENV_NAME = "FIFTYONE_DATABASE_NAME"
 DEFAULT_DATABASE_NAME = "glipforge"
-PLUGIN_DIR = Path(__file__).parent / "plugin"
+PLUGIN_DIR = Path(__file__).parent / "app" / "plugin"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,9 @@
 """The process that keeps the review database: starts mongod, ends it when no client is left.
 
-Run as `python -m pipeline.review.database.mongod_keeper HOME MONGOD`. Every client holds a shared lock on
-one file, which the kernel releases however the client ends; when the keeper gets that lock for
-itself, nobody uses the server any more. It imports only the standard library: it lives as long as
-the server.
+Run as `python -m pipeline.review.database.mongod_keeper HOME MONGOD`. Every client holds a
+shared lock on one file, which the kernel releases however the client ends; when the keeper gets
+that lock for itself, nobody uses the server any more. It imports only the standard library: it
+lives as long as the server.
 """
 
 from __future__ import annotations

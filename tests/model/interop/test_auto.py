@@ -62,7 +62,8 @@ def test_weights_may_be_half_and_answer_alike(dtype: torch.dtype) -> None:
 def test_a_published_network_does_without_the_large_libraries(directory: Path) -> None:
     """They cost a quarter of a GLIP-T teacher's memory, on each worker."""
     code = (
-        "import sys; from model.teacher.load import load_teacher; from model.network.glip import Glip;"
+        "import sys; from model.teacher.load import load_teacher;"
+        "from model.network.glip import Glip;"
         "from model.config import get_preset; Glip(get_preset('glip-toy'));"
         "print([m for m in ('transformers', 'torchvision', 'timm') if m in sys.modules])"
     )

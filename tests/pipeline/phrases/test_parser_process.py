@@ -94,8 +94,8 @@ def test_a_caption_that_ends_the_process_costs_itself(
 
 def test_it_ends_with_a_parent_that_is_killed() -> None:
     code = (
-        "import time; from pipeline.phrases.parser_process import PhraseProcess; p = PhraseProcess(); "
-        "p.extract(['a dog']); print(p._child.pid, flush=True); time.sleep(60)"
+        "import time; from pipeline.phrases.parser_process import PhraseProcess; "
+        "p = PhraseProcess(); p.extract(['a dog']); print(p._child.pid, flush=True); time.sleep(60)"
     )
     parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     assert parent.stdout is not None
