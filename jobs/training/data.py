@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jobs.training.recipe import Recipe
-from pipeline.training_set.cache import ImageLoader, build_cache
+from pipeline.training_set.cache import build_cache
 from pipeline.training_set.mixture import TrainingMixture, TrainingSource
+from pipeline.training_set.pictures import PictureLoader, of_size, require_readable
 from schemas.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -32,8 +33,9 @@ def build_mixture(
 
     Raises:
         ConfigError: the cache cannot be written, or the sources do not go together.
+        DataError: too many pictures of a source cannot be read, or have another size than it says.
     """
-    load: ImageLoader = read_image
+    load: PictureLoader = of_size(read_image)
     if recipe.cache_side:
         uris = [sample.image_uri for source in sources for sample in source.samples]
         try:
@@ -49,6 +51,10 @@ def build_mixture(
                 f"the image cache {cache_root} cannot be written: {error}; name another place "
                 "with --cache, or set cache_side=0"
             ) from error
+    for source in sources:
+        left_out = require_readable(source.name, source.samples, load, recipe.train.max_unreadable)
+        if left_out:
+            say(left_out)
     return TrainingMixture(
         sources,
         recipe.mixture,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,7 @@ def read_training(folder: Path) -> dict[str, Any]:
         "pid": state.get("pid"),
         "last": last,
         "evaluation": state.get("evaluation"),
+        "left_out": dict(state.get("drops") or {}),
         "seconds_left": (total - step) * batch / rate if rate and step < total else None,
         "checkpoints": sorted(p.name for p in (folder / "checkpoints").glob("step-*.pt")),
     }
@@ -93,6 +95,7 @@ def _not_begun(folder: Path, recipe: Any) -> dict[str, Any]:
         "pid": (holder or {}).get("pid"),
         "last": {},
         "evaluation": None,
+        "left_out": {},
         "seconds_left": None,
         "checkpoints": [],
     }
@@ -115,10 +118,18 @@ def print_training(found: dict[str, Any]) -> None:
             if "/" in name and isinstance(value, float)
         ]
         print(f"measured {', '.join(figures)} at step {found['evaluation']['step']:,}")
+    if found["left_out"]:
+        print(f"left out {describe_drops(found['left_out'])}")
     if found["checkpoints"]:
         print(f"kept     {', '.join(found['checkpoints'])}")
     if found["complete"]:
         print(f"model    {found['run']}/model")
+
+
+def describe_drops(drops: Mapping[str, int]) -> str:
+    """What a training left out, the most frequent first: `12 x box: too small, ...`."""
+    most_first = sorted(drops.items(), key=lambda item: (-item[1], item[0]))
+    return ", ".join(f"{number:,} x {reason}" for reason, number in most_first)
 
 
 def _words(found: dict[str, Any]) -> str:
