@@ -65,7 +65,7 @@ def read_status(store: RunStore) -> dict[str, Any]:
     """Everything that `status` tells, as JSON values.
 
     Raises:
-        ConfigError: this is no labelling run.
+        ConfigError: this is not a labelling run.
     """
     from pipeline.run.lock import STALE_S, lock_holder
 

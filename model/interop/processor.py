@@ -35,7 +35,7 @@ from model.teacher.postprocess import postprocess
 from schemas.records import Span
 
 _MORE_THAN_BYTES = ("I", "F")
-"""Modes of PIL whose values are no bytes: I, I;16, F."""
+"""Modes of PIL whose values are not bytes: I, I;16, F."""
 Picture = NDArray[np.uint8] | Image.Image
 
 
