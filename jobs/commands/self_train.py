@@ -131,27 +131,30 @@ class SelfTraining:
         return as_json(compare_runs(a, b, get_policy(self.config.policy)), 50)
 
     def _train(self, place: Path, teacher: str | None) -> None:
-        from jobs.commands import pretrain
+        from jobs.commands.pretrain import train
+        from jobs.training.load_recipe import load_recipe
+        from jobs.training.recipe import SourceSpec
+        from jobs.training.run import Machine
         from model.teacher.load import shipped_nano
 
         config = self.config
-        source: dict[str, Any] = {"curated": str(place / "run"), "policy": config.policy}
-        source["name"] = "labels"
-        if config.labels_weight is not None:
-            source["weight"] = config.labels_weight
-        start = (teacher or str(shipped_nano())) if config.start == "teacher" else None
-        pretrain.run(
-            pretrain.Config(
-                out=place / "student",
-                recipe=config.recipe,
-                warm_start=start,
-                set=(f"sources+={json.dumps(source)}",),
-                device=config.device,
-                threads=config.threads,
-                workers=config.training_workers,
-                cache=self.out / "cache",
-            )
+        labels = SourceSpec(
+            curated=str(place / "run"),
+            policy=config.policy,
+            name="labels",
+            weight=config.labels_weight,
         )
+        start = (teacher or str(shipped_nano())) if config.start == "teacher" else None
+        recipe = load_recipe(
+            config.recipe,
+            None,
+            changes={} if start is None else {"warm_start": start},
+            sources=(labels,),
+        )
+        machine = Machine(
+            device=config.device, threads=config.threads, cache_root=self.out / "cache"
+        )
+        train(recipe, place / "student", machine, config.training_workers)
 
     def _measure(self, model: str, place: Path) -> dict[str, dict[str, Any]]:
         from jobs.commands import evaluate

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from jobs.typed_json import read_json
 from pipeline.run.store import PLAN
+from schemas.checked import read_object
 from schemas.errors import ConfigError, DataError
 
 STATE = "train.json"
@@ -37,7 +37,7 @@ def read_training(folder: Path) -> dict[str, Any]:
         ConfigError: recipe.json is missing or damaged.
     """
     path = folder / STATE
-    recipe = read_json(folder / RECIPE)
+    recipe = read_object(folder / RECIPE)
     if not path.exists():
         return _not_begun(folder, recipe)
     try:
