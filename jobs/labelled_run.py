@@ -16,7 +16,7 @@ def open_run(uri: str) -> RunStore:
     """The run in a directory or at a URL.
 
     Raises:
-        ConfigError: this is no labelling run, or nothing of it is committed yet.
+        ConfigError: this is not a labelling run, or nothing of it is committed yet.
     """
     from pipeline.run.store import RunStore
 

@@ -8,19 +8,24 @@ from typing import TYPE_CHECKING, Any
 
 import tyro
 
+from jobs.arguments import Run
+
 if TYPE_CHECKING:
     from rich.table import Table
 
     from pipeline.report.compare import LabelChange, RunComparison
 
 
+EXAMPLES = ("glipforge compare runs/1 runs/2 --policy default",)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Config:
     """Options of `glipforge compare`."""
 
-    a: tyro.conf.Positional[str]
+    a: tyro.conf.Positional[Run]
     """The first run: the older teacher's."""
-    b: tyro.conf.Positional[str]
+    b: tyro.conf.Positional[Run]
     """The second run."""
     policy: str = "default"
     """Preset or JSON file; both runs go through it. Decisions of people play no part."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import tyro
 
+from jobs.arguments import Run
 from schemas.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -20,11 +21,14 @@ if TYPE_CHECKING:
     from pipeline.curation.manifest import CurateStats
 
 
+EXAMPLES = ("glipforge filter runs/1 --policy default",)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Config:
     """Options of `glipforge filter`."""
 
-    run: tyro.conf.Positional[str]
+    run: tyro.conf.Positional[Run]
     """The run directory or URL."""
     policy: str = "default"
     """default, glip, grit, yoloworld, owlst, strict-review, or a JSON file of your own rules."""

@@ -7,24 +7,26 @@ A run lives in one directory; the same command continues it. Recipes are JSON fi
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import tyro
+from jobs.arguments import DirPath, MaybeDir, MaybeFile, Model, Repeated
 
 if TYPE_CHECKING:
     from jobs.training.recipe import Recipe
 
-Repeated = Annotated[tuple[str, ...], tyro.conf.UseAppendAction]
+EXAMPLES = (
+    "glipforge pretrain --preset glip-t --warm-start glip-t "
+    "--curated runs/1 --gold train.json --out student",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
     """Options of `glipforge pretrain`."""
 
-    out: Path
+    out: DirPath
     """The run's directory; a run that is there already is continued."""
-    recipe: Path | None = None
+    recipe: MaybeFile = None
     """A recipe file (JSON); what it leaves out is the preset's."""
     preset: str | None = None
     """The network, as `glipforge models` lists it; default: the recipe's."""
@@ -50,7 +52,7 @@ class Config:
     """Learning rate."""
     seed: int | None = None
     """Decides everything that is drawn."""
-    warm_start: str | None = None
+    warm_start: Model = None
     """A model directory whose weights are the start."""
     set: Repeated = ()
     """Any field of the recipe, as NAME=JSON: train.ema_decay=0.99; may be given several times."""
@@ -63,7 +65,7 @@ class Config:
     as there are cores, and none on a CPU."""
     threads: int = 0
     """Threads of each worker's arithmetic; 0: as torch chooses."""
-    cache: Path | None = None
+    cache: MaybeDir = None
     """Where decoded images are kept if the recipe says so; default: OUT/cache."""
     trackers: tuple[Literal["tensorboard", "wandb", "mlflow"], ...] = ("tensorboard",)
     """Who plots the log; TensorBoard always does."""

@@ -7,21 +7,25 @@ from typing import TYPE_CHECKING
 
 import tyro
 
+from jobs.arguments import FileName, Run
 from schemas.errors import ConfigError
 
 if TYPE_CHECKING:
     from pipeline.run.store import RunStore
 
 
+EXAMPLES = ("glipforge report runs/1 --pictures 24",)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Config:
     """Options of `glipforge report`."""
 
-    run: tyro.conf.Positional[str]
+    run: tyro.conf.Positional[Run]
     """The run directory or URL."""
     policy: str = "default"
     """Whose labels are shown; curated first if they are not up to date."""
-    out: str = ""
+    out: FileName = ""
     """The page; RUN/report.html if not given."""
     pictures: int = 12
     """Sample pictures on the page."""

@@ -12,10 +12,13 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
+from jobs.arguments import FilePath, Repeated
 from jobs.commands import label
-from jobs.commands.pretrain import Repeated
 from schemas.errors import ConfigError, GlipforgeError
 
+EXAMPLES = (
+    "glipforge self-train --corpus photos --out rounds --recipe recipe.json --held-out test.json",
+)
 TABLE = "rounds.json"
 
 
@@ -31,7 +34,7 @@ class Config(label.Config):
     each. `teacher` labels the first round.
     """
 
-    recipe: Path
+    recipe: FilePath
     """The student's recipe (JSON), as for `glipforge pretrain`: network, gold data, optimisation.
     The labels of the round are added to its sources."""
     rounds: int = 2

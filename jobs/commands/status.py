@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import tyro
 
+from jobs.arguments import Run
 from schemas.errors import ConfigError
 from schemas.records import Status
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from pipeline.run.store import RunStore
     from schemas.plan import UnitCommit
 
+EXAMPLES = ("glipforge status runs/1 --watch 10",)
 SLOWEST = 3
 RECENT = 20
 """Commits that the present rate is taken from."""
@@ -28,7 +30,7 @@ RECENT = 20
 class Config:
     """Options of `glipforge status`."""
 
-    run: tyro.conf.Positional[str]
+    run: tyro.conf.Positional[Run]
     """The directory or URL of a labelling run, or the directory of a training run."""
     watch: float = 0.0
     """Print it again every so many seconds, until the run is complete; 0: once."""
@@ -63,7 +65,7 @@ def read_status(store: RunStore) -> dict[str, Any]:
     """Everything that `status` tells, as JSON values.
 
     Raises:
-        ConfigError: this is no labelling run.
+        ConfigError: this is not a labelling run.
     """
     from pipeline.run.lock import STALE_S, lock_holder
 

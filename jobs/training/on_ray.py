@@ -114,7 +114,7 @@ def _train_one_worker(config: dict[str, Any]) -> None:
 
 
 def write_refusal(path: Path, error: GlipforgeError) -> None:
-    """Leave word for the driver, and for workers that Ray starts again: this is no accident."""
+    """Leave word for the driver, and for workers that Ray starts again: this is not an accident."""
     is_usage = isinstance(error, ConfigError)
     said = json.dumps({"is_usage": is_usage, "message": str(error)})
     write_atomically(path, said.encode())

@@ -1,4 +1,7 @@
-"""How a teacher is asked: everything here is part of its fingerprint or of its speed."""
+"""How a teacher is asked: everything here is part of its fingerprint or of its speed.
+
+Options only, without torch: the command line reads them for every `--help`.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,32 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
-from model.teacher.postprocess import Aggregation, PostprocessOptions
 from schemas.errors import ConfigError
 
 Precision = Literal["float32", "bfloat16", "float16"]
+Aggregation = Literal["mean", "max", "power"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PostprocessOptions:
+    """The reference's numbers by default.
+
+    token_threshold: a candidate's token score must be greater (before centerness).
+    score_floor: and its final score, sqrt(token score x centerness), at least this.
+    max_per_level: best candidates of each level, over all labels.
+    nms_iou: boxes of one label overlapping more than this are one.
+    max_per_image: best boxes of an image over all labels; ties are kept. 0: no limit.
+    max_per_label: best boxes of each label. 0: no limit.
+    aggregation: of a label's token probabilities: mean, max, or power (geometric mean).
+    """
+
+    token_threshold: float = 0.05
+    score_floor: float = 0.0
+    max_per_level: int = 1000
+    nms_iou: float = 0.6
+    max_per_image: int = 100
+    max_per_label: int = 0
+    aggregation: Aggregation = "mean"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

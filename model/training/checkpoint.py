@@ -30,7 +30,7 @@ _DAMAGES = (
     AttributeError,
     pickle.UnpicklingError,
 )
-"""What the reader raises over bytes that are no checkpoint."""
+"""What the reader raises over bytes that are not a checkpoint."""
 _NAME = re.compile(r"step-(\d{9})\.pt")
 
 

@@ -38,7 +38,7 @@ class PairLimits:
 
     image: ImageLimits = field(default_factory=ImageLimits)
     max_caption_chars: int = 10_000
-    """A longer caption is no caption."""
+    """A longer caption is not a caption."""
     window_records: int = 1024
     """Pairs that are sorted by size together."""
     window_bytes: int = 256 * 2**20

@@ -101,7 +101,7 @@ def folder_lock(folder: str, held: Callable[[dict[str, Any]], str]) -> Iterator[
     os.makedirs(folder, exist_ok=True)
     # Never deleted: a second driver could lock the deleted file and a third one a new file.
     with open(path, "a+") as stream:
-        # `lock_holder` takes the lock for an instant to look: that is no driver.
+        # `lock_holder` takes the lock for an instant to look: that is not a driver.
         for _ in range(LOOKS):
             if _try_lock(stream, fcntl.LOCK_EX):
                 break

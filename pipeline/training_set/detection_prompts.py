@@ -143,7 +143,7 @@ def check_all_fit(
     if not exhaustive:
         raise ConfigError(
             "detection.choice all: not every name of this source is boxed wherever it occurs, so "
-            "absent ones are no negatives; take detection.choice sampled"
+            "absent ones are not negatives; take detection.choice sampled"
         )
 
 
