@@ -27,6 +27,7 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
     "prepare": {
         "corpus": ("jobs.commands.corpus", "look at a corpus without a teacher"),
         "models": ("jobs.commands.models", "list the presets and what each needs"),
+        "schema": ("jobs.commands.schema", "print the JSON schema of a policy or a recipe"),
         "convert": ("jobs.commands.convert", "convert official GLIP checkpoints, and back"),
     },
     "label": {

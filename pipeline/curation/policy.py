@@ -36,11 +36,11 @@ else:
 PolicyName = Annotated[
     str,
     Field(
-        pattern=r"^[\p{L}\p{N}_-]*[\p{L}\p{N}][\p{L}\p{N}_-]*$",
+        pattern=r"^[\w-]*[^\W_][\w-]*$",
         description="letters, digits, '-' and '_'",
     ),
 ]
-LowerCase = Annotated[str, Field(pattern=r"^[^\p{Lu}\p{Lt}]+$", description="words in lower case")]
+LowerCase = Annotated[str, Field(pattern=r"^[^A-Z]+$", description="words in lower case")]
 
 
 @checked(frozen=True, kw_only=True)
@@ -91,6 +91,9 @@ class FilterPolicy:
     """With region scores: sqrt(image score x mean region score) must be greater."""
 
     def __post_init__(self) -> None:
+        for word in self.drop_words:
+            if word != word.lower():  # letters that the pattern, for all of JSON schema, misses
+                raise ValueError(f"drop_words must be words in lower case, got {word!r}")
         if self.score_ceiling <= self.score_threshold:
             raise ValueError(
                 f"score_ceiling must be greater than score_threshold {self.score_threshold}, "

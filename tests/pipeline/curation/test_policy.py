@@ -33,6 +33,9 @@ from schemas.errors import ConfigError
         ("drop_lists", ("rude",), r"drop_lists must be one of 'grit-abstract'.*got 'rude'"),
         ("drop_lists", "pronouns", r"drop_lists must be a list of strings, got 'pronouns'"),
         ("drop_words", ("Dog",), r"drop_words must be words in lower case, got 'Dog'"),
+        ("drop_words", ("Éclair",), r"drop_words must be words in lower case, got 'Éclair'"),
+        ("drop_words", ("",), r"drop_words must be words in lower case, got ''"),
+        ("name", "--", r"name must be letters, digits, '-' and '_', got '--'"),
         ("drop_nonwords", 1, r"drop_nonwords must be true or false, got 1"),
     ],
 )
