@@ -6,7 +6,7 @@ Options only, without torch: the command line reads them for every `--help`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
 from schemas.errors import ConfigError
@@ -51,8 +51,9 @@ class TeacherOptions:
     """Best boxes kept for each phrase. 0: no limit."""
     max_boxes_per_image: int = 0
     """Best boxes kept over all phrases of a prompt, ties included. 0: no limit."""
-    aggregation: Aggregation = "mean"
-    """Of a phrase's token probabilities: mean, max or power."""
+    aggregation: Aggregation | Literal["auto"] = "auto"
+    """Of a phrase's token probabilities: mean, max or power. auto: what the teacher's authors
+    take, for GLIP the mean, for Grounding DINO the maximum."""
     max_names: int = 0
     """Class names per prompt (the reference takes 40 for long lists). 0: as many as fit."""
     min_size: int = 0
@@ -92,6 +93,10 @@ class TeacherOptions:
         del options["batch_size"]
         return options
 
+    def with_aggregation(self, usual: Aggregation) -> TeacherOptions:
+        """The same with `usual` in place of `auto`: a fingerprint names what was done."""
+        return replace(self, aggregation=usual) if self.aggregation == "auto" else self
+
     def postprocess(self) -> PostprocessOptions:
         """The same numbers for `model.teacher.postprocess`."""
         return PostprocessOptions(
@@ -100,5 +105,5 @@ class TeacherOptions:
             nms_iou=self.nms_iou,
             max_per_image=self.max_boxes_per_image,
             max_per_label=self.max_boxes_per_phrase,
-            aggregation=self.aggregation,
+            aggregation="mean" if self.aggregation == "auto" else self.aggregation,
         )

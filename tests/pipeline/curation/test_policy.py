@@ -76,7 +76,10 @@ def test_a_json_file_starts_from_a_preset(tmp_path: Path) -> None:
         ("{", "p.json is not JSON"),
         ("[]", "p.json must hold a JSON object, got list"),
         ("{}", "p.json: name is missing"),
-        ('{"name": "a", "threshold": 1}', "p.json: unknown field 'threshold'; allowed: base, name"),
+        (
+            '{"name": "a", "threshold": 1}',
+            "p.json: threshold is unknown; allowed: base, cross_phrase",
+        ),
         ('{"name": "a", "base": "best"}', "p.json: base must be one of default, .*got 'best'"),
         ('{"name": "a", "nms_iou": 2}', r"p.json: nms_iou must be in \[0, 1\], got 2"),
     ],
