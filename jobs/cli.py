@@ -25,6 +25,7 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
         "detect": ("jobs.commands.detect", "find named things in one image"),
     },
     "prepare": {
+        "doctor": ("jobs.commands.doctor", "look at this machine: what is there, what is missing"),
         "corpus": ("jobs.commands.corpus", "look at a corpus without a teacher"),
         "models": ("jobs.commands.models", "list the presets and what each needs"),
         "schema": ("jobs.commands.schema", "print the JSON schema of a policy or a recipe"),
