@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from jobs.labelled_run import open_run as read_run
     from model.config import PRESETS, GlipConfig
     from model.interop.processor import GlipProcessor
     from model.network.glip import Glip
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from pipeline.curation.policy import get_policy
     from pipeline.gold import load_gold
     from pipeline.phrases.extract import extract_phrases
+    from pipeline.run.open import open_run as read_run
     from schemas.errors import ConfigError, GlipforgeError
     from schemas.grounder import Grounder, Grounding, GroundingRequest
     from schemas.records import Annotation, CorpusRecord, CuratedRecord, Phrase
@@ -79,7 +79,7 @@ _HOMES = {
     "load_gold": "pipeline.gold",
     "load_teacher": "model.teacher.load",
     "open_corpus": "pipeline.corpus",
-    "read_run": "jobs.labelled_run:open_run",
+    "read_run": "pipeline.run.open:open_run",
 }
 
 

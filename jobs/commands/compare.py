@@ -37,9 +37,9 @@ class Config:
 
 def run(config: Config) -> int:
     """Compare; returns 0."""
-    from jobs.labelled_run import open_run
     from pipeline.curation.policy import get_policy
     from pipeline.report.compare import compare_runs
+    from pipeline.run.open import open_run
 
     policy = get_policy(config.policy)
     run_a, run_b = open_run(config.a), open_run(config.b)

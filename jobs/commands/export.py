@@ -56,10 +56,11 @@ class Config:
 
 def run(config: Config) -> int:
     """Export and say what was left out."""
-    from jobs.labelled_run import num_records, open_run, reading_bar
+    from jobs.progress_bar import reading_bar
     from pipeline.curation.curate import ensure_curated, iter_curated
     from pipeline.curation.policy import get_policy
     from pipeline.export import ExportOptions, export_records
+    from pipeline.run.open import num_records, open_run
     from pipeline.storage.files import exists
 
     extension = EXTENSIONS[config.format]

@@ -109,9 +109,9 @@ class SelfTraining:
 
     def _label(self, run_dir: Path, teacher: str | None) -> dict[str, Any]:
         from jobs.commands import filter as filter_job
-        from jobs.labelled_run import open_run
         from pipeline.curation.curate import ensure_curated
         from pipeline.curation.policy import get_policy
+        from pipeline.run.open import open_run
 
         of_label = {field.name: getattr(self.config, field.name) for field in fields(label.Config)}
         code = label.run(label.Config(**of_label | {"out": str(run_dir), "teacher": teacher}))
@@ -123,9 +123,9 @@ class SelfTraining:
 
     def _compare(self, before: Path, now: Path) -> dict[str, Any]:
         from jobs.commands.compare import as_json
-        from jobs.labelled_run import open_run
         from pipeline.curation.policy import get_policy
         from pipeline.report.compare import compare_runs
+        from pipeline.run.open import open_run
 
         a, b = (open_run(str(path)).iter_annotations() for path in (before, now))
         return as_json(compare_runs(a, b, get_policy(self.config.policy)), 50)
