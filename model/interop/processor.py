@@ -30,7 +30,8 @@ from model.inputs.tokenizer import (
 )
 from model.network.box_coder import to_half_open
 from model.outputs import GlipOutput, TokenBatch
-from model.teacher.postprocess import PostprocessOptions, postprocess
+from model.teacher.options import PostprocessOptions
+from model.teacher.postprocess import postprocess
 from schemas.records import Span
 
 _MORE_THAN_BYTES = ("I", "F")

@@ -18,15 +18,15 @@ from pipeline.curation.decisions import (
 )
 from pipeline.curation.manifest import CurateStats, empty_stats
 from pipeline.curation.policy import FilterPolicy
-from pipeline.run.commit_protocol import ANNOTATIONS
 from pipeline.run.map_units import map_run, num_workers
+from pipeline.run.open import annotations_id, unit_annotations
 from pipeline.run.store import RunStore
 from pipeline.storage.files import exists, read_bytes, write_bytes
 from pipeline.storage.folders import list_folders, remove_other_files
 from schemas.errors import ConfigError, DataError
-from schemas.fingerprint import fingerprint, sha256_bytes
+from schemas.fingerprint import sha256_bytes
 from schemas.plan import UnitCommit
-from schemas.records import Annotation, CuratedRecord, Decision
+from schemas.records import CuratedRecord, Decision
 from schemas.tables import curated_to_table, table_to_curated
 
 FOLDER = "curated"
@@ -113,17 +113,6 @@ def _curate_unit(
     return stats, frozenset(decided)
 
 
-def unit_annotations(run: RunStore, commit: UnitCommit) -> Iterator[Annotation]:
-    """The rows with a result of one committed unit.
-
-    Raises:
-        DataError: a file is missing, torn or breaks the contract.
-    """
-    for file in commit.files:
-        if file.path.startswith(f"{ANNOTATIONS}/"):
-            yield from run.read_rows(commit, file)
-
-
 def ensure_curated(
     run: RunStore,
     policy: FilterPolicy,
@@ -201,14 +190,6 @@ def read_curated_file(
     parquet = pq.ParquetFile(io.BytesIO(data))
     for group in range(parquet.num_row_groups):
         yield from table_to_curated(parquet.read_row_group(group))
-
-
-def annotations_id(run: RunStore) -> str:
-    """Fingerprint of the annotation files that the run has committed."""
-    commits = run.commits()
-    return fingerprint(
-        [[unit, [file.sha256 for file in commits[unit].files]] for unit in sorted(commits)]
-    )
 
 
 def _write_file(

@@ -8,16 +8,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipeline.curation.curate import (
-    annotations_id,
-    read_curate_stats,
-    read_curated_file,
-    unit_annotations,
-)
+from pipeline.curation.curate import read_curate_stats, read_curated_file
 from pipeline.curation.filters import phrase_head
 from pipeline.run.map_units import map_run, num_workers
+from pipeline.run.open import annotations_id, unit_annotations
 from pipeline.run.store import RunStore
+from pipeline.run.totals import RunTotals
 from pipeline.storage.files import exists, read_bytes, write_bytes
+from schemas.checked import to_plain
 from schemas.errors import DataError
 from schemas.plan import UnitCommit
 from schemas.records import Annotation, CuratedBox, CuratedRecord
@@ -227,19 +225,6 @@ def read_stats(run: RunStore) -> dict[str, Any] | None:
 
 
 def _commit_totals(run: RunStore) -> dict[str, Any]:
-    statuses: Counter[str] = Counter()
-    seconds: Counter[str] = Counter()
-    examples: dict[str, str] = {}
     commits = run.commits()
-    for unit in sorted(commits):
-        statuses.update(commits[unit].status_counts)
-        for stage, spent in commits[unit].seconds.items():
-            seconds[stage] += spent  # type: ignore[assignment]
-        examples = {**commits[unit].examples, **examples}
-    return {
-        "units": len(commits),
-        "rows": sum(commit.rows_out for commit in commits.values()),
-        "statuses": statuses,
-        "seconds": seconds,
-        "examples": examples,
-    }
+    found: dict[str, Any] = to_plain(RunTotals.of(commits[unit] for unit in sorted(commits)))
+    return found
