@@ -122,9 +122,10 @@ class SelfTraining:
         from jobs.commands.compare import as_json
         from jobs.labelled_run import open_run
         from pipeline.curation.policy import get_policy
-        from pipeline.report.compare import compare_runs
+        from pipeline.report.compare import COLUMNS, compare_runs
+        from pipeline.run.columns import run_tables
 
-        a, b = (open_run(str(path)).iter_annotations() for path in (before, now))
+        a, b = (run_tables(open_run(str(path)), COLUMNS) for path in (before, now))
         return as_json(compare_runs(a, b, get_policy(self.config.policy)), 50)
 
     def _train(self, place: Path, teacher: str | None) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from pipeline.phrases.drop_words import DROP_LISTS
@@ -19,6 +19,7 @@ from schemas.fingerprint import fingerprint
 POLICY_VERSION = 1
 CROSS_PHRASE_RULES = ("keep", "merge", "suppress")
 REGION_SCORES = ("", "clip")
+_LATER = ("class_thresholds", "phrase_thresholds", "contained_same", "contained_other")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,14 +40,21 @@ class FilterPolicy:
     """Drop phrases that are single characters, numbers, dates, URLs, hashtags or mentions."""
     score_threshold: float = 0.0
     """A box stays when its score is greater."""
+    class_thresholds: Mapping[str, float] = field(default_factory=dict)
+    """Head noun in lower case -> the score that boxes of such phrases must exceed instead."""
+    phrase_thresholds: Mapping[str, float] = field(default_factory=dict)
+    """Whole phrase in lower case, without article -> likewise; stronger than its class's."""
     score_ceiling: float = 1.0
     """A box stays when its score is not greater: a band of doubtful boxes for review."""
     region_scores: str = ""
-    """`clip`: multiply each score by the region's CLIP score before the threshold."""
+    """`clip`: multiply each score by a second model's score of the region before the threshold.
+    Waits for layers: no run holds such scores yet, and curation refuses."""
     min_side_px: float = 1.0
     """A box with a shorter side goes."""
     nms_iou: float | None = None
     """Among boxes of one phrase, of two that overlap more the better one stays; None: off."""
+    contained_same: float | None = None
+    """A box goes when a greater share of it lies inside a better box of its phrase; None: off."""
     max_area_share: float = 1.0
     """A box that covers a greater share of the image goes."""
     long_span_share: float = 1.0
@@ -57,6 +65,8 @@ class FilterPolicy:
     """Boxes of different phrases at one place: keep both, merge them, or suppress the worse."""
     cross_phrase_iou: float = 0.9
     """What "at one place" means: an IoU greater than this."""
+    contained_other: float | None = None
+    """As `contained_same`, inside a better box of another phrase."""
     max_boxes_per_phrase: int | None = None
     """The best boxes of each phrase that stay; None: all."""
     max_boxes_per_image: int | None = None
@@ -66,7 +76,7 @@ class FilterPolicy:
     min_best_score: float = 0.0
     """A pair whose best box is not greater is left out."""
     min_image_score: float = 0.0
-    """With region scores: sqrt(image score x mean region score) must be greater."""
+    """With region scores: sqrt(image score x mean region score) must be greater. Waits as well."""
 
     def __post_init__(self) -> None:
         _check_policy(self)
@@ -75,6 +85,8 @@ class FilterPolicy:
     def policy_id(self) -> str:
         """Name and fingerprint of the rules, e.g. `default@0f3a9c...`."""
         rules = {key: value for key, value in asdict(self).items() if key != "name"}
+        # A rule that came later and is off leaves the ids of older policies as they were.
+        rules = {key: value for key, value in rules.items() if key not in _LATER or value}
         rules |= {"version": POLICY_VERSION, "words": sorted(self.words())}
         return f"{self.name}@{fingerprint(rules)}"
 
@@ -123,8 +135,9 @@ def grit_policy() -> FilterPolicy:
 def yoloworld_policy() -> FilterPolicy:
     """YOLO-World's CC3M labels: score x CLIP > 0.3, NMS per phrase, an image score > 0.3.
 
-    Needs region scores of CLIP; without them curation refuses to run. YOLO-World takes n-gram
-    nouns as phrases; this product's are noun chunks.
+    Needs CLIP's score of every region and image, which no command of this version makes: curation
+    refuses it in a sentence. YOLO-World takes n-gram nouns as phrases; this product's are noun
+    chunks.
     """
     return FilterPolicy(
         name="yoloworld",
@@ -228,20 +241,19 @@ def policy_from_json(text: str, *, where: str) -> FilterPolicy:
 
 
 def _check_policy(policy: FilterPolicy) -> None:
-    name = policy.name
-    if (
-        not isinstance(name, str)
-        or not name
-        or not name.replace("-", "").replace("_", "").isalnum()
-    ):
-        raise ConfigError(f"name must be letters, digits, '-' and '_', got {name!r}")
-    for field in ("score_threshold", "score_ceiling", "max_area_share", "long_span_share"):
-        _check_share(field, getattr(policy, field))
-    for field in ("long_span_max_area_share", "cross_phrase_iou", "min_best_score"):
-        _check_share(field, getattr(policy, field))
+    own = policy.name
+    if not isinstance(own, str) or not own or not own.replace("-", "").replace("_", "").isalnum():
+        raise ConfigError(f"name must be letters, digits, '-' and '_', got {own!r}")
+    for name in ("score_threshold", "score_ceiling", "max_area_share", "long_span_share"):
+        _check_share(name, getattr(policy, name))
+    for name in ("long_span_max_area_share", "cross_phrase_iou", "min_best_score"):
+        _check_share(name, getattr(policy, name))
     _check_share("min_image_score", policy.min_image_score)
-    if policy.nms_iou is not None:
-        _check_share("nms_iou", policy.nms_iou)
+    for name in ("nms_iou", "contained_same", "contained_other"):
+        if getattr(policy, name) is not None:
+            _check_share(name, getattr(policy, name))
+    for name in ("class_thresholds", "phrase_thresholds"):
+        _check_thresholds(name, getattr(policy, name))
     if policy.score_ceiling <= policy.score_threshold:
         raise ConfigError(
             f"score_ceiling must be greater than score_threshold {policy.score_threshold}, "
@@ -249,12 +261,12 @@ def _check_policy(policy: FilterPolicy) -> None:
         )
     if not _is_number(policy.min_side_px) or not 0 <= policy.min_side_px < math.inf:
         raise ConfigError(f"min_side_px must be a number >= 0, got {policy.min_side_px!r}")
-    for field, low in (("max_boxes_per_phrase", 1), ("max_boxes_per_image", 1), ("min_boxes", 0)):
-        value = getattr(policy, field)
-        if value is None and field != "min_boxes":
+    for number, low in (("max_boxes_per_phrase", 1), ("max_boxes_per_image", 1), ("min_boxes", 0)):
+        value = getattr(policy, number)
+        if value is None and number != "min_boxes":
             continue
         if not isinstance(value, int) or isinstance(value, bool) or value < low:
-            raise ConfigError(f"{field} must be a whole number >= {low}, got {value!r}")
+            raise ConfigError(f"{number} must be a whole number >= {low}, got {value!r}")
     if not isinstance(policy.drop_nonwords, bool):
         raise ConfigError(f"drop_nonwords must be true or false, got {policy.drop_nonwords!r}")
     _check_choice("cross_phrase", policy.cross_phrase, CROSS_PHRASE_RULES)
@@ -263,10 +275,10 @@ def _check_policy(policy: FilterPolicy) -> None:
         raise ConfigError(
             f"min_image_score {policy.min_image_score} needs region_scores to be 'clip', got ''"
         )
-    for field in ("drop_lists", "drop_words"):
-        value = getattr(policy, field)
+    for name in ("drop_lists", "drop_words"):
+        value = getattr(policy, name)
         if not isinstance(value, tuple) or not all(isinstance(word, str) for word in value):
-            raise ConfigError(f"{field} must be a list of strings, got {value!r}")
+            raise ConfigError(f"{name} must be a list of strings, got {value!r}")
     for listed in policy.drop_lists:
         _check_choice("drop_lists", listed, DROP_LISTS)
     for word in policy.drop_words:
@@ -278,12 +290,21 @@ def _is_number(value: object) -> bool:
     return isinstance(value, float | int) and not isinstance(value, bool)
 
 
-def _check_share(field: str, value: object) -> None:
+def _check_share(name: str, value: object) -> None:
     if not _is_number(value) or not 0.0 <= value <= 1.0:  # type: ignore[operator]
-        raise ConfigError(f"{field} must be in [0, 1], got {value!r}")
+        raise ConfigError(f"{name} must be in [0, 1], got {value!r}")
 
 
-def _check_choice(field: str, value: object, allowed: Collection[str]) -> None:
+def _check_thresholds(name: str, value: object) -> None:
+    if not isinstance(value, Mapping):
+        raise ConfigError(f"{name} must be an object of words and scores, got {value!r}")
+    for words, score in value.items():
+        if not isinstance(words, str) or not words or words != words.lower():
+            raise ConfigError(f"{name}: words must be in lower case, got {words!r}")
+        _check_share(f"{name}.{words}", score)
+
+
+def _check_choice(name: str, value: object, allowed: Collection[str]) -> None:
     if value not in allowed:
         choices = ", ".join(repr(choice) for choice in allowed)
-        raise ConfigError(f"{field} must be one of {choices}, got {value!r}")
+        raise ConfigError(f"{name} must be one of {choices}, got {value!r}")
