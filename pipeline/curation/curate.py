@@ -40,6 +40,12 @@ from schemas.tables import curated_to_table, table_to_annotations, table_to_cura
 FOLDER = "curated"
 MANIFEST = "manifest.json"
 ROWS_PER_GROUP = 1_000
+_REPEATED = (
+    *("source", "teacher_id", "policy_id", "decisions_id", "width", "height"),
+    *(f"phrases.list.element.{name}" for name in ("text", "head", "status", "start")),
+    *("boxes.list.element.origin", "boxes.list.element.phrase_indices.list.element"),
+)
+"""Columns whose values repeat: a dictionary of the others costs time and is thrown away."""
 BOXES_PER_ROW = 16
 """Candidates that take about as long as one row of other work, see `num_workers`."""
 
@@ -136,7 +142,9 @@ def _curate_unit(run: RunStore, work: _Work, commit: UnitCommit) -> _Part:
         decided=set(),
     )
     buffer, num_rows = io.BytesIO(), 0
-    with pq.ParquetWriter(buffer, CURATED_SCHEMA, compression="zstd") as writer:
+    with pq.ParquetWriter(
+        buffer, CURATED_SCHEMA, compression="zstd", use_dictionary=list(_REPEATED)
+    ) as writer:
         # Pairs with decisions go row by row, and need all of their row.
         for table in unit_tables(run, commit, None if work.decisions else READ):
             curated = _curate_table(table, work, part)

@@ -36,7 +36,7 @@ from pipeline.curation.filter_result import (
     FilterOutcome,
     FilterResult,
 )
-from pipeline.curation.overlap import best_first, iou, ranks, share_inside, suppressed
+from pipeline.curation.overlap import IOU, SHARE_INSIDE, Sides, best_first, ranks, suppressed
 from pipeline.curation.phrase_rules import phrase_codes, phrase_thresholds
 from pipeline.curation.policy import FilterPolicy
 from schemas.boxes import box_areas
@@ -170,8 +170,8 @@ def _drop_by_phrase_and_score(
 
 def _suppress_within_phrases(state: _State, policy: FilterPolicy) -> None:
     for limit, measure, reason in (
-        (policy.nms_iou, iou, PHRASE_NMS),
-        (policy.contained_same, share_inside, INSIDE_SAME),
+        (policy.nms_iou, IOU, PHRASE_NMS),
+        (policy.contained_same, SHARE_INSIDE, INSIDE_SAME),
     ):
         if limit is None:
             continue
@@ -211,7 +211,7 @@ def _resolve_across_phrases(state: _State, policy: FilterPolicy) -> Ints:
             state.boxes[order],
             state.rows()[order],
             policy.contained_other,
-            measure=share_inside,
+            measure=SHARE_INSIDE,
             kinds=state.phrases()[order],
         )
         state.drop(goes, INSIDE_OTHER)
@@ -236,7 +236,8 @@ def _rivals(state: _State, policy: FilterPolicy) -> tuple[NDArray[np.bool_], Int
     rival = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes) + starts[pair_of]
     fits = ~gone[rival] & (phrases[rival] != phrases[losers[pair_of]])
     pair_of, rival = pair_of[fits], rival[fits]
-    overlaps = iou(boxes[losers[pair_of]], boxes[rival])
+    sides = Sides.of(boxes)
+    overlaps = IOU(sides.at(rival), sides.at(losers[pair_of]))
     # The greatest overlap; of equal ones the best box, which stands first.
     nearest = np.lexsort((rival, -overlaps, pair_of))
     nearest = nearest[ranks(pair_of[nearest]) == 0]

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pipeline.curation.candidates import Ints, flat_list
@@ -113,10 +114,10 @@ class LabelStats:
         self.phrases_with_boxes += len(named)
         texts = phrases.field("text").take(pa.array(named))
         heads = phrases.field("head").take(pa.array(named))
-        self.phrase_texts.add(_summed((text.lower(), n) for text, n in _counted(texts).items()))
-        nouns = _counted(heads)
+        self.phrase_texts.add(_counted_lower(texts))
+        nouns = _counted_lower(heads)
         blank = nouns.pop("", 0)
-        self.heads.add(_summed((noun.lower(), n) for noun, n in nouns.items()))
+        self.heads.add(nouns)
         if blank:
             pairs = zip(heads.to_pylist(), texts.to_pylist(), strict=True)
             self.heads.add(head_of("", text) for head, text in pairs if not head)
@@ -170,10 +171,12 @@ def _counted(strings: pa.Array | pa.ChunkedArray) -> dict[str, int]:
     )
 
 
-def _summed(pairs: Iterable[tuple[str, int]]) -> Counter[str]:
-    total: Counter[str] = Counter()
-    for key, number in pairs:
-        total[key] += number
+def _counted_lower(strings: pa.Array) -> dict[str, int]:
+    if pc.all(pc.string_is_ascii(strings)).as_py():
+        return _counted(pc.ascii_lower(strings))
+    total: Counter[str] = Counter()  # beyond ASCII Python's rules and Arrow's differ
+    for text, number in _counted(strings).items():
+        total[text.lower()] += number
     return total
 
 

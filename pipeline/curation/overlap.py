@@ -6,27 +6,76 @@ the next rank follows. A step works on all groups together, so its cost is that 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 Ints = NDArray[np.int64]
-Boxes = NDArray[np.float64]
-Measure = Callable[[Boxes, Boxes], NDArray[np.float64]]
+Floats = NDArray[np.float64]
+_SLACK = 1e-9
+"""How far rounding may carry a quotient over its bound, with room to spare."""
 
 
-def iou(a: Boxes, b: Boxes) -> NDArray[np.float64]:
-    """Intersection over union of a[i] and b[i], [K]; 0 where the union is empty."""
-    shared = _intersection(a, b)
-    union = _areas(a) + _areas(b) - shared
-    return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """Boxes by side, each [K], with their areas: columns are quicker to gather than rows."""
+
+    x0: Floats
+    y0: Floats
+    x1: Floats
+    y1: Floats
+    areas: Floats
+
+    @classmethod
+    def of(cls, boxes: Floats) -> Sides:
+        """Of boxes [K, 4]."""
+        x0, y0, x1, y1 = np.ascontiguousarray(boxes.T)
+        return cls(x0, y0, x1, y1, (x1 - x0).clip(min=0) * (y1 - y0).clip(min=0))
+
+    def at(self, index: Ints) -> Sides:
+        """Some of them."""
+        return Sides(
+            self.x0[index], self.y0[index], self.x1[index], self.y1[index], self.areas[index]
+        )
+
+    def shared(self, other: Sides) -> Floats:
+        """Area of the intersection of the i-th with the other's i-th, [K]."""
+        wide = np.minimum(self.x1, other.x1) - np.maximum(self.x0, other.x0)
+        high = np.minimum(self.y1, other.y1) - np.maximum(self.y0, other.y0)
+        return np.asarray(wide.clip(min=0) * high.clip(min=0))
 
 
-def share_inside(a: Boxes, b: Boxes) -> NDArray[np.float64]:
-    """Share of b[i]'s area that lies inside a[i], [K]; 0 for a box without area."""
-    shared, areas = _intersection(a, b), _areas(b)
-    return np.divide(shared, areas, out=np.zeros_like(shared), where=areas > 0)
+class Iou:
+    """Intersection over union; 0 where the union is empty."""
+
+    def __call__(self, better: Sides, worse: Sides) -> Floats:
+        """Of each pair, [K]."""
+        shared = better.shared(worse)
+        union = better.areas + worse.areas - shared
+        return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+
+    def may_exceed(self, better: Floats, worse: Floats, limit: float) -> NDArray[np.bool_]:
+        """Where areas alone do not rule it out: no IoU is greater than the lesser area over the
+        greater one."""
+        bound = (limit - _SLACK) * np.maximum(better, worse)
+        return np.asarray(np.minimum(better, worse) >= bound)
+
+
+class ShareInside:
+    """Share of the worse box's area inside the better one; 0 for a box without area."""
+
+    def __call__(self, better: Sides, worse: Sides) -> Floats:
+        """Of each pair, [K]."""
+        shared = better.shared(worse)
+        return np.divide(shared, worse.areas, out=np.zeros_like(shared), where=worse.areas > 0)
+
+    def may_exceed(self, better: Floats, worse: Floats, limit: float) -> NDArray[np.bool_]:
+        """Where areas alone do not rule it out."""
+        return np.asarray(better >= (limit - _SLACK) * worse)
+
+
+IOU, SHARE_INSIDE = Iou(), ShareInside()
 
 
 def best_first(groups: Ints, scores: NDArray[np.float32]) -> Ints:
@@ -37,11 +86,11 @@ def best_first(groups: Ints, scores: NDArray[np.float32]) -> Ints:
 
 
 def suppressed(
-    boxes: Boxes,
+    boxes: Floats,
     groups: Ints,
     limit: float,
     *,
-    measure: Measure = iou,
+    measure: Iou | ShareInside = IOU,
     kinds: Ints | None = None,
 ) -> NDArray[np.bool_]:
     """Which boxes a better one of their group takes away, [K].
@@ -49,28 +98,32 @@ def suppressed(
     Args:
         boxes: [K, 4], in the order of `best_first`.
         groups: [K], equal numbers stand together.
-        limit: a box goes when `measure(better, box)` is GREATER.
-        measure: of pairs of boxes, the better one first.
+        limit: a box goes when the measure of a better box and it is GREATER.
+        measure: of pairs of boxes.
         kinds: [K]; if given, only boxes of different kinds take each other away.
     """
+    sides = Sides.of(boxes)
     gone = np.zeros(len(boxes), dtype=bool)
-    left = np.arange(len(boxes))
+    left, of, areas = np.arange(len(boxes)), groups, sides.areas
     while len(left):
-        of = groups[left]
         first = np.empty(len(left), dtype=bool)
         first[0] = True
         np.not_equal(of[1:], of[:-1], out=first[1:])
         starts = np.flatnonzero(first)
-        # Groups of one are done: with each step fewer boxes are looked at.
-        sizes = np.diff(np.append(starts, len(left)))
-        more = np.repeat(sizes > 1, sizes)
-        leaders = np.repeat(left[starts], sizes)[more & ~first]
-        others = left[more & ~first]
-        goes = measure(boxes[leaders], boxes[others]) > limit
+        # A leader is done, and with it a group of one: each step looks at fewer boxes.
+        rest = np.flatnonzero(~first)
+        leaders = np.repeat(starts, np.diff(starts, append=len(left)) - 1)
+        maybe = measure.may_exceed(areas[leaders], areas[rest], limit)
         if kinds is not None:
-            goes &= kinds[leaders] != kinds[others]
-        gone[others[goes]] = True
-        left = others[~goes]
+            maybe &= kinds[left[leaders]] != kinds[left[rest]]
+        pairs = np.flatnonzero(maybe)
+        better, worse = left[leaders[pairs]], left[rest[pairs]]
+        goes = measure(sides.at(better), sides.at(worse)) > limit
+        gone[worse[goes]] = True
+        stays = np.ones(len(rest), dtype=bool)
+        stays[pairs[goes]] = False
+        rest = rest[stays]
+        left, of, areas = left[rest], of[rest], areas[rest]
     return gone
 
 
@@ -82,14 +135,3 @@ def ranks(groups: Ints) -> Ints:
     starts = np.flatnonzero(first)
     sizes = np.diff(np.append(starts, len(groups)))
     return np.arange(len(groups)) - np.repeat(starts, sizes)
-
-
-def _intersection(a: Boxes, b: Boxes) -> NDArray[np.float64]:
-    wide = np.minimum(a[:, 2], b[:, 2]) - np.maximum(a[:, 0], b[:, 0])
-    high = np.minimum(a[:, 3], b[:, 3]) - np.maximum(a[:, 1], b[:, 1])
-    return np.asarray(wide.clip(min=0) * high.clip(min=0))
-
-
-def _areas(boxes: Boxes) -> NDArray[np.float64]:
-    sides = (boxes[:, 2:] - boxes[:, :2]).clip(min=0)
-    return np.asarray(sides[:, 0] * sides[:, 1])

@@ -6,7 +6,6 @@ those that it needs. The file is compared with its marker as everywhere, its sch
 
 from __future__ import annotations
 
-import io
 from collections.abc import Collection, Iterator
 
 import pyarrow as pa
@@ -41,7 +40,7 @@ def unit_tables(
             continue
         where = run.url(file.path)
         try:
-            parquet = pq.ParquetFile(io.BytesIO(run.read_committed(commit, file)))
+            parquet = pq.ParquetFile(pa.BufferReader(run.read_committed(commit, file)))
             check_schema(parquet.schema_arrow, ANNOTATION_SCHEMA)
             if parquet.metadata.num_rows != file.num_rows:
                 raise DataError(
