@@ -187,7 +187,6 @@ class RunStore:
             verify: Read every file and compare its hash; otherwise sizes are compared.
         """
         commits = list(self.commits().values())
-
         verdicts = self.committer.settle(commits)
         if verify:
             with ThreadPoolExecutor(NUM_THREADS) as pool:
@@ -251,11 +250,7 @@ class RunStore:
         return self._iter_rows(QUARANTINE, statuses)
 
     def read_committed(self, commit: UnitCommit, file: CommittedFile) -> bytes:
-        """The bytes of one committed file.
-
-        Raises:
-            DataError: the file is missing or torn.
-        """
+        """The bytes of one committed file; DataError where it is missing or torn."""
         data = self.committer.read_file(commit, file)
         if data is None:
             raise DataError(
