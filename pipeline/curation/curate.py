@@ -27,12 +27,13 @@ from pipeline.curation.manifest import CurateStats, empty_stats
 from pipeline.curation.policy import FilterPolicy
 from pipeline.run.columns import unit_tables
 from pipeline.run.map_units import Mapper, map_run, num_workers
+from pipeline.run.open import annotations_id
 from pipeline.run.store import RunStore
 from pipeline.storage.files import exists, read_bytes, write_bytes
 from pipeline.storage.folders import list_folders, remove_other_files
 from schemas.arrow_schemas import CURATED_SCHEMA
 from schemas.errors import ConfigError, DataError
-from schemas.fingerprint import fingerprint, sha256_bytes
+from schemas.fingerprint import sha256_bytes
 from schemas.plan import UnitCommit
 from schemas.records import CuratedRecord, Decision
 from schemas.tables import curated_to_table, table_to_annotations, table_to_curated
@@ -276,14 +277,6 @@ def read_curated_file(
     parquet = pq.ParquetFile(io.BytesIO(data))
     for group in range(parquet.num_row_groups):
         yield from table_to_curated(parquet.read_row_group(group))
-
-
-def annotations_id(run: RunStore) -> str:
-    """Fingerprint of the annotation files that the run has committed."""
-    commits = run.commits()
-    return fingerprint(
-        [[unit, [file.sha256 for file in commits[unit].files]] for unit in sorted(commits)]
-    )
 
 
 def _write_file(

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from pipeline.curation.curate import annotations_id, read_curate_stats
+from pipeline.curation.curate import read_curate_stats
 from pipeline.curation.label_stats import COLUMNS, LabelStats, label_stats
 from pipeline.run.columns import unit_tables
 from pipeline.run.map_units import map_run, num_workers
+from pipeline.run.open import annotations_id
 from pipeline.run.store import RunStore
+from pipeline.run.totals import RunTotals
 from pipeline.storage.files import exists, read_bytes, write_bytes
+from schemas.checked import to_plain
 from schemas.errors import DataError
 from schemas.plan import UnitCommit
 
@@ -103,19 +105,6 @@ def read_stats(run: RunStore) -> dict[str, Any] | None:
 
 
 def _commit_totals(run: RunStore) -> dict[str, Any]:
-    statuses: Counter[str] = Counter()
-    seconds: Counter[str] = Counter()
-    examples: dict[str, str] = {}
     commits = run.commits()
-    for unit in sorted(commits):
-        statuses.update(commits[unit].status_counts)
-        for stage, spent in commits[unit].seconds.items():
-            seconds[stage] += spent  # type: ignore[assignment]
-        examples = {**commits[unit].examples, **examples}
-    return {
-        "units": len(commits),
-        "rows": sum(commit.rows_out for commit in commits.values()),
-        "statuses": statuses,
-        "seconds": seconds,
-        "examples": examples,
-    }
+    found: dict[str, Any] = to_plain(RunTotals.of(commits[unit] for unit in sorted(commits)))
+    return found

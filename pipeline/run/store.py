@@ -23,9 +23,9 @@ from pipeline.run.commit_protocol import (
     as_json,
     check_counts,
     decode_rows,
-    totals,
 )
 from pipeline.run.plan_difference import check_unit_ids, require_same_plan
+from pipeline.run.totals import RunTotals
 from pipeline.storage.errors import MissingFile
 from pipeline.storage.files import (
     create_bytes,
@@ -215,7 +215,7 @@ class RunStore:
         for unit in units:
             check_counts(unit, commits[unit.unit_id])
         if not self.is_complete():
-            content = totals(commits.values()) | {
+            content = RunTotals.of(commits.values()).counts() | {
                 "plan": self.plan_id(),
                 "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
             }
