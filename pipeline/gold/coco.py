@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +49,7 @@ def load_lvis(path: str, *, image_root: str, counts: GoldCounts | None = None) -
 
 
 def stream_annotated(
-    path: str, on_entry: dict[str, Callable[[Any, str], None]], counts: GoldCounts
+    path: str, on_entry: Mapping[str, Callable[[Any, str], None]], counts: GoldCounts
 ) -> None:
     """Give each element of some arrays to their functions, annotations after all the others.
 

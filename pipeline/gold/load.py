@@ -116,7 +116,7 @@ def _guess_object(path: str) -> str:
         return ""
     if "lvis" in marks:
         return "lvis"
-    if "caption" in marks and "ours" not in marks:
-        if marks & {"tokens_negative", "dataset_name", "spans"} or not num_annotations:
-            return "mdetr"
+    grounds = marks & {"tokens_negative", "dataset_name", "spans"} or not num_annotations
+    if "caption" in marks and "ours" not in marks and grounds:
+        return "mdetr"
     return "coco" if "categories" in keys else ""
