@@ -7,6 +7,12 @@ from jobs.demo.experiment import ExperimentConfig
 from jobs.demo.options import Config
 from jobs.demo.world import WorldConfig
 
+EXAMPLES = (
+    "glipforge demo --scenes 80 --no-open",
+    "glipforge demo world --out world --kind corpus --scenes 40",
+    "glipforge demo experiment --out experiment --steps 1600",
+)
+
 
 def run(config: Config) -> int:
     """Run the loop, or the part that was asked for; returns the exit code."""

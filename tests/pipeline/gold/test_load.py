@@ -190,7 +190,7 @@ def test_mdetr(tmp_path: Path) -> None:
     (sample,) = gold.samples
     assert (gold.format, gold.kind) == ("mdetr", GoldKind.GROUNDING)
     assert sample.spans == (((0, 8),), ((13, 14), (15, 23)))
-    assert sample.negative_spans == ()  # the whole caption is no negative
+    assert sample.negative_spans == ()  # the whole caption is not a negative
     assert gold.counts == {
         "boxes": 2,
         "dropped: box has no area inside the image": 1,
