@@ -124,10 +124,11 @@ class SelfTraining:
     def _compare(self, before: Path, now: Path) -> dict[str, Any]:
         from jobs.commands.compare import as_json
         from pipeline.curation.policy import get_policy
-        from pipeline.report.compare import compare_runs
+        from pipeline.report.compare import COLUMNS, compare_runs
+        from pipeline.run.columns import run_tables
         from pipeline.run.open import open_run
 
-        a, b = (open_run(str(path)).iter_annotations() for path in (before, now))
+        a, b = (run_tables(open_run(str(path)), COLUMNS) for path in (before, now))
         return as_json(compare_runs(a, b, get_policy(self.config.policy)), 50)
 
     def _train(self, place: Path, teacher: str | None) -> None:

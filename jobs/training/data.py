@@ -11,6 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jobs.training.recipe import Recipe
+from pipeline.images.decode import ImageLimits, decode_image, read_image_uri
+from pipeline.run.limits import image_limits, widest_limits
+from pipeline.run.store import RunStore
 from pipeline.training_set.cache import build_cache
 from pipeline.training_set.mixture import TrainingMixture, TrainingSource
 from pipeline.training_set.pictures import PictureLoader, of_size, require_readable
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
     from model.inputs.tokenizer import GlipTokenizer
 
 NUM_SPECIAL = 2  # [CLS] and [SEP]
+DEFAULT_LIMITS = ImageLimits()
 
 
 def build_mixture(
@@ -35,14 +39,15 @@ def build_mixture(
         ConfigError: the cache cannot be written, or the sources do not go together.
         DataError: too many pictures of a source cannot be read, or have another size than it says.
     """
-    load: PictureLoader = of_size(read_image)
+    read = partial(read_image, limits=_limits(recipe))
+    load: PictureLoader = of_size(read)
     if recipe.cache_side:
         uris = [sample.image_uri for source in sources for sample in source.samples]
         try:
             load = build_cache(
                 cache_root,
                 uris,
-                read_image,
+                read,
                 side=recipe.cache_side,
                 progress=lambda done, total: say(f"image cache: {done} of {total}"),
             )
@@ -69,15 +74,19 @@ def count_tokens(tokenizer: GlipTokenizer, text: str) -> int:
     return len(tokenizer.tokenize(text)) - NUM_SPECIAL
 
 
-def read_image(uri: str) -> NDArray[np.uint8]:
+def _limits(recipe: Recipe) -> ImageLimits:
+    """Under which every image is read that a curated run was labelled with."""
+    curated = [spec.curated for spec in recipe.sources if spec.curated is not None]
+    return widest_limits(image_limits(RunStore(uri)) for uri in curated)
+
+
+def read_image(uri: str, *, limits: ImageLimits = DEFAULT_LIMITS) -> NDArray[np.uint8]:
     """Pixels of a training image: uint8 RGB [height, width, 3].
 
     Raises:
         RecordError: it cannot be read or decoded.
     """
-    from pipeline.images.decode import ImageLimits, decode_image, read_image_uri
-
-    array: NDArray[np.uint8] = decode_image(read_image_uri(uri), ImageLimits()).array
+    array: NDArray[np.uint8] = decode_image(read_image_uri(uri), limits).array
     return array
 
 

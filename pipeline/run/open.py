@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-from pipeline.run.commit_protocol import ANNOTATIONS
 from pipeline.run.store import RunStore
 from schemas.errors import ConfigError
 from schemas.fingerprint import fingerprint
-from schemas.plan import UnitCommit
-from schemas.records import Annotation
 
 
 def open_run(uri: str) -> RunStore:
@@ -30,17 +25,6 @@ def open_run(uri: str) -> RunStore:
 def num_records(run: RunStore) -> int:
     """Rows that the run has committed, also those in quarantine."""
     return sum(commit.rows_out for commit in run.commits().values())
-
-
-def unit_annotations(run: RunStore, commit: UnitCommit) -> Iterator[Annotation]:
-    """The rows with a result of one committed unit.
-
-    Raises:
-        DataError: a file is missing, torn or breaks the contract.
-    """
-    for file in commit.files:
-        if file.path.startswith(f"{ANNOTATIONS}/"):
-            yield from run.read_rows(commit, file)
 
 
 def annotations_id(run: RunStore) -> str:

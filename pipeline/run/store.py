@@ -187,7 +187,6 @@ class RunStore:
             verify: Read every file and compare its hash; otherwise sizes are compared.
         """
         commits = list(self.commits().values())
-
         verdicts = self.committer.settle(commits)
         if verify:
             with ThreadPoolExecutor(NUM_THREADS) as pool:
@@ -250,12 +249,8 @@ class RunStore:
         """
         return self._iter_rows(QUARANTINE, statuses)
 
-    def read_rows(self, commit: UnitCommit, file: CommittedFile) -> list[Annotation]:
-        """The checked rows of one committed file.
-
-        Raises:
-            DataError: the file is missing, torn or breaks the contract.
-        """
+    def read_committed(self, commit: UnitCommit, file: CommittedFile) -> bytes:
+        """The bytes of one committed file; DataError where it is missing or torn."""
         data = self.committer.read_file(commit, file)
         if data is None:
             raise DataError(
@@ -263,6 +258,15 @@ class RunStore:
                 f"that was committed ({file.size:,} bytes, sha256 {file.sha256[:12]}); {REDO} "
                 "(with --verify if the size is still right)"
             )
+        return data
+
+    def read_rows(self, commit: UnitCommit, file: CommittedFile) -> list[Annotation]:
+        """The checked rows of one committed file.
+
+        Raises:
+            DataError: the file is missing, torn or breaks the contract.
+        """
+        data = self.read_committed(commit, file)
         rows = decode_rows(data, where=self.url(file.path))
         if len(rows) != file.num_rows:
             raise DataError(
