@@ -132,7 +132,7 @@ class SelfTraining:
 
     def _train(self, place: Path, teacher: str | None) -> None:
         from jobs.commands import pretrain
-        from model.teacher.load import shipped_nano
+        from model.files.shipped import shipped_nano
 
         config = self.config
         source: dict[str, Any] = {"curated": str(place / "run"), "policy": config.policy}

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from jobs.cli import main
-from model.teacher.load import shipped_nano
+from model.files.shipped import shipped_nano
 from pipeline.run.store import RunStore
 
 
