@@ -28,6 +28,7 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
         "doctor": ("jobs.commands.doctor", "look at this machine: what is there, what is missing"),
         "corpus": ("jobs.commands.corpus", "look at a corpus without a teacher"),
         "models": ("jobs.commands.models", "list the presets and what each needs"),
+        "schema": ("jobs.commands.schema", "print the JSON schema of a policy or a recipe"),
         "convert": ("jobs.commands.convert", "convert official GLIP checkpoints, and back"),
     },
     "label": {
@@ -54,6 +55,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 # Where a module's name is not that of the package that brings it.
 DISTRIBUTIONS = {"PIL": "pillow", "bson": "fiftyone", "pymongo": "fiftyone"}
+COMPOSED = ("demo",)
+"""Commands whose steps are commands: they are given the command line itself."""
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
 EXIT_BROKEN_PIPE = 141
@@ -136,6 +139,8 @@ def _run_command(name: str, words: list[str]) -> int:
             shown = examples_of(module, words)
             print("\n".join(["", "example:" if len(shown) == 1 else "examples:", *shown]))
         raise
+    if name in COMPOSED:
+        return int(module.run(config, main))
     return int(module.run(config))
 
 

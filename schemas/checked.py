@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
@@ -28,6 +29,7 @@ __all__ = [
     "from_json",
     "from_object",
     "parse_object",
+    "read_object",
     "sentence",
     "to_plain",
 ]
@@ -162,6 +164,18 @@ def parse_object(
     if not isinstance(raw, dict):
         raise error(f"{where} must hold a JSON object, got {type(raw).__name__}")
     return raw
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """Read a JSON object from a file.
+
+    Raises:
+        ConfigError: it is missing, not JSON, or another value.
+    """
+    try:
+        return parse_object(path.read_bytes(), where=str(path))
+    except FileNotFoundError:
+        raise ConfigError(f"{path} does not exist") from None
 
 
 def adapter(kind: type[T]) -> TypeAdapter[T]:

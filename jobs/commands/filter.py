@@ -40,10 +40,11 @@ class Config:
 
 def run(config: Config) -> int:
     """Curate the run and say what every rule dropped."""
-    from jobs.labelled_run import num_records, open_run, reading_bar
+    from jobs.progress_bar import reading_bar
     from pipeline.curation.curate import curate_run
     from pipeline.curation.policy import get_policy
     from pipeline.report.stats import merge_stats
+    from pipeline.run.open import num_records, open_run
 
     if config.workers < 0:
         raise ConfigError(f"workers must be 0 or more, got {config.workers}")

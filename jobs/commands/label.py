@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -239,11 +239,12 @@ def _write_info(store: RunStore, setup: LabelSetup, running: Running, size: int)
 
 
 def _finish(store: RunStore, plan: Plan, failed: dict[str, str], max_failure_rate: float) -> int:
-    from jobs.commands.status import print_status, read_status
+    from jobs.commands.status import print_status
+    from pipeline.run.status import read_status
 
     complete = store.finalize()
-    found = read_status(store) | {"driver": None}  # which is this process, at its end
-    print_status(store, found)
+    found = replace(read_status(store), driver=None)  # which is this process, at its end
+    print_status(found)
     for unit_id, reason in failed.items():
         print(f"glipforge label: unit {unit_id} failed: {reason}", file=sys.stderr)
     if not complete:
@@ -254,7 +255,7 @@ def _finish(store: RunStore, plan: Plan, failed: dict[str, str], max_failure_rat
             file=sys.stderr,
         )
         return 1
-    if hopeless := describe_failures(found["statuses"], max_failure_rate):
+    if hopeless := describe_failures(found.statuses, max_failure_rate):
         print(
             f"glipforge label: {hopeless}. The run is complete; a higher --max-failure-rate "
             "accepts it",
