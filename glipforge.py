@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from model.config import PRESETS, GlipConfig
+    from model.files.directory import load_pretrained, save_pretrained
     from model.interop.processor import GlipProcessor
     from model.network.glip import Glip
     from model.teacher.load import load_teacher
@@ -50,10 +51,12 @@ __all__ = [
     "get_policy",
     "iter_curated",
     "load_gold",
+    "load_pretrained",
     "load_teacher",
     "main",
     "open_corpus",
     "read_run",
+    "save_pretrained",
 ]
 
 PACKAGES = ("jobs", "model", "pipeline", "schemas")
@@ -77,9 +80,11 @@ _HOMES = {
     "get_policy": "pipeline.curation.policy",
     "iter_curated": "pipeline.curation.curate",
     "load_gold": "pipeline.gold",
+    "load_pretrained": "model.files.directory",
     "load_teacher": "model.teacher.load",
     "open_corpus": "pipeline.corpus",
     "read_run": "pipeline.run.open:open_run",
+    "save_pretrained": "model.files.directory",
 }
 
 

@@ -53,6 +53,8 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
 COMMANDS: dict[str, tuple[str, str]] = {
     name: entry for group in GROUPS.values() for name, entry in group.items()
 }
+COMPOSED = ("demo",)
+"""Commands whose steps are commands: they are given the command line itself."""
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
 EXIT_BROKEN_PIPE = 141
@@ -132,6 +134,8 @@ def _run_command(name: str, words: list[str]) -> int:
             shown = examples_of(module, words)
             print("\n".join(["", "example:" if len(shown) == 1 else "examples:", *shown]))
         raise
+    if name in COMPOSED:
+        return int(module.run(config, main))
     return int(module.run(config))
 
 
