@@ -108,7 +108,7 @@ def test_caption_without_phrases_needs_no_prompt() -> None:
     assert plan_caption("it is what it is", [], TOKENIZER).prompts == ()
 
 
-@pytest.mark.parametrize("word", ["🐶", "☕☕", "狗", "Ｈｅｌｌｏ ｄｏｇ"])  # noqa: RUF001
+@pytest.mark.parametrize("word", ["🐶", "☕☕", "狗", "Ｈｅｌｌｏ ｄｏｇ"])
 def test_what_the_vocabulary_has_no_piece_for_is_not_seen(word: str) -> None:
     """All such words are the same [UNK]; asked for, they get boxes that mean nothing."""
     caption = f"a dog and {word}"
