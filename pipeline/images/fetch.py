@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import re
 import time
 import urllib.error
 import urllib.request
 
+from pipeline.images.uri_kind import IN_ARCHIVE, IN_TABLE
 from pipeline.storage.errors import MissingFile, StorageDenied
 from pipeline.storage.files import is_local, local_path, read_bytes
 from pipeline.storage.parquet_cell import read_parquet_cell
@@ -20,8 +20,6 @@ MAX_IMAGE_BYTES = 512 * 2**20
 _TOO_LONG = f"has more than {MAX_IMAGE_BYTES:,} bytes; so many are not read"
 WEB_ATTEMPTS = 3
 WEB_TIMEOUT_S = 30.0
-_IN_ARCHIVE = re.compile(r"(?P<file>.+?\.(?:tar|tar\.gz|tgz))#(?P<member>.+)", re.DOTALL)
-_IN_TABLE = re.compile(r"(?P<file>.+?\.parquet)#(?P<row>\d+)/(?P<column>.+)", re.DOTALL)
 
 
 def read_image_uri(uri: str) -> bytes:
@@ -43,9 +41,9 @@ def read_image_uri(uri: str) -> bytes:
             return _read_web(uri)
         if not (is_local(uri) and os.path.isfile(local_path(uri))):
             # Only a name that is not a file itself is taken apart: a file name may hold `#`.
-            if found := _IN_ARCHIVE.fullmatch(uri):
+            if found := IN_ARCHIVE.fullmatch(uri):
                 return read_tar_member(found["file"], found["member"])
-            if found := _IN_TABLE.fullmatch(uri):
+            if found := IN_TABLE.fullmatch(uri):
                 return read_parquet_cell(found["file"], int(found["row"]), found["column"])
         data = read_bytes(uri, 0, MAX_IMAGE_BYTES + 1)
         if len(data) > MAX_IMAGE_BYTES:
