@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pipeline.export.border import ExportBorder
+from pipeline.export.card import CardFacts, write_card
 from pipeline.export.categories import read_categories
 from pipeline.export.coco import CocoExport
 from pipeline.export.flickr30k import IMAGE_FOLDER as FLICKR_IMAGES
@@ -70,8 +71,7 @@ FORMATS: Mapping[str, Format] = {
 }
 """Every format by its name."""
 
-EXPORTERS = FORMATS
-__all__ = ["FORMATS", "ExportOptions", "ExportSummary", "export_records"]
+__all__ = ["FORMATS", "CardFacts", "ExportOptions", "ExportSummary", "export_records"]
 
 
 def export_records(
@@ -81,6 +81,7 @@ def export_records(
     options: ExportOptions | None = None,
     *,
     known_categories: Mapping[str, Sequence[Any]] | None = None,
+    card: CardFacts | None = None,
     force: bool = False,
 ) -> ExportSummary:
     """Write curated records to `path` in a format; all files appear, or none.
@@ -88,6 +89,7 @@ def export_records(
     Args:
         path: The file to write, or the folder of formats that are folders.
         known_categories: `names` and `ids` of an imported run.
+        card: Write a data set card with these facts.
         force: Replace a folder that an earlier export made.
 
     Raises:
@@ -129,9 +131,11 @@ def export_records(
             if item is not None and writer.add(item):
                 border.count(record, part.split)
         writer.finish()
+        add_remarks(summary, images, chosen)
+        summary.left_out = +summary.left_out
+        if card is not None:
+            write_card(published, summary, categories, card)
         summary.paths = published.main_urls()
-    add_remarks(summary, images, chosen)
-    summary.left_out = +summary.left_out
     return summary
 
 

@@ -42,6 +42,9 @@ class ExportBorder:
         """Count a record that is written."""
         self.summary.records += 1
         self.summary.split_pairs[split] += 1
+        self.summary.teachers[record.teacher_id] += 1
+        self.summary.policies[record.policy_id] += 1
+        self.summary.origins.update(box.origin for box in record.boxes)
         self.summary.empty += not record.boxes
         self.summary.boxes += len(record.boxes)
         self.summary.spans += sum(len(box.phrase_indices) for box in record.boxes)

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from schemas.checks import EDGE_TOLERANCE_PX
 from schemas.records import Xyxy
 
 SizeWh = tuple[int, int]
@@ -18,14 +19,10 @@ def short_float(value: float) -> float:
 
 def short_xyxy(xyxy: Xyxy, size_wh: SizeWh) -> list[float]:
     """[x0, y0, x1, y1] in short decimals, inside [0, width] x [0, height]."""
-    width, height = size_wh
     x0, y0, x1, y1 = (short_float(value) for value in xyxy)
-    return [
-        min(max(x0, 0.0), float(width)),
-        min(max(y0, 0.0), float(height)),
-        min(max(x1, 0.0), float(width)),
-        min(max(y1, 0.0), float(height)),
-    ]
+    left, right = _clipped(x0, x1, size_wh[0])
+    top, bottom = _clipped(y0, y1, size_wh[1])
+    return [left, top, right, bottom]
 
 
 def short_xywh(xyxy: Xyxy, size_wh: SizeWh) -> list[float]:
@@ -54,6 +51,14 @@ def one_based_pixels(xyxy: Xyxy, size_wh: SizeWh) -> list[int]:
     x0, y0, x1, y1 = short_xyxy(xyxy, size_wh)
     xmin, ymin = math.floor(x0) + 1, math.floor(y0) + 1
     return [xmin, ymin, max(xmin, math.ceil(x1)), max(ymin, math.ceil(y1))]
+
+
+def _clipped(low: float, high: float, limit: int) -> tuple[float, float]:
+    low, high = min(max(low, 0.0), float(limit)), min(max(high, 0.0), float(limit))
+    if low < high:
+        return low, high
+    # All of it was in the tolerance beyond an edge: a sliver inside says the same.
+    return (0.0, EDGE_TOLERANCE_PX) if low <= 0 else (limit - EDGE_TOLERANCE_PX, float(limit))
 
 
 def _side(low: float, high: float, limit: int) -> float:

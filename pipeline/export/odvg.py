@@ -118,7 +118,9 @@ class OdvgDetectionWriter(Writer):
 
     def finish(self) -> None:
         for spool, name in self._spools.all():
-            with self.target.publication.file(name).open("w", encoding="utf-8", newline="\n") as out:
+            with self.target.publication.file(name).open(
+                "w", encoding="utf-8", newline="\n"
+            ) as out:
                 out.writelines(line + "\n" for line in spool.lines())
         stem = self.target.name.removesuffix(".jsonl")
         names = self.target.categories.names

@@ -93,6 +93,12 @@ class ExportSummary:
     """Image files copied, linked or embedded."""
     split_pairs: Counter[str] = field(default_factory=Counter)
     """Split -> pairs."""
+    teachers: Counter[str] = field(default_factory=Counter)
+    """Who labelled -> pairs."""
+    origins: Counter[str] = field(default_factory=Counter)
+    """`teacher`, `human` or `gold` -> boxes."""
+    policies: Counter[str] = field(default_factory=Counter)
+    """Policy -> pairs."""
     categories: Counter[str] = field(default_factory=Counter)
     """Formats with categories: name -> boxes."""
     left_out: Counter[str] = field(default_factory=Counter)
