@@ -24,7 +24,7 @@ def write_whole(path: Path, data: bytes) -> None:
 def replacing(path: Path) -> Iterator[BinaryIO]:
     """A stream whose content is at `path` after the block; nothing changes where that raises."""
     with beside(path) as staged:
-        with staged.open("wb") as stream:
+        with staged.open("w+b") as stream:
             yield stream
         publish(staged, path)
 

@@ -14,8 +14,9 @@ from jobs.training.recipe import Recipe
 from pipeline.images.decode import ImageLimits, decode_image, read_image_uri
 from pipeline.run.limits import image_limits, widest_limits
 from pipeline.run.store import RunStore
-from pipeline.training_set.cache import ImageLoader, build_cache
+from pipeline.training_set.cache import build_cache
 from pipeline.training_set.mixture import TrainingMixture, TrainingSource
+from pipeline.training_set.pictures import PictureLoader, of_size, require_readable
 from schemas.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -36,9 +37,10 @@ def build_mixture(
 
     Raises:
         ConfigError: the cache cannot be written, or the sources do not go together.
+        DataError: too many pictures of a source cannot be read, or have another size than it says.
     """
     read = partial(read_image, limits=_limits(recipe))
-    load: ImageLoader = read
+    load: PictureLoader = of_size(read)
     if recipe.cache_side:
         uris = [sample.image_uri for source in sources for sample in source.samples]
         try:
@@ -54,6 +56,10 @@ def build_mixture(
                 f"the image cache {cache_root} cannot be written: {error}; name another place "
                 "with --cache, or set cache_side=0"
             ) from error
+    for source in sources:
+        left_out = require_readable(source.name, source.samples, load, recipe.train.max_unreadable)
+        if left_out:
+            say(left_out)
     return TrainingMixture(
         sources,
         recipe.mixture,
