@@ -11,12 +11,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pipeline.storage.files import filesystem_of, is_local
+from schemas.atomic import publish
 from schemas.errors import ConfigError
 
 MARK = ".glipforge-export.json"
 """In a folder that an export made; such a folder may be replaced as a whole."""
-_SYNCED_FILES = 100
-"""More files than these are left to the kernel to write out."""
 
 
 class Publication:
@@ -79,15 +78,12 @@ def publication(out: str, *, is_folder: bool = False, force: bool = False) -> It
             for path in files:
                 filesystem.put_file(str(path), f"{base}/{path.relative_to(stage).as_posix()}")
             return
-        for path in files[:_SYNCED_FILES]:
-            with path.open("rb") as stream:
-                os.fsync(stream.fileno())
         if is_folder:
             (stage / MARK).write_text(json.dumps({"files": len(files)}) + "\n")
             _replace_folder(stage, Path(target))
         else:
             for path in files:
-                os.replace(path, Path(folder_above) / path.relative_to(stage))
+                publish(path, Path(folder_above) / path.relative_to(stage))
     finally:
         shutil.rmtree(stage, ignore_errors=True)
 
