@@ -51,8 +51,8 @@ def judge_by_truth(
     from pymongo import UpdateOne
 
     from pipeline.evaluation.run_join import JoinCounts, join_run
-    from pipeline.review.sync.box_state import Review
-    from pipeline.review.sync.changes import labels_of
+    from pipeline.curation.box_state import Review
+    from pipeline.review.sync.seen import labels_of
     from pipeline.review.sync.documents import sample_object_id
     from pipeline.review.sync.run_dataset import pushed_dataset, review_store
 

@@ -9,13 +9,9 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from pipeline.curation.box_state import resolve_record
 from pipeline.curation.curated_record import curated_record
-from pipeline.curation.decisions import (
-    decisions_by_record,
-    decisions_id,
-    load_decisions,
-    resolve_record,
-)
+from pipeline.curation.decisions import decisions_by_record, decisions_id, load_decisions
 from pipeline.curation.manifest import CurateStats, empty_stats
 from pipeline.curation.policy import FilterPolicy
 from pipeline.run.commit_protocol import ANNOTATIONS

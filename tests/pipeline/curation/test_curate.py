@@ -15,7 +15,8 @@ from pipeline.curation.curate import (
     read_curate_stats,
 )
 from pipeline.curation.curated_record import curated_record
-from pipeline.curation.decisions import append_decisions, resolve_record
+from pipeline.curation.box_state import resolve_record
+from pipeline.curation.decisions import append_decisions
 from pipeline.curation.manifest import CurateStats
 from pipeline.curation.policy import FilterPolicy, get_policy
 from pipeline.run.store import RunStore

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.curation.curated_record import curated_record
-from pipeline.curation.decisions import resolve_record
+from pipeline.curation.box_state import resolve_record
 from pipeline.curation.filter_result import KEPT, MERGED, DropCounts
 from pipeline.curation.filters import apply_policy
 from pipeline.curation.manifest import CurateStats

@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.curation.decisions import append_decisions, load_decisions
 from pipeline.review.sync.app_label import ConflictKind
-from pipeline.review.sync.box_state import box_histories
+from pipeline.curation.box_state import box_histories
 from pipeline.review.sync.documents import label_object_id, sample_document, sample_object_id
 from pipeline.review.sync.mongo_store import Document
 from pipeline.review.sync.pull import pull, unpulled

@@ -8,7 +8,8 @@ import pytest
 from bson import ObjectId
 
 from pipeline.review.sync.app_label import ConflictKind
-from pipeline.review.sync.changes import Change, read_sample
+from pipeline.review.sync.changes import Change
+from pipeline.review.sync.reading import read_sample
 from schemas.records import Decision, Verdict
 from tests.pipeline.review.builders import (
     decide,

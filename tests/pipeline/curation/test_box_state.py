@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.review.sync.box_state import Review, box_histories
+from pipeline.curation.box_state import Review, box_histories
 from schemas.errors import DataError
 from schemas.records import Verdict
 from tests.pipeline.review.builders import decide, make_row
