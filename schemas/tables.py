@@ -92,10 +92,10 @@ def table_to_decisions(table: pa.Table) -> list[Decision]:
 
 def _with_added(table: pa.Table) -> pa.Table:
     """A decision table of before the added columns, with them empty."""
-    added = {field.name: field for field in DECISION_FIELDS_ADDED}
-    if set(DECISION_SCHEMA.names) - set(table.schema.names) != set(added):
+    added = {field.name for field in DECISION_FIELDS_ADDED}
+    if set(DECISION_SCHEMA.names) - set(table.schema.names) != added:
         return table
-    for name, field in added.items():
+    for field in DECISION_FIELDS_ADDED:
         empty = None if field.nullable else ""
         table = table.append_column(field, pa.array([empty] * len(table), type=field.type))
     return table
@@ -123,7 +123,7 @@ def _from_table(
     build: Callable[[dict[str, Any]], Row],
     check: Callable[[Row, str], None],
 ) -> list[Row]:
-    _check_schema(table.schema, schema)
+    check_schema(table.schema, schema)
     rows: list[Row] = []
     for number, raw in enumerate(table.to_pylist()):
         where = f"row {number}"
@@ -136,7 +136,12 @@ def _from_table(
     return rows
 
 
-def _check_schema(found: pa.Schema, wanted: pa.Schema) -> None:
+def check_schema(found: pa.Schema, wanted: pa.Schema) -> None:
+    """Refuse a table of another kind, version or type.
+
+    Raises:
+        DataError: naming what differs.
+    """
     metadata, expected = found.metadata or {}, wanted.metadata or {}
     for key in (b"glipforge.schema", b"glipforge.version"):
         if metadata.get(key) != expected[key]:

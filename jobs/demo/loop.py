@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jobs.demo.steps import DemoSteps
+from jobs.demo.steps import DemoSteps, RunCommand
 
 if TYPE_CHECKING:
     from jobs.demo.options import Config
@@ -27,10 +27,10 @@ NOT_DECIDING = ("open", "fresh", "other")
 class DemoLoop:
     """One demo in one folder."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, run: RunCommand) -> None:
         self.config = config
         self.out = config.out
-        self.steps = DemoSteps(out=config.out)
+        self.steps = DemoSteps(out=config.out, run=run)
         self.world = self.out / "world"
         self.run_dir = self.out / "run"
         self.review_home = self.out / "review"

@@ -84,7 +84,7 @@ def make_evaluation(
 
 def _load(spec: SourceSpec, limit: int) -> tuple[str, GoldSet]:
     if spec.gold is None:
-        raise ConfigError(f"evaluation: {spec.label!r} is no gold data, nothing can be measured")
+        raise ConfigError(f"evaluation: {spec.label!r} is not gold data: nothing can be measured")
     gold = load_gold(spec.gold, spec.format, image_root=spec.image_root)
     if gold.kind == GoldKind.DETECTION and not any(sample.boxes for sample in gold.samples):
         raise ConfigError(

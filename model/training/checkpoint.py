@@ -11,12 +11,12 @@ import os
 import pickle
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from schemas.errors import ConfigError, DataError
+from schemas.checked import Count, CountOrZero, checked
+from schemas.errors import DataError
 
 CHECKPOINT_DIRECTORY = "checkpoints"
 CHECKPOINT_VERSION = 1
@@ -30,24 +30,18 @@ _DAMAGES = (
     AttributeError,
     pickle.UnpicklingError,
 )
-"""What the reader raises over bytes that are no checkpoint."""
+"""What the reader raises over bytes that are not a checkpoint."""
 _NAME = re.compile(r"step-(\d{9})\.pt")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@checked(frozen=True, slots=True, kw_only=True)
 class KeepPolicy:
     """Which checkpoints stay on disk."""
 
-    last: int = 2
+    last: Count = 2
     """The newest ones; at least 1."""
-    every: int = 0
+    every: CountOrZero = 0
     """Those at a multiple of so many steps stay for ever; 0: none."""
-
-    def __post_init__(self) -> None:
-        if self.last < 1:
-            raise ConfigError(f"keep.last must be >= 1, got {self.last}")
-        if self.every < 0:
-            raise ConfigError(f"keep.every must be >= 0, got {self.every}")
 
 
 def checkpoint_path(directory: Path, step: int) -> Path:

@@ -25,7 +25,7 @@ from model.training.journal import Journal, RateMeter, Tracker
 from model.training.memory import peak_memory_gib
 from model.training.options import TrainOptions
 from model.training.step import Averaged, Grid, TrainStep
-from model.training.stream import iter_steps, loader_deaths_explained
+from model.training.stream import iter_steps
 from model.training.unreadable import UnreadableImages
 from model.training.workers import Workers
 from schemas.fingerprint import require_same
@@ -123,8 +123,7 @@ class Trainer:
         if self.workers.is_first:
             journal = Journal(self.directory, self.options.steps, first, self._trackers)
         try:
-            with loader_deaths_explained():
-                result = self._train(first, journal)
+            result = self._train(first, journal)
         except BaseException as error:
             if journal:
                 stopped = isinstance(error, KeyboardInterrupt)

@@ -13,7 +13,7 @@ from schemas.errors import DataError
 
 UNREADABLE_NAME = "unreadable.jsonl"
 FIRST_IMAGES = 1000
-"""The share is taken of at least so many images: a few bad ones at the start are no verdict."""
+"""The share is taken of at least so many images: a few bad ones at the start are not a verdict."""
 
 
 class UnreadableImages:

@@ -174,9 +174,7 @@ def _where(row: Annotation, decision: Decision) -> str:
 
 def _check(row: Annotation, decision: Decision, candidates: Mapping[str, GroundedBox]) -> None:
     if decision.box_id in candidates and decision.verdict == Verdict.ADD:
-        raise DataError(
-            f"{_where(row, decision)}: add needs a new box_id, got {decision.box_id!r}"
-        )
+        raise DataError(f"{_where(row, decision)}: add needs a new box_id, got {decision.box_id!r}")
     index = decision.phrase_index
     if index is not None and index >= len(row.phrases):
         raise DataError(
@@ -255,6 +253,9 @@ def resolve_record(row: Annotation, decisions: Sequence[Decision]) -> RecordDeci
             by_box[box_id] = latest
         elif latest.verdict != Verdict.DROP:
             now = history.current()
-            place = {"xyxy": now.xyxy, "phrase_index": now.phrase_index}
-            added.append(replace(latest, verdict=Verdict.ADD, **place))
-    return RecordDecisions(by_box=by_box, added=tuple(added), pair=pair_history(decisions).current())
+            added.append(
+                replace(latest, verdict=Verdict.ADD, xyxy=now.xyxy, phrase_index=now.phrase_index)
+            )
+    return RecordDecisions(
+        by_box=by_box, added=tuple(added), pair=pair_history(decisions).current()
+    )

@@ -27,6 +27,7 @@ from pipeline.training_set.detection_prompts import (
 from pipeline.training_set.example import Prompt, TrainingExample, check_sample, sample_prompt
 from pipeline.training_set.mosaic import PARTS, captions_disagree, mosaic
 from pipeline.training_set.order import Draw, StreamOrder, rng_at
+from schemas.checked import checked
 from schemas.errors import ConfigError, RecordError
 from schemas.records import TrainingSample
 
@@ -51,7 +52,7 @@ class TrainingSource:
     """Detection: the names that negatives are drawn from; empty: all that occur in the samples."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@checked(frozen=True, slots=True, kw_only=True)
 class MixtureOptions:
     """How samples become examples."""
 

@@ -28,7 +28,7 @@ class Change:
     reason: str = ""
     stamp: Stamp | None = None
     """Who said it and when; None where it was not written by a reviewer's own App."""
-    after: str = ""
+    after: str = field(default="", compare=False)
     """Time of the decision that the App showed then; this one is later, whatever the clocks say."""
 
     @property
@@ -96,7 +96,8 @@ def decide(
         return
     if latest is not None and latest.content == desired:
         # The same word of another person is a second opinion; of nobody's, it says nothing new.
-        if stamp is None or stamp.reviewer == latest.reviewer or desired[0] == Verdict.OPEN:
+        another = stamp is not None and stamp.reviewer != latest.reviewer
+        if not another or desired[0] == Verdict.OPEN:
             return
     verdict, xyxy, phrase_index = desired
     reading.changes.append(

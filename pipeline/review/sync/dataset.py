@@ -83,8 +83,8 @@ def create_dataset(name: str, info: dict[str, Any]) -> Any:
         (REVIEWER, fo.StringField),
     ):
         dataset.add_sample_field(f"{BOXES}.detections.{attribute}", kind)
-    # `box_id`, `decision_id` and `reviewed_at` stay undeclared: they are kept and can be queried, but a filter
-    # with one entry per box would fill the side bar.
+    # `box_id`, `decision_id` and `reviewed_at` stay undeclared: they are kept and can be queried,
+    # but a filter with one entry per box would fill the side bar.
     dataset.info = info
     _configure_app(dataset)
     _configure_annotate(dataset)

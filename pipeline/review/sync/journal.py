@@ -1,13 +1,13 @@
-"""The journal of a dataset: every write of a reviewer, with what was there before and after.
+"""The journal of the App, as `pull` reads it: what each reviewer wrote, before and after.
 
 A label holds only its last verdict. The journal keeps those before it, so that of two reviewers on
-one box neither is lost, an undo knows what to put back, and a deletion has an author. One MongoDB
-collection a dataset; entries are only added, and marked when a pull has made decisions of them.
+one box neither is lost, and a deletion has an author. The App writes one entry a write, in the
+collection `glipforge_journal`; a pull marks those that are decisions of the run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,13 +15,17 @@ from bson import ObjectId
 from pymongo.collection import Collection
 
 from pipeline.review.sync.mongo_store import Document, StoredDataset
-from pipeline.review.sync.stamp import now
+from pipeline.review.sync.stamp import PAIR_FIELDS, REVIEWED_AT, REVIEWER
+
+COLLECTION = "glipforge_journal"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One write of a reviewer."""
+    """What one write of a reviewer did to one label, or to the verdict about the pair."""
 
+    entry_id: ObjectId
+    """Of the write: it may hold several."""
     sample_id: ObjectId
     label_id: ObjectId | None
     """None for a verdict about the whole pair."""
@@ -32,73 +36,78 @@ class Entry:
     """The whole label before; None for a new one. For a pair: its `pair_*` fields."""
     after: Document | None
     """The whole label after; None for a deletion. For a pair: its `pair_*` fields."""
-    entry_id: ObjectId | None = None
-    """Set when read."""
 
 
 class Journal:
-    """The entries of one dataset."""
+    """The entries about one dataset."""
 
     def __init__(self, dataset: StoredDataset) -> None:
-        """Open, or make when the first entry is written."""
-        database = dataset.samples.database
-        self._entries: Collection[Document] = database[f"glipforge.{dataset.dataset_id}.journal"]
+        """Open; a dataset whose App never wrote has no entry."""
+        self._rows: Collection[Document] = dataset.samples.database[COLLECTION]
+        self._of_dataset = {"dataset_id": dataset.dataset_id}
 
-    def add(self, entries: Sequence[Entry]) -> None:
-        """Append entries; on disk when this returns."""
-        if entries:
-            self._entries.insert_many(
-                [
-                    {
-                        "sample_id": entry.sample_id,
-                        "label_id": entry.label_id,
-                        "reviewer": entry.reviewer,
-                        "at": entry.at or now(),
-                        "before": entry.before,
-                        "after": entry.after,
-                        "taken": False,
-                    }
-                    for entry in entries
-                ]
-            )
-
-    def waiting(self, sample_ids: Iterable[ObjectId] | None = None) -> dict[ObjectId, list[Entry]]:
-        """Sample id -> the entries that no pull has taken, oldest first.
-
-        Args:
-            sample_ids: only of these samples; of all where None.
-        """
-        match: dict[str, Any] = {"taken": False}
-        if sample_ids is not None:
-            match["sample_id"] = {"$in": list(sample_ids)}
+    def waiting(self) -> dict[ObjectId, list[Entry]]:
+        """Sample id -> what no pull has taken, oldest first."""
         found: dict[ObjectId, list[Entry]] = {}
-        for raw in self._entries.find(match).sort([("at", 1), ("_id", 1)]):
-            found.setdefault(raw["sample_id"], []).append(_entry(raw))
+        match = {**self._of_dataset, "taken": {"$ne": True}}
+        for raw in self._rows.find(match).sort([("at", 1), ("_id", 1)]):
+            found.setdefault(raw["sample_id"], []).extend(_entries(raw))
         return found
 
-    def latest(self, reviewer: str, count: int) -> list[Entry]:
-        """The last entries of one reviewer, newest first."""
-        found = self._entries.find({"reviewer": reviewer}).sort([("at", -1), ("_id", -1)])
-        return [_entry(raw) for raw in found.limit(count)]
-
     def take(self, entry_ids: Iterable[ObjectId]) -> None:
-        """Mark entries as decisions of the run."""
-        ids = list(entry_ids)
+        """Mark writes as decisions of the run."""
+        ids = list(dict.fromkeys(entry_ids))
         if ids:
-            self._entries.update_many({"_id": {"$in": ids}}, {"$set": {"taken": True}})
+            self._rows.update_many({"_id": {"$in": ids}}, {"$set": {"taken": True}})
 
     def drop(self) -> None:
         """Forget all: the dataset goes."""
-        self._entries.drop()
+        self._rows.delete_many(self._of_dataset)
 
 
-def _entry(raw: Mapping[str, Any]) -> Entry:
-    return Entry(
-        sample_id=raw["sample_id"],
-        label_id=raw.get("label_id"),
-        reviewer=str(raw.get("reviewer") or ""),
-        at=str(raw.get("at") or ""),
-        before=raw.get("before"),
-        after=raw.get("after"),
-        entry_id=raw["_id"],
-    )
+def _entries(raw: Mapping[str, Any]) -> Iterator[Entry]:
+    common = {
+        "entry_id": raw["_id"],
+        "sample_id": raw["sample_id"],
+        "reviewer": str(raw.get("reviewer") or ""),
+        "at": str(raw.get("at") or ""),
+    }
+    for part in raw.get("labels") or ():
+        yield Entry(**common, **{key: part.get(key) for key in ("label_id", "before", "after")})
+    changed = {k: v for k, v in (raw.get("fields") or {}).items() if k in PAIR_FIELDS}
+    if changed:
+        sides = ({k: v.get(side) for k, v in changed.items()} for side in ("before", "after"))
+        before, after = sides
+        yield Entry(**common, label_id=None, before=before, after=after)
+
+
+def reached(entries: Sequence[Entry], document: Mapping[str, Any] | None) -> list[Entry]:
+    """The entries whose write reached the sample.
+
+    The App notes a write before it makes it. Where it was killed in between, nothing that came
+    later knows the entry: neither the label as it is now, nor a later entry's label before.
+
+    Args:
+        entries: of one sample, oldest first.
+        document: the sample; None where it was deleted, which proves nothing against an entry.
+    """
+    if document is None:
+        return list(entries)
+    boxes = (document.get("boxes") or {}).get("detections") or ()
+    now = {label.get("_id"): label for label in boxes if isinstance(label, Mapping)}
+    found: list[Entry] = []
+    for number, entry in enumerate(entries):
+        if entry.label_id is None:
+            found.append(entry)
+            continue
+        later = [e.before for e in entries[number + 1 :] if e.label_id == entry.label_id]
+        seen = [*later, now.get(entry.label_id)]
+        if entry.after is None:
+            fits = None in seen
+        else:
+            stamp = (entry.reviewer, entry.at)
+            fits = any(s and (s.get(REVIEWER), s.get(REVIEWED_AT)) == stamp for s in seen)
+        # A pull that marked the label meanwhile wrote the decision's own stamp: the same.
+        if fits:
+            found.append(entry)
+    return found

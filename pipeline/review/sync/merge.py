@@ -13,9 +13,9 @@ from typing import Any
 from bson import ObjectId
 
 from pipeline.curation.box_state import BoxHistory, PairHistory, PairReview, Standing
+from pipeline.review.sync.documents import detection_document, pair_fields
 from pipeline.review.sync.reading import NO_DECISIONS, read_sample
 from pipeline.review.sync.seen import histories_by_label, labels_of, see_label
-from pipeline.review.sync.documents import detection_document, pair_fields
 from pipeline.review.sync.stamp import (
     PAIR_DECISION_ID,
     PAIR_FIELDS,

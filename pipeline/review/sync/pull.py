@@ -16,6 +16,7 @@ from pipeline.curation.box_state import BoxHistory, PairHistory, box_histories, 
 from pipeline.curation.decisions import decisions_by_record
 from pipeline.review.sync import stamp
 from pipeline.review.sync.app_label import Conflict, ConflictKind
+from pipeline.review.sync.changes import Reading
 from pipeline.review.sync.documents import (
     DETECTIONS,
     detection_document,
@@ -26,7 +27,7 @@ from pipeline.review.sync.journal import Journal
 from pipeline.review.sync.ledger import Ledger
 from pipeline.review.sync.mongo_store import StoredDataset
 from pipeline.review.sync.new_decisions import new_decisions
-from pipeline.review.sync.reading import Reading, read_sample
+from pipeline.review.sync.reading import read_sample
 from schemas.records import Annotation, Decision
 
 BATCH = 1000

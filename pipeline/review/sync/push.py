@@ -22,6 +22,7 @@ from pipeline.curation.box_state import (
 )
 from pipeline.curation.decisions import decisions_by_record
 from pipeline.review.sync.documents import BOXES, sample_document, sample_object_id
+from pipeline.review.sync.journal import Journal
 from pipeline.review.sync.ledger import Ledger
 from pipeline.review.sync.media import MediaStore
 from pipeline.review.sync.merge import has_human_work, merge_boxes, merge_pair
@@ -132,6 +133,12 @@ def push(
             progress(report.pairs)
     _remove(dataset, ledger, annotations(), by_record, stale, report)
     return report
+
+
+def forget(dataset: StoredDataset) -> None:
+    """Remove what is kept beside a dataset that is going to be dropped."""
+    Ledger(dataset).drop()
+    Journal(dataset).drop()
 
 
 def _is_gone(item: _Chosen, deletion_taken: bool | None) -> bool:

@@ -11,7 +11,7 @@ from pipeline.curation.box_state import BoxHistory, PairHistory, PairReview, Rev
 from pipeline.review.sync.app_label import ConflictKind, Observed, as_float32
 from pipeline.review.sync.changes import Change, Desired, Reading, decide, decide_pair
 from pipeline.review.sync.documents import drawn_box_id, label_object_id
-from pipeline.review.sync.journal import Entry
+from pipeline.review.sync.journal import Entry, reached
 from pipeline.review.sync.seen import Seen, histories_by_label, labels_of, see_label
 from pipeline.review.sync.stamp import (
     PAIR_DECISION_ID,
@@ -46,7 +46,8 @@ def read_sample(
     """
     reading = Reading(row.record_id)
     by_label = histories_by_label(histories)
-    _read_journal(reading, row, by_label, pair, entries)
+    reading.entries = [entry.entry_id for entry in entries]
+    _read_journal(reading, row, by_label, pair, reached(entries, document))
     if document is None:
         latest = reading.latest("", pair)
         if latest is None or latest.content[0] != Verdict.BAD:
@@ -141,7 +142,6 @@ def _read_journal(
     entries: Sequence[Entry],
 ) -> None:
     """The last word of each reviewer on each box, in the order of time."""
-    reading.entries = [entry.entry_id for entry in entries if entry.entry_id is not None]
     for entry in _last_words(entries):
         stamp = label_stamp({"reviewer": entry.reviewer, "reviewed_at": entry.at})
         if entry.label_id is None:

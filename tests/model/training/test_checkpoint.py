@@ -90,7 +90,7 @@ def test_another_version_is_refused(tmp_path):
 
 
 def test_bad_policies_are_refused():
-    with pytest.raises(ConfigError, match=r"keep\.last must be >= 1, got 0"):
+    with pytest.raises(ConfigError, match=r"^last must be a whole number >= 1, got 0"):
         KeepPolicy(last=0)
-    with pytest.raises(ConfigError, match=r"keep\.every must be >= 0, got -1"):
+    with pytest.raises(ConfigError, match=r"^every must be a whole number >= 0, got -1"):
         KeepPolicy(every=-1)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from pipeline.curation.box_state import resolve_record
 from pipeline.curation.curate import (
     curate_run,
     ensure_curated,
@@ -15,8 +16,8 @@ from pipeline.curation.curate import (
     read_curate_stats,
 )
 from pipeline.curation.curated_record import curated_record
-from pipeline.curation.box_state import resolve_record
 from pipeline.curation.decisions import append_decisions
+from pipeline.curation.filters import filter_rows
 from pipeline.curation.manifest import CurateStats
 from pipeline.curation.policy import FilterPolicy, get_policy
 from pipeline.run.store import RunStore
@@ -48,7 +49,8 @@ def run_one(
     stats = CurateStats(
         policy_id=policy.policy_id, decisions_id="", annotations_id="", is_complete=True
     )
-    return curated_record(row, policy, resolve_record(row, decisions), stats), stats
+    result = filter_rows([row], policy)[0]
+    return curated_record(row, result, policy, resolve_record(row, decisions), stats), stats
 
 
 def brief(record: CuratedRecord | None) -> list[tuple[str, tuple[int, ...], str]]:
@@ -227,7 +229,7 @@ def test_the_number_of_workers_changes_nothing(tmp_path: Path) -> None:
     assert one == two
     assert files_of(tmp_path / "curated") == before
     # an error in a worker is the same error here
-    with pytest.raises(ConfigError, match=r"has none under scores/clip/"):
+    with pytest.raises(ConfigError, match=r"cannot make such scores yet"):
         curate_run(run, get_policy("yoloworld"), workers=2)
 
 
@@ -238,7 +240,7 @@ def test_an_empty_run(tmp_path: Path) -> None:
 
 
 def test_yoloworld_without_clip_scores_stops(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"has none under scores/clip/"):
+    with pytest.raises(ConfigError, match=r"cannot make such scores yet"):
         curate_run(folder_run(tmp_path, ROWS), get_policy("yoloworld"))
 
 

@@ -158,13 +158,12 @@ def test_a_drawn_box_that_moved_after_a_pull_is_added_anew() -> None:
     ]
 
 
-def test_a_withdrawn_decision_is_a_conflict() -> None:
+def test_a_word_taken_back_is_a_decision() -> None:
     document, histories = pushed(make_row(), decide("toy/0#0", Verdict.DROP, 1))
     labels(document)[0]["review"] = "pending"
     reading = read_sample(document, make_row(), histories)
-    assert reading.changes == []
-    assert [c.kind for c in reading.conflicts] == [ConflictKind.WITHDRAWN]
-    assert "was rejected and is pending again" in reading.conflicts[0].detail
+    assert reading.changes == [change("toy/0#0", Verdict.OPEN)]
+    assert (reading.conflicts, reading.undecided) == ([], 3)
 
 
 def test_an_ambiguous_drawn_box_is_taken_and_stays_reported() -> None:
