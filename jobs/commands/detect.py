@@ -49,7 +49,7 @@ def parse_names(text: str) -> tuple[str, ...]:
     parts: list[str]
     if text.startswith("@"):
         try:
-            parts = Path(text[1:]).read_text(encoding="utf-8").splitlines()
+            parts = Path(text[1:]).read_text(encoding="utf-8-sig").splitlines()
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(f"names: cannot read the file {text[1:]!r}: {error}") from error
     else:

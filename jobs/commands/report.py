@@ -39,6 +39,7 @@ def run(config: Config) -> int:
     from pipeline.report.page import report_page
     from pipeline.report.pictures import choose_samples, sample_pictures
     from pipeline.report.stats import merge_stats
+    from pipeline.run.limits import image_limits
     from pipeline.run.open import num_records, open_run
     from pipeline.storage.files import write_bytes
 
@@ -56,7 +57,7 @@ def run(config: Config) -> int:
         facts=_facts(labelled),
         stats=stats,
         policy_id=policy.policy_id,
-        pictures=sample_pictures(chosen),
+        pictures=sample_pictures(chosen, image_limits(labelled)),
     )
     out = config.out or labelled.url("report.html")
     write_bytes(out, page.encode())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -48,6 +49,8 @@ class TrainingStatus:
     """The last line of the log: step, losses, images_per_s, at."""
     evaluation: dict[str, Any] | None = None
     """The last evaluation: step and figures."""
+    left_out: dict[str, int] = field(default_factory=dict)
+    """Boxes and images that were not learnt from, by reason, as of the last checkpoint."""
     seconds_left: float | None = None
     checkpoints: tuple[str, ...] = ()
 
@@ -82,6 +85,7 @@ def read_training(folder: Path) -> TrainingStatus:
         pid=state.get("pid"),
         last=last,
         evaluation=state.get("evaluation"),
+        left_out=dict(state.get("drops") or {}),
         seconds_left=(total - step) * batch / rate if rate and step < total else None,
         checkpoints=tuple(sorted(p.name for p in (folder / "checkpoints").glob("step-*.pt"))),
     )
@@ -131,10 +135,18 @@ def print_training(found: TrainingStatus) -> None:
             if "/" in name and isinstance(value, float)
         ]
         print(f"measured {', '.join(figures)} at step {found.evaluation['step']:,}")
+    if found.left_out:
+        print(f"left out {describe_drops(found.left_out)}")
     if found.checkpoints:
         print(f"kept     {', '.join(found.checkpoints)}")
     if found.complete:
         print(f"model    {found.run}/model")
+
+
+def describe_drops(drops: Mapping[str, int]) -> str:
+    """What a training left out, the most frequent first: `12 x box: too small, ...`."""
+    most_first = sorted(drops.items(), key=lambda item: (-item[1], item[0]))
+    return ", ".join(f"{number:,} x {reason}" for reason, number in most_first)
 
 
 def _words(found: TrainingStatus) -> str:

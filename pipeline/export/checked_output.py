@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.storage.files import filesystem_of, is_local
+from schemas.atomic import publish
 from schemas.checks import check_curated
 from schemas.errors import ConfigError
 from schemas.records import CuratedBox, CuratedRecord, Phrase, PhraseStatus, Span
@@ -154,8 +155,6 @@ def published(path: str) -> Iterator[Path]:
         if folder_above is None:
             filesystem.put_file(str(staged), target)
             return
-        with staged.open("rb") as stream:
-            os.fsync(stream.fileno())
-        os.replace(staged, target)
+        publish(staged, Path(target))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
