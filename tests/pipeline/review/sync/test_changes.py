@@ -10,6 +10,7 @@ from bson import ObjectId
 from pipeline.review.sync.app_label import ConflictKind
 from pipeline.review.sync.changes import Change
 from pipeline.review.sync.reading import read_sample
+from pipeline.review.sync.stamp import Stamp
 from schemas.records import Decision, Verdict
 from tests.pipeline.review.builders import (
     decide,
@@ -123,7 +124,10 @@ def test_decisions_whose_files_are_gone_are_found_again_in_the_app() -> None:
     row = make_row()
     document, _ = pushed(row, decide("toy/0#0", Verdict.DROP, 1))
     _, none = pushed(row)
-    assert read_sample(document, row, none).changes == [change("toy/0#0", Verdict.DROP)]
+    of_ann = Stamp("ann", "2026-01-01T00:00:01.000000Z")
+    assert read_sample(document, row, none).changes == [
+        change("toy/0#0", Verdict.DROP, stamp=of_ann)
+    ]
 
 
 def test_a_deleted_box_that_is_dropped_already_gives_nothing() -> None:
