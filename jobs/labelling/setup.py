@@ -95,7 +95,8 @@ class LabelSetup(Protocol):
 class TeacherSetup:
     """A GLIP teacher on a corpus."""
 
-    corpus: str
+    corpora: tuple[str, ...]
+    """One, or several that are one run."""
     corpus_options: CorpusOptions
     teacher: str | None
     """A model directory or a hub id; None: the shipped glip-nano."""
@@ -114,12 +115,12 @@ class TeacherSetup:
             ConfigError: there is no corpus, or not of a kind that is read.
         """
         from jobs.labelling.class_corpus import ClassCorpus
-        from pipeline.corpus import open_corpus
+        from pipeline.corpus.joined import open_corpora
 
         if self.classes is None:
-            return open_corpus(self.corpus, self.corpus_options)
-        once = replace(self.corpus_options, captions="first")  # else an image for each caption
-        return ClassCorpus(open_corpus(self.corpus, once), self.classes.caption)
+            return open_corpora(self.corpora, self.corpus_options)
+        images = replace(self.corpus_options, captions="none")
+        return ClassCorpus(open_corpora(self.corpora, images), self.classes.caption)
 
     def fingerprint(self) -> dict[str, Any]:
         """Teacher and phrase extractor as the workers will have them."""
