@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from jobs.labelled_run import open_run as read_run
     from model.config import PRESETS, GlipConfig
+    from model.files.directory import load_pretrained, save_pretrained
     from model.interop.processor import GlipProcessor
     from model.network.glip import Glip
     from model.teacher.load import load_teacher
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pipeline.curation.policy import get_policy
     from pipeline.gold import load_gold
     from pipeline.phrases.extract import extract_phrases
+    from pipeline.run.open import open_run as read_run
     from schemas.errors import ConfigError, GlipforgeError
     from schemas.grounder import Grounder, Grounding, GroundingRequest
     from schemas.records import Annotation, CorpusRecord, CuratedRecord, Phrase
@@ -50,10 +51,12 @@ __all__ = [
     "get_policy",
     "iter_curated",
     "load_gold",
+    "load_pretrained",
     "load_teacher",
     "main",
     "open_corpus",
     "read_run",
+    "save_pretrained",
 ]
 
 PACKAGES = ("jobs", "model", "pipeline", "schemas")
@@ -77,9 +80,11 @@ _HOMES = {
     "get_policy": "pipeline.curation.policy",
     "iter_curated": "pipeline.curation.curate",
     "load_gold": "pipeline.gold",
+    "load_pretrained": "model.files.directory",
     "load_teacher": "model.teacher.load",
     "open_corpus": "pipeline.corpus",
-    "read_run": "jobs.labelled_run:open_run",
+    "read_run": "pipeline.run.open:open_run",
+    "save_pretrained": "model.files.directory",
 }
 
 

@@ -17,8 +17,8 @@ PLAN_VERSION = 1
 MARKER_VERSION = 1
 
 
-def _is_empty(names: tuple[str, ...]) -> bool:
-    return not names  # plans of other corpora stay as they were before there were names
+def _is_empty(values: tuple[object, ...]) -> bool:
+    return not values  # files without them stay as they were before the field was there
 
 
 @with_config(STRICT)
@@ -103,6 +103,18 @@ class CommittedFile:
 
 @with_config(STRICT)
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BatchFailure:
+    """Batches that failed as a whole; each of their pairs was then asked alone."""
+
+    stage: str
+    """`phrases` or `teacher`."""
+    batches: CountOrZero
+    first: str
+    """The exception of the first of them."""
+
+
+@with_config(STRICT)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UnitCommit:
     """THE commit of a unit: created exclusively, after its data files are safe."""
 
@@ -121,6 +133,8 @@ class UnitCommit:
     finished_at: str
     examples: Mapping[str, str] = field(default_factory=dict)
     """For each quarantine status one `<record_id>: <detail>`."""
+    batch_failures: Annotated[tuple[BatchFailure, ...], Field(exclude_if=_is_empty)] = ()
+    """What was slow for a reason: batches that were asked again, one pair at a time."""
     version: int = MARKER_VERSION
 
     def to_json(self) -> str:

@@ -37,13 +37,14 @@ class Config:
 
 def run(config: Config) -> int:
     """Compare; returns 0."""
-    from jobs.labelled_run import open_run
     from pipeline.curation.policy import get_policy
-    from pipeline.report.compare import compare_runs
+    from pipeline.report.compare import COLUMNS, compare_runs
+    from pipeline.run.columns import run_tables
+    from pipeline.run.open import open_run
 
     policy = get_policy(config.policy)
     run_a, run_b = open_run(config.a), open_run(config.b)
-    found = compare_runs(run_a.iter_annotations(), run_b.iter_annotations(), policy)
+    found = compare_runs(run_tables(run_a, COLUMNS), run_tables(run_b, COLUMNS), policy)
     if config.json:
         print(json_module.dumps(as_json(found, config.nouns), indent=1, sort_keys=True))
         return 0

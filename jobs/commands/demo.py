@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from jobs.demo.experiment import ExperimentConfig
 from jobs.demo.options import Config
+from jobs.demo.steps import RunCommand
 from jobs.demo.world import WorldConfig
 
 EXAMPLES = (
@@ -14,8 +15,13 @@ EXAMPLES = (
 )
 
 
-def run(config: Config) -> int:
-    """Run the loop, or the part that was asked for; returns the exit code."""
+def run(config: Config, run_command: RunCommand) -> int:
+    """Run the loop, or the part that was asked for; returns the exit code.
+
+    Args:
+        config: The options.
+        run_command: Runs a step as a user would type it.
+    """
     if isinstance(config.other, WorldConfig):
         from jobs.demo import world as demo_world
 
@@ -23,7 +29,7 @@ def run(config: Config) -> int:
     if isinstance(config.other, ExperimentConfig):
         from jobs.demo import experiment as demo_experiment
 
-        return demo_experiment.run(config.other)
+        return demo_experiment.run(config.other, run_command)
     from jobs.demo.loop import DemoLoop
 
-    return DemoLoop(config).run()
+    return DemoLoop(config, run_command).run()

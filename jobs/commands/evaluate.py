@@ -111,10 +111,11 @@ def run(config: Config) -> int:
 
 
 def _of_run(uri: str, policy_name: str, gold: GoldSet) -> EvaluationResult:
-    from jobs.labelled_run import num_records, open_run, reading_bar
+    from jobs.progress_bar import reading_bar
     from pipeline.curation.curate import ensure_curated, iter_curated
     from pipeline.curation.policy import get_policy
     from pipeline.evaluation.run_figures import run_figures
+    from pipeline.run.open import num_records, open_run
 
     labelled, policy = open_run(uri), get_policy(policy_name)
     with reading_bar("curate", num_records(labelled)) as progress:
@@ -129,13 +130,13 @@ def _of_run(uri: str, policy_name: str, gold: GoldSet) -> EvaluationResult:
 
 
 def _of_teacher(config: Config, gold: GoldSet) -> EvaluationResult:
-    from jobs.labelled_run import reading_bar
+    from jobs.progress_bar import reading_bar
     from model.teacher.load import load_teacher
     from model.teacher.options import TeacherOptions
     from pipeline.evaluation.teacher import TeacherQuestions, teacher_figures
 
     teacher = load_teacher(
-        None if config.teacher == "shipped" else config.teacher,
+        config.teacher,
         device=config.device,
         options=TeacherOptions(
             score_floor=0.0,

@@ -118,7 +118,7 @@ def push_run(config: Push) -> PushReport:
         ConfigError: unknown policy, a limit below 1, unusable home, or --rebuild over unpulled
             work.
     """
-    from jobs.labelled_run import num_records, open_run, reading_bar
+    from jobs.progress_bar import reading_bar
     from pipeline.curation.decisions import load_decisions
     from pipeline.curation.policy import get_policy
     from pipeline.review.sync.dataset_process import drop_dataset, make_dataset
@@ -126,6 +126,7 @@ def push_run(config: Push) -> PushReport:
     from pipeline.review.sync.mongo_store import find_dataset, get_dataset
     from pipeline.review.sync.push import push
     from pipeline.review.sync.selection import Selection
+    from pipeline.run.open import num_records, open_run
     from schemas.errors import ConfigError
 
     if config.limit is not None and config.limit < 1:
@@ -196,9 +197,9 @@ def pull_run(config: Pull) -> PullReport:
     Raises:
         ConfigError: the run was never pushed.
     """
-    from jobs.labelled_run import open_run
     from pipeline.curation.decisions import append_decisions, load_decisions
     from pipeline.review.sync.pull import pull
+    from pipeline.run.open import open_run
 
     run_store = open_run(config.run)
     with review_store(config.home) as (_, _, store):

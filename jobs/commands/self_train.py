@@ -109,25 +109,26 @@ class SelfTraining:
 
     def _label(self, run_dir: Path, teacher: str | None) -> dict[str, Any]:
         from jobs.commands import filter as filter_job
-        from jobs.labelled_run import open_run
         from pipeline.curation.curate import ensure_curated
         from pipeline.curation.policy import get_policy
+        from pipeline.run.open import open_run
 
         of_label = {field.name: getattr(self.config, field.name) for field in fields(label.Config)}
         code = label.run(label.Config(**of_label | {"out": str(run_dir), "teacher": teacher}))
         if code:
             raise RoundFailed(f"{run_dir} is not complete, see above; the same command goes on")
-        filter_job.run(filter_job.Config(run=str(run_dir), policy=self.config.policy))
+        filter_job.run(filter_job.Config(run=str(run_dir), policy=(self.config.policy,)))
         stats = ensure_curated(open_run(str(run_dir)), get_policy(self.config.policy))
         return {"pairs": stats.records_out, "labels": stats.boxes_out.total()}
 
     def _compare(self, before: Path, now: Path) -> dict[str, Any]:
         from jobs.commands.compare import as_json
-        from jobs.labelled_run import open_run
         from pipeline.curation.policy import get_policy
-        from pipeline.report.compare import compare_runs
+        from pipeline.report.compare import COLUMNS, compare_runs
+        from pipeline.run.columns import run_tables
+        from pipeline.run.open import open_run
 
-        a, b = (open_run(str(path)).iter_annotations() for path in (before, now))
+        a, b = (run_tables(open_run(str(path)), COLUMNS) for path in (before, now))
         return as_json(compare_runs(a, b, get_policy(self.config.policy)), 50)
 
     def _train(self, place: Path, teacher: str | None) -> None:
@@ -135,7 +136,7 @@ class SelfTraining:
         from jobs.training.load_recipe import load_recipe
         from jobs.training.recipe import SourceSpec
         from jobs.training.run import Machine
-        from model.teacher.load import shipped_nano
+        from model.files.shipped import shipped_nano
 
         config = self.config
         labels = SourceSpec(

@@ -132,6 +132,23 @@ class TeacherSetup:
         self.fingerprint()
         return str(self._identity["teacher_id"])
 
+    def note(self) -> str:
+        """What a user must know about this teacher; empty where there is nothing."""
+        from model.teacher.load import teacher_note
+
+        return teacher_note(self.teacher)
+
+    def seconds_per_record(self) -> float:
+        """Of one worker, roughly; nothing is loaded."""
+        from model.teacher.load import torch_device
+        from model.teacher.speed import seconds_per_image
+
+        return seconds_per_image(
+            self.teacher,
+            min_size=self.options.min_size,
+            on_gpu=torch_device(self.device).type == "cuda",
+        )
+
     def load(self) -> Tools:
         """Load the weights and the parser."""
         from model.teacher.load import load_teacher

@@ -198,7 +198,8 @@ def _detection_figures(
 
 
 def _pictures(answers: Sequence[Answer], path: Path) -> None:
-    from pipeline.images.draw import contact_sheet, draw_boxes, draw_caption, phrase_color
+    from pipeline.images.draw import contact_sheet, draw_boxes, draw_caption
+    from pipeline.images.palette import phrase_color
 
     if not answers:
         return

@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from model.config import GlipConfig
+from model.files.shipped import SHIPPED, shipped_nano
 from model.inputs.tokenizer import SHIPPED_VOCAB, VOCAB_NAME
 from model.network.glip import Glip
 from schemas.errors import ConfigError, MissingDependency
@@ -103,13 +104,15 @@ def resolve_source(source: Path | str, revision: str | None = None) -> Path:
     """A local model directory: the one named, or a copy of the hub's.
 
     Args:
-        source: A directory or `owner/name` on the Hugging Face hub.
+        source: A directory, `shipped`, or `owner/name` on the Hugging Face hub.
         revision: Branch, tag or commit on the hub; its main branch if not given.
 
     Raises:
         ConfigError: no model directory is there.
         MissingDependency: the hub cannot be reached, or has nothing of this name.
     """
+    if str(source) == SHIPPED:
+        return shipped_nano()
     directory = Path(source)
     if directory.is_dir() or not _HUB_ID.fullmatch(str(source)):
         if not (directory / CONFIG_NAME).is_file():

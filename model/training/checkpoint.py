@@ -10,16 +10,18 @@ from __future__ import annotations
 import os
 import pickle
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
 
+from model.training.seal import check_seal, seal
 from schemas.checked import Count, CountOrZero, checked
 from schemas.errors import DataError
 
 CHECKPOINT_DIRECTORY = "checkpoints"
-CHECKPOINT_VERSION = 1
+CHECKPOINT_VERSION = 2
+_WITHOUT_DIGEST = 1
 _DAMAGES = (
     RuntimeError,
     EOFError,
@@ -80,8 +82,9 @@ def save_checkpoint(
     directory.mkdir(parents=True, exist_ok=True)
     path = checkpoint_path(directory, step)
     staging = path.with_name(f".{path.name}.{os.getpid()}")
-    with staging.open("wb") as stream:
+    with staging.open("w+b") as stream:
         torch.save({"version": CHECKPOINT_VERSION, "step": step, **state}, stream)
+        seal(stream)
         stream.flush()
         os.fsync(stream.fileno())
     os.replace(staging, path)
@@ -94,20 +97,45 @@ def load_checkpoint(path: Path) -> dict:
     """Read a checkpoint; tensors come to the CPU, and nothing but data is ever unpickled.
 
     Raises:
-        DataError: the file is not a checkpoint of a version that this code reads.
+        DataError: the file is damaged, or not a checkpoint of a version that this code reads.
     """
     try:
+        is_sealed = check_seal(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
+        version = state.get("version") if isinstance(state, dict) else None
+        if version == CHECKPOINT_VERSION and not is_sealed:
+            raise ValueError("the digest at its end is gone")
     except _DAMAGES as error:
         raise DataError(
             f"{path} cannot be read as a checkpoint: {error}. {_without(path)}"
         ) from error
-    version = state.get("version") if isinstance(state, dict) else None
-    if version != CHECKPOINT_VERSION:
+    if version not in (_WITHOUT_DIGEST, CHECKPOINT_VERSION):
         raise DataError(
             f"{path} has checkpoint version {version!r}; this glipforge reads {CHECKPOINT_VERSION}"
         )
     return state
+
+
+def load_newest(directory: Path, say: Callable[[str], None]) -> tuple[int, Path, dict] | None:
+    """(step, path, state) of the newest checkpoint that is whole; None if there is none at all.
+
+    Args:
+        directory: Of the checkpoints.
+        say: Gets a sentence for each damaged one that is passed over.
+
+    Raises:
+        DataError: there are checkpoints, and none can be read.
+    """
+    found = list_checkpoints(directory)
+    while found:
+        step, path = found.pop()
+        try:
+            return step, path, load_checkpoint(path)
+        except DataError as error:
+            if not found:
+                raise
+            say(f"{error}; now the run goes on from step {found[-1][0]} by itself")
+    return None
 
 
 def _without(path: Path) -> str:

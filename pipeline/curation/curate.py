@@ -2,47 +2,35 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import pyarrow.parquet as pq
 
-from pipeline.curation.curated_record import curated_record
+from pipeline.curation.batch import FOLDER, BatchWork, curate_batch, in_batches
 from pipeline.curation.decisions import (
     decisions_by_record,
     decisions_id,
     load_decisions,
-    resolve_record,
 )
+from pipeline.curation.label_stats import LabelStats
 from pipeline.curation.manifest import CurateStats, empty_stats
 from pipeline.curation.policy import FilterPolicy
-from pipeline.run.commit_protocol import ANNOTATIONS
-from pipeline.run.map_units import map_run, num_workers
+from pipeline.run.map_units import Mapper, map_run, num_workers
+from pipeline.run.open import annotations_id
 from pipeline.run.store import RunStore
 from pipeline.storage.files import exists, read_bytes, write_bytes
 from pipeline.storage.folders import list_folders, remove_other_files
 from schemas.errors import ConfigError, DataError
-from schemas.fingerprint import fingerprint, sha256_bytes
-from schemas.plan import UnitCommit
-from schemas.records import Annotation, CuratedRecord, Decision
-from schemas.tables import curated_to_table, table_to_curated
+from schemas.fingerprint import sha256_bytes
+from schemas.records import CuratedRecord, Decision
+from schemas.tables import table_to_curated
 
-FOLDER = "curated"
 MANIFEST = "manifest.json"
-ROWS_PER_GROUP = 1_000
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Work:
-    """What every unit is curated with."""
-
-    policy: FilterPolicy
-    decisions: Mapping[str, Sequence[Decision]]
-    """record_id -> its decisions, oldest first."""
-    stats: CurateStats
-    """Without counts: the ids that go into every record."""
+BOXES_PER_ROW = 16
+"""Candidates that take about as long as one row of other work, see `num_workers`."""
 
 
 def curate_run(
@@ -52,12 +40,14 @@ def curate_run(
     *,
     workers: int = 0,
     progress: Callable[[int], object] = lambda done: None,
+    mapper: Mapper = map_run,
 ) -> CurateStats:
     """Write RUN/curated/<policy_id>/, one file per unit; readers see the old state until the
     manifest is replaced.
 
     The same inputs give the same files, byte for byte, whatever the number of `workers`
-    (processes; 0: as many as pay). `decisions` are the run's own by default.
+    (processes; 0: as many as pay) and whoever maps the units. `decisions` are the run's own by
+    default.
 
     Raises:
         DataError: annotations or decisions break the contract, or a decision is about a pair that
@@ -72,16 +62,19 @@ def curate_run(
         is_complete=run.is_complete(),
     )
     by_record = decisions_by_record(decisions)
-    work = _Work(policy=policy, decisions=by_record, stats=empty_stats(stats))
+    work = BatchWork(policy=policy, decisions=by_record, stats=empty_stats(stats))
     commits = list(run.commits().values())
-    total = sum(commit.rows_out for commit in commits)
+    total = sum(commit.num_boxes for commit in commits) // BOXES_PER_ROW
+    of_candidates, of_labels = LabelStats(), LabelStats()
     waiting, done = set(by_record), 0
-    for part, decided in map_run(
-        run, _curate_unit, commits, work, workers=num_workers(total, len(commits), workers)
-    ):
-        stats.merge(part)
-        waiting -= decided
-        done += part.drops.records
+    batches = in_batches(commits)
+    pool = num_workers(total, len(batches), workers)
+    for part in mapper(run, curate_batch, batches, work, workers=pool):
+        stats.merge(part.stats)
+        of_candidates.merge(part.candidates)
+        of_labels.merge(part.labels)
+        waiting -= part.decided
+        done += part.stats.drops.records
         progress(done)
     if waiting:
         record_id = min(waiting)
@@ -89,39 +82,11 @@ def curate_run(
             f"decision {by_record[record_id][0].decision_id!r} is about {record_id!r}, which is "
             f"not among the committed annotations of this run ({len(waiting)} such pairs)"
         )
+    stats.candidates, stats.labels = of_candidates.to_dict(), of_labels.to_dict()
     folder = run.url(FOLDER, stats.policy_id)
     write_bytes(run.url(FOLDER, stats.policy_id, MANIFEST), stats.to_json(policy).encode())
     remove_other_files(folder, {entry["name"] for entry in stats.files}, suffix=".parquet")
     return stats
-
-
-def _curate_unit(
-    run: RunStore, work: _Work, commit: UnitCommit
-) -> tuple[CurateStats, frozenset[str]]:
-    """Curate and write one unit; its counts, and the decided pairs that it holds."""
-    stats, decided = empty_stats(work.stats), set()
-    records: list[CuratedRecord] = []
-    for row in unit_annotations(run, commit):
-        rows = work.decisions.get(row.record_id, ())
-        if rows:
-            decided.add(row.record_id)
-        record = curated_record(row, work.policy, resolve_record(row, rows), stats)
-        if record is not None:
-            records.append(record)
-    if records:
-        _write_file(run, stats, commit.unit_id, records)
-    return stats, frozenset(decided)
-
-
-def unit_annotations(run: RunStore, commit: UnitCommit) -> Iterator[Annotation]:
-    """The rows with a result of one committed unit.
-
-    Raises:
-        DataError: a file is missing, torn or breaks the contract.
-    """
-    for file in commit.files:
-        if file.path.startswith(f"{ANNOTATIONS}/"):
-            yield from run.read_rows(commit, file)
 
 
 def ensure_curated(
@@ -138,10 +103,11 @@ def ensure_curated(
     """
     decisions = load_decisions(run)
     if exists(run.url(FOLDER, policy.policy_id, MANIFEST)):
-        stats = read_curate_stats(run, policy.policy_id)
         current = (annotations_id(run), decisions_id(decisions), run.is_complete())
-        if (stats.annotations_id, stats.decisions_id, stats.is_complete) == current:
-            return stats
+        with contextlib.suppress(DataError):  # of another version: it is made again
+            stats = read_curate_stats(run, policy.policy_id)
+            if (stats.annotations_id, stats.decisions_id, stats.is_complete) == current:
+                return stats
     return curate_run(run, policy, decisions, workers=workers, progress=progress)
 
 
@@ -201,26 +167,3 @@ def read_curated_file(
     parquet = pq.ParquetFile(io.BytesIO(data))
     for group in range(parquet.num_row_groups):
         yield from table_to_curated(parquet.read_row_group(group))
-
-
-def annotations_id(run: RunStore) -> str:
-    """Fingerprint of the annotation files that the run has committed."""
-    commits = run.commits()
-    return fingerprint(
-        [[unit, [file.sha256 for file in commits[unit].files]] for unit in sorted(commits)]
-    )
-
-
-def _write_file(
-    run: RunStore, stats: CurateStats, unit_id: str, records: Sequence[CuratedRecord]
-) -> None:
-    buffer = io.BytesIO()
-    pq.write_table(
-        curated_to_table(records), buffer, compression="zstd", row_group_size=ROWS_PER_GROUP
-    )
-    data = buffer.getvalue()
-    digest = sha256_bytes(data)
-    # A name from the content: an older manifest goes on naming whole files until it is replaced.
-    name = f"{unit_id}-{digest[:16]}.parquet"
-    write_bytes(run.url(FOLDER, stats.policy_id, name), data)
-    stats.files.append({"name": name, "num_rows": len(records), "sha256": digest})

@@ -81,9 +81,17 @@ def test_a_json_file_starts_from_a_preset(tmp_path: Path) -> None:
         ("{}", "p.json: name is missing"),
         (
             '{"name": "a", "threshold": 1}',
-            "p.json: threshold is unknown; allowed: base, cross_phrase",
+            "p.json: threshold is unknown; allowed: base, class_thresholds, contained_other",
         ),
         ('{"name": "a", "base": "best"}', "p.json: base must be one of default, .*got 'best'"),
+        (
+            '{"name": "a", "class_thresholds": {"dog": 1.5}}',
+            r"p.json: class_thresholds.dog must be in \[0, 1\], got 1.5",
+        ),
+        (
+            '{"name": "a", "phrase_thresholds": {"A Dog": 0.5}}',
+            r"p.json: phrase_thresholds: words must be in lower case, got 'A Dog'",
+        ),
         ('{"name": "a", "nms_iou": 2}', r"p.json: nms_iou must be in \[0, 1\], got 2"),
     ],
 )
