@@ -227,7 +227,7 @@ def write_recipe(out: Path, recipe: Recipe) -> None:
         FingerprintMismatch: the directory holds a run of another recipe.
         ConfigError: the directory cannot be written.
     """
-    from model.training.checkpoint import write_atomically
+    from schemas.atomic import write_whole
 
     path = out / RECIPE_NAME
     plain = recipe_json(recipe)
@@ -239,6 +239,6 @@ def write_recipe(out: Path, recipe: Recipe) -> None:
             remedy="Give another --out, or the recipe of this run to continue it.",
         )
     try:
-        write_atomically(path, (json.dumps(plain, indent=1) + "\n").encode())
+        write_whole(path, (json.dumps(plain, indent=1) + "\n").encode())
     except OSError as error:
         raise ConfigError(f"--out {out} cannot be written: {error}") from error

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 from collections.abc import Callable, Iterable, Mapping
@@ -24,6 +23,7 @@ from model.config import GlipConfig
 from model.files.shipped import SHIPPED, shipped_nano
 from model.inputs.tokenizer import SHIPPED_VOCAB, VOCAB_NAME
 from model.network.glip import Glip
+from schemas.atomic import write_whole
 from schemas.errors import ConfigError, MissingDependency
 
 CONFIG_NAME = "config.json"
@@ -67,9 +67,7 @@ def save_pretrained(
     _write_weights(tensors, directory, shard_bytes)
     shutil.copyfile(vocab or SHIPPED_VOCAB, directory / VOCAB_NAME)
     config = {"model_type": MODEL_TYPE, "architectures": ["Glip"], **model.config.to_dict()}
-    staging = directory / f".{CONFIG_NAME}"
-    staging.write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
-    os.replace(staging, directory / CONFIG_NAME)
+    write_whole(directory / CONFIG_NAME, (json.dumps(config, indent=1) + "\n").encode())
     return directory
 
 

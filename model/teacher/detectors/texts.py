@@ -52,7 +52,7 @@ class StoppedTokenizer:
                     f"the tokenizer has {piece!r} at {vocabulary.get(piece)}; Grounding DINO needs "
                     f"bert-base-uncased's vocabulary, where it is {number}"
                 )
-        self.pad_id = int(vocabulary["[PAD]"])
+        self.pad_id, self._unknown = int(vocabulary["[PAD]"]), int(vocabulary["[UNK]"])
         self._backend = tokenizer.backend_tokenizer
         self._backend.no_padding()
         self._backend.no_truncation()
@@ -63,6 +63,10 @@ class StoppedTokenizer:
         if encoding.ids[-2] != FULL_STOP:
             encoding = self._backend.encode(f"{text}.")
         return OffsetText(text, tuple(encoding.ids), tuple(encoding.offsets))
+
+    def knows(self, text: TokenizedText, positions: Sequence[int]) -> bool:
+        """Whether any of these text positions is more than a word that the vocabulary lacks."""
+        return any(text.ids[position] != self._unknown for position in positions)
 
 
 @dataclass(frozen=True, slots=True)

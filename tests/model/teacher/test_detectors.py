@@ -490,3 +490,12 @@ def test_a_fixed_input_size_cannot_be_changed(directories: dict[str, Path]) -> N
         _teacher(directories["owlv2"], min_size=320)
     larger = _teacher(directories["grounding-dino"], min_size=96, max_size=200)
     assert larger.size_key((100, 100)) == (96, 96)
+
+
+@pytest.mark.parametrize("kind", WORDS)
+def test_words_that_the_vocabulary_lacks_are_not_asked(
+    kind: str, directories: dict[str, Path]
+) -> None:
+    teacher = _teacher(directories[kind], score_floor=0.0)
+    answer = teacher.detect(_image(64, 64), ["狗", "dog", "(x)"])
+    assert [status.value for status in answer.phrase_status] == ["truncated", "ok", "truncated"]
