@@ -174,7 +174,7 @@ def _name_prompts(
 def _prompt(
     tokenized: TokenizedText,
     found: Sequence[tuple[int, tuple[int, ...]]],
-    tokenizer: GlipTokenizer,
+    tokenizer: PromptTokenizer,
     max_tokens: int,
 ) -> Prompt:
     last = min(len(tokenized), max_tokens) - 1  # [SEP]
