@@ -2,7 +2,7 @@
 
 FiftyOne takes seconds to import, 300 MB, and ties its process to one database for ever. Only the
 schema, the views and the colours need it; samples are written and read without.
-Run as `python -m pipeline.review.sync.dataset_process create|drop NAME INFO`.
+Run as `python -m pipeline.review.sync.dataset_process create|drop|assign NAME INFO`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from pipeline.review.child_process import module_root
 from pipeline.review.home import ReviewHome, fiftyone_environment
@@ -44,6 +44,15 @@ def drop_dataset(home: ReviewHome, uri: str, name: str) -> None:
     _run(home, uri, "drop", name, "{}")
 
 
+def assignment_views(home: ReviewHome, uri: str, name: str, reviewers: Sequence[str]) -> None:
+    """Give each reviewer the saved view of what is assigned to them.
+
+    Raises:
+        ConfigError: FiftyOne refused; its words are in the message.
+    """
+    _run(home, uri, "assign", name, json.dumps(list(reviewers)))
+
+
 def _run(home: ReviewHome, uri: str, action: str, name: str, info: str) -> None:
     try:
         done = subprocess.run(
@@ -70,10 +79,13 @@ def main(action: str, name: str, info: str) -> None:
     """The child's work."""
     import fiftyone as fo
 
+    from pipeline.review.sync.assignment import save_assignment_views
     from pipeline.review.sync.dataset import create_dataset
 
     if action == "create":
         create_dataset(name, json.loads(info))
+    elif action == "assign":
+        save_assignment_views(fo.load_dataset(name), json.loads(info))
     else:
         fo.delete_dataset(name)
 
