@@ -15,9 +15,6 @@ SUB_COMMANDS = {
     "review": ("push", "open", "pull", "assign", "agree"),
     "demo": ("world", "experiment"),
 }
-    "review": ("push", "open", "pull", "assign", "agree"),
-    "demo": ("world", "experiment"),
-}
 _FLAG = re.compile(r"--[a-z][a-z0-9.-]*")
 
 
