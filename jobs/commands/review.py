@@ -9,6 +9,7 @@ import signal
 import sys
 import time
 from dataclasses import dataclass
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
@@ -173,7 +174,7 @@ def push_run(config: Push) -> PushReport:
         print(f"not shown: {record_id}: {reason}", file=sys.stderr)
     if len(report.failures) > SHOWN_FAILURES:
         print(f"...and {len(report.failures) - SHOWN_FAILURES} more", file=sys.stderr)
-    print(f"next: glipforge review open {config.run}")
+    print(f"next: glipforge review open {quote(config.run)}")
     return report
 
 
@@ -187,7 +188,7 @@ def _check_pulled(found: Any, run_store: Any, decisions: Any, config: Push) -> N
     if count:
         raise ConfigError(
             f"dataset {found.name!r} holds {count} changes that were never pulled; run "
-            f"`glipforge review pull {config.run}` first, or add --discard-unpulled"
+            f"`glipforge review pull {quote(config.run)}` first, or add --discard-unpulled"
         )
 
 
@@ -254,7 +255,7 @@ def open_app(config: Open) -> int:
             print(f"review: {url}")
             print(f"from another machine: {server.tunnel()}")
             print("Ctrl-C ends the app and its database; then: ", end="")
-            print(f"glipforge review pull {config.run}", flush=True)
+            print(f"glipforge review pull {quote(config.run)}", flush=True)
             if config.browser and has_screen():
                 import webbrowser
 
