@@ -24,6 +24,7 @@ from model.teacher.options import TeacherOptions
 from pipeline.corpus.options import CorpusOptions
 from pipeline.images.decode import ImageLimits
 from pipeline.labelling.pairs import PairLimits
+from pipeline.phrases.class_list import ClassList
 from pipeline.phrases.extract import PhraseOptions
 from schemas.errors import ConfigError
 
@@ -34,7 +35,10 @@ if TYPE_CHECKING:
     from schemas.plan import Plan, Unit
 
 
-EXAMPLES = ("glipforge label --corpus photos --out runs/1 --teacher glip-t --runner local",)
+EXAMPLES = (
+    "glipforge label --corpus photos --out runs/1 --teacher glip-t --runner local",
+    'glipforge label --corpus photos --out runs/2 --names "cat, dog, fire hydrant"',
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +51,10 @@ class Config:
     """The run: a folder, or a URL such as s3://bucket/runs/1. One that is there is continued."""
     teacher: Model = None
     """A model directory or hub id; the shipped glip-nano if not given."""
+    names: str = ""
+    """Look for these classes in every image, instead of its caption's phrases: "cat, dog", with
+    wordings and what it must not be "person: person, man; helmet: -cap", or @FILE, a class a line.
+    """
     device: str = "auto"
     """cpu, cuda, cuda:1; auto takes a GPU where there is one."""
     records_per_unit: int = 0
@@ -74,6 +82,8 @@ def run(config: Config) -> int:
     if in_ray_job() and config.running.runner == "local":
         print("glipforge label: --runner local in a Ray job: one process works", file=sys.stderr)
     corpus = local_path(config.corpus) if is_local(config.corpus) else config.corpus
+    classes = ClassList.parse(config.names) if config.names else None
+    list_chars = len(classes.caption) if classes else 0
     setup = TeacherSetup(
         corpus=corpus,
         corpus_options=config.reading,
@@ -81,7 +91,11 @@ def run(config: Config) -> int:
         device=config.device,
         options=config.asking,
         phrase_options=config.phrases,
-        limits=PairLimits(image=config.images, max_caption_chars=config.reading.max_caption_chars),
+        limits=PairLimits(
+            image=config.images,
+            max_caption_chars=max(config.reading.max_caption_chars, list_chars),
+        ),
+        classes=classes,
     )
     return label(setup, config.out, config.records_per_unit, config.running)
 
