@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import types
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -19,9 +19,9 @@ from pipeline.corpus import open as opening
 from pipeline.corpus.corpus import Corpus, Part
 from pipeline.corpus.options import CorpusOptions
 from pipeline.curation.policy import FilterPolicy
-from pipeline.export import EXPORTERS, ExportOptions, ExportSummary, export_records
+from pipeline.export import FORMATS, export_records
+from pipeline.export.writer import Format, Item, Target, Writer
 from schemas.plan import InputFile, Unit
-from schemas.records import CuratedRecord
 from tests.corpus_builders import picture_bytes
 from tests.fakes import FakeGrounder
 
@@ -80,16 +80,27 @@ def test_a_corpus_reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert [record.caption for record in records] == ["a dog", "a cat"]
 
 
-def test_an_exporter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def export_ids(
-        records: Iterable[CuratedRecord], path: str, options: ExportOptions
-    ) -> ExportSummary:
-        Path(path).write_text(json.dumps([record.record_id for record in records]))
-        return ExportSummary(format="ids", paths=[path])
+class IdWriter(Writer):
+    """A line with each record's id."""
 
-    monkeypatch.setitem(EXPORTERS, "ids", export_ids)  # type: ignore[arg-type]
-    out = tmp_path / "ids.json"
-    assert export_records([], "ids", str(out)).format == "ids"
+    def __init__(self, target: Target) -> None:
+        super().__init__(target)
+        self._ids: list[str] = []
+
+    def add(self, item: Item) -> bool:
+        self._ids.append(item.record.record_id)
+        return True
+
+    def finish(self) -> None:
+        self.target.publication.file(self.target.name).write_text(json.dumps(self._ids))
+
+
+def test_an_exporter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    form = Format(extension=".ids", writer=IdWriter)
+    monkeypatch.setitem(FORMATS, "ids", form)  # type: ignore[arg-type]
+    out = tmp_path / "all.ids"
+    summary = export_records([], "ids", str(out))
+    assert (summary.format, summary.records) == ("ids", 0)
     assert json.loads(out.read_text()) == []
 
 
