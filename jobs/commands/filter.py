@@ -206,6 +206,8 @@ def _pairs_table(stats: CurateStats) -> Table:
         _row(table, f"  - {reason}", -number, drops.records)
     if stats.records_decided["restored"]:
         _row(table, "  + brought back by people", stats.records_decided["restored"], drops.records)
+    if stats.records_decided["bad"]:
+        _row(table, "  - called bad by people", -stats.records_decided["bad"], drops.records)
     if stats.records_decided["emptied"]:
         label = "  - every box rejected by people"
         _row(table, label, -stats.records_decided["emptied"], drops.records)

@@ -11,7 +11,7 @@ from typing import Any
 import fiftyone.operators as foo
 from fiftyone.operators import types
 
-from pipeline.review.sync.box_state import Review
+from pipeline.curation.box_state import Review
 from pipeline.review.sync.documents import BOXES, DETECTIONS
 
 ICONS = {Review.ACCEPTED: "check", Review.REJECTED: "close"}
