@@ -9,6 +9,7 @@ import tyro
 
 from jobs.review.agree import Agree, agree_run
 from jobs.review.assign import Assign, assign_run
+from jobs.review.gold import Gold, gold_run
 from jobs.review.open import Open, open_app
 from jobs.review.pull import Pull, exit_code, pull_often, pull_run
 from jobs.review.push import Push, push_run
@@ -26,10 +27,11 @@ Config = (
     | Annotated[Pull, tyro.conf.subcommand("pull")]
     | Annotated[Assign, tyro.conf.subcommand("assign")]
     | Annotated[Agree, tyro.conf.subcommand("agree")]
+    | Annotated[Gold, tyro.conf.subcommand("gold")]
 )
 
 
-def run(config: Push | Open | Pull | Assign | Agree) -> int:
+def run(config: Push | Open | Pull | Assign | Agree | Gold) -> int:
     """Run one of them; returns the exit code (1: some images could not be shown)."""
     _show_log()
     if isinstance(config, Push):
@@ -38,6 +40,8 @@ def run(config: Push | Open | Pull | Assign | Agree) -> int:
         return open_app(config)
     if isinstance(config, Assign):
         return assign_run(config)
+    if isinstance(config, Gold):
+        return gold_run(config)
     if isinstance(config, Agree):
         return agree_run(config)
     return pull_often(config) if config.every else exit_code(pull_run(config))
