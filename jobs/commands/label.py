@@ -10,6 +10,7 @@ import os
 import sys
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
+from shlex import quote
 from typing import TYPE_CHECKING
 
 import tyro
@@ -286,5 +287,5 @@ def _finish(store: RunStore, plan: Plan, failed: dict[str, str], max_failure_rat
             file=sys.stderr,
         )
         return 1
-    print(f"next: glipforge filter {store.uri}")
+    print(f"next: glipforge filter {quote(store.uri)}")
     return 0
