@@ -1,97 +1,102 @@
-"""The command line: finds the command's module, lets tyro turn its `Config` into flags, runs it.
+"""The command line: one table of commands; finds the command's module, reads its options, runs it.
 
-Each command is one module of `jobs` with a frozen keyword-only dataclass `Config` (or a union of
-them, for sub-commands) and `run(config) -> int`. Only the module of the command that was asked
-for is imported, so `glipforge --help` answers at once.
+Each command is one module of `jobs.commands` with a frozen keyword-only dataclass `Config` (or a
+union of them, for sub-commands), `EXAMPLES` (lines that run as they stand) and
+`run(config) -> int`. Only the module of the command that was asked for is imported, and modules
+import what is heavy where it is used, so that every help answers at once.
 """
 
 from __future__ import annotations
 
+import difflib
 import importlib
-import importlib.util
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
+from types import ModuleType
 
 from schemas.errors import ConfigError, GlipforgeError
 
-# name -> (module, one line for --help). The order is the order in which a user meets them.
-COMMANDS: dict[str, tuple[str, str]] = {
-    "demo": ("jobs.commands.demo", "make a small captioned world and run the whole loop on it"),
-    "ground": ("jobs.commands.ground", "find the phrases of a caption in one image"),
-    "detect": ("jobs.commands.detect", "find named things in one image"),
-    "corpus": ("jobs.commands.corpus", "look at a corpus without a teacher"),
-    "label": ("jobs.commands.label", "label a corpus with a teacher, on Ray or locally"),
-    "status": ("jobs.commands.status", "explain a run from its manifests"),
-    "filter": ("jobs.commands.filter", "apply a filter policy to a labelled run"),
-    "review": ("jobs.commands.review", "review labels in FiftyOne: push, open, pull"),
-    "export": ("jobs.commands.export", "write curated labels as COCO-style grounding data"),
-    "pretrain": ("jobs.commands.pretrain", "train a student on curated runs and gold data"),
-    "self-train": (
-        "jobs.commands.self_train",
-        "rounds of it: a student labels for the next student",
-    ),
-    "evaluate": ("jobs.commands.evaluate", "measure a model or a labelled run against gold boxes"),
-    "compare": ("jobs.commands.compare", "compare the labels of two runs"),
-    "report": ("jobs.commands.report", "write one HTML page about a run"),
-    "convert": ("jobs.commands.convert", "convert official GLIP checkpoints, and back"),
-    "models": ("jobs.commands.models", "list the presets and what each needs"),
+# Group -> name -> (module, one line for --help), in the order of work.
+GROUPS: dict[str, dict[str, tuple[str, str]]] = {
+    "try": {
+        "demo": ("jobs.commands.demo", "make a small captioned world and run the whole loop on it"),
+        "ground": ("jobs.commands.ground", "find the phrases of a caption in one image"),
+        "detect": ("jobs.commands.detect", "find named things in one image"),
+    },
+    "prepare": {
+        "doctor": ("jobs.commands.doctor", "look at this machine: what is there, what is missing"),
+        "corpus": ("jobs.commands.corpus", "look at a corpus without a teacher"),
+        "models": ("jobs.commands.models", "list the presets and what each needs"),
+        "schema": ("jobs.commands.schema", "print the JSON schema of a policy or a recipe"),
+        "convert": ("jobs.commands.convert", "convert official GLIP checkpoints, and back"),
+    },
+    "label": {
+        "label": ("jobs.commands.label", "label a corpus with a teacher, on Ray or locally"),
+        "status": ("jobs.commands.status", "explain a run: how far, how fast, what failed"),
+    },
+    "make right": {
+        "filter": ("jobs.commands.filter", "apply a filter policy to a labelled run"),
+        "review": ("jobs.commands.review", "review labels in FiftyOne: push, open, pull"),
+        "compare": ("jobs.commands.compare", "compare the labels of two runs"),
+        "report": ("jobs.commands.report", "write one HTML page about a run"),
+    },
+    "use": {
+        "export": ("jobs.commands.export", "write curated labels as COCO-style grounding data"),
+    },
+    "train": {
+        "pretrain": ("jobs.commands.pretrain", "train a student on curated runs and gold data"),
+        "self-train": ("jobs.commands.self_train", "rounds of it: a student labels for the next"),
+        "evaluate": ("jobs.commands.evaluate", "measure a model or a run against gold boxes"),
+    },
 }
-PACKAGES = ("jobs", "model", "pipeline", "schemas")
+COMMANDS: dict[str, tuple[str, str]] = {
+    name: entry for group in GROUPS.values() for name, entry in group.items()
+}
+COMPOSED = ("demo",)
+"""Commands whose steps are commands: they are given the command line itself."""
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
 EXIT_BROKEN_PIPE = 141
 
 
-def _help() -> str:
-    width = max(len(name) for name in COMMANDS)
-    lines = [f"  {name:<{width}}  {line}" for name, (_, line) in COMMANDS.items()]
-    return "\n".join(
-        [
-            "usage: glipforge COMMAND [OPTIONS]",
-            "",
-            "Grounded training data from image-caption corpora.",
-            "",
-            "commands:",
-            *lines,
-            "",
-            "glipforge COMMAND --help shows the options of a command.",
-        ]
-    )
-
-
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit code (0 done, 1 some work failed, 2 wrong usage, 130)."""
+    """Run one command; returns the exit code: 0 done, 1 some work failed, 2 wrong usage, 130
+    interrupted, 141 the reader of the output left."""
     args = list(sys.argv[1:] if argv is None else argv)
     try:
-        return _run(args)
+        code = _run(args)
+        sys.stdout.flush()
     except BrokenPipeError:
         # The reader has seen enough (`| head`). Python would complain again when it flushes.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_BROKEN_PIPE
+    return code
 
 
-def require_own_packages() -> None:
-    """Our packages have common names: refuse to run with somebody else's `model` or `pipeline`.
+def examples_of(module: ModuleType, words: Sequence[str] = ()) -> list[str]:
+    """Examples of a command; those of its sub-command where the words name one."""
+    given: tuple[str, ...] = getattr(module, "EXAMPLES", ())
+    first = next((word for word in words if not word.startswith("-")), None)
+    return [line for line in given if first in line.split()[2:3]] or list(given)
 
-    Raises:
-        ConfigError: names the package and the file that stands in its place.
-    """
-    home = Path(__file__).resolve().parent.parent
-    for name in PACKAGES:
-        spec = importlib.util.find_spec(name)
-        origin = Path(spec.origin).resolve() if spec and spec.origin else None
-        if origin is None or origin.parent.parent != home:
-            raise ConfigError(
-                f"package {name!r} is {origin or 'missing'}, not the one of glipforge in {home}: "
-                "another package of this name comes first; install glipforge into an environment "
-                "of its own, or start it from another folder"
-            )
+
+def _help() -> str:
+    width = max(len(name) for name in COMMANDS)
+    lines = [
+        "usage: glipforge COMMAND [OPTIONS]",
+        "",
+        "Grounded training data from captioned images.",
+    ]
+    for group, commands in GROUPS.items():
+        lines += ["", f"{group}:"]
+        lines += [f"  {name:<{width}}  {line}" for name, (_, line) in commands.items()]
+    lines += ["", "glipforge COMMAND --help shows the options of a command, and an example."]
+    return "\n".join(lines)
 
 
 def _run(args: list[str]) -> int:
-    if not args or args[0] in ("-h", "--help"):
+    if not args or args[0] in ("-h", "--help", "help"):
         print(_help())
         return 0 if args else EXIT_USAGE
     if args[0] == "--version":
@@ -101,21 +106,14 @@ def _run(args: list[str]) -> int:
         return 0
     name, rest = args[0], args[1:]
     if name not in COMMANDS:
-        print(
-            f"glipforge: unknown command {name!r}; allowed: {', '.join(COMMANDS)}", file=sys.stderr
-        )
+        near = difflib.get_close_matches(name, COMMANDS, n=1)
+        guess = f", did you mean {near[0]}?" if near else f"; allowed: {', '.join(COMMANDS)}"
+        print(f"glipforge: unknown command {name!r}{guess}", file=sys.stderr)
         return EXIT_USAGE
     try:
-        require_own_packages()
-        module = importlib.import_module(COMMANDS[name][0])
-        import tyro
-
-        config = tyro.cli(
-            module.Config, args=rest, prog=f"glipforge {name}", description=module.__doc__
-        )
-        return int(module.run(config))
+        return _run_command(name, rest)
     except ConfigError as error:
-        print(f"glipforge {name}: {error}", file=sys.stderr)
+        print(f"glipforge {name}: {_as_typed(name, error)}", file=sys.stderr)
         return EXIT_USAGE
     except GlipforgeError as error:
         print(f"glipforge {name}: {error}", file=sys.stderr)
@@ -123,3 +121,26 @@ def _run(args: list[str]) -> int:
     except KeyboardInterrupt:
         print(f"glipforge {name}: interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
+
+
+def _run_command(name: str, words: list[str]) -> int:
+    module = importlib.import_module(COMMANDS[name][0])
+    from jobs.parsing import parse
+
+    try:
+        config = parse(module.Config, words, prog=f"glipforge {name}", description=module.__doc__)
+    except SystemExit as ended:
+        if not ended.code:
+            shown = examples_of(module, words)
+            print("\n".join(["", "example:" if len(shown) == 1 else "examples:", *shown]))
+        raise
+    if name in COMPOSED:
+        return int(module.run(config, main))
+    return int(module.run(config))
+
+
+def _as_typed(name: str, error: ConfigError) -> str:
+    from jobs.parsing import as_typed, options_of
+
+    module = importlib.import_module(COMMANDS[name][0])
+    return as_typed(str(error), options_of(module.Config))

@@ -107,7 +107,8 @@ def show_answer(
 def _draw(answer: Answer) -> Any:
     from PIL import Image
 
-    from pipeline.images.draw import draw_boxes, draw_caption, phrase_color
+    from pipeline.images.draw import draw_boxes, draw_caption
+    from pipeline.images.palette import phrase_color
 
     found = answer.grounding
     picture = draw_boxes(

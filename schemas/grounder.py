@@ -47,6 +47,19 @@ class Grounding:
     phrase_status: tuple[PhraseStatus, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoreFacts:
+    """What the scores of a teacher are. Scores of two teachers cannot be compared.
+
+    recommended_threshold: in (0, 1); above it a box is a label by the habit of the teacher's
+        authors. A place to start from, no measured precision.
+    meaning: how the score comes about, in a line.
+    """
+
+    recommended_threshold: float
+    meaning: str
+
+
 @runtime_checkable
 class Grounder(Protocol):
     """Anything that finds boxes for phrases: the GLIP teacher, or a fake in the tests."""

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, replace
+from typing import Annotated
 
+from pydantic import Field, with_config
+
+from schemas.checked import STRICT, CountOrZero, from_json, to_plain
 from schemas.errors import DataError
 from schemas.fingerprint import fingerprint
 
@@ -13,6 +17,11 @@ PLAN_VERSION = 1
 MARKER_VERSION = 1
 
 
+def _is_empty(values: tuple[object, ...]) -> bool:
+    return not values  # files without them stay as they were before the field was there
+
+
+@with_config(STRICT)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unit:
     """A range of one input file. Its id comes from the input alone, never from the workers.
@@ -25,26 +34,28 @@ class Unit:
     unit_id: str
     uri: str
     kind: str
-    start: int
-    stop: int
-    num_records: int
+    start: CountOrZero
+    stop: CountOrZero
+    num_records: Annotated[int, Field(ge=-1)]
     """Records in the range; -1 where only reading tells."""
-    names: tuple[str, ...] = ()
+    names: Annotated[tuple[str, ...], Field(exclude_if=_is_empty)] = ()
     """Of a range of files in a folder, their names: a folder may gain and lose files."""
-    file: InputFile | None = field(default=None, compare=False)
+    file: Annotated[InputFile | None, Field(exclude=True)] = field(default=None, compare=False)
     """The input file, one of the plan's: what reading compares with what it finds."""
 
 
+@with_config(STRICT)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InputFile:
     """An input file as it was when the run was planned."""
 
     uri: str
-    size: int
+    size: CountOrZero
     etag: str
     """ETag of an object store, or `mtime:<ns>` of a local file."""
 
 
+@with_config(STRICT)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """Written once, exclusively, as `_plan.json`; a resume under another plan is refused."""
@@ -59,18 +70,11 @@ class Plan:
 
     def fingerprint(self) -> str:
         """Hash of the whole plan."""
-        return fingerprint(self._as_dict())
+        return fingerprint(to_plain(self))
 
     def to_json(self) -> str:
         """The text of `_plan.json`."""
-        return json.dumps(self._as_dict(), indent=1, sort_keys=True, allow_nan=False)
-
-    def _as_dict(self) -> dict[str, object]:
-        # `asdict` copies every value of a hundred thousand units: most of the time of a start.
-        return {entry.name: getattr(self, entry.name) for entry in fields(self)} | {
-            "inputs": [_values(file, _INPUT_FIELDS) for file in self.inputs],
-            "units": [_unit_values(unit) for unit in self.units],
-        }
+        return json.dumps(to_plain(self), indent=1, sort_keys=True, allow_nan=False)
 
     @classmethod
     def from_json(cls, text: str, *, where: str) -> Plan:
@@ -79,27 +83,37 @@ class Plan:
         Raises:
             DataError: the text is not a plan of a version this code reads.
         """
-        raw = _read_object(text, where=where, version=PLAN_VERSION)
-        try:
-            raw["inputs"] = tuple(InputFile(**entry) for entry in raw["inputs"])
-            files = {file.uri: file for file in raw["inputs"]}
-            raw["units"] = tuple(_unit(entry, files) for entry in raw["units"])
-            return cls(**raw)
-        except (TypeError, KeyError) as error:
-            raise DataError(f"{where} is not a plan: {error}") from error
+        plan = from_json(cls, text, where=where, what="plan", version=PLAN_VERSION, error=DataError)
+        files = {file.uri: file for file in plan.inputs}
+        units = tuple(replace(unit, file=files.get(unit.uri)) for unit in plan.units)
+        return replace(plan, units=units)
 
 
+@with_config(STRICT)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommittedFile:
     """A data file that a marker vouches for."""
 
     path: str
     """Relative to the run directory, with `/`."""
-    num_rows: int
-    size: int
+    num_rows: CountOrZero
+    size: CountOrZero
     sha256: str
 
 
+@with_config(STRICT)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchFailure:
+    """Batches that failed as a whole; each of their pairs was then asked alone."""
+
+    stage: str
+    """`phrases` or `teacher`."""
+    batches: CountOrZero
+    first: str
+    """The exception of the first of them."""
+
+
+@with_config(STRICT)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnitCommit:
     """THE commit of a unit: created exclusively, after its data files are safe."""
@@ -107,10 +121,10 @@ class UnitCommit:
     unit_id: str
     plan: str
     """Fingerprint of the plan it belongs to."""
-    rows_in: int
-    rows_out: int
-    status_counts: Mapping[str, int]
-    num_boxes: int
+    rows_in: CountOrZero
+    rows_out: CountOrZero
+    status_counts: Mapping[str, CountOrZero]
+    num_boxes: CountOrZero
     files: tuple[CommittedFile, ...]
     attempt: str
     teacher_id: str
@@ -119,11 +133,13 @@ class UnitCommit:
     finished_at: str
     examples: Mapping[str, str] = field(default_factory=dict)
     """For each quarantine status one `<record_id>: <detail>`."""
+    batch_failures: Annotated[tuple[BatchFailure, ...], Field(exclude_if=_is_empty)] = ()
+    """What was slow for a reason: batches that were asked again, one pair at a time."""
     version: int = MARKER_VERSION
 
     def to_json(self) -> str:
         """The text of `_commits/<unit>.json`."""
-        return json.dumps(asdict(self), indent=1, sort_keys=True, allow_nan=False)
+        return json.dumps(to_plain(self), indent=1, sort_keys=True, allow_nan=False)
 
     @classmethod
     def from_json(cls, text: str, *, where: str) -> UnitCommit:
@@ -132,43 +148,11 @@ class UnitCommit:
         Raises:
             DataError: the text is not a marker of a version this code reads.
         """
-        raw = _read_object(text, where=where, version=MARKER_VERSION)
-        try:
-            raw["files"] = tuple(CommittedFile(**entry) for entry in raw["files"])
-            return cls(**raw)
-        except (TypeError, KeyError) as error:
-            raise DataError(f"{where} is not a commit marker: {error}") from error
-
-
-_UNIT_FIELDS = tuple(entry.name for entry in fields(Unit) if entry.name != "file")
-_INPUT_FIELDS = tuple(entry.name for entry in fields(InputFile))
-
-
-def _values(entry: Unit | InputFile, names: tuple[str, ...]) -> dict[str, object]:
-    return {name: getattr(entry, name) for name in names}
-
-
-def _unit_values(unit: Unit) -> dict[str, object]:
-    values = _values(unit, _UNIT_FIELDS)
-    if not unit.names:
-        del values["names"]  # plans of other corpora stay as they were before there were names
-    return values
-
-
-def _unit(entry: dict, files: Mapping[str, InputFile]) -> Unit:
-    names = tuple(entry.get("names", ()))
-    return Unit(**entry | {"names": names, "file": files.get(entry["uri"])})
-
-
-def _read_object(text: str, *, where: str, version: int) -> dict:
-    try:
-        raw = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise DataError(f"{where} is not JSON: {error}") from error
-    if not isinstance(raw, dict):
-        raise DataError(f"{where} must hold a JSON object, got {type(raw).__name__}")
-    if raw.get("version") != version:
-        raise DataError(
-            f"{where} has version {raw.get('version')!r}; this glipforge reads version {version}"
+        return from_json(
+            cls,
+            text,
+            where=where,
+            what="commit marker",
+            version=MARKER_VERSION,
+            error=DataError,
         )
-    return raw

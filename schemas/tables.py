@@ -107,7 +107,7 @@ def _from_table(
     build: Callable[[dict[str, Any]], Row],
     check: Callable[[Row, str], None],
 ) -> list[Row]:
-    _check_schema(table.schema, schema)
+    check_schema(table.schema, schema)
     rows: list[Row] = []
     for number, raw in enumerate(table.to_pylist()):
         where = f"row {number}"
@@ -120,7 +120,12 @@ def _from_table(
     return rows
 
 
-def _check_schema(found: pa.Schema, wanted: pa.Schema) -> None:
+def check_schema(found: pa.Schema, wanted: pa.Schema) -> None:
+    """Refuse a table of another kind, version or type.
+
+    Raises:
+        DataError: naming what differs.
+    """
     metadata, expected = found.metadata or {}, wanted.metadata or {}
     for key in (b"glipforge.schema", b"glipforge.version"):
         if metadata.get(key) != expected[key]:

@@ -104,4 +104,4 @@ CAPTIONS: dict[str, tuple[Any, Status]] = {
     "controls": ("a dog\x01\x1b[31m and\r\na cat\x7f", Status.OK),
     "it": ("it", Status.NO_PHRASES),
 }
-"""Name -> (text, or bytes that are no UTF-8; status of a pair with it and a good image)."""
+"""Name -> (text, or bytes that are not UTF-8; status of a pair with it and a good image)."""

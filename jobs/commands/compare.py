@@ -8,19 +8,24 @@ from typing import TYPE_CHECKING, Any
 
 import tyro
 
+from jobs.arguments import Run
+
 if TYPE_CHECKING:
     from rich.table import Table
 
     from pipeline.report.compare import LabelChange, RunComparison
 
 
+EXAMPLES = ("glipforge compare runs/1 runs/2 --policy default",)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Config:
     """Options of `glipforge compare`."""
 
-    a: tyro.conf.Positional[str]
+    a: tyro.conf.Positional[Run]
     """The first run: the older teacher's."""
-    b: tyro.conf.Positional[str]
+    b: tyro.conf.Positional[Run]
     """The second run."""
     policy: str = "default"
     """Preset or JSON file; both runs go through it. Decisions of people play no part."""
@@ -32,13 +37,14 @@ class Config:
 
 def run(config: Config) -> int:
     """Compare; returns 0."""
-    from jobs.labelled_run import open_run
     from pipeline.curation.policy import get_policy
-    from pipeline.report.compare import compare_runs
+    from pipeline.report.compare import COLUMNS, compare_runs
+    from pipeline.run.columns import run_tables
+    from pipeline.run.open import open_run
 
     policy = get_policy(config.policy)
     run_a, run_b = open_run(config.a), open_run(config.b)
-    found = compare_runs(run_a.iter_annotations(), run_b.iter_annotations(), policy)
+    found = compare_runs(run_tables(run_a, COLUMNS), run_tables(run_b, COLUMNS), policy)
     if config.json:
         print(json_module.dumps(as_json(found, config.nouns), indent=1, sort_keys=True))
         return 0

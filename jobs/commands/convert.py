@@ -10,21 +10,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import tyro
 from safetensors import SafetensorError
 
+from jobs.arguments import DirPath
 from schemas.errors import ConfigError
+
+EXAMPLES = ("glipforge convert glip_tiny_model_o365_goldg_cc_sbu.pth --out glip-t",)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
     """Options of `glipforge convert`."""
 
-    checkpoint: tyro.conf.Positional[Path]
+    checkpoint: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="FILE")]
     """A checkpoint file; with --to-official and --to-onnx a model directory."""
-    out: Path
+    out: DirPath
     """The model directory to write; with --to-official the .pth file, with --to-onnx the .onnx."""
     preset: str | None = None
     """The network that the file must hold (see `glipforge models`); default: whichever fits."""

@@ -11,11 +11,13 @@ from typing import Any, Literal
 
 import tyro
 
+from jobs.arguments import Corpus
 from pipeline.corpus.options import CorpusOptions
 from schemas.errors import ConfigError
 from schemas.plan import Unit
 from schemas.records import CorpusRecord
 
+EXAMPLES = ("glipforge corpus check photos --limit 1000",)
 LARGE = 4
 """Times the usual number of records, from which a unit is mentioned."""
 
@@ -26,7 +28,7 @@ class Config:
 
     action: tyro.conf.Positional[Literal["check"]]
     """What to do."""
-    corpus: tyro.conf.Positional[str]
+    corpus: tyro.conf.Positional[Corpus]
     """A file, a folder, a pattern or a URL, as for `glipforge label`."""
     reading: tyro.conf.OmitArgPrefixes[CorpusOptions] = field(default_factory=CorpusOptions)
     """How the corpus is read."""
@@ -38,14 +40,14 @@ class Config:
 
 def run(config: Config) -> int:
     """Print what was found; returns 0, or 1 if a file cannot be read or nothing is usable."""
-    from pipeline.corpus import Corpus, open_corpus
+    from pipeline.corpus import open_corpus
     from pipeline.corpus.check import check_corpus
     from pipeline.images.decode import ImageLimits
     from schemas.errors import UnitError
 
     if config.limit < 0:
         raise ConfigError(f"limit must be 0 or more, got {config.limit}")
-    corpus: Corpus = open_corpus(config.corpus, config.reading)
+    corpus = open_corpus(config.corpus, config.reading)
     units = corpus.units()
     unreadable: list[str] = []
     sizes: Counter[str] = Counter()

@@ -5,11 +5,23 @@ from __future__ import annotations
 
 from jobs.demo.experiment import ExperimentConfig
 from jobs.demo.options import Config
+from jobs.demo.steps import RunCommand
 from jobs.demo.world import WorldConfig
 
+EXAMPLES = (
+    "glipforge demo --scenes 80 --no-open",
+    "glipforge demo world --out world --kind corpus --scenes 40",
+    "glipforge demo experiment --out experiment --steps 1600",
+)
 
-def run(config: Config) -> int:
-    """Run the loop, or the part that was asked for; returns the exit code."""
+
+def run(config: Config, run_command: RunCommand) -> int:
+    """Run the loop, or the part that was asked for; returns the exit code.
+
+    Args:
+        config: The options.
+        run_command: Runs a step as a user would type it.
+    """
     if isinstance(config.other, WorldConfig):
         from jobs.demo import world as demo_world
 
@@ -17,7 +29,7 @@ def run(config: Config) -> int:
     if isinstance(config.other, ExperimentConfig):
         from jobs.demo import experiment as demo_experiment
 
-        return demo_experiment.run(config.other)
+        return demo_experiment.run(config.other, run_command)
     from jobs.demo.loop import DemoLoop
 
-    return DemoLoop(config).run()
+    return DemoLoop(config, run_command).run()

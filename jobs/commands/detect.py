@@ -9,8 +9,10 @@ from typing import Annotated, Literal
 
 import tyro
 
+from jobs.arguments import MaybeFile, Model
 from schemas.errors import ConfigError
 
+EXAMPLES = ('glipforge detect photo.jpg --names "cat, dog, red umbrella" --teacher glip-t',)
 _COMMA = re.compile(r",(?![^(]*\))")
 """A comma that is not inside parentheses."""
 
@@ -24,11 +26,11 @@ class Config:
     names: Annotated[str, tyro.conf.arg(metavar="NAMES")]
     """Names of things, with commas between, or @FILE with one name a line. Any number. What stands
     in parentheses belongs to its name and is not asked for."""
-    teacher: str | None = None
+    teacher: Model = None
     """A model directory (converted or trained) or a hub id; the shipped glip-nano if not given."""
     threshold: float = 0.4
     """Smallest score that is shown, in [0, 1]."""
-    out: Path | None = None
+    out: MaybeFile = None
     """The picture with boxes; STEM-detect.png in the current directory if not given."""
     device: str = "auto"
     """cpu, cuda, cuda:1; auto takes a GPU where there is one."""

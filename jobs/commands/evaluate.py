@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json as json_module
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
+import tyro
+
+from jobs.arguments import DirName, FileName, MaybeFile, Model
 from schemas.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -21,26 +23,29 @@ if TYPE_CHECKING:
     from pipeline.gold import GoldSet
 
 
+EXAMPLES = ("glipforge evaluate --teacher glip-t --gold instances_val.json --limit 500",)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Config:
     """Options of `glipforge evaluate`. Give either --teacher or --run."""
 
-    gold: str
+    gold: FileName
     """Gold boxes: a COCO, LVIS, MDETR/GoldG or ODVG file, a Flickr30k Entities directory, or an
     image folder whose metadata lists boxes."""
-    teacher: str | None = None
+    teacher: Model = None
     """Run this model directory or hub id on the gold images; `shipped`: the shipped glip-nano."""
-    run: str | None = None
+    run: Annotated[str | None, tyro.conf.arg(metavar="RUN")] = None
     """Judge the stored labels of this run; no model runs."""
     gold_format: Literal["auto", "coco", "lvis", "mdetr", "odvg", "flickr30k", "imagefolder"] = (
         "auto"
     )
     """Format of the gold data."""
-    image_root: str = ""
+    image_root: DirName = ""
     """Where the file names of the gold data start; beside the file if not given."""
-    split: str = ""
+    split: FileName = ""
     """flickr30k: a file of image ids in the directory, e.g. val.txt."""
-    label_map: str = ""
+    label_map: FileName = ""
     """odvg detection rows: the JSON of category names."""
     policy: str = "default"
     """--run: whose labels are judged for precision; recall takes all candidates."""
@@ -62,7 +67,7 @@ class Config:
     """Of the network's arithmetic."""
     batch_size: int = 8
     """Images in one forward."""
-    out: Path | None = None
+    out: MaybeFile = None
     """Write the figures as JSON."""
     json: bool = False
     """Print JSON instead of a table."""
@@ -106,10 +111,11 @@ def run(config: Config) -> int:
 
 
 def _of_run(uri: str, policy_name: str, gold: GoldSet) -> EvaluationResult:
-    from jobs.labelled_run import num_records, open_run, reading_bar
+    from jobs.progress_bar import reading_bar
     from pipeline.curation.curate import ensure_curated, iter_curated
     from pipeline.curation.policy import get_policy
     from pipeline.evaluation.run_figures import run_figures
+    from pipeline.run.open import num_records, open_run
 
     labelled, policy = open_run(uri), get_policy(policy_name)
     with reading_bar("curate", num_records(labelled)) as progress:
@@ -124,7 +130,7 @@ def _of_run(uri: str, policy_name: str, gold: GoldSet) -> EvaluationResult:
 
 
 def _of_teacher(config: Config, gold: GoldSet) -> EvaluationResult:
-    from jobs.labelled_run import reading_bar
+    from jobs.progress_bar import reading_bar
     from model.teacher.load import load_teacher
     from model.teacher.options import TeacherOptions
     from pipeline.evaluation.teacher import TeacherQuestions, teacher_figures

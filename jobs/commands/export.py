@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Literal
 
 import tyro
 
+from jobs.arguments import DirName, FileName, Run
 from schemas.errors import ConfigError
 
 if TYPE_CHECKING:
     from pipeline.export import ExportSummary
-    from pipeline.export.image_files import ImageCopier
     from schemas.records import CuratedRecord
 
+EXAMPLES = ("glipforge export runs/1 --format odvg --out labels.jsonl --copy-images images",)
 EXTENSIONS = {
     "goldg": ".json",
     "coco": ".json",
@@ -32,18 +33,18 @@ EXTENSIONS = {
 class Config:
     """Options of `glipforge export`."""
 
-    run: tyro.conf.Positional[str]
+    run: tyro.conf.Positional[Run]
     """The run directory or URL."""
-    out: str
+    out: FileName
     """The file to write: .json for goldg, coco and lvis, .jsonl for odvg, .tsv for glip-tsv,
     .parquet for grit."""
     policy: str = "default"
     """Preset or JSON file, as for `glipforge filter`."""
     format: Literal["goldg", "odvg", "coco", "lvis", "glip-tsv", "grit"] = "goldg"
     """goldg is MDETR's grounding JSON, which GLIP and Grounding DINO train on."""
-    image_root: str = ""
+    image_root: DirName = ""
     """Write file names relative to this folder; whole addresses if not given."""
-    copy_images: str = ""
+    copy_images: DirName = ""
     """Copy every image, upright, into this folder, and write file names relative to it. Needed
     where images are members of archives, or have an EXIF orientation that trainers ignore."""
     categories: Literal["head", "object"] = "head"
@@ -54,10 +55,13 @@ class Config:
 
 def run(config: Config) -> int:
     """Export and say what was left out."""
-    from jobs.labelled_run import num_records, open_run, reading_bar
+    from jobs.progress_bar import reading_bar
     from pipeline.curation.curate import ensure_curated, iter_curated
     from pipeline.curation.policy import get_policy
     from pipeline.export import ExportOptions, export_records
+    from pipeline.export.image_files import ImageCopier
+    from pipeline.run.limits import image_limits
+    from pipeline.run.open import num_records, open_run
     from pipeline.storage.files import exists
 
     extension = EXTENSIONS[config.format]
@@ -72,7 +76,9 @@ def run(config: Config) -> int:
     with reading_bar("curate", num_records(labelled)) as progress:
         stats = ensure_curated(labelled, policy, progress=progress)
     records = iter_curated(labelled, policy.policy_id)
-    copier = _copier(config.copy_images)
+    copier = None
+    if config.copy_images:
+        copier = ImageCopier(config.copy_images, image_limits(labelled))
     with reading_bar("export", stats.records_out) as progress:
         counted = _counted(records if copier is None else copier.copied(records), progress)
         options = ExportOptions(
@@ -83,14 +89,6 @@ def run(config: Config) -> int:
         summary.left_out.update(copier.left_out)
     _print(summary, policy.policy_id)
     return 0
-
-
-def _copier(folder: str) -> ImageCopier | None:
-    if not folder:
-        return None
-    from pipeline.export.image_files import ImageCopier
-
-    return ImageCopier(folder)
 
 
 def _counted(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import tyro
 
+from jobs.arguments import Run
 from schemas.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -20,11 +21,14 @@ if TYPE_CHECKING:
     from pipeline.curation.manifest import CurateStats
 
 
+EXAMPLES = ("glipforge filter runs/1 --policy default",)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Config:
     """Options of `glipforge filter`."""
 
-    run: tyro.conf.Positional[str]
+    run: tyro.conf.Positional[Run]
     """The run directory or URL."""
     policy: str = "default"
     """default, glip, grit, yoloworld, owlst, strict-review, or a JSON file of your own rules."""
@@ -36,10 +40,11 @@ class Config:
 
 def run(config: Config) -> int:
     """Curate the run and say what every rule dropped."""
-    from jobs.labelled_run import num_records, open_run, reading_bar
+    from jobs.progress_bar import reading_bar
     from pipeline.curation.curate import curate_run
     from pipeline.curation.policy import get_policy
     from pipeline.report.stats import merge_stats
+    from pipeline.run.open import num_records, open_run
 
     if config.workers < 0:
         raise ConfigError(f"workers must be 0 or more, got {config.workers}")

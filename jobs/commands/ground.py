@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
 
+from jobs.arguments import MaybeFile, Model
 from schemas.errors import ConfigError
+
+EXAMPLES = ('glipforge ground photo.jpg "a dog beside a red ball" --teacher glip-t',)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,11 +21,11 @@ class Config:
     """A path, a URL, or a member of an archive as ARCHIVE#MEMBER."""
     caption: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="CAPTION")]
     """What to look for: every noun phrase of it is asked for."""
-    teacher: str | None = None
+    teacher: Model = None
     """A model directory (converted or trained) or a hub id; the shipped glip-nano if not given."""
     threshold: float = 0.4
     """Smallest score that is shown, in [0, 1]."""
-    out: Path | None = None
+    out: MaybeFile = None
     """The picture with boxes; STEM-ground.png in the current directory if not given."""
     device: str = "auto"
     """cpu, cuda, cuda:1; auto takes a GPU where there is one."""

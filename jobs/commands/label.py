@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
 import tyro
 
+from jobs.arguments import Corpus, Model, Run
 from jobs.labelling.progress import LabelProgress, TooManyFailures, describe_failures
-from jobs.labelling.setup import Corpus, LabelSetup, TeacherSetup
-from jobs.labelling.worker import WorkerSpec
+from jobs.labelling.setup import LabelSetup, TeacherSetup
 from jobs.termination import sigterm_as_interrupt
 from model.teacher.options import TeacherOptions
 from pipeline.corpus.options import CorpusOptions
@@ -27,8 +27,13 @@ from schemas.errors import ConfigError
 
 if TYPE_CHECKING:
     from jobs.labelling.ray_actor import ActorNeeds
+    from jobs.labelling.setup import Corpus as CorpusReader
+    from jobs.labelling.worker import WorkerSpec
     from pipeline.run.store import RunStore
     from schemas.plan import Plan, Unit
+
+
+EXAMPLES = ("glipforge label --corpus photos --out runs/1 --teacher glip-t --runner local",)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,11 +81,11 @@ class Running:
 class Config:
     """Options of `glipforge label`."""
 
-    corpus: str
+    corpus: Corpus
     """A file, a folder, a pattern (`shards/{000..099}.tar`, `*.parquet`) or a URL of these."""
-    out: str
+    out: Run
     """The run: a folder, or a URL such as s3://bucket/runs/1. One that is there is continued."""
-    teacher: str | None = None
+    teacher: Model = None
     """A model directory or hub id; the shipped glip-nano if not given."""
     device: str = "auto"
     """cpu, cuda, cuda:1; auto takes a GPU where there is one."""
@@ -131,6 +136,7 @@ def label(setup: LabelSetup, out: str, records_per_unit: int, running: Running) 
 
 
 def _label(setup: LabelSetup, out: str, records_per_unit: int, running: Running) -> int:
+    from jobs.labelling.worker import WorkerSpec
     from pipeline.run.lock import run_lock
     from pipeline.run.store import RunStore
 
@@ -182,7 +188,7 @@ def _label(setup: LabelSetup, out: str, records_per_unit: int, running: Running)
         return _finish(store, plan, failed, running.max_failure_rate)
 
 
-def make_plan(setup: LabelSetup, corpus: Corpus, records_per_unit: int) -> Plan:
+def make_plan(setup: LabelSetup, corpus: CorpusReader, records_per_unit: int) -> Plan:
     """Everything that decides the rows, and the units."""
     from schemas.plan import Plan
 
@@ -282,11 +288,12 @@ def _write_info(store: RunStore, setup: LabelSetup, running: Running, size: int)
 
 
 def _finish(store: RunStore, plan: Plan, failed: dict[str, str], max_failure_rate: float) -> int:
-    from jobs.commands.status import print_status, read_status
+    from jobs.commands.status import print_status
+    from pipeline.run.status import read_status
 
     complete = store.finalize()
-    found = read_status(store) | {"driver": None}  # which is this process, at its end
-    print_status(store, found)
+    found = replace(read_status(store), driver=None)  # which is this process, at its end
+    print_status(found)
     for unit_id, reason in failed.items():
         print(f"glipforge label: unit {unit_id} failed: {reason}", file=sys.stderr)
     if not complete:
@@ -297,7 +304,7 @@ def _finish(store: RunStore, plan: Plan, failed: dict[str, str], max_failure_rat
             file=sys.stderr,
         )
         return 1
-    if hopeless := describe_failures(found["statuses"], max_failure_rate):
+    if hopeless := describe_failures(found.statuses, max_failure_rate):
         print(
             f"glipforge label: {hopeless}. The run is complete; a higher --max-failure-rate "
             "accepts it",

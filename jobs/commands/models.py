@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
+EXAMPLES = ("glipforge models --json",)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Config:

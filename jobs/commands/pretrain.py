@@ -7,24 +7,29 @@ A run lives in one directory; the same command continues it. Recipes are JSON fi
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import tyro
+from jobs.arguments import DirPath, MaybeDir, MaybeFile, Model, Repeated
 
 if TYPE_CHECKING:
-    from jobs.training.recipe import Recipe
+    from pathlib import Path
 
-Repeated = Annotated[tuple[str, ...], tyro.conf.UseAppendAction]
+    from jobs.training.recipe import Recipe, SourceSpec
+    from jobs.training.run import Machine
+
+EXAMPLES = (
+    "glipforge pretrain --preset glip-t --warm-start glip-t "
+    "--curated runs/1 --gold train.json --out student",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
     """Options of `glipforge pretrain`."""
 
-    out: Path
+    out: DirPath
     """The run's directory; a run that is there already is continued."""
-    recipe: Path | None = None
+    recipe: MaybeFile = None
     """A recipe file (JSON); what it leaves out is the preset's."""
     preset: str | None = None
     """The network, as `glipforge models` lists it; default: the recipe's."""
@@ -50,7 +55,7 @@ class Config:
     """Learning rate."""
     seed: int | None = None
     """Decides everything that is drawn."""
-    warm_start: str | None = None
+    warm_start: Model = None
     """A model directory whose weights are the start."""
     set: Repeated = ()
     """Any field of the recipe, as NAME=JSON: train.ema_decay=0.99; may be given several times."""
@@ -63,7 +68,7 @@ class Config:
     as there are cores, and none on a CPU."""
     threads: int = 0
     """Threads of each worker's arithmetic; 0: as torch chooses."""
-    cache: Path | None = None
+    cache: MaybeDir = None
     """Where decoded images are kept if the recipe says so; default: OUT/cache."""
     trackers: tuple[Literal["tensorboard", "wandb", "mlflow"], ...] = ("tensorboard",)
     """Who plots the log; TensorBoard always does."""
@@ -75,11 +80,19 @@ def run(config: Config) -> int:
     """Train, and write the model beside its log."""
     import json
 
-    from jobs.training.recipe import load_recipe, recipe_json
+    from jobs.training.load_recipe import load_recipe
+    from jobs.training.recipe import recipe_json
+    from jobs.training.run import Machine
     from jobs.training.trackers import require_trackers
 
+    _check(config)
     recipe = load_recipe(
-        config.recipe, config.preset, _assignments(config), _tuning_defaults(config)
+        config.recipe,
+        config.preset,
+        config.set,
+        tuning=_tuning_defaults(config),
+        changes=_changes(config),
+        sources=_sources(config),
     )
     epochs = _epochs(config)
     if epochs is not None:
@@ -88,8 +101,6 @@ def run(config: Config) -> int:
         print(json.dumps(recipe_json(recipe), indent=1))
         return 0
     require_trackers(config.trackers)
-    from jobs.training.run import Machine, train_here
-
     machine = Machine(
         device=config.device,
         threads=config.threads,
@@ -97,13 +108,20 @@ def run(config: Config) -> int:
         cache_root=config.cache,
         trackers=config.trackers,
     )
-    if config.workers > 1:
+    train(recipe, config.out, machine, config.workers)
+    return 0
+
+
+def train(recipe: Recipe, out: Path, machine: Machine, workers: int) -> None:
+    """Train here, or on Ray with more than one worker."""
+    if workers > 1:
         from jobs.training.on_ray import train_on_ray
 
-        train_on_ray(recipe, config.out, machine, config.workers)
+        train_on_ray(recipe, out, machine, workers)
     else:
-        train_here(recipe, config.out, machine)
-    return 0
+        from jobs.training.run import train_here
+
+        train_here(recipe, out, machine)
 
 
 def _tuning_defaults(config: Config) -> dict[str, Any] | None:
@@ -146,32 +164,33 @@ def _with_epochs(recipe: Recipe, epochs: float) -> Recipe:
     return replace(recipe, train=replace(recipe.train, steps=steps))
 
 
-def _assignments(config: Config) -> tuple[str, ...]:
-    import json
+def _changes(config: Config) -> dict[str, object]:
+    given = {
+        "train.steps": config.steps,
+        "train.batch_size": config.batch_size,
+        "train.optimizer.rate": config.rate,
+        "train.seed": config.seed,
+        "warm_start": config.warm_start,
+    }
+    return {name: value for name, value in given.items() if value is not None}
 
-    from schemas.errors import ConfigError
 
-    found = []
-    for name, value in (
-        ("train.steps", config.steps),
-        ("train.batch_size", config.batch_size),
-        ("train.optimizer.rate", config.rate),
-        ("train.seed", config.seed),
-        ("warm_start", config.warm_start),
-    ):
-        if value is not None:
-            found.append(f"{name}={json.dumps(value)}")
-    for path in config.gold:
-        source: dict[str, object] = {"gold": path}
-        if config.shots:
-            source["shots"] = config.shots
-        found.append(f"sources+={json.dumps(source)}")
+def _sources(config: Config) -> list[SourceSpec]:
+    from jobs.training.recipe import SourceSpec
+
+    found = [SourceSpec(gold=path, shots=config.shots) for path in config.gold]
     for text in config.curated:
         path, colon, policy = text.rpartition(":")
         if colon and "/" not in policy:
-            found.append(f"sources+={json.dumps({'curated': path, 'policy': policy})}")
+            found.append(SourceSpec(curated=path, policy=policy))
         else:
-            found.append(f"sources+={json.dumps({'curated': text})}")
+            found.append(SourceSpec(curated=text))
+    return found
+
+
+def _check(config: Config) -> None:
+    from schemas.errors import ConfigError
+
     if config.steps is not None and config.epochs is not None:
         raise ConfigError("give --steps or --epochs, not both")
     if config.shots and not config.gold:
@@ -184,4 +203,3 @@ def _assignments(config: Config) -> tuple[str, ...]:
         raise ConfigError(f"--threads must be >= 0, got {config.threads}")
     if config.loader_processes is not None and config.loader_processes < 0:
         raise ConfigError(f"--loader-processes must be >= 0, got {config.loader_processes}")
-    return (*found, *config.set)

@@ -7,21 +7,25 @@ from typing import TYPE_CHECKING
 
 import tyro
 
+from jobs.arguments import FileName, Run
 from schemas.errors import ConfigError
 
 if TYPE_CHECKING:
     from pipeline.run.store import RunStore
 
 
+EXAMPLES = ("glipforge report runs/1 --pictures 24",)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Config:
     """Options of `glipforge report`."""
 
-    run: tyro.conf.Positional[str]
+    run: tyro.conf.Positional[Run]
     """The run directory or URL."""
     policy: str = "default"
     """Whose labels are shown; curated first if they are not up to date."""
-    out: str = ""
+    out: FileName = ""
     """The page; RUN/report.html if not given."""
     pictures: int = 12
     """Sample pictures on the page."""
@@ -29,12 +33,14 @@ class Config:
 
 def run(config: Config) -> int:
     """Write the page; returns 0."""
-    from jobs.labelled_run import num_records, open_run, reading_bar
+    from jobs.progress_bar import reading_bar
     from pipeline.curation.curate import ensure_curated, iter_curated
     from pipeline.curation.policy import get_policy
     from pipeline.report.page import report_page
     from pipeline.report.pictures import choose_samples, sample_pictures
     from pipeline.report.stats import merge_stats
+    from pipeline.run.limits import image_limits
+    from pipeline.run.open import num_records, open_run
     from pipeline.storage.files import write_bytes
 
     if config.pictures < 0:
@@ -51,7 +57,7 @@ def run(config: Config) -> int:
         facts=_facts(labelled),
         stats=stats,
         policy_id=policy.policy_id,
-        pictures=sample_pictures(chosen),
+        pictures=sample_pictures(chosen, image_limits(labelled)),
     )
     out = config.out or labelled.url("report.html")
     write_bytes(out, page.encode())

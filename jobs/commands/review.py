@@ -9,17 +9,22 @@ import signal
 import sys
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
+from jobs.arguments import MaybeDir, Run
 from pipeline.review.sync.run_dataset import dataset_name, pushed_dataset, review_store, run_address
 
 if TYPE_CHECKING:
     from pipeline.review.sync.pull import PullReport
     from pipeline.review.sync.push import PushReport
 
+EXAMPLES = (
+    "glipforge review push runs/1 --policy default",
+    "glipforge review open runs/1",
+    "glipforge review pull runs/1",
+)
 SHOWN_CONFLICTS = 20
 SHOWN_FAILURES = 10
 
@@ -28,7 +33,7 @@ SHOWN_FAILURES = 10
 class Push:
     """Show a run in the app; human work that is already there stays."""
 
-    run: tyro.conf.Positional[str]
+    run: tyro.conf.Positional[Run]
     """The run directory."""
     dataset: str | None = None
     """Name of the dataset in the app; from the run's name if not given."""
@@ -42,7 +47,7 @@ class Push:
     """Drop the dataset and make it again from the run; refused while it holds unpulled work."""
     discard_unpulled: bool = False
     """With --rebuild: drop what people did since the last pull."""
-    home: Path | None = None
+    home: MaybeDir = None
     """Where the review database lives; $GLIPFORGE_REVIEW_HOME if not given."""
 
 
@@ -50,7 +55,7 @@ class Push:
 class Open:
     """Serve the app until Ctrl-C."""
 
-    run: tyro.conf.Positional[str]
+    run: tyro.conf.Positional[Run]
     """The run directory."""
     dataset: str | None = None
     """Name of the dataset in the app; from the run's name if not given."""
@@ -62,7 +67,7 @@ class Open:
     """Let other machines reach the app, which has no login and no encryption."""
     browser: bool = True
     """Open a browser where there is a screen."""
-    home: Path | None = None
+    home: MaybeDir = None
     """Where the review database lives; $GLIPFORGE_REVIEW_HOME if not given."""
 
 
@@ -70,13 +75,13 @@ class Open:
 class Pull:
     """Append what people did in the app to the run's decisions."""
 
-    run: tyro.conf.Positional[str]
+    run: tyro.conf.Positional[Run]
     """The run directory."""
     dataset: str | None = None
     """Name of the dataset in the app; from the run's name if not given."""
     reviewer: str | None = None
     """Who is named in the decisions; the user's login name if not given."""
-    home: Path | None = None
+    home: MaybeDir = None
     """Where the review database lives; $GLIPFORGE_REVIEW_HOME if not given."""
 
 
@@ -113,7 +118,7 @@ def push_run(config: Push) -> PushReport:
         ConfigError: unknown policy, a limit below 1, unusable home, or --rebuild over unpulled
             work.
     """
-    from jobs.labelled_run import num_records, open_run, reading_bar
+    from jobs.progress_bar import reading_bar
     from pipeline.curation.decisions import load_decisions
     from pipeline.curation.policy import get_policy
     from pipeline.review.sync.dataset_process import drop_dataset, make_dataset
@@ -121,6 +126,7 @@ def push_run(config: Push) -> PushReport:
     from pipeline.review.sync.mongo_store import find_dataset, get_dataset
     from pipeline.review.sync.push import push
     from pipeline.review.sync.selection import Selection
+    from pipeline.run.open import num_records, open_run
     from schemas.errors import ConfigError
 
     if config.limit is not None and config.limit < 1:
@@ -191,9 +197,9 @@ def pull_run(config: Pull) -> PullReport:
     Raises:
         ConfigError: the run was never pushed.
     """
-    from jobs.labelled_run import open_run
     from pipeline.curation.decisions import append_decisions, load_decisions
     from pipeline.review.sync.pull import pull
+    from pipeline.run.open import open_run
 
     run_store = open_run(config.run)
     with review_store(config.home) as (_, _, store):

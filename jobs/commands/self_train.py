@@ -12,10 +12,13 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
+from jobs.arguments import FilePath, Repeated
 from jobs.commands import label
-from jobs.commands.pretrain import Repeated
 from schemas.errors import ConfigError, GlipforgeError
 
+EXAMPLES = (
+    "glipforge self-train --corpus photos --out rounds --recipe recipe.json --held-out test.json",
+)
 TABLE = "rounds.json"
 
 
@@ -31,7 +34,7 @@ class Config(label.Config):
     each. `teacher` labels the first round.
     """
 
-    recipe: Path
+    recipe: FilePath
     """The student's recipe (JSON), as for `glipforge pretrain`: network, gold data, optimisation.
     The labels of the round are added to its sources."""
     rounds: int = 2
@@ -106,9 +109,9 @@ class SelfTraining:
 
     def _label(self, run_dir: Path, teacher: str | None) -> dict[str, Any]:
         from jobs.commands import filter as filter_job
-        from jobs.labelled_run import open_run
         from pipeline.curation.curate import ensure_curated
         from pipeline.curation.policy import get_policy
+        from pipeline.run.open import open_run
 
         of_label = {field.name: getattr(self.config, field.name) for field in fields(label.Config)}
         code = label.run(label.Config(**of_label | {"out": str(run_dir), "teacher": teacher}))
@@ -120,35 +123,39 @@ class SelfTraining:
 
     def _compare(self, before: Path, now: Path) -> dict[str, Any]:
         from jobs.commands.compare import as_json
-        from jobs.labelled_run import open_run
         from pipeline.curation.policy import get_policy
-        from pipeline.report.compare import compare_runs
+        from pipeline.report.compare import COLUMNS, compare_runs
+        from pipeline.run.columns import run_tables
+        from pipeline.run.open import open_run
 
-        a, b = (open_run(str(path)).iter_annotations() for path in (before, now))
+        a, b = (run_tables(open_run(str(path)), COLUMNS) for path in (before, now))
         return as_json(compare_runs(a, b, get_policy(self.config.policy)), 50)
 
     def _train(self, place: Path, teacher: str | None) -> None:
-        from jobs.commands import pretrain
+        from jobs.commands.pretrain import train
+        from jobs.training.load_recipe import load_recipe
+        from jobs.training.recipe import SourceSpec
+        from jobs.training.run import Machine
         from model.teacher.load import shipped_nano
 
         config = self.config
-        source: dict[str, Any] = {"curated": str(place / "run"), "policy": config.policy}
-        source["name"] = "labels"
-        if config.labels_weight is not None:
-            source["weight"] = config.labels_weight
-        start = (teacher or str(shipped_nano())) if config.start == "teacher" else None
-        pretrain.run(
-            pretrain.Config(
-                out=place / "student",
-                recipe=config.recipe,
-                warm_start=start,
-                set=(f"sources+={json.dumps(source)}",),
-                device=config.device,
-                threads=config.threads,
-                workers=config.training_workers,
-                cache=self.out / "cache",
-            )
+        labels = SourceSpec(
+            curated=str(place / "run"),
+            policy=config.policy,
+            name="labels",
+            weight=config.labels_weight,
         )
+        start = (teacher or str(shipped_nano())) if config.start == "teacher" else None
+        recipe = load_recipe(
+            config.recipe,
+            None,
+            changes={} if start is None else {"warm_start": start},
+            sources=(labels,),
+        )
+        machine = Machine(
+            device=config.device, threads=config.threads, cache_root=self.out / "cache"
+        )
+        train(recipe, place / "student", machine, config.training_workers)
 
     def _measure(self, model: str, place: Path) -> dict[str, dict[str, Any]]:
         from jobs.commands import evaluate

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from jobs.demo.figures import CONTROL, STUDENT, draw_plot, print_results
-from jobs.demo.steps import DemoSteps
+from jobs.demo.steps import DemoSteps, RunCommand
 from schemas.errors import ConfigError
 
 ALL_STYLES = ("noto", "fluent-flat", "fluent")
@@ -77,17 +77,17 @@ class ExperimentConfig:
             raise ConfigError(f"seeds must be different numbers, at least one, got {self.seeds}")
 
 
-def run(config: ExperimentConfig) -> int:
+def run(config: ExperimentConfig, run_command: RunCommand) -> int:
     """All of it; returns 0."""
-    return Experiment(config).run()
+    return Experiment(config, run_command).run()
 
 
 class Experiment:
     """One experiment in one folder."""
 
-    def __init__(self, config: ExperimentConfig) -> None:
+    def __init__(self, config: ExperimentConfig, run: RunCommand) -> None:
         self.config = config
-        self.steps = DemoSteps(out=config.out)
+        self.steps = DemoSteps(out=config.out, run=run)
         self.world = config.out / "world"
         self.run_dir = config.out / "run"
         self.rounds = config.out / "rounds"

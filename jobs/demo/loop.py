@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jobs.demo.steps import DemoSteps
+from jobs.demo.steps import DemoSteps, RunCommand
 
 if TYPE_CHECKING:
     from jobs.demo.options import Config
@@ -27,10 +27,10 @@ NOT_DECIDING = ("open", "fresh", "other")
 class DemoLoop:
     """One demo in one folder."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, run: RunCommand) -> None:
         self.config = config
         self.out = config.out
-        self.steps = DemoSteps(out=config.out)
+        self.steps = DemoSteps(out=config.out, run=run)
         self.world = self.out / "world"
         self.run_dir = self.out / "run"
         self.review_home = self.out / "review"
@@ -156,13 +156,15 @@ class DemoLoop:
     def _write_contact_sheet(self) -> None:
         from pipeline.curation.curate import iter_curated
         from pipeline.curation.policy import get_policy
-        from pipeline.images.decode import ImageLimits, decode_image, read_image_uri
+        from pipeline.images.decode import decode_image, read_image_uri
         from pipeline.images.draw import contact_sheet
         from pipeline.report.pictures import boxes_picture, caption_strip, choose_samples
+        from pipeline.run.limits import image_limits
         from pipeline.run.store import RunStore
 
         policy = get_policy("default").policy_id
-        chosen = choose_samples(iter_curated(RunStore(self.run_dir), policy), SHEET_PAIRS)
+        run = RunStore(self.run_dir)
+        chosen, limits = choose_samples(iter_curated(run, policy), SHEET_PAIRS), image_limits(run)
         if not chosen:
             print("contact sheet: no pair has labels")
             return
@@ -170,7 +172,7 @@ class DemoLoop:
 
         pictures, captions = [], []
         for record in chosen:
-            array = decode_image(read_image_uri(record.image_uri), ImageLimits()).array
+            array = decode_image(read_image_uri(record.image_uri), limits).array
             pictures.append(boxes_picture(record, Image.fromarray(array), CELL_WIDTH))
             captions.append(caption_strip(record, CELL_WIDTH))
         contact_sheet(pictures, captions, columns=4, cell_width=CELL_WIDTH).save(self.sheet)

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 import tyro
 
+from jobs.arguments import DirPath
 from jobs.demo.experiment import ExperimentConfig
 from jobs.demo.world import WorldConfig
 from schemas.errors import ConfigError
@@ -23,7 +24,7 @@ Other = (
 class Config:
     """Options of `glipforge demo`; run again, it goes on where it stopped."""
 
-    out: Path = Path("demo-run")
+    out: DirPath = Path("demo-run")
     """Where everything is written."""
     scenes: int = 160
     """Captioned images that are labelled."""

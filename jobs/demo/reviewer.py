@@ -48,8 +48,6 @@ def judge_by_truth(
     Raises:
         ConfigError: the run was never pushed, or no pair of it is in the gold.
     """
-    from pymongo import UpdateOne
-
     from pipeline.evaluation.run_join import JoinCounts, join_run
     from pipeline.review.sync.box_state import Review
     from pipeline.review.sync.changes import labels_of
@@ -63,7 +61,7 @@ def judge_by_truth(
         by_id = {sample_object_id(pair.record.record_id): pair for pair in joined}
         shown = stored.documents(by_id)
         busiest = sorted(shown, key=lambda key: (-len(labels_of(shown[key])), str(key)))[:pairs]
-        changes = []
+        changes = {}
         for key in busiest:
             right = right_labels(labels_of(shown[key]), by_id[key])
             judged.pairs += 1
@@ -76,9 +74,8 @@ def judge_by_truth(
                 for number, fits in enumerate(right)
             }
             if words:
-                changes.append(UpdateOne({"_id": key}, {"$set": words}))
-        if changes:
-            stored.samples.bulk_write(changes)
+                changes[key] = words
+        stored.set_fields(changes)
     return judged
 
 

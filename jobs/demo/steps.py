@@ -7,7 +7,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ from pathlib import Path
 from schemas.errors import ConfigError, GlipforgeError
 
 OPTIONS = "demo.json"
+RunCommand = Callable[[Sequence[str]], int]
 
 
 class StepFailed(GlipforgeError):
@@ -26,9 +27,11 @@ class DemoSteps:
     """Commands of the product, printed as a user would type them and run in this process.
 
     out: Where everything is written; belongs to one set of options.
+    run: Runs a command line, without the program's name; gives the exit code.
     """
 
     out: Path
+    run: RunCommand
 
     def prepare(self, options: Mapping[str, object], *, fresh: bool) -> None:
         """Make the folder, or take up the one that an equal call left.
@@ -67,12 +70,10 @@ class DemoSteps:
         Raises:
             StepFailed: it did not end with 0; it has said why.
         """
-        from jobs.cli import main
-
         args = [str(word) for word in words]
         text = shlex.join(args)
         print(f"\n$ glipforge {text.replace(shown, 'shipped') if shown else text}", flush=True)
-        code = main(args)
+        code = self.run(args)
         if code:
             raise StepFailed(
                 f"`glipforge {args[0]}` ended with {code}; what it said is above. The same command "

@@ -134,17 +134,11 @@ class TeacherSetup:
 
     def load(self) -> Tools:
         """Load the weights and the parser."""
-        from model.inputs.preprocess import resized_size
         from model.teacher.load import load_teacher
         from pipeline.phrases.parser_process import PhraseProcess
 
         parser = PhraseProcess(self.phrase_options)  # it loads while the teacher does
         teacher = load_teacher(self.teacher, device=self.device, options=self.options)
-        preprocessor = teacher.preprocessor
-
-        def padded_size(size_wh: tuple[int, int]) -> tuple[int, int]:
-            size = resized_size(size_wh, preprocessor.min_size, preprocessor.max_size)
-            return preprocessor.padded_size([size])
 
         def set_before_batch(call: Callable[[], object]) -> None:
             teacher.before_batch = call
@@ -152,7 +146,7 @@ class TeacherSetup:
         return Tools(
             grounder=teacher,
             parser=parser,
-            size_key=padded_size,
+            size_key=teacher.size_key,
             note=teacher.note,
             set_before_batch=set_before_batch,
         )

@@ -93,6 +93,7 @@ class LabelWorker:
             rows_in=found.rows_in,
             teacher_id=self.tools.grounder.teacher_id,
             seconds=found.seconds | {"total": time.perf_counter() - began},
+            batch_failures=found.batch_failures,
         )
         self._on_commit(outcome)
         return outcome

@@ -11,14 +11,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jobs.training.recipe import Recipe
-from pipeline.training_set.cache import ImageLoader, build_cache
+from pipeline.images.decode import ImageLimits, decode_image, read_image_uri
+from pipeline.run.limits import image_limits, widest_limits
+from pipeline.run.store import RunStore
+from pipeline.training_set.cache import build_cache
 from pipeline.training_set.mixture import TrainingMixture, TrainingSource
+from pipeline.training_set.pictures import PictureLoader, of_size, require_readable
 from schemas.errors import ConfigError
 
 if TYPE_CHECKING:
     from model.inputs.tokenizer import GlipTokenizer
 
 NUM_SPECIAL = 2  # [CLS] and [SEP]
+DEFAULT_LIMITS = ImageLimits()
 
 
 def build_mixture(
@@ -32,15 +37,17 @@ def build_mixture(
 
     Raises:
         ConfigError: the cache cannot be written, or the sources do not go together.
+        DataError: too many pictures of a source cannot be read, or have another size than it says.
     """
-    load: ImageLoader = read_image
+    read = partial(read_image, limits=_limits(recipe))
+    load: PictureLoader = of_size(read)
     if recipe.cache_side:
         uris = [sample.image_uri for source in sources for sample in source.samples]
         try:
             load = build_cache(
                 cache_root,
                 uris,
-                read_image,
+                read,
                 side=recipe.cache_side,
                 progress=lambda done, total: say(f"image cache: {done} of {total}"),
             )
@@ -49,6 +56,10 @@ def build_mixture(
                 f"the image cache {cache_root} cannot be written: {error}; name another place "
                 "with --cache, or set cache_side=0"
             ) from error
+    for source in sources:
+        left_out = require_readable(source.name, source.samples, load, recipe.train.max_unreadable)
+        if left_out:
+            say(left_out)
     return TrainingMixture(
         sources,
         recipe.mixture,
@@ -63,15 +74,19 @@ def count_tokens(tokenizer: GlipTokenizer, text: str) -> int:
     return len(tokenizer.tokenize(text)) - NUM_SPECIAL
 
 
-def read_image(uri: str) -> NDArray[np.uint8]:
+def _limits(recipe: Recipe) -> ImageLimits:
+    """Under which every image is read that a curated run was labelled with."""
+    curated = [spec.curated for spec in recipe.sources if spec.curated is not None]
+    return widest_limits(image_limits(RunStore(uri)) for uri in curated)
+
+
+def read_image(uri: str, *, limits: ImageLimits = DEFAULT_LIMITS) -> NDArray[np.uint8]:
     """Pixels of a training image: uint8 RGB [height, width, 3].
 
     Raises:
         RecordError: it cannot be read or decoded.
     """
-    from pipeline.images.decode import ImageLimits, decode_image, read_image_uri
-
-    array: NDArray[np.uint8] = decode_image(read_image_uri(uri), ImageLimits()).array
+    array: NDArray[np.uint8] = decode_image(read_image_uri(uri), limits).array
     return array
 
 

@@ -84,7 +84,7 @@ def make_evaluation(
 
 def _load(spec: SourceSpec, limit: int) -> tuple[str, GoldSet]:
     if spec.gold is None:
-        raise ConfigError(f"evaluation: {spec.label!r} is no gold data, nothing can be measured")
+        raise ConfigError(f"evaluation: {spec.label!r} is not gold data: nothing can be measured")
     gold = load_gold(spec.gold, spec.format, image_root=spec.image_root)
     if gold.kind == GoldKind.DETECTION and not any(sample.boxes for sample in gold.samples):
         raise ConfigError(
@@ -198,7 +198,8 @@ def _detection_figures(
 
 
 def _pictures(answers: Sequence[Answer], path: Path) -> None:
-    from pipeline.images.draw import contact_sheet, draw_boxes, draw_caption, phrase_color
+    from pipeline.images.draw import contact_sheet, draw_boxes, draw_caption
+    from pipeline.images.palette import phrase_color
 
     if not answers:
         return

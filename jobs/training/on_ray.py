@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from jobs.ray_session import ray_session, require_absolute
-from jobs.training.recipe import Recipe, recipe_json
+from jobs.training.recipe import Recipe
 from model.training.checkpoint import write_atomically
 from schemas.errors import ConfigError, GlipforgeError, RetryableError
 
@@ -25,6 +26,19 @@ TIMEOUT_S = 7200
 """The others wait so long while the first worker fills the image cache or evaluates."""
 
 
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a worker of Ray is given."""
+
+    recipe: Recipe
+    out: Path
+    machine: Machine
+    folder: Path
+    """Where the command was given: paths in a recipe may be relative to it."""
+    refusal: Path
+    """Where a worker leaves word that trying again is of no use."""
+
+
 def train_on_ray(recipe: Recipe, out: Path, machine: Machine, workers: int) -> None:
     """Train on so many processes.
 
@@ -33,8 +47,6 @@ def train_on_ray(recipe: Recipe, out: Path, machine: Machine, workers: int) -> N
             cannot be divided; or what the workers raised.
         GlipforgeError: the workers failed for good.
     """
-    import dataclasses
-
     import torch
     from ray.train import FailureConfig, RunConfig, ScalingConfig, TrainingFailedError
     from ray.train.torch import TorchConfig, TorchTrainer
@@ -56,13 +68,7 @@ def train_on_ray(recipe: Recipe, out: Path, machine: Machine, workers: int) -> N
         refusal.unlink(missing_ok=True)  # of one before with the same number
         trainer = TorchTrainer(
             _train_one_worker,
-            train_loop_config={
-                "recipe": recipe_json(recipe),
-                "out": str(out),
-                "machine": dataclasses.asdict(machine),
-                "folder": os.getcwd(),
-                "refusal": str(refusal),
-            },
+            train_loop_config={"work": Work(recipe, out, machine, Path.cwd(), refusal)},
             scaling_config=ScalingConfig(num_workers=workers, use_gpu=use_gpu),
             torch_config=TorchConfig(backend="nccl" if use_gpu else "gloo", timeout_s=TIMEOUT_S),
             run_config=RunConfig(
@@ -83,38 +89,30 @@ def train_on_ray(recipe: Recipe, out: Path, machine: Machine, workers: int) -> N
             raise GlipforgeError(f"training on Ray failed: {failure}") from failure
 
 
-def _train_one_worker(config: dict[str, Any]) -> None:
+def _train_one_worker(config: dict[str, Work]) -> None:
     import ray.train
 
-    from jobs.training.run import Machine, train_worker
-    from jobs.typed_json import from_plain
+    from jobs.training.run import train_worker
 
     def report(step: int, path: Path) -> None:
         ray.train.report({"step": step, "checkpoint": path.name})
 
-    # Paths in a recipe may be relative to where the command was given.
-    if Path(config["folder"]).is_dir():
-        os.chdir(config["folder"])
-    refusal = Path(config["refusal"])
-    if refusal.exists():
+    work = config["work"]
+    if work.folder.is_dir():
+        os.chdir(work.folder)
+    if work.refusal.exists():
         return  # Ray has started the workers again, but it would only be refused again
     try:
-        train_worker(
-            from_plain(Recipe, config["recipe"], "recipe"),
-            Path(config["out"]),
-            Machine(**config["machine"]),
-            say=print,
-            on_checkpoint=report,
-        )
+        train_worker(work.recipe, work.out, work.machine, say=print, on_checkpoint=report)
     except RetryableError:
         raise
     except GlipforgeError as error:
-        write_refusal(refusal, error)
+        write_refusal(work.refusal, error)
         raise
 
 
 def write_refusal(path: Path, error: GlipforgeError) -> None:
-    """Leave word for the driver, and for workers that Ray starts again: this is no accident."""
+    """Leave word for the driver, and for workers that Ray starts again: this is not an accident."""
     is_usage = isinstance(error, ConfigError)
     said = json.dumps({"is_usage": is_usage, "message": str(error)})
     write_atomically(path, said.encode())

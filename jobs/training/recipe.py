@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any, Literal
 
-from jobs.typed_json import from_plain, read_json, set_field, to_plain
 from model.training.lora import LoraOptions
-from model.training.optimizer import OptimizerOptions
 from model.training.options import TrainOptions
 from pipeline.training_set.mixture import MixtureOptions
+from schemas.checked import Count, CountOrZero, checked, read_object, to_plain
 from schemas.errors import ConfigError
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@checked(frozen=True, slots=True, kw_only=True)
 class SourceSpec:
     """One source of samples: gold data, or a curated run. Exactly one of the two is given."""
 
@@ -38,25 +37,23 @@ class SourceSpec:
     """Share of the stream; default for all: by the number of samples."""
     weight_by_score: bool = False
     """Curated: a box counts by its score instead of 1."""
-    limit: int = 0
+    limit: CountOrZero = 0
     """Use only so many samples, evenly spread; 0: all."""
-    shots: int = 0
+    shots: CountOrZero = 0
     """Detection: use only so many images of each name (few-shot); 0: all."""
-    shots_seed: int = 0
+    shots_seed: CountOrZero = 0
     """Which images those are."""
     names: tuple[str, ...] = ()
     """Detection: the names that negatives are drawn from; default: the format's categories."""
 
     def __post_init__(self) -> None:
         if (self.gold is None) == (self.curated is None):
-            raise ConfigError(
+            raise ValueError(
                 f"a source needs either gold or curated, got gold={self.gold!r} and "
                 f"curated={self.curated!r}"
             )
-        if self.shots < 0:
-            raise ConfigError(f"shots must be >= 0, got {self.shots}")
         if self.shots and self.gold is None:
-            raise ConfigError("shots is of detection gold; a curated run has no list of names")
+            raise ValueError("shots is of detection gold; a curated run has no list of names")
 
     @property
     def label(self) -> str:
@@ -101,7 +98,7 @@ def _longer_label(spec: SourceSpec, others: Sequence[SourceSpec]) -> str:
     return place
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@checked(frozen=True, slots=True, kw_only=True)
 class Recipe:
     """Everything that decides what the trained weights will be."""
 
@@ -113,7 +110,7 @@ class Recipe:
     sources: tuple[SourceSpec, ...] = ()
     evaluation: tuple[SourceSpec, ...] = ()
     """Held-out gold that the run is measured on while it trains."""
-    evaluation_images: int = 200
+    evaluation_images: Count = 200
     """Images of each of them."""
     mixture: MixtureOptions = field(default_factory=MixtureOptions)
     warm_start: str | None = None
@@ -126,93 +123,12 @@ class Recipe:
     """What the written model's weights are stored as."""
     lora: LoraOptions | None = None
     """Train low-rank adapters instead of the weights; the written model has them merged in."""
-    cache_side: int = 0
+    cache_side: CountOrZero = 0
     """Keep the decoded images, at most so many pixels on a side, in a file; 0: decode each time."""
 
     def __post_init__(self) -> None:
         source_labels(self.sources, "sources")
         source_labels(self.evaluation, "evaluation")
-        if self.evaluation_images < 1:
-            raise ConfigError(f"evaluation_images must be >= 1, got {self.evaluation_images}")
-        if self.cache_side < 0:
-            raise ConfigError(f"cache_side must be >= 0, got {self.cache_side}")
-
-
-def load_recipe(
-    path: Path | None,
-    preset: str | None,
-    assignments: tuple[str, ...],
-    tuning: Mapping[str, Any] | None = None,
-) -> Recipe:
-    """The preset's defaults, overlaid by those of a way of tuning (`tuning_defaults`), by a recipe
-    file, and by `NAME=VALUE` assignments.
-
-    Raises:
-        ConfigError: a field is unknown, missing or of another type.
-    """
-    raw: dict[str, Any] = {}
-    if path is not None:
-        parsed = read_json(path)
-        if not isinstance(parsed, dict):
-            raise ConfigError(f"{path} must hold a JSON object")
-        raw = parsed
-    if preset is not None:
-        raw["preset"] = preset
-    name = raw.get("preset") or (tuning or {}).get("preset")
-    if name is None:
-        raise ConfigError("name a network with --preset, or in the recipe file")
-    merged = _merge(_merge(preset_defaults(str(name)), dict(tuning or {})), raw)
-    for assignment in assignments:
-        set_field(merged, assignment)
-    return from_plain(Recipe, merged, "recipe")
-
-
-def preset_defaults(preset: str) -> dict[str, Any]:
-    """The recipe of a preset, as JSON, without sources.
-
-    The official presets have the numbers of the reference's configs, glip-nano those of its own.
-    """
-    official: dict[str, Any] = {
-        "preset": preset,
-        "train": {
-            "steps": 300_000,
-            "batch_size": 64,
-            "precision": "bf16",
-            "optimizer": {"rate": 1e-4, "weight_decay": 1e-4},
-            "schedule": {"kind": "steps", "warmup_steps": 2000},
-        },
-        "mixture": {"augment": {"short_sides": [480, 560, 640, 720, 800]}},
-    }
-    if preset == "glip-l":
-        first_stage = ("patch_embed.*", "layers.0.*", "layers.1.downsample.*")
-        frozen = [{"pattern": f"backbone.body.{part}", "rate": 0.0} for part in first_stage]
-        reference = [to_plain(rule) for rule in OptimizerOptions().rules]
-        optimizer = {"rate": 1e-4, "weight_decay": 0.01, "rules": [*reference, *frozen]}
-        steps = {"steps": 1_000_000, "precision": "fp32", "optimizer": optimizer}
-        return _merge(official, {"train": steps})
-    if preset in ("glip-t", "glip-t-a"):
-        return official
-    return {
-        "preset": preset,
-        "train": {
-            "steps": 20_000,
-            "precision": "bf16",
-            "batch_size": 32,
-            "recompute": False,
-            "optimizer": {
-                "rate": 1e-3,
-                "weight_decay": 0.05,
-                "rules": [{"pattern": "*bias*", "decay": 0.0}],
-            },
-            "schedule": {"kind": "cosine", "warmup_steps": 500},
-        },
-        "mixture": {
-            "detection": {"max_negatives": 20},
-            "packing": {"max_foreign": 4},
-            "augment": {"side_words": "swap"},
-        },
-        "cache_side": 128,
-    }
 
 
 def recipe_json(recipe: Recipe) -> dict[str, Any]:
@@ -227,10 +143,7 @@ def read_recipe(path: Path) -> dict[str, Any]:
     Raises:
         ConfigError: it is missing or damaged.
     """
-    plain = read_json(path)
-    if not isinstance(plain, dict):
-        raise ConfigError(f"{path} must hold a JSON object, got {type(plain).__name__}")
-    return plain
+    return read_object(path)
 
 
 NOT_IDENTITY = (
@@ -264,13 +177,3 @@ def _flat(plain: Mapping[str, Any], prefix: str = "") -> dict[str, object]:
         else:
             found[prefix + name] = value
     return found
-
-
-def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    merged = dict(base)
-    for name, value in over.items():
-        old = merged.get(name)
-        merged[name] = (
-            _merge(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
-        )
-    return merged

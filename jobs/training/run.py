@@ -22,6 +22,7 @@ from jobs.training.network import (
 )
 from jobs.training.recipe import Recipe, read_recipe, recipe_identity, recipe_json
 from jobs.training.sources import load_sources, sources_fingerprint
+from jobs.training.status import describe_drops
 from schemas.errors import ConfigError
 from schemas.fingerprint import require_same
 
@@ -52,6 +53,8 @@ def train_here(recipe: Recipe, out: Path, machine: Machine) -> None:
     print(f"done: step {result.steps}, {losses}")
     for name, value in result.evaluation.items():
         print(f"  {name}: {value:.4f}")
+    if result.drops:
+        print(f"left out: {describe_drops(result.drops)}")
     print(f"model: {out / MODEL_DIRECTORY}")
 
 
@@ -136,6 +139,7 @@ def train_worker(
         num_loader_processes=num_loaders(machine, device.type),
         evaluate=evaluate,
         trackers=make_trackers(machine.trackers, out, plain) if workers.is_first else (),
+        say=tell,
         on_log=on_log or (lambda step, figures: tell(progress_line(recipe, step, figures))),
         on_checkpoint=on_checkpoint,
     )
@@ -165,6 +169,7 @@ def progress_line(recipe: Recipe, step: int, figures: Mapping[str, float]) -> st
         f"step {step}/{recipe.train.steps}  loss {figures['loss']:.3f} ({parts})  "
         f"{figures['images_per_s']:.1f} images/s  loader {figures['loader_share']:.1%}  "
         f"{figures['memory_gib']:.1f} GiB  left {_clock(seconds)}"
+        + (f"  unreadable images {figures['unreadable']:.0f}" if "unreadable" in figures else "")
     )
 
 

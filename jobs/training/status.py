@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import socket
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from jobs.typed_json import read_json
 from pipeline.run.store import PLAN
+from schemas.checked import read_object
 from schemas.errors import ConfigError, DataError
 
 STATE = "train.json"
@@ -29,15 +31,39 @@ def _is_begun(folder: Path) -> bool:
     return (folder / RECIPE).is_file() and not (folder / PLAN).exists()
 
 
-def read_training(folder: Path) -> dict[str, Any]:
-    """Everything that `status` tells of a training run, as JSON values.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingStatus:
+    """What `glipforge status RUN --json` prints of a training."""
+
+    run: str
+    kind: Literal["train"] = "train"
+    complete: bool
+    step: int
+    steps: int
+    state: str
+    """`running`, `stopped`, `failed: ...` as the run wrote it; or that it has not begun."""
+    is_alive: bool
+    host: str | None
+    pid: int | None
+    last: dict[str, Any] = field(default_factory=dict)
+    """The last line of the log: step, losses, images_per_s, at."""
+    evaluation: dict[str, Any] | None = None
+    """The last evaluation: step and figures."""
+    left_out: dict[str, int] = field(default_factory=dict)
+    """Boxes and images that were not learnt from, by reason, as of the last checkpoint."""
+    seconds_left: float | None = None
+    checkpoints: tuple[str, ...] = ()
+
+
+def read_training(folder: Path) -> TrainingStatus:
+    """Everything that `status` tells of a training run.
 
     Raises:
         DataError: train.json is not what a run writes.
         ConfigError: recipe.json is missing or damaged.
     """
     path = folder / STATE
-    recipe = read_json(folder / RECIPE)
+    recipe = read_object(folder / RECIPE)
     if not path.exists():
         return _not_begun(folder, recipe)
     try:
@@ -48,22 +74,21 @@ def read_training(folder: Path) -> dict[str, Any]:
         raise DataError(f"{path} is not the state of a training run: {error}") from error
     batch = _train_field(folder, recipe, "batch_size")
     rate = last.get("images_per_s")
-    found = {
-        "run": str(folder),
-        "kind": "train",
-        "complete": step >= total and (folder / "model").is_dir(),
-        "step": step,
-        "steps": total,
-        "state": str(state.get("status", "")),
-        "is_alive": _is_alive(state),
-        "host": state.get("host"),
-        "pid": state.get("pid"),
-        "last": last,
-        "evaluation": state.get("evaluation"),
-        "seconds_left": (total - step) * batch / rate if rate and step < total else None,
-        "checkpoints": sorted(p.name for p in (folder / "checkpoints").glob("step-*.pt")),
-    }
-    return found
+    return TrainingStatus(
+        run=str(folder),
+        complete=step >= total and (folder / "model").is_dir(),
+        step=step,
+        steps=total,
+        state=str(state.get("status", "")),
+        is_alive=_is_alive(state),
+        host=state.get("host"),
+        pid=state.get("pid"),
+        last=last,
+        evaluation=state.get("evaluation"),
+        left_out=dict(state.get("drops") or {}),
+        seconds_left=(total - step) * batch / rate if rate and step < total else None,
+        checkpoints=tuple(sorted(p.name for p in (folder / "checkpoints").glob("step-*.pt"))),
+    )
 
 
 def _train_field(folder: Path, recipe: Any, name: str) -> int:
@@ -76,59 +101,62 @@ def _train_field(folder: Path, recipe: Any, name: str) -> int:
         ) from error
 
 
-def _not_begun(folder: Path, recipe: Any) -> dict[str, Any]:
+def _not_begun(folder: Path, recipe: Any) -> TrainingStatus:
     """A run that reads its data still, or that ended before its first step."""
     from pipeline.run.lock import folder_holder
 
     holder = folder_holder(folder)
-    return {
-        "run": str(folder),
-        "kind": "train",
-        "complete": False,
-        "step": 0,
-        "steps": _train_field(folder, recipe, "steps"),
-        "state": "it has not begun",
-        "is_alive": holder is not None,
-        "host": (holder or {}).get("host"),
-        "pid": (holder or {}).get("pid"),
-        "last": {},
-        "evaluation": None,
-        "seconds_left": None,
-        "checkpoints": [],
-    }
+    return TrainingStatus(
+        run=str(folder),
+        complete=False,
+        step=0,
+        steps=_train_field(folder, recipe, "steps"),
+        state="it has not begun",
+        is_alive=holder is not None,
+        host=None if holder is None else holder.host,
+        pid=None if holder is None else holder.pid,
+    )
 
 
-def print_training(found: dict[str, Any]) -> None:
+def print_training(found: TrainingStatus) -> None:
     """The state of a training run in a few lines."""
-    print(f"run      {found['run']}: {_words(found)}")
-    print(f"steps    {found['step']:,} of {found['steps']:,}")
-    last = found["last"]
+    print(f"run      {found.run}: {_words(found)}")
+    print(f"steps    {found.step:,} of {found.steps:,}")
+    last = found.last
     if last:
         parts = [f"{n} {last[n]:.3f}" for n in ("loss", "token", "box", "centerness") if n in last]
         print(f"losses   {', '.join(parts)} at step {last['step']:,}")
         if "images_per_s" in last:
             print(f"speed    {last['images_per_s']:.1f} images/s")
-    if found["evaluation"]:
+    if found.evaluation:
         figures = [
             f"{name} {value:.3f}"
-            for name, value in found["evaluation"].items()
+            for name, value in found.evaluation.items()
             if "/" in name and isinstance(value, float)
         ]
-        print(f"measured {', '.join(figures)} at step {found['evaluation']['step']:,}")
-    if found["checkpoints"]:
-        print(f"kept     {', '.join(found['checkpoints'])}")
-    if found["complete"]:
-        print(f"model    {found['run']}/model")
+        print(f"measured {', '.join(figures)} at step {found.evaluation['step']:,}")
+    if found.left_out:
+        print(f"left out {describe_drops(found.left_out)}")
+    if found.checkpoints:
+        print(f"kept     {', '.join(found.checkpoints)}")
+    if found.complete:
+        print(f"model    {found.run}/model")
 
 
-def _words(found: dict[str, Any]) -> str:
-    if found["complete"]:
+def describe_drops(drops: Mapping[str, int]) -> str:
+    """What a training left out, the most frequent first: `12 x box: too small, ...`."""
+    most_first = sorted(drops.items(), key=lambda item: (-item[1], item[0]))
+    return ", ".join(f"{number:,} x {reason}" for reason, number in most_first)
+
+
+def _words(found: TrainingStatus) -> str:
+    if found.complete:
         return "complete"
-    if found["is_alive"]:
-        left = found["seconds_left"]
+    if found.is_alive:
+        left = found.seconds_left
         more = f", about {left / 60:.0f} min left" if left else ""
-        return f"process {found['pid']} on {found['host']} works on it{more}"
-    said = f" ({found['state']})" if found["state"] else ""
+        return f"process {found.pid} on {found.host} works on it{more}"
+    said = f" ({found.state})" if found.state else ""
     return f"not complete and nobody works on it{said}; the same `glipforge pretrain` goes on"
 
 

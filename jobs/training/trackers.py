@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jobs.typed_json import read_json
 from model.training.checkpoint import write_atomically
+from schemas.checked import read_object
 from schemas.errors import ConfigError, MissingDependency
 
 KNOWN_RUNS = "trackers.json"
@@ -105,8 +105,8 @@ def _known_runs(directory: Path) -> dict[str, str]:
     path = directory / KNOWN_RUNS
     if not path.exists():
         return {}
-    runs = read_json(path)
-    if not isinstance(runs, dict) or not all(isinstance(run, str) for run in runs.values()):
+    runs = read_object(path)
+    if not all(isinstance(run, str) for run in runs.values()):
         raise ConfigError(f"{path} must name a run for each tracker, got {runs!r}; delete it")
     return runs
 

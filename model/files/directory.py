@@ -123,7 +123,7 @@ def resolve_source(source: Path | str, revision: str | None = None) -> Path:
         return Path(snapshot_download(str(source), revision=revision, allow_patterns=wanted))
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         raise MissingDependency(
-            f"{str(source)!r} is no local directory, and the hub does not give it: {error}"
+            f"{str(source)!r} is not a local directory, and the hub does not give it: {error}"
         ) from error
 
 

@@ -72,7 +72,7 @@ def convert_checkpoint(path: Path, preset: str | None, choice: Choice = "model")
         choice: See `read_checkpoint`.
 
     Raises:
-        ConfigError: the file is no such checkpoint, or its tensors do not fit; names the first
+        ConfigError: the file is not such a checkpoint, or its tensors do not fit; names the first
             difference, and the preset that would fit if there is one.
     """
     state = read_checkpoint(path, choice)

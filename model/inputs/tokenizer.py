@@ -74,7 +74,7 @@ class GlipTokenizer:
 
     Raises:
         MissingDependency: the file is absent.
-        ConfigError: the file is no UTF-8 text, or lacks a special entry.
+        ConfigError: the file is not UTF-8 text, or lacks a special entry.
     """
 
     def __init__(self, vocab_path: Path | None = None) -> None:

@@ -64,7 +64,7 @@ def input_size(config: GlipConfig, size: tuple[int, int] | None) -> tuple[int, i
     """(height, width) of the file's pixels; without `size` a landscape picture of 4 : 3.
 
     Raises:
-        ConfigError: a side is no multiple of the network's divisor.
+        ConfigError: a side is not a multiple of the network's divisor.
     """
     step = config.size_divisor
     if size is None:

@@ -30,11 +30,12 @@ from model.inputs.tokenizer import (
 )
 from model.network.box_coder import to_half_open
 from model.outputs import GlipOutput, TokenBatch
-from model.teacher.postprocess import PostprocessOptions, postprocess
+from model.teacher.options import PostprocessOptions
+from model.teacher.postprocess import postprocess
 from schemas.records import Span
 
 _MORE_THAN_BYTES = ("I", "F")
-"""Modes of PIL whose values are no bytes: I, I;16, F."""
+"""Modes of PIL whose values are not bytes: I, I;16, F."""
 Picture = NDArray[np.uint8] | Image.Image
 
 

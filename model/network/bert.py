@@ -95,7 +95,7 @@ class BertAttention(nn.Module):
 
 
 class BertSelfAttention(nn.Module):
-    """Each word's average over all words that are no padding."""
+    """Each word's average over all words that are not padding."""
 
     def __init__(self, text: TextConfig) -> None:
         super().__init__()

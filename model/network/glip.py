@@ -7,7 +7,6 @@ B images, N positions over all levels, T words, C channels, L text channels.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -172,19 +171,6 @@ class Glip(nn.Module):
             full, self.config.strides, logits_BNT.device, anchor_scale=self.config.anchor_scale
         )
         return GlipOutput(logits_BNT, deltas_BN4, centerness_BN, anchors_N4, full)
-
-    @classmethod
-    def from_pretrained(cls, source: Path | str) -> Glip:
-        """The model of a directory or hub id; see `model.files.directory.load_pretrained`."""
-        from model.files.directory import load_pretrained
-
-        return load_pretrained(source)
-
-    def save_pretrained(self, directory: Path | str) -> Path:
-        """Write a model directory; see `model.files.directory.save_pretrained`."""
-        from model.files.directory import save_pretrained
-
-        return save_pretrained(self, directory)
 
     def _run(self, layer: Any, *inputs: Any) -> Any:
         if self.config.checkpoint_activations and self.training:

@@ -8,11 +8,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from model.inputs.preprocess import ResizedImage
 from model.network.box_coder import to_half_open
 from model.teacher.postprocess import Detections
+from schemas.errors import RecordError
 from schemas.grounder import Grounding
-from schemas.records import PhraseStatus
+from schemas.records import PhraseStatus, Status
 
 
 class AnswerParts(NamedTuple):
@@ -32,17 +32,21 @@ class AnswerParts(NamedTuple):
     best_score: NDArray[np.float32]
 
     @classmethod
-    def of(cls, found: Detections, targets: NDArray[np.int64], image: ResizedImage) -> AnswerParts:
+    def of(
+        cls,
+        found: Detections,
+        targets: NDArray[np.int64],
+        ratios: tuple[float, float] = (1.0, 1.0),
+    ) -> AnswerParts:
         """Network results in the caller's phrases and the original image's pixels.
 
         Args:
             found: labels count in the prompt's targets.
             targets: the caller's index of each of the prompt's targets.
-            image: knows the two ratios.
+            ratios: horizontal and vertical ratio of the boxes' frame / original image.
         """
-        ratios = np.asarray(image.ratios * 2)
         return cls(
-            to_half_open(found.boxes_inclusive_K4).double().cpu().numpy() / ratios,
+            to_half_open(found.boxes_inclusive_K4).double().cpu().numpy() / np.asarray(ratios * 2),
             targets[found.labels_K.cpu().numpy()],
             found.scores_K.float().cpu().numpy(),
             found.token_scores_K.float().cpu().numpy(),
@@ -66,7 +70,18 @@ def combine(
         image: boxes are clipped to it; those without area there go.
         statuses: of the phrases, as asked.
         not_seen: phrases that no prompt could hold; they become TRUNCATED.
+
+    Raises:
+        RecordError: a score or a box is NaN or infinite. Comparisons with NaN are false, so that
+            without this check such boxes would vanish like boxes outside of the image.
     """
+    for part in parts:
+        for name in ("best_score", "score", "token_score", "centerness", "xyxy"):
+            if not np.isfinite(getattr(part, name)).all():
+                what = "a box" if name == "xyxy" else f"a {name.replace('_', ' ')}"
+                raise RecordError(
+                    Status.TEACHER_FAILED, f"the network's answer has {what} of NaN or infinity"
+                )
     height, width = image.shape[:2]
     status = list(statuses)
     for index in not_seen:

@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from model.inputs.preprocess import Preprocessor, resized_size
 from model.inputs.prompts import Prompt, PromptPlan, plan_caption, plan_names
 from model.inputs.tokenizer import MAX_TOKENS, GlipTokenizer
 from model.outputs import GlipOutput, TextFeatures, TokenBatch
-from model.teacher.answer import AnswerParts, combine
+from model.teacher.answer import AnswerParts
+from model.teacher.asking import DTYPES, BatchedTeacher, Question
 from model.teacher.options import TeacherOptions
 from model.teacher.postprocess import Detections, postprocess
 from model.teacher.text_cache import TextCache
-from schemas.errors import RecordError
-from schemas.grounder import Grounding, GroundingRequest
-from schemas.records import PhraseStatus, Status
+from schemas.grounder import ScoreFacts
+from schemas.records import Span
 
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+GLIP_SCORES = ScoreFacts(
+    recommended_threshold=0.5,
+    meaning="sqrt of mean word probability of the phrase x centerness; GLIP's own pseudo-labels "
+    "are boxes above 0.5",
+)
 
 
 class Network(Protocol):
@@ -43,22 +43,10 @@ class Network(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class _Question:
-    """One image with all its prompts, and where the answer goes."""
+class Teacher(BatchedTeacher[Prompt]):
+    """A model with its tokenizer and pre-processing.
 
-    image: NDArray[np.uint8]
-    plan: PromptPlan
-    statuses: tuple[PhraseStatus, ...]
-    targets: tuple[int, ...]
-    """Index of each of the plan's targets in `statuses`."""
-
-
-class Teacher:
-    """A model with its tokenizer and pre-processing; implements `schemas.grounder.Grounder`.
-
-    Images are batched only with images of the same padded size, so an answer never depends on
-    which other images were asked about in the same call.
+    Images are batched only with images of the same padded size.
 
     Args:
         model: In evaluation mode, on `device`.
@@ -85,10 +73,11 @@ class Teacher:
         max_tokens: int = MAX_TOKENS,
         note: str = "",
     ) -> None:
-        self.note = note
+        options = (options or TeacherOptions()).with_aggregation("mean")
+        super().__init__(
+            teacher_id=teacher_id, options=options, scores=GLIP_SCORES, device=device, note=note
+        )
         self.max_tokens = max_tokens
-        self.options = options or TeacherOptions()
-        self.device = torch.device(device)
         self.tokenizer = tokenizer
         self.preprocessor = Preprocessor(
             min_size=self.options.min_size or preprocessor.min_size,
@@ -97,19 +86,9 @@ class Teacher:
             std=preprocessor.std,
             divisor=preprocessor.divisor,
         )
-        self.batch_size = self.options.batch_size
-        self.before_batch: Callable[[], object] = lambda: None
-        """Called before each batch; what it raises ends the call. Shows progress inside a call."""
         self._model = model
-        self._teacher_id = teacher_id
         self._weights = dict(weights)
         self._texts = TextCache(model.encode_text, tokenizer, self.device, max_tokens=max_tokens)
-        self._plan_names = lru_cache(maxsize=8)(self._plan_names_uncached)
-
-    @property
-    def teacher_id(self) -> str:
-        """Preset name and content hash of the weights."""
-        return self._teacher_id
 
     def fingerprint(self) -> Mapping[str, object]:
         """Everything that changes the answers, as JSON."""
@@ -121,41 +100,15 @@ class Teacher:
             "options": dict(self.options.fingerprint()),
         }
 
-    # --- questions ---------------------------------------------------------------------------
+    def size_key(self, size_wh: tuple[int, int]) -> tuple[int, int]:
+        """(width, height) after the resize and padding."""
+        size = resized_size(size_wh, self.preprocessor.min_size, self.preprocessor.max_size)
+        return self.preprocessor.padded_size([size])
 
-    def ground(self, requests: Sequence[GroundingRequest]) -> list[Grounding]:
-        """Candidates for the phrases of every caption, in order of the requests.
+    def _plan_caption(self, caption: str, spans: Sequence[Sequence[Span]]) -> PromptPlan:
+        return plan_caption(caption, spans, self.tokenizer, max_tokens=self.max_tokens)
 
-        A caption over the token limit is asked in several windows.
-
-        Raises:
-            RecordError: the image cannot be used, or one image alone exceeds the memory.
-        """
-        return self._answer([self._caption_question(request) for request in requests])
-
-    def detect(self, image: NDArray[np.uint8], names: Sequence[str]) -> Grounding:
-        """Candidates for class names, of any number, in one image.
-
-        Args:
-            image: uint8 RGB [height, width, 3].
-            names: `phrase_index` of the answer counts in them. A name without a token ("(x)")
-                has the status TRUNCATED: it was not seen.
-
-        Raises:
-            RecordError: as `ground`.
-        """
-        return self.detect_batch([image], names)[0]
-
-    def detect_batch(
-        self, images: Sequence[NDArray[np.uint8]], names: Sequence[str]
-    ) -> list[Grounding]:
-        """`detect` for several images: the prompts are planned and encoded once."""
-        plan = self._plan_names(tuple(names))
-        statuses = (PhraseStatus.OK,) * len(names)
-        everything = tuple(range(len(names)))
-        return self._answer([_Question(image, plan, statuses, everything) for image in images])
-
-    def _plan_names_uncached(self, names: tuple[str, ...]) -> PromptPlan:
+    def _plan_names(self, names: tuple[str, ...]) -> PromptPlan:
         return plan_names(
             names,
             self.tokenizer,
@@ -163,82 +116,8 @@ class Teacher:
             max_tokens=self.max_tokens,
         )
 
-    def _caption_question(self, request: GroundingRequest) -> _Question:
-        asked = tuple(
-            index
-            for index, phrase in enumerate(request.phrases)
-            if phrase.status is PhraseStatus.OK
-        )
-        spans = [[(request.phrases[i].start, request.phrases[i].end)] for i in asked]
-        plan = plan_caption(request.caption, spans, self.tokenizer, max_tokens=self.max_tokens)
-        statuses = tuple(phrase.status for phrase in request.phrases)
-        return _Question(request.image, plan, statuses, asked)
-
-    # --- answers -----------------------------------------------------------------------------
-
-    def _answer(self, questions: Sequence[_Question]) -> list[Grounding]:
-        parts: list[list[AnswerParts]] = [[] for _ in questions]
-        for group in self._groups(questions):
-            self.before_batch()
-            for place, found in self._try_group(questions, group):
-                parts[place].append(found)
-        return [
-            combine(
-                found,
-                image=question.image,
-                statuses=question.statuses,
-                not_seen=[question.targets[index] for index in question.plan.not_seen],
-            )
-            for question, found in zip(questions, parts, strict=True)
-        ]
-
-    def _groups(self, questions: Sequence[_Question]) -> Iterator[list[int]]:
-        """Places of questions that share a padded size, at most a batch of them."""
-        by_size: dict[tuple[int, int], list[int]] = {}
-        for place, question in enumerate(questions):
-            height, width = question.image.shape[:2]
-            try:
-                size = resized_size(
-                    (width, height), self.preprocessor.min_size, self.preprocessor.max_size
-                )
-            except ValueError as error:
-                raise RecordError(Status.IMAGE_TOO_SMALL, str(error)) from error
-            if question.plan.prompts:
-                by_size.setdefault(self.preprocessor.padded_size([size]), []).append(place)
-        for places in by_size.values():
-            first = 0
-            while first < len(places):
-                # Asked anew each time: running out of memory makes it smaller.
-                count = self.batch_size
-                yield places[first : first + count]
-                first += count
-
-    def _try_group(
-        self, questions: Sequence[_Question], places: Sequence[int]
-    ) -> list[tuple[int, AnswerParts]]:
-        try:
-            return self._run_group(questions, places)
-        except (torch.OutOfMemoryError, RuntimeError) as error:
-            if not _is_out_of_memory(error):
-                raise
-            detail = str(error).splitlines()[0]
-        # Outside of the handler: the traceback would keep the failed batch's tensors.
-        if self.device.type == "cuda":
-            torch.cuda.empty_cache()
-        if len(places) == 1 and self.batch_size == 1:
-            raise RecordError(Status.TEACHER_FAILED, f"out of memory with one image: {detail}")
-        # One image has many prompts: then it is their number that counts.
-        fits = self.batch_size if len(places) == 1 else min(self.batch_size, len(places))
-        step = self.batch_size = max(1, fits // 2)
-        return [
-            found
-            for first in range(0, len(places), step)
-            for found in self._try_group(questions, places[first : first + step])
-        ]
-
-    @torch.inference_mode()
     def _run_group(
-        self, questions: Sequence[_Question], places: Sequence[int]
+        self, questions: Sequence[Question[Prompt]], places: Sequence[int]
     ) -> list[tuple[int, AnswerParts]]:
         resized = [self.preprocessor.resize(questions[place].image) for place in places]
         pairs = [
@@ -256,10 +135,8 @@ class Teacher:
                 results += self._run_pairs(chunk, pyramid, batch.sizes_B2)
         answers = []
         for (row, prompt), found in zip(pairs, results, strict=True):
-            targets = np.asarray(
-                [questions[places[row]].targets[index] for index in prompt.targets], np.int64
-            )
-            answers.append((places[row], AnswerParts.of(found, targets, resized[row])))
+            targets = questions[places[row]].indices(prompt)
+            answers.append((places[row], AnswerParts.of(found, targets, resized[row].ratios)))
         return answers
 
     def _run_pairs(
@@ -278,9 +155,3 @@ class Teacher:
         output = self._model.predict(chosen, self._texts.features(prompts))
         maps = [prompt.positive_map() for prompt in prompts]
         return postprocess(output, maps, sizes_B2[rows], self.options.postprocess())
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    if isinstance(error, torch.OutOfMemoryError):
-        return True
-    return "not enough memory" in str(error) or "out of memory" in str(error).lower()

@@ -1,15 +1,40 @@
-"""How a teacher is asked: everything here is part of its fingerprint or of its speed."""
+"""How a teacher is asked: everything here is part of its fingerprint or of its speed.
+
+Options only, without torch: the command line reads them for every `--help`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
-from model.teacher.postprocess import Aggregation, PostprocessOptions
 from schemas.errors import ConfigError
 
 Precision = Literal["float32", "bfloat16", "float16"]
+Aggregation = Literal["mean", "max", "power"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PostprocessOptions:
+    """The reference's numbers by default.
+
+    token_threshold: a candidate's token score must be greater (before centerness).
+    score_floor: and its final score, sqrt(token score x centerness), at least this.
+    max_per_level: best candidates of each level, over all labels.
+    nms_iou: boxes of one label overlapping more than this are one.
+    max_per_image: best boxes of an image over all labels; ties are kept. 0: no limit.
+    max_per_label: best boxes of each label. 0: no limit.
+    aggregation: of a label's token probabilities: mean, max, or power (geometric mean).
+    """
+
+    token_threshold: float = 0.05
+    score_floor: float = 0.0
+    max_per_level: int = 1000
+    nms_iou: float = 0.6
+    max_per_image: int = 100
+    max_per_label: int = 0
+    aggregation: Aggregation = "mean"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,8 +51,9 @@ class TeacherOptions:
     """Best boxes kept for each phrase. 0: no limit."""
     max_boxes_per_image: int = 0
     """Best boxes kept over all phrases of a prompt, ties included. 0: no limit."""
-    aggregation: Aggregation = "mean"
-    """Of a phrase's token probabilities: mean, max or power."""
+    aggregation: Aggregation | Literal["auto"] = "auto"
+    """Of a phrase's token probabilities: mean, max or power. auto: what the teacher's authors
+    take, for GLIP the mean, for Grounding DINO the maximum."""
     max_names: int = 0
     """Class names per prompt (the reference takes 40 for long lists). 0: as many as fit."""
     min_size: int = 0
@@ -67,6 +93,10 @@ class TeacherOptions:
         del options["batch_size"]
         return options
 
+    def with_aggregation(self, usual: Aggregation) -> TeacherOptions:
+        """The same with `usual` in place of `auto`: a fingerprint names what was done."""
+        return replace(self, aggregation=usual) if self.aggregation == "auto" else self
+
     def postprocess(self) -> PostprocessOptions:
         """The same numbers for `model.teacher.postprocess`."""
         return PostprocessOptions(
@@ -75,5 +105,5 @@ class TeacherOptions:
             nms_iou=self.nms_iou,
             max_per_image=self.max_boxes_per_image,
             max_per_label=self.max_boxes_per_phrase,
-            aggregation=self.aggregation,
+            aggregation="mean" if self.aggregation == "auto" else self.aggregation,
         )

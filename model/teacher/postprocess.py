@@ -7,8 +7,7 @@ text positions, for the whole batch at once.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -17,30 +16,7 @@ from torch import Tensor
 from model.network.box_coder import clip_inclusive, decode_boxes
 from model.outputs import GlipOutput
 from model.teacher.nms import nms_by_class
-
-Aggregation = Literal["mean", "max", "power"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PostprocessOptions:
-    """The reference's numbers by default.
-
-    token_threshold: a candidate's token score must be greater (before centerness).
-    score_floor: and its final score, sqrt(token score x centerness), at least this.
-    max_per_level: best candidates of each level, over all labels.
-    nms_iou: boxes of one label overlapping more than this are one.
-    max_per_image: best boxes of an image over all labels; ties are kept. 0: no limit.
-    max_per_label: best boxes of each label. 0: no limit.
-    aggregation: of a label's token probabilities: mean, max, or power (geometric mean).
-    """
-
-    token_threshold: float = 0.05
-    score_floor: float = 0.0
-    max_per_level: int = 1000
-    nms_iou: float = 0.6
-    max_per_image: int = 100
-    max_per_label: int = 0
-    aggregation: Aggregation = "mean"
+from model.teacher.options import Aggregation, PostprocessOptions
 
 
 class Detections(NamedTuple):

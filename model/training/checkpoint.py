@@ -10,16 +10,18 @@ from __future__ import annotations
 import os
 import pickle
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
 
-from schemas.errors import ConfigError, DataError
+from model.training.seal import check_seal, seal
+from schemas.checked import Count, CountOrZero, checked
+from schemas.errors import DataError
 
 CHECKPOINT_DIRECTORY = "checkpoints"
-CHECKPOINT_VERSION = 1
+CHECKPOINT_VERSION = 2
+_WITHOUT_DIGEST = 1
 _DAMAGES = (
     RuntimeError,
     EOFError,
@@ -30,24 +32,18 @@ _DAMAGES = (
     AttributeError,
     pickle.UnpicklingError,
 )
-"""What the reader raises over bytes that are no checkpoint."""
+"""What the reader raises over bytes that are not a checkpoint."""
 _NAME = re.compile(r"step-(\d{9})\.pt")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@checked(frozen=True, slots=True, kw_only=True)
 class KeepPolicy:
     """Which checkpoints stay on disk."""
 
-    last: int = 2
+    last: Count = 2
     """The newest ones; at least 1."""
-    every: int = 0
+    every: CountOrZero = 0
     """Those at a multiple of so many steps stay for ever; 0: none."""
-
-    def __post_init__(self) -> None:
-        if self.last < 1:
-            raise ConfigError(f"keep.last must be >= 1, got {self.last}")
-        if self.every < 0:
-            raise ConfigError(f"keep.every must be >= 0, got {self.every}")
 
 
 def checkpoint_path(directory: Path, step: int) -> Path:
@@ -86,8 +82,9 @@ def save_checkpoint(
     directory.mkdir(parents=True, exist_ok=True)
     path = checkpoint_path(directory, step)
     staging = path.with_name(f".{path.name}.{os.getpid()}")
-    with staging.open("wb") as stream:
+    with staging.open("w+b") as stream:
         torch.save({"version": CHECKPOINT_VERSION, "step": step, **state}, stream)
+        seal(stream)
         stream.flush()
         os.fsync(stream.fileno())
     os.replace(staging, path)
@@ -100,20 +97,45 @@ def load_checkpoint(path: Path) -> dict:
     """Read a checkpoint; tensors come to the CPU, and nothing but data is ever unpickled.
 
     Raises:
-        DataError: the file is not a checkpoint of a version that this code reads.
+        DataError: the file is damaged, or not a checkpoint of a version that this code reads.
     """
     try:
+        is_sealed = check_seal(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
+        version = state.get("version") if isinstance(state, dict) else None
+        if version == CHECKPOINT_VERSION and not is_sealed:
+            raise ValueError("the digest at its end is gone")
     except _DAMAGES as error:
         raise DataError(
             f"{path} cannot be read as a checkpoint: {error}. {_without(path)}"
         ) from error
-    version = state.get("version") if isinstance(state, dict) else None
-    if version != CHECKPOINT_VERSION:
+    if version not in (_WITHOUT_DIGEST, CHECKPOINT_VERSION):
         raise DataError(
             f"{path} has checkpoint version {version!r}; this glipforge reads {CHECKPOINT_VERSION}"
         )
     return state
+
+
+def load_newest(directory: Path, say: Callable[[str], None]) -> tuple[int, Path, dict] | None:
+    """(step, path, state) of the newest checkpoint that is whole; None if there is none at all.
+
+    Args:
+        directory: Of the checkpoints.
+        say: Gets a sentence for each damaged one that is passed over.
+
+    Raises:
+        DataError: there are checkpoints, and none can be read.
+    """
+    found = list_checkpoints(directory)
+    while found:
+        step, path = found.pop()
+        try:
+            return step, path, load_checkpoint(path)
+        except DataError as error:
+            if not found:
+                raise
+            say(f"{error}; now the run goes on from step {found[-1][0]} by itself")
+    return None
 
 
 def _without(path: Path) -> str:

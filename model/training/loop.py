@@ -16,8 +16,7 @@ from model.training.batch import TrainBatch
 from model.training.checkpoint import (
     CHECKPOINT_DIRECTORY,
     checkpoint_path,
-    list_checkpoints,
-    load_checkpoint,
+    load_newest,
     save_checkpoint,
 )
 from model.training.ema import WeightAverage
@@ -25,7 +24,7 @@ from model.training.journal import Journal, RateMeter, Tracker
 from model.training.memory import peak_memory_gib
 from model.training.options import TrainOptions
 from model.training.step import Averaged, Grid, TrainStep
-from model.training.stream import iter_steps, loader_deaths_explained
+from model.training.stream import iter_steps
 from model.training.unreadable import UnreadableImages
 from model.training.workers import Workers
 from schemas.fingerprint import require_same
@@ -62,6 +61,7 @@ class Trainer:
         num_loader_processes: Processes that make batches ahead.
         evaluate: Figures for the log, computed with the averaged weights.
         trackers: Plot the log as well.
+        say: Gets a sentence that a person should read, in the first worker.
         on_log: Called by the first worker with every line of figures (progress bars).
         on_checkpoint: Called by every worker after a checkpoint (Ray Train's report).
     """
@@ -81,6 +81,7 @@ class Trainer:
         num_loader_processes: int = 0,
         evaluate: Evaluate | None = None,
         trackers: tuple[Tracker, ...] = (),
+        say: Callable[[str], None] = print,
         on_log: Callable[[int, Mapping[str, float]], None] | None = None,
         on_checkpoint: Callable[[int, Path], None] | None = None,
     ) -> None:
@@ -94,6 +95,7 @@ class Trainer:
         self._num_loader_processes = num_loader_processes
         self._evaluate = evaluate
         self._trackers = trackers
+        self._say = say if self.workers.is_first else _silent
         self._on_log = on_log
         self._on_checkpoint = on_checkpoint
         self._step = TrainStep(
@@ -123,8 +125,7 @@ class Trainer:
         if self.workers.is_first:
             journal = Journal(self.directory, self.options.steps, first, self._trackers)
         try:
-            with loader_deaths_explained():
-                result = self._train(first, journal)
+            result = self._train(first, journal)
         except BaseException as error:
             if journal:
                 stopped = isinstance(error, KeyboardInterrupt)
@@ -203,6 +204,8 @@ class Trainer:
             **meter.take(),
             "memory_gib": peak_memory_gib(self.device),
         }
+        if self._unreadable.failed:
+            figures["unreadable"] = float(self._unreadable.failed)
         journal.log(step, "train", figures)
         journal.state("running", step)
         if self._on_log is not None:
@@ -243,12 +246,11 @@ class Trainer:
             self._on_checkpoint(step, path)
 
     def _restore(self) -> int:
-        found = list_checkpoints(self.directory / CHECKPOINT_DIRECTORY)
-        if not found:
+        found = load_newest(self.directory / CHECKPOINT_DIRECTORY, self._say)
+        if found is None:
             self.workers.broadcast([*self.model.parameters(), *self.model.buffers()])
             return 0
-        step, path = found[-1]
-        state = load_checkpoint(path)
+        step, path, state = found
         require_same(
             state["fingerprint"],
             self._fingerprint,
@@ -261,3 +263,7 @@ class Trainer:
         if self.workers.is_first:
             self._drops = Counter(state["drops"])
         return step
+
+
+def _silent(sentence: str) -> None:
+    pass

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 import torch
 from torch import Tensor, nn
 
+from schemas.checked import Count, Share, checked
 from schemas.errors import ConfigError, MissingDependency
 
 _FOLDED = ("query_v", "value_v", "out_v")
 """Linear layers of the fusion whose weights are read, not called: an adapter would do nothing."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@checked(frozen=True, slots=True, kw_only=True)
 class LoraOptions:
     """Which linear layers get an adapter; everything else is frozen."""
 
@@ -28,14 +28,10 @@ class LoraOptions:
     """Shell patterns on module names."""
     also: tuple[str, ...] = ("head.*",)
     """Shell patterns of parameters that are trained as they are."""
-    rank: int = 8
+    rank: Count = 8
     alpha: int = 16
     """The adapter's output is scaled by alpha / rank."""
-    dropout: float = 0.0
-
-    def __post_init__(self) -> None:
-        if self.rank < 1:
-            raise ConfigError(f"lora.rank must be >= 1, got {self.rank}")
+    dropout: Share = 0.0
 
 
 def add_lora(model: nn.Module, options: LoraOptions) -> list[str]:

@@ -5,41 +5,38 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from typing import Annotated
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
+from schemas.checked import NotNegative, checked
 from schemas.errors import ConfigError
 
+Beta = Annotated[float, Field(ge=0, lt=1)]
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
+@checked(frozen=True, slots=True, kw_only=True)
 class RateRule:
     """What parameters of a matching name get; every rule that matches is applied, in order."""
 
     pattern: str
     """Shell pattern on the parameter's name: `*` matches dots as well."""
-    rate: float = 1.0
+    rate: NotNegative = 1.0
     """Factor on the learning rate; 0 freezes."""
-    decay: float = 1.0
+    decay: NotNegative = 1.0
     """Factor on the weight decay."""
 
-    def __post_init__(self) -> None:
-        for name in ("rate", "decay"):
-            value = getattr(self, name)
-            if not value >= 0:
-                raise ConfigError(
-                    f"optimizer.rules, pattern {self.pattern!r}: {name} must be >= 0, got {value!r}"
-                )
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
+@checked(frozen=True, slots=True, kw_only=True)
 class OptimizerOptions:
     """AdamW and what each parameter gets of it."""
 
-    rate: float = 1e-4
-    weight_decay: float = 1e-4
-    betas: tuple[float, float] = (0.9, 0.999)
-    eps: float = 1e-8
+    rate: NotNegative = 1e-4
+    weight_decay: NotNegative = 1e-4
+    betas: tuple[Beta, Beta] = (0.9, 0.999)
+    eps: NotNegative = 1e-8
     rules: tuple[RateRule, ...] = (
         RateRule(pattern="text_encoder.*", rate=0.1),
         RateRule(pattern="*bias*", rate=2.0, decay=0.0),
@@ -48,16 +45,8 @@ class OptimizerOptions:
     for everything with "bias" in its name."""
     only: tuple[str, ...] = ()
     """Shell patterns of the only parameters that are trained; empty: all that are not frozen."""
-    clip_norm: float = 1.0
+    clip_norm: NotNegative = 1.0
     """Largest L2 norm of the whole gradient; 0: not clipped."""
-
-    def __post_init__(self) -> None:
-        for name in ("rate", "weight_decay", "clip_norm", "eps"):
-            value = getattr(self, name)
-            if not value >= 0:
-                raise ConfigError(f"optimizer.{name} must be >= 0, got {value!r}")
-        if not all(0.0 <= beta < 1.0 for beta in self.betas):
-            raise ConfigError(f"optimizer.betas must be in [0, 1), got {self.betas}")
 
 
 @dataclass(frozen=True, slots=True)

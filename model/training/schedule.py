@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Literal
 
-from schemas.errors import ConfigError
+from schemas.checked import CountOrZero, checked
 
 WARMUP_FACTOR = 0.001
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@checked(frozen=True, slots=True, kw_only=True)
 class ScheduleOptions:
     """Warm-up, then a constant, stepped or cosine rate."""
 
     kind: Literal["steps", "cosine", "constant"] = "steps"
-    warmup_steps: int = 2000
+    warmup_steps: CountOrZero = 2000
     """Steps of linear warm-up from a thousandth of the rate."""
     milestones: tuple[float, ...] = (0.67, 0.89)
     """`steps`: shares of the run after which the rate is multiplied by `gamma`."""
@@ -25,16 +24,10 @@ class ScheduleOptions:
     """`cosine`: what is left of the rate at the end."""
 
     def __post_init__(self) -> None:
-        if self.kind not in ("steps", "cosine", "constant"):
-            raise ConfigError(f"schedule.kind must be steps, cosine or constant, got {self.kind!r}")
-        if self.warmup_steps < 0:
-            raise ConfigError(f"schedule.warmup_steps must be >= 0, got {self.warmup_steps}")
         if list(self.milestones) != sorted(self.milestones) or not all(
             0.0 < milestone <= 1.0 for milestone in self.milestones
         ):
-            raise ConfigError(
-                f"schedule.milestones must rise and lie in (0, 1], got {self.milestones}"
-            )
+            raise ValueError(f"milestones must rise and lie in (0, 1], got {self.milestones}")
 
 
 def rate_factor(options: ScheduleOptions, step: int, total_steps: int) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import pickle
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +17,8 @@ from schemas.errors import ConfigError, RetryableError
 
 _DEATHS = ("DataLoader worker (pid", "shared memory", "torch_shm_manager")
 """In what torch says when a loader's process is gone or cannot hand over a batch."""
+_RAISED_THERE = "in DataLoader worker process"
+"""In what torch says when a loader's process lives and raised."""
 _Shipped = tuple[PackedImages | Tensor, bytes]
 
 
@@ -66,9 +67,9 @@ def _ahead(loader: Iterable[_Shipped]) -> Iterator[TrainBatch]:
     """
     with ThreadPoolExecutor(1, thread_name_prefix="batches") as pool:
         shipped = pool.submit(iter, loader).result()
-        following = pool.submit(next, shipped, None)
+        following = pool.submit(_take, shipped)
         while (arrived := following.result()) is not None:
-            following = pool.submit(next, shipped, None)
+            following = pool.submit(_take, shipped)
             yield _receive(arrived)
 
 
@@ -78,27 +79,32 @@ def _receive(shipped: _Shipped) -> TrainBatch:
     return batch._replace(images=images)
 
 
-@contextlib.contextmanager
-def loader_deaths_explained() -> Iterator[None]:
-    """Turn the death of a loader's process into a sentence.
-
-    It is raised where a batch is asked for, never inside a write (see `_ahead`).
+def _take(shipped: Iterator[_Shipped]) -> _Shipped | None:
+    """The next batch of the other processes, None after the last.
 
     Raises:
         RetryableError: a process was killed, or the memory that it shares ran out.
     """
     try:
-        yield
-    except RuntimeError as error:
+        return next(shipped, None)
+    except (RuntimeError, OSError, EOFError) as error:
         said = str(error)
-        if not any(sign in said for sign in _DEATHS):
+        if not _is_a_death(error):
             raise
-        reason = said.strip().splitlines()[0].rstrip(".")
+        reason = (said.strip().splitlines() or [type(error).__name__])[0].rstrip(".")
         raise RetryableError(
             f"a process that makes batches was lost ({reason}); usually the memory or /dev/shm was "
             "full: give fewer --loader-processes (0: none) or more of either. The same command "
             "goes on from the last checkpoint"
         ) from error
+
+
+def _is_a_death(error: Exception) -> bool:
+    """Whether torch found a process gone, or a batch that it had made could not be fetched."""
+    if isinstance(error, RuntimeError):
+        return any(sign in str(error) for sign in _DEATHS)
+    lost = isinstance(error, ConnectionError | EOFError | FileNotFoundError)
+    return lost and _RAISED_THERE not in str(error)
 
 
 def iter_steps(

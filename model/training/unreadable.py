@@ -13,7 +13,7 @@ from schemas.errors import DataError
 
 UNREADABLE_NAME = "unreadable.jsonl"
 FIRST_IMAGES = 1000
-"""The share is taken of at least so many images: a few bad ones at the start are no verdict."""
+"""The share is taken of at least so many images: a few bad ones at the start are not a verdict."""
 
 
 class UnreadableImages:
@@ -29,7 +29,8 @@ class UnreadableImages:
         self._max_share = max_share
         self._named: set[str] = set()
         self._seen = 0
-        self._failed = 0
+        self.failed = 0
+        """Images of the batches so far that could not be read, each as often as it came."""
 
     def add(self, images: int, failures: Sequence[tuple[str, str]]) -> None:
         """Count one batch.
@@ -42,7 +43,7 @@ class UnreadableImages:
             DataError: too many could not be read; names the last one and the file.
         """
         self._seen += images
-        self._failed += len(failures)
+        self.failed += len(failures)
         new = [failure for failure in failures if failure[0] not in self._named]
         if new:
             self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -50,10 +51,10 @@ class UnreadableImages:
                 for sample_id, reason in new:
                     self._named.add(sample_id)
                     stream.write(json.dumps({"sample_id": sample_id, "reason": reason}) + "\n")
-        if self._failed > self._max_share * max(self._seen, FIRST_IMAGES):
+        if self.failed > self._max_share * max(self._seen, FIRST_IMAGES):
             sample_id, reason = failures[-1]
             raise DataError(
-                f"{self._failed} of {self._seen} training images cannot be read, more than "
+                f"{self.failed} of {self._seen} training images cannot be read, more than "
                 f"train.max_unreadable {self._max_share:g} allows; the last was {sample_id!r}: "
                 f"{reason}. All are named in {self._path}"
             )

@@ -70,7 +70,7 @@ def _text_problem(text: str, max_chars: int) -> Problem | None:
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        if "\udc80" <= (mark := text[error.start]) <= "\udcff":  # a byte that was no UTF-8
+        if "\udc80" <= (mark := text[error.start]) <= "\udcff":  # a byte that was not UTF-8
             reason = f"not UTF-8: byte 0x{ord(mark) - 0xDC00:02x} at character {error.start}"
             return (Status.CAPTION_INVALID, reason)
         return (Status.CAPTION_INVALID, f"half a surrogate pair at {error.start}")

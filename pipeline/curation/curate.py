@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
+from pipeline.curation import candidates, curated_table, label_stats
 from pipeline.curation.curated_record import curated_record
 from pipeline.curation.decisions import (
     decisions_by_record,
@@ -16,22 +21,39 @@ from pipeline.curation.decisions import (
     load_decisions,
     resolve_record,
 )
+from pipeline.curation.filters import filter_candidates
+from pipeline.curation.label_stats import LabelStats
 from pipeline.curation.manifest import CurateStats, empty_stats
 from pipeline.curation.policy import FilterPolicy
-from pipeline.run.commit_protocol import ANNOTATIONS
-from pipeline.run.map_units import map_run, num_workers
+from pipeline.run.columns import unit_tables
+from pipeline.run.map_units import Mapper, map_run, num_workers
+from pipeline.run.open import annotations_id
 from pipeline.run.store import RunStore
 from pipeline.storage.files import exists, read_bytes, write_bytes
 from pipeline.storage.folders import list_folders, remove_other_files
+from schemas.arrow_schemas import CURATED_SCHEMA
 from schemas.errors import ConfigError, DataError
-from schemas.fingerprint import fingerprint, sha256_bytes
+from schemas.fingerprint import sha256_bytes
 from schemas.plan import UnitCommit
-from schemas.records import Annotation, CuratedRecord, Decision
-from schemas.tables import curated_to_table, table_to_curated
+from schemas.records import CuratedRecord, Decision
+from schemas.tables import curated_to_table, table_to_annotations, table_to_curated
 
 FOLDER = "curated"
 MANIFEST = "manifest.json"
 ROWS_PER_GROUP = 1_000
+_REPEATED = (
+    *("source", "teacher_id", "policy_id", "decisions_id", "width", "height"),
+    *(f"phrases.list.element.{name}" for name in ("text", "head", "status", "start")),
+    *("boxes.list.element.origin", "boxes.list.element.phrase_indices.list.element"),
+)
+"""Columns whose values repeat: a dictionary of the others costs time and is thrown away."""
+BOXES_PER_ROW = 16
+"""Candidates that take about as long as one row of other work, see `num_workers`."""
+
+
+READ = tuple(dict.fromkeys((*candidates.COLUMNS, *label_stats.COLUMNS, *curated_table.COLUMNS)))
+"""The columns of a pair that nobody decided about; what no rule and no curated row has, stays on
+the disk."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +67,17 @@ class _Work:
     """Without counts: the ids that go into every record."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Part:
+    """What curating one unit gave."""
+
+    stats: CurateStats
+    candidates: LabelStats
+    labels: LabelStats
+    decided: set[str]
+    """The decided pairs that the unit holds."""
+
+
 def curate_run(
     run: RunStore,
     policy: FilterPolicy,
@@ -52,12 +85,14 @@ def curate_run(
     *,
     workers: int = 0,
     progress: Callable[[int], object] = lambda done: None,
+    mapper: Mapper = map_run,
 ) -> CurateStats:
     """Write RUN/curated/<policy_id>/, one file per unit; readers see the old state until the
     manifest is replaced.
 
     The same inputs give the same files, byte for byte, whatever the number of `workers`
-    (processes; 0: as many as pay). `decisions` are the run's own by default.
+    (processes; 0: as many as pay) and whoever maps the units. `decisions` are the run's own by
+    default.
 
     Raises:
         DataError: annotations or decisions break the contract, or a decision is about a pair that
@@ -74,14 +109,17 @@ def curate_run(
     by_record = decisions_by_record(decisions)
     work = _Work(policy=policy, decisions=by_record, stats=empty_stats(stats))
     commits = list(run.commits().values())
-    total = sum(commit.rows_out for commit in commits)
+    total = sum(commit.num_boxes for commit in commits) // BOXES_PER_ROW
+    of_candidates, of_labels = LabelStats(), LabelStats()
     waiting, done = set(by_record), 0
-    for part, decided in map_run(
+    for part in mapper(
         run, _curate_unit, commits, work, workers=num_workers(total, len(commits), workers)
     ):
-        stats.merge(part)
-        waiting -= decided
-        done += part.drops.records
+        stats.merge(part.stats)
+        of_candidates.merge(part.candidates)
+        of_labels.merge(part.labels)
+        waiting -= part.decided
+        done += part.stats.drops.records
         progress(done)
     if waiting:
         record_id = min(waiting)
@@ -89,39 +127,76 @@ def curate_run(
             f"decision {by_record[record_id][0].decision_id!r} is about {record_id!r}, which is "
             f"not among the committed annotations of this run ({len(waiting)} such pairs)"
         )
+    stats.candidates, stats.labels = of_candidates.to_dict(), of_labels.to_dict()
     folder = run.url(FOLDER, stats.policy_id)
     write_bytes(run.url(FOLDER, stats.policy_id, MANIFEST), stats.to_json(policy).encode())
     remove_other_files(folder, {entry["name"] for entry in stats.files}, suffix=".parquet")
     return stats
 
 
-def _curate_unit(
-    run: RunStore, work: _Work, commit: UnitCommit
-) -> tuple[CurateStats, frozenset[str]]:
-    """Curate and write one unit; its counts, and the decided pairs that it holds."""
-    stats, decided = empty_stats(work.stats), set()
-    records: list[CuratedRecord] = []
-    for row in unit_annotations(run, commit):
-        rows = work.decisions.get(row.record_id, ())
-        if rows:
-            decided.add(row.record_id)
-        record = curated_record(row, work.policy, resolve_record(row, rows), stats)
+def _curate_unit(run: RunStore, work: _Work, commit: UnitCommit) -> _Part:
+    """Curate and write one unit."""
+    part = _Part(
+        stats=empty_stats(work.stats),
+        candidates=LabelStats(),
+        labels=LabelStats(),
+        decided=set(),
+    )
+    buffer, num_rows = io.BytesIO(), 0
+    with pq.ParquetWriter(
+        buffer, CURATED_SCHEMA, compression="zstd", use_dictionary=list(_REPEATED)
+    ) as writer:
+        # Pairs with decisions go row by row, and need all of their row.
+        for table in unit_tables(run, commit, None if work.decisions else READ):
+            curated = _curate_table(table, work, part)
+            num_rows += curated.num_rows
+            if curated.num_rows:
+                part.labels.add(curated)
+                writer.write_table(curated, row_group_size=ROWS_PER_GROUP)
+    if num_rows:
+        _write_file(run, part.stats, commit.unit_id, buffer.getvalue(), num_rows)
+    return part
+
+
+def _curate_table(table: pa.Table, work: _Work, part: _Part) -> pa.Table:
+    found = candidates.candidates_of(table)
+    outcome = filter_candidates(found, work.policy)
+    part.stats.drops.add(found, outcome)
+    part.candidates.add(table)
+    decided = _decided_rows(table, work)
+    rows = np.flatnonzero(outcome.image_codes == 0)
+    rows = rows[~np.isin(rows, decided)]
+    ids = {"policy_id": part.stats.policy_id, "decisions_id": part.stats.decisions_id}
+    curated = curated_table.curated_table(table, found, outcome, rows, **ids)
+    part.stats.records_out += len(rows)
+    if boxes := len(curated.column("boxes").combine_chunks().flatten()):
+        part.stats.boxes_out["teacher"] += boxes
+    if not len(decided):
+        return curated
+    records, places = [], []
+    whole = table_to_annotations(table.take(pa.array(decided)))
+    for place, row in zip(decided.tolist(), whole, strict=True):
+        part.decided.add(row.record_id)
+        record = curated_record(
+            row,
+            outcome.row_result(found, place),
+            work.policy,
+            resolve_record(row, work.decisions[row.record_id]),
+            part.stats,
+        )
         if record is not None:
             records.append(record)
-    if records:
-        _write_file(run, stats, commit.unit_id, records)
-    return stats, frozenset(decided)
+            places.append(place)
+    both = pa.concat_tables([curated, curated_to_table(records)])
+    return both.take(pa.array(np.argsort(np.concatenate([rows, places]), kind="stable")))
 
 
-def unit_annotations(run: RunStore, commit: UnitCommit) -> Iterator[Annotation]:
-    """The rows with a result of one committed unit.
-
-    Raises:
-        DataError: a file is missing, torn or breaks the contract.
-    """
-    for file in commit.files:
-        if file.path.startswith(f"{ANNOTATIONS}/"):
-            yield from run.read_rows(commit, file)
+def _decided_rows(table: pa.Table, work: _Work) -> NDArray[np.int64]:
+    if not work.decisions:
+        return np.zeros(0, np.int64)
+    record_ids = table.column("record_id").to_pylist()
+    decided = [n for n, record_id in enumerate(record_ids) if record_id in work.decisions]
+    return np.array(decided, dtype=np.int64)
 
 
 def ensure_curated(
@@ -138,10 +213,11 @@ def ensure_curated(
     """
     decisions = load_decisions(run)
     if exists(run.url(FOLDER, policy.policy_id, MANIFEST)):
-        stats = read_curate_stats(run, policy.policy_id)
         current = (annotations_id(run), decisions_id(decisions), run.is_complete())
-        if (stats.annotations_id, stats.decisions_id, stats.is_complete) == current:
-            return stats
+        with contextlib.suppress(DataError):  # of another version: it is made again
+            stats = read_curate_stats(run, policy.policy_id)
+            if (stats.annotations_id, stats.decisions_id, stats.is_complete) == current:
+                return stats
     return curate_run(run, policy, decisions, workers=workers, progress=progress)
 
 
@@ -203,24 +279,11 @@ def read_curated_file(
         yield from table_to_curated(parquet.read_row_group(group))
 
 
-def annotations_id(run: RunStore) -> str:
-    """Fingerprint of the annotation files that the run has committed."""
-    commits = run.commits()
-    return fingerprint(
-        [[unit, [file.sha256 for file in commits[unit].files]] for unit in sorted(commits)]
-    )
-
-
 def _write_file(
-    run: RunStore, stats: CurateStats, unit_id: str, records: Sequence[CuratedRecord]
+    run: RunStore, stats: CurateStats, unit_id: str, data: bytes, num_rows: int
 ) -> None:
-    buffer = io.BytesIO()
-    pq.write_table(
-        curated_to_table(records), buffer, compression="zstd", row_group_size=ROWS_PER_GROUP
-    )
-    data = buffer.getvalue()
     digest = sha256_bytes(data)
     # A name from the content: an older manifest goes on naming whole files until it is replaced.
     name = f"{unit_id}-{digest[:16]}.parquet"
     write_bytes(run.url(FOLDER, stats.policy_id, name), data)
-    stats.files.append({"name": name, "num_rows": len(records), "sha256": digest})
+    stats.files.append({"name": name, "num_rows": num_rows, "sha256": digest})

@@ -7,8 +7,7 @@ policy merged onto another: dropping the better box leaves the phrase of the oth
 from __future__ import annotations
 
 from pipeline.curation.decisions import RecordDecisions
-from pipeline.curation.filter_result import KEPT, MERGED, FilterResult, RegionScores
-from pipeline.curation.filters import apply_policy
+from pipeline.curation.filter_result import KEPT, MERGED, FilterResult
 from pipeline.curation.manifest import CurateStats
 from pipeline.curation.policy import FilterPolicy
 from schemas.boxes import clip_xyxy
@@ -18,19 +17,23 @@ from schemas.records import Annotation, CuratedBox, CuratedRecord, Decision, Ver
 
 def curated_record(
     row: Annotation,
+    result: FilterResult,
     policy: FilterPolicy,
     decided: RecordDecisions,
     stats: CurateStats,
-    region_scores: RegionScores | None = None,
 ) -> CuratedRecord | None:
-    """One pair after policy and decisions; None where nothing of it is left. Counts into `stats`.
+    """One pair after policy and decisions; None where nothing of it is left.
+
+    Args:
+        row: the pair.
+        result: what the rules of `policy` say about it.
+        policy: the rules.
+        decided: what people say about it.
+        stats: what decisions did, and what comes out, is counted here; drops are not.
 
     Raises:
         DataError: a decision puts a box outside of the image.
-        ConfigError: the policy needs region scores that are not given.
     """
-    result = apply_policy(row, policy, region_scores)
-    stats.drops.add(row, result)
     boxes = _candidate_boxes(row, result, decided, stats)
     boxes += [_drawn_box(row, decision, stats) for decision in decided.added]
     if not boxes and (result.image_reason != KEPT or policy.min_boxes > 0):

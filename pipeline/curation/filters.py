@@ -1,261 +1,281 @@
-"""The rules of a filter policy: which candidates of one annotation become labels, and why not.
+"""The rules of a filter policy, over the candidates of many pairs at once.
 
-Every rule works on arrays over the boxes of one pair and writes its name into `reasons`, so each
-box that goes is counted under exactly one rule: the first that dropped it.
+A rule is an operation over flat arrays that writes its code into `codes`, so each box that goes is
+counted under exactly one rule: the first that dropped it. The result of a pair is the same
+whichever pairs it is filtered with.
 """
 
 from __future__ import annotations
 
-import re
-from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.curation.candidates import Candidates, Ints, candidates_of_rows
 from pipeline.curation.filter_result import (
+    CODE_OF,
     CROSS_PHRASE,
     HIGH_SCORE,
     IMAGE_CAP,
-    KEPT,
+    IMAGE_CODE_OF,
+    INSIDE_OTHER,
+    INSIDE_SAME,
     LONG_SPAN,
     LOW_BEST_SCORE,
     LOW_IMAGE_SCORE,
+    LOW_OWN_SCORE,
+    LOW_PRECISION,
     LOW_SCORE,
     MERGED,
     PHRASE_NMS,
-    PHRASE_NONWORD,
     PHRASE_TOP_K,
-    PHRASE_WORD,
     SMALL_SIDE,
     TOO_FEW_BOXES,
     WHOLE_IMAGE,
-    FilteredBox,
+    FilterOutcome,
     FilterResult,
-    RegionScores,
 )
+from pipeline.curation.overlap import IOU, SHARE_INSIDE, Sides, best_first, ranks, suppressed
+from pipeline.curation.phrase_rules import phrase_codes, phrase_thresholds
 from pipeline.curation.policy import FilterPolicy
-from pipeline.phrases.drop_words import LEADING_WORDS
-from schemas.boxes import as_boxes, box_areas, nms, pairwise_iou
+from schemas.boxes import box_areas
 from schemas.errors import ConfigError
-from schemas.records import Annotation, GroundedBox, Phrase
-
-_NONWORD = re.compile(
-    r"""(?ix)
-    (?:https?://|www\.)\S+ | \S+\.(?:com|org|net|jpe?g|png|html?)  # addresses and file names
-    | [#@]\S+                                                       # hashtags and mentions
-    | \W* (?: \d[\d.,:/'-]* (?: st|nd|rd|th|s )? \W* )+             # numbers, dates and times
-    | \W* [a-z]? \W*                                                 # at most one Latin letter
-    """
-)
+from schemas.records import Annotation
 
 
-def apply_policy(
-    row: Annotation, policy: FilterPolicy, region_scores: RegionScores | None = None
-) -> FilterResult:
-    """Run every rule of `policy` on one annotation. The same input gives the same result.
+def filter_candidates(
+    candidates: Candidates, policy: FilterPolicy, *, precision_threshold: float = 0.0
+) -> FilterOutcome:
+    """Run every rule of `policy`.
+
+    Args:
+        candidates: of any number of pairs.
+        policy: the rules.
+        precision_threshold: what a calibration says for the policy's `min_precision`: a box stays
+            when its score is greater.
 
     Raises:
-        ConfigError: the policy needs region scores and there are none for a box.
+        ConfigError: the policy needs region scores and there are none.
     """
-    scores = _scores(row, policy, region_scores)
-    boxes = as_boxes([box.xyxy for box in row.boxes])
-    phrase_of = np.array([box.phrase_index for box in row.boxes], dtype=np.int64)
-    state = _State(row, boxes, scores, phrase_of)
-    _drop_phrases(state, policy)
-    state.drop(scores <= np.float32(policy.score_threshold), LOW_SCORE)
-    state.drop(scores > np.float32(policy.score_ceiling), HIGH_SCORE)
-    state.drop(
-        (boxes[:, 2:] - boxes[:, :2]).min(axis=1, initial=np.inf) < policy.min_side_px, SMALL_SIDE
-    )
-    if policy.nms_iou is not None:
-        _suppress_within_phrases(state, policy.nms_iou)
+    state = _State(candidates, _scores(candidates, policy))
+    _drop_by_phrase_and_score(state, policy, precision_threshold)
+    state.look_closer()
+    sides = state.boxes[:, 2:] - state.boxes[:, :2]
+    state.drop(sides.min(axis=1) < policy.min_side_px, SMALL_SIDE)
+    _suppress_within_phrases(state, policy)
     _drop_large(state, policy)
     merged_onto = _resolve_across_phrases(state, policy)
-    _cap(state, policy, merged_onto)
-    kept = _kept_boxes(state, merged_onto)
-    image_reason = _image_reason(kept, policy, region_scores)
-    return FilterResult(
-        boxes=kept if image_reason == KEPT else (),
-        reasons=tuple(state.reasons),
-        image_reason=image_reason,
+    _cap(state, policy)
+    # What was merged onto a box that goes is dropped with it, by the same rule.
+    merged = np.flatnonzero(state.codes == CODE_OF[MERGED])
+    state.codes[merged] = np.maximum(state.codes[merged_onto[merged]], CODE_OF[MERGED])
+    return FilterOutcome(
+        codes=state.codes,
+        image_codes=_image_codes(state, policy),
+        merged_onto=np.where(state.codes == CODE_OF[MERGED], merged_onto, -1),
+        scores=state.scores,
     )
+
+
+def filter_rows(rows: Sequence[Annotation], policy: FilterPolicy) -> list[FilterResult]:
+    """What the rules say about checked rows, one result a row.
+
+    Raises:
+        ConfigError: as `filter_candidates`.
+        DataError: a row breaks the contract.
+    """
+    candidates = candidates_of_rows(rows)
+    outcome = filter_candidates(candidates, policy)
+    return [outcome.row_result(candidates, number) for number in range(len(rows))]
 
 
 class _State:
-    """The arrays of one annotation and the reason written so far for every box."""
+    """The codes written so far, and the boxes that no rule has dropped yet."""
 
-    def __init__(
-        self,
-        row: Annotation,
-        boxes: NDArray[np.float64],
-        scores: NDArray[np.float32],
-        phrase_of: NDArray[np.int64],
-    ) -> None:
-        self.row = row
-        self.boxes = boxes
+    def __init__(self, candidates: Candidates, scores: NDArray[np.float32]) -> None:
+        self.candidates = candidates
         self.scores = scores
-        self.phrase_of = phrase_of
-        self.reasons: list[str] = [KEPT] * len(boxes)
+        self.codes = np.zeros(candidates.num_boxes, dtype=np.uint8)
+        self.alive: Ints = np.zeros(0, np.int64)
+        self.boxes: NDArray[np.float64] = np.zeros((0, 4))
+        """Of the boxes alive, [K, 4]."""
 
-    def drop(self, where: Sequence[bool] | NDArray[np.bool_], reason: str) -> None:
-        for index in np.flatnonzero(where):
-            if self.reasons[index] == KEPT:
-                self.reasons[index] = reason
+    def mark(self, where: NDArray[np.bool_], reason: str) -> None:
+        """Drop boxes by a mask over all candidates."""
+        self.codes[where & (self.codes == 0)] = CODE_OF[reason]
 
-    def alive(self) -> NDArray[np.int64]:
-        """Boxes that no rule dropped, best first; ties in the order of the annotation."""
-        indices = np.array(
-            [i for i, reason in enumerate(self.reasons) if reason == KEPT], dtype=np.int64
-        )
-        return indices[np.argsort(-self.scores[indices], kind="stable")]
+    def look_closer(self) -> None:
+        """From here on only the boxes that the cheap rules left are looked at."""
+        self.alive = np.flatnonzero(self.codes == 0)
+        self.boxes = self.candidates.boxes_at(self.alive)
+
+    def drop(self, where: NDArray[np.bool_], reason: str) -> None:
+        """Drop boxes by a mask over those alive."""
+        if where.any():
+            self.codes[self.alive[where]] = CODE_OF[reason]
+            self.alive, self.boxes = self.alive[~where], self.boxes[~where]
+
+    def by_phrase(self) -> Ints:
+        """Order of the boxes alive: by phrase, best first."""
+        return best_first(self.phrases(), self.scores[self.alive])
+
+    def by_row(self) -> Ints:
+        """Order of the boxes alive: by pair, best first."""
+        return best_first(self.rows(), self.scores[self.alive])
+
+    def phrases(self) -> Ints:
+        """Of the boxes alive."""
+        return self.candidates.phrase_of[self.alive]
+
+    def rows(self) -> Ints:
+        """Of the boxes alive."""
+        return self.candidates.row_of[self.alive]
 
 
-def is_nonword(text: str) -> bool:
-    """True for single characters, numbers, dates, URLs, file names, hashtags and mentions."""
-    return _NONWORD.fullmatch(text.strip()) is not None
-
-
-def phrase_head(phrase: Phrase) -> str:
-    """The head noun in lower case; where the parser gave none, the last word without articles."""
-    if phrase.head:
-        return phrase.head.lower()
-    words = [word for word in phrase.text.lower().split() if word not in LEADING_WORDS]
-    return words[-1] if words else phrase.text.lower().strip()
-
-
-def _scores(
-    row: Annotation, policy: FilterPolicy, region_scores: RegionScores | None
-) -> NDArray[np.float32]:
-    own = np.array([box.score for box in row.boxes], dtype=np.float32)
+def _scores(candidates: Candidates, policy: FilterPolicy) -> NDArray[np.float32]:
     if not policy.region_scores:
-        return own
-    if region_scores is None:
+        return candidates.scores
+    if candidates.region_scores is None:
         raise ConfigError(
-            f"policy {policy.name!r} multiplies by region scores {policy.region_scores!r}, and the "
-            f"run has none under scores/{policy.region_scores}/; choose a policy without "
-            "region_scores (default, glip, grit, owlst, strict-review) or write those scores first"
+            f"policy {policy.name!r} multiplies each score by a second model's score of the region "
+            f"(region_scores {policy.region_scores!r}), and this version of glipforge cannot make "
+            "such scores yet: choose default, glip, grit, owlst or strict-review, or a policy file "
+            "without region_scores and min_image_score"
         )
-    return own * np.array([_region_score(box, region_scores) for box in row.boxes], np.float32)
+    return candidates.scores * candidates.region_scores
 
 
-def _region_score(box: GroundedBox, region_scores: RegionScores) -> float:
-    try:
-        return region_scores.by_box[box.box_id]
-    except KeyError:
-        raise ConfigError(f"region scores are missing for the box {box.box_id!r}") from None
+def _drop_by_phrase_and_score(
+    state: _State, policy: FilterPolicy, precision_threshold: float
+) -> None:
+    candidates, scores = state.candidates, state.scores
+    codes = phrase_codes(candidates.phrases, policy)
+    if codes.any():
+        state.codes = codes[candidates.phrase_of]
+    own = phrase_thresholds(candidates.phrases, policy)
+    if own is None:
+        state.mark(scores <= np.float32(policy.score_threshold), LOW_SCORE)
+    else:
+        threshold, has_own = own
+        low = scores <= threshold[candidates.phrase_of]
+        is_own = has_own[candidates.phrase_of]
+        state.mark(low & ~is_own, LOW_SCORE)
+        state.mark(low & is_own, LOW_OWN_SCORE)
+    if precision_threshold > 0:
+        state.mark(scores <= np.float32(precision_threshold), LOW_PRECISION)
+    if policy.score_ceiling < 1:
+        state.mark(scores > np.float32(policy.score_ceiling), HIGH_SCORE)
 
 
-def _drop_phrases(state: _State, policy: FilterPolicy) -> None:
-    words = policy.words()
-    if words:
-        listed = [phrase_head(phrase) in words for phrase in state.row.phrases]
-        state.drop([listed[index] for index in state.phrase_of], PHRASE_WORD)
-    if policy.drop_nonwords:
-        nonword = [is_nonword(phrase.text) for phrase in state.row.phrases]
-        state.drop([nonword[index] for index in state.phrase_of], PHRASE_NONWORD)
-
-
-def _suppress_within_phrases(state: _State, iou: float) -> None:
-    alive = state.alive()
-    for phrase in np.unique(state.phrase_of[alive]):
-        own = alive[state.phrase_of[alive] == phrase]
-        kept = own[nms(state.boxes[own], state.scores[own], iou)]
-        goes = np.zeros(len(state.boxes), dtype=bool)
-        goes[own] = True
-        goes[kept] = False
-        state.drop(goes, PHRASE_NMS)
+def _suppress_within_phrases(state: _State, policy: FilterPolicy) -> None:
+    for limit, measure, reason in (
+        (policy.nms_iou, IOU, PHRASE_NMS),
+        (policy.contained_same, SHARE_INSIDE, INSIDE_SAME),
+    ):
+        if limit is None:
+            continue
+        order = state.by_phrase()
+        goes = np.zeros(len(order), dtype=bool)
+        goes[order] = suppressed(state.boxes[order], state.phrases()[order], limit, measure=measure)
+        state.drop(goes, reason)
 
 
 def _drop_large(state: _State, policy: FilterPolicy) -> None:
-    row = state.row
-    if not row.boxes:
-        return
-    shares = box_areas(state.boxes) / (row.width * row.height)
+    shares = box_areas(state.boxes) / state.candidates.areas_px[state.rows()]
     state.drop(shares > policy.max_area_share, WHOLE_IMAGE)
-    long_span = [
-        (phrase.end - phrase.start) / len(row.caption) > policy.long_span_share
-        for phrase in row.phrases
-    ]
-    is_long = np.array([long_span[index] for index in state.phrase_of], dtype=bool)
-    state.drop(is_long & (shares > policy.long_span_max_area_share), LONG_SPAN)
+    if policy.long_span_share >= 1 or policy.long_span_max_area_share >= 1:
+        return  # no phrase is longer than its caption, no box greater than its image
+    phrases, rows = state.phrases(), state.rows()
+    long = (
+        state.candidates.phrases.chars[phrases] / state.candidates.caption_chars[rows]
+        > policy.long_span_share
+    )
+    shares = box_areas(state.boxes) / state.candidates.areas_px[rows]
+    state.drop(long & (shares > policy.long_span_max_area_share), LONG_SPAN)
 
 
-def _resolve_across_phrases(state: _State, policy: FilterPolicy) -> dict[int, list[int]]:
-    """Merge or suppress boxes of different phrases at one place; box -> boxes merged onto it."""
-    merged_onto: dict[int, list[int]] = {}
-    if policy.cross_phrase == "keep":
-        return merged_onto
-    alive = state.alive()
-    overlaps = pairwise_iou(state.boxes[alive], state.boxes[alive])
-    standing: list[int] = []  # positions in `alive`, best first
-    for position, index in enumerate(alive):
-        rivals = [
-            other
-            for other in standing
-            if overlaps[position, other] > policy.cross_phrase_iou
-            and state.phrase_of[alive[other]] != state.phrase_of[index]
-        ]
-        if not rivals:
-            standing.append(position)
-        elif policy.cross_phrase == "suppress":
-            state.reasons[index] = CROSS_PHRASE
-        else:
-            # The nearest rival takes the phrase; the box itself is not lost, it changed hands.
-            best = int(alive[max(rivals, key=lambda other: overlaps[position, other])])
-            merged_onto.setdefault(best, []).append(int(index))
-            state.reasons[index] = MERGED
+def _resolve_across_phrases(state: _State, policy: FilterPolicy) -> Ints:
+    """Merge or suppress boxes of different phrases at one place, drop those inside of another;
+    for a merged box the one that took its phrase, -1 for all others."""
+    merged_onto = np.full(state.candidates.num_boxes, -1, dtype=np.int64)
+    if policy.cross_phrase != "keep":
+        goes, owners = _rivals(state, policy)
+        if policy.cross_phrase == "merge":
+            merged_onto[state.alive[goes]] = owners
+        state.drop(goes, MERGED if policy.cross_phrase == "merge" else CROSS_PHRASE)
+    if policy.contained_other is not None:
+        order = state.by_row()
+        goes = np.zeros(len(order), dtype=bool)
+        goes[order] = suppressed(
+            state.boxes[order],
+            state.rows()[order],
+            policy.contained_other,
+            measure=SHARE_INSIDE,
+            kinds=state.phrases()[order],
+        )
+        state.drop(goes, INSIDE_OTHER)
     return merged_onto
 
 
-def _cap(state: _State, policy: FilterPolicy, merged_onto: dict[int, list[int]]) -> None:
+def _rivals(state: _State, policy: FilterPolicy) -> tuple[NDArray[np.bool_], Ints]:
+    """Which boxes alive have a better one of another phrase at their place, and for each of them,
+    in the order of the boxes, the nearest of those that stand, by number."""
+    order = state.by_row()
+    boxes, rows, phrases = state.boxes[order], state.rows()[order], state.phrases()[order]
+    gone = suppressed(boxes, rows, policy.cross_phrase_iou, kinds=phrases)
+    goes = np.zeros(len(order), dtype=bool)
+    goes[order] = gone
+    losers = np.flatnonzero(gone)
+    if not len(losers) or policy.cross_phrase != "merge":
+        return goes, np.full(len(losers), -1, dtype=np.int64)
+    # Every loser beside every better box of its pair that stands; few boxes lose.
+    starts = np.searchsorted(rows, rows[losers])
+    sizes = losers - starts
+    pair_of = np.repeat(np.arange(len(losers)), sizes)
+    rival = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes) + starts[pair_of]
+    fits = ~gone[rival] & (phrases[rival] != phrases[losers[pair_of]])
+    pair_of, rival = pair_of[fits], rival[fits]
+    sides = Sides.of(boxes)
+    overlaps = IOU(sides.at(rival), sides.at(losers[pair_of]))
+    # The greatest overlap; of equal ones the best box, which stands first.
+    nearest = np.lexsort((rival, -overlaps, pair_of))
+    nearest = nearest[ranks(pair_of[nearest]) == 0]
+    owner = np.empty(len(order), dtype=np.int64)
+    owner[order[losers]] = state.alive[order[rival[nearest]]]
+    return goes, owner[np.flatnonzero(goes)]
+
+
+def _cap(state: _State, policy: FilterPolicy) -> None:
     """Top-k of each phrase, then of the image. A box that carries several phrases counts once,
-    for its own; what was merged onto a box that goes is dropped with it."""
-    alive = state.alive()
-    goes: list[tuple[int, str]] = []
-    if policy.max_boxes_per_phrase is not None:
-        seen: Counter[int] = Counter()
-        for index in alive:
-            phrase = int(state.phrase_of[index])
-            seen[phrase] += 1
-            if seen[phrase] > policy.max_boxes_per_phrase:
-                goes.append((int(index), PHRASE_TOP_K))
-    if policy.max_boxes_per_image is not None:
-        gone = {index for index, _ in goes}
-        left = [int(index) for index in alive if int(index) not in gone]
-        goes += [(index, IMAGE_CAP) for index in left[policy.max_boxes_per_image :]]
-    for index, reason in goes:
-        for one in (index, *merged_onto.pop(index, ())):
-            state.reasons[one] = reason
+    for its own."""
+    for limit, by, reason in (
+        (policy.max_boxes_per_phrase, "phrase", PHRASE_TOP_K),
+        (policy.max_boxes_per_image, "row", IMAGE_CAP),
+    ):
+        if limit is None:
+            continue
+        groups = state.phrases() if by == "phrase" else state.rows()
+        order = best_first(groups, state.scores[state.alive])
+        goes = np.zeros(len(order), dtype=bool)
+        goes[order] = ranks(groups[order]) >= limit
+        state.drop(goes, reason)
 
 
-def _kept_boxes(state: _State, merged_onto: dict[int, list[int]]) -> tuple[FilteredBox, ...]:
-    kept = []
-    for index in state.alive():
-        members = [int(index), *merged_onto.get(int(index), ())]
-        phrases = dict.fromkeys(int(state.phrase_of[member]) for member in members)
-        kept.append(
-            FilteredBox(
-                index=int(index),
-                members=tuple(members),
-                phrase_indices=tuple(phrases),
-                score=float(state.scores[index]),
-            )
-        )
-    return tuple(kept)
-
-
-def _image_reason(
-    kept: Sequence[FilteredBox], policy: FilterPolicy, region_scores: RegionScores | None
-) -> str:
-    if len(kept) < policy.min_boxes:
-        return TOO_FEW_BOXES
+def _image_codes(state: _State, policy: FilterPolicy) -> NDArray[np.uint8]:
+    candidates, rows = state.candidates, state.rows()
+    scores = state.scores[state.alive]
+    kept = np.bincount(rows, minlength=candidates.num_rows)
+    codes = np.zeros(candidates.num_rows, dtype=np.uint8)
+    codes[kept < policy.min_boxes] = IMAGE_CODE_OF[TOO_FEW_BOXES]
     if policy.min_best_score > 0:
-        best = max((np.float32(box.score) for box in kept), default=np.float32(0))
-        if best <= np.float32(policy.min_best_score):
-            return LOW_BEST_SCORE
-    if policy.min_image_score > 0 and region_scores is not None:
-        mean = sum(box.score for box in kept) / len(kept) if kept else 0.0
-        if (region_scores.image * mean) ** 0.5 <= policy.min_image_score:
-            return LOW_IMAGE_SCORE
-    return KEPT
+        best = np.zeros(candidates.num_rows, dtype=np.float32)
+        np.maximum.at(best, rows, scores)
+        low = (best <= np.float32(policy.min_best_score)) & (codes == 0)
+        codes[low] = IMAGE_CODE_OF[LOW_BEST_SCORE]
+    if policy.min_image_score > 0 and candidates.image_scores is not None:
+        total = np.bincount(rows, weights=scores, minlength=candidates.num_rows)
+        mean = total / np.maximum(kept, 1)
+        low = np.sqrt(candidates.image_scores * mean) <= policy.min_image_score
+        codes[low & (codes == 0)] = IMAGE_CODE_OF[LOW_IMAGE_SCORE]
+    return codes

@@ -11,7 +11,7 @@ from pipeline.curation.filter_result import DropCounts
 from pipeline.curation.policy import FilterPolicy
 from schemas.errors import DataError
 
-MANIFEST_VERSION = 1
+MANIFEST_VERSION = 2
 
 
 @dataclass(kw_only=True)
@@ -36,9 +36,14 @@ class CurateStats:
     the policy keeps and whose every box people took away."""
     files: list[dict[str, Any]] = field(default_factory=list)
     """name, num_rows and sha256 of every file, in order."""
+    candidates: dict[str, Any] = field(default_factory=dict)
+    """`LabelStats` of the annotations that were read, as JSON; empty in a part of a run."""
+    labels: dict[str, Any] = field(default_factory=dict)
+    """Likewise of the curated rows."""
 
     def merge(self, other: CurateStats) -> None:
-        """Add the counts and files of the next part of the run."""
+        """Add the counts and files of the next part of the run; `candidates` and `labels` are not
+        counts and are left alone."""
         self.drops.merge(other.drops)
         self.records_out += other.records_out
         self.boxes_out.update(other.boxes_out)

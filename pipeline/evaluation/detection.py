@@ -162,7 +162,7 @@ def _evaluate(gold: GoldSet, samples: Sequence[TrainingSample], found: Sequence[
 
 
 def _ignore_unlabelled(gold: GoldSet, samples: Sequence[TrainingSample], evaluation: Any) -> None:
-    """A detection without a gold box is no error where not every instance has one."""
+    """A detection without a gold box is not an error where not every instance has one."""
     for entry in evaluation.evalImgs:
         if entry is not None:
             partly = gold.not_exhaustive.get(samples[entry["image_id"] - 1].sample_id, ())

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.curation.filters import phrase_head
+from pipeline.curation.phrase_rules import phrase_head
 from pipeline.evaluation.phrase_recall import GoldPhrase, PhraseImage, gold_phrases
 from pipeline.gold.checks import clean_name
 from pipeline.gold.gold_set import GoldKind, GoldSet

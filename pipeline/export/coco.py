@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from pipeline.curation.filters import phrase_head
+from pipeline.curation.phrase_rules import phrase_head
 from pipeline.export.checked_output import (
     ExportBorder,
     ExportOptions,

@@ -7,6 +7,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
+import numpy as np
+from numpy.typing import NDArray
+
 from pipeline.images.decode import ImageLimits, decode_image, read_image_uri
 from pipeline.storage.files import exists, write_bytes
 from schemas.errors import RecordError
@@ -23,8 +26,10 @@ class ImageCopier:
     PNG or JPEG: boxes are in the upright frame, and most trainers ignore EXIF.
     """
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, limits: ImageLimits) -> None:
+        """`limits` are those that the images were labelled under."""
         self.folder = folder.rstrip("/")
+        self.limits = limits
         self.left_out: Counter[str] = Counter()
 
     def copied(self, records: Iterable[CuratedRecord]) -> Iterator[CuratedRecord]:
@@ -42,16 +47,16 @@ class ImageCopier:
             if digest and exists(stem + extension):
                 return stem + extension
         data = read_image_uri(record.image_uri)
-        decoded = decode_image(data, ImageLimits())
+        decoded = decode_image(data, self.limits)
         if (decoded.width, decoded.height) != (record.width, record.height):
             raise RecordError("image_changed", "its size is not the one that was labelled")
-        name, content = _upright_file(data)
+        name, content = _upright_file(data, decoded.array)
         stem = f"{self.folder}/{decoded.sha256[:2]}/{decoded.sha256[:24]}"
         write_bytes(stem + name, content)
         return stem + name
 
 
-def _upright_file(data: bytes) -> tuple[str, bytes]:
+def _upright_file(data: bytes, array: NDArray[np.uint8]) -> tuple[str, bytes]:
     """Extension and bytes of a plain file with the same upright pixels."""
     from PIL import Image
 
@@ -60,7 +65,7 @@ def _upright_file(data: bytes) -> tuple[str, bytes]:
         plain = image.mode in ("RGB", "L") and image.getexif().get(_ORIENTATION, 1) == 1
     if plain and kind in _EXTENSIONS:
         return _EXTENSIONS[kind], data
-    pixels = Image.fromarray(decode_image(data, ImageLimits()).array)
+    pixels = Image.fromarray(array)
     buffer = io.BytesIO()
     if kind in ("JPEG", "MPO"):
         pixels.save(buffer, "JPEG", quality=95)

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from pipeline.curation.filters import phrase_head
+from pipeline.curation.phrase_rules import phrase_head
 from pipeline.export.checked_output import (
     ExportBorder,
     ExportOptions,

@@ -5,22 +5,31 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from pipeline.gold.gold_set import GoldCounts
-from schemas.boxes import xywh_to_xyxy
 from schemas.errors import DataError
 from schemas.records import Span, Xyxy
 
 BAD_BOX = "box is not four finite numbers"
 EMPTY_BOX = "box has no area inside the image"
+OUTSIDE = "box leaves its image"
 BAD_SPAN = "span is not inside the caption"
+FLAT_SPAN = "span is given without its list: [[0, 5]], not [0, 5]"
 NO_SPAN = "box without a usable span"
 CROWD = "crowd region"
+NO_IMAGE = "annotation of an image that is not listed"
+NO_CATEGORY = "annotation of a category that is not listed"
+REPEATED_IMAGE = "image whose id occurred before"
+REPEATED_CATEGORY = "category whose id occurred before"
+REPEATED_ANNOTATION = "annotation whose id occurred before (it is used all the same)"
 
+EDGE_PX = 1e-3
+"""Rounding in a file may put an edge this far outside; it is moved back without a count."""
 _PARENTHESES = re.compile(r"\([^()]*\)")
+_FLAGS = {0: False, 1: True, None: False, "0": False, "1": True, "false": False, "true": True}
 
 
 def read_json(path: str) -> Any:
@@ -33,8 +42,39 @@ def read_json(path: str) -> Any:
         return json.loads(Path(path).read_bytes())
     except OSError as error:
         raise DataError(f"gold file {path!r} cannot be read: {error}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"gold file {path!r} is not JSON: {error}") from error
+
+
+def read_json_lines(path: str) -> Iterator[tuple[str, Any]]:
+    """Each line of a JSONL file with its place in words; blank lines are skipped.
+
+    Raises:
+        DataError: the file cannot be read, or a line is not JSON.
+    """
+    number = 0
+    try:
+        with Path(path).open("rb") as lines:
+            for number, line in enumerate(lines, start=1):
+                text = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
+                if text.strip():
+                    yield f"{path} line {number}", json.loads(text)
+    except OSError as error:
+        raise DataError(f"gold file {path!r} cannot be read: {error}") from error
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path} line {number} is not JSON: {error}") from error
+
+
+def read_text(path: str | Path) -> str:
+    """The text of a file, without a byte order mark.
+
+    Raises:
+        DataError: the file cannot be read, or is not UTF-8.
+    """
+    try:
+        return Path(path).read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"gold file {str(path)!r} cannot be read: {error}") from error
 
 
 def require(row: Any, key: str, kind: type | tuple[type, ...], where: str) -> Any:
@@ -46,58 +86,78 @@ def require(row: Any, key: str, kind: type | tuple[type, ...], where: str) -> An
     value = row.get(key) if isinstance(row, dict) else None
     if not isinstance(value, kind) or isinstance(value, bool):
         names = " or ".join(k.__name__ for k in (kind if isinstance(kind, tuple) else (kind,)))
-        raise DataError(f"{where}: {key} must be {names}, got {value!r}")
+        if not isinstance(row, dict):
+            raise DataError(f"{where} must be an object with {key}, got {row!r:.100}")
+        raise DataError(f"{where}: {key} must be {names}, got {value!r:.100}")
     return value
 
 
 def image_size(row: Any, where: str) -> tuple[int, int]:
-    """`width` and `height` of an image entry.
+    """`width` and `height` of an image entry; 640.0 is 640.
 
     Raises:
         DataError: a side is not a positive whole number.
     """
-    width, height = (require(row, key, int, where) for key in ("width", "height"))
+    width, height = (_whole(row, key, where) for key in ("width", "height"))
     if width < 1 or height < 1:
         raise DataError(f"{where}: width and height must be at least 1, got {width} x {height}")
     return width, height
 
 
-def usable_xyxy(corners: Any, size_wh: tuple[int, int], counts: GoldCounts) -> Xyxy | None:
+def is_set(row: Any, key: str, where: str) -> bool:
+    """A flag of a row: 0 or 1, true or false, also as text; absent is false.
+
+    Raises:
+        DataError: the value is none of these.
+    """
+    value = row.get(key)
+    value = value.lower() if isinstance(value, str) else value
+    try:
+        return _FLAGS[value]
+    except (KeyError, TypeError):
+        raise DataError(f"{where}: {key} must be 0 or 1, got {value!r:.100}") from None
+
+
+def usable_xyxy(
+    corners: Any, size_wh: tuple[int, int], counts: GoldCounts, where: str = ""
+) -> Xyxy | None:
     """The box clipped to its image, or None where nothing is left of it (counted)."""
-    if not _four_numbers(corners):
-        counts.drop(BAD_BOX)
+    numbers = _four_numbers(corners)
+    if numbers is None:
+        counts.drop(BAD_BOX, where=where)
         return None
-    width, height = size_wh
-    x0, x1 = (min(max(float(x), 0.0), float(width)) for x in corners[0::2])
-    y0, y1 = (min(max(float(y), 0.0), float(height)) for y in corners[1::2])
-    if x1 <= x0 or y1 <= y0:
-        counts.drop(EMPTY_BOX)
-        return None
-    return (x0, y0, x1, y1)
+    return _inside(*numbers, size_wh, counts, where)
 
 
-def usable_xywh(xywh: Any, size_wh: tuple[int, int], counts: GoldCounts) -> Xyxy | None:
+def usable_xywh(
+    xywh: Any, size_wh: tuple[int, int], counts: GoldCounts, where: str = ""
+) -> Xyxy | None:
     """COCO's [x, y, width, height] as corners clipped to the image, or None (counted)."""
-    if not _four_numbers(xywh):
-        counts.drop(BAD_BOX)
+    numbers = _four_numbers(xywh)
+    if numbers is None:
+        counts.drop(BAD_BOX, where=where)
         return None
-    return usable_xyxy(xywh_to_xyxy([xywh])[0].tolist(), size_wh, counts)
+    x, y, width, height = numbers
+    return _inside(x, y, x + width, y + height, size_wh, counts, where)
 
 
-def usable_spans(raw: Any, caption: str, counts: GoldCounts) -> tuple[Span, ...]:
+def usable_spans(raw: Any, caption: str, counts: GoldCounts, where: str = "") -> tuple[Span, ...]:
     """The spans that name something inside the caption; the others are counted."""
     spans: list[Span] = []
+    if isinstance(raw, list | tuple) and len(raw) == 2 and all(_is_whole(edge) for edge in raw):
+        counts.drop(FLAT_SPAN, where=where)
+        return ()
     for span in raw if isinstance(raw, list | tuple) else ():
         if (
             isinstance(span, list | tuple)
             and len(span) == 2
-            and all(isinstance(edge, int) and not isinstance(edge, bool) for edge in span)
+            and all(_is_whole(edge) for edge in span)
             and 0 <= span[0] < span[1] <= len(caption)
             and caption[span[0] : span[1]].strip()
         ):
             spans.append((span[0], span[1]))
         else:
-            counts.drop(BAD_SPAN)
+            counts.drop(BAD_SPAN, where=where)
     return tuple(dict.fromkeys(spans))
 
 
@@ -129,10 +189,48 @@ def join_uri(root: str, name: str) -> str:
     return f"{root.rstrip('/')}/{name}"
 
 
-def _four_numbers(value: Any) -> bool:
-    return (
-        isinstance(value, list | tuple)
-        and len(value) == 4
-        and all(isinstance(v, float | int) and not isinstance(v, bool) for v in value)
-        and all(math.isfinite(v) for v in value)
+def _inside(
+    x0: float,
+    y0: float,
+    x1: float,
+    y1: float,
+    size_wh: tuple[int, int],
+    counts: GoldCounts,
+    where: str,
+) -> Xyxy | None:
+    width, height = size_wh
+    box = (
+        min(max(x0, 0.0), float(width)),
+        min(max(y0, 0.0), float(height)),
+        min(max(x1, 0.0), float(width)),
+        min(max(y1, 0.0), float(height)),
     )
+    if box[2] <= box[0] or box[3] <= box[1]:
+        counts.drop(EMPTY_BOX, where=where)
+        return None
+    if x0 < -EDGE_PX or y0 < -EDGE_PX or x1 > width + EDGE_PX or y1 > height + EDGE_PX:
+        counts.clip(OUTSIDE, where=where)
+    return box
+
+
+def _whole(row: Any, key: str, where: str) -> int:
+    value = row.get(key) if isinstance(row, dict) else None
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return int(require(row, key, int, where))
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _four_numbers(value: Any) -> tuple[float, float, float, float] | None:
+    if not isinstance(value, list | tuple) or len(value) != 4:
+        return None
+    if not all(isinstance(v, float | int) and not isinstance(v, bool) for v in value):
+        return None
+    try:
+        a, b, c, d = (float(v) for v in value)
+    except OverflowError:
+        return None
+    return (a, b, c, d) if all(map(math.isfinite, (a, b, c, d))) else None

@@ -2,32 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from pipeline.gold.checks import (
     CROWD,
+    NO_CATEGORY,
+    NO_IMAGE,
+    REPEATED_ANNOTATION,
+    REPEATED_CATEGORY,
+    REPEATED_IMAGE,
     image_size,
+    is_set,
     join_uri,
-    read_json,
     require,
     usable_xywh,
 )
 from pipeline.gold.detection_samples import DetectionImage, detection_set
 from pipeline.gold.gold_set import GoldCounts, GoldSet, IgnoredBox
+from pipeline.gold.json_stream import stream_object
 from schemas.errors import DataError
 
 
-def load_coco(path: str, *, image_root: str) -> GoldSet:
-    """Instances of a COCO file. Crowd regions become regions to ignore.
+def load_coco(path: str, *, image_root: str, counts: GoldCounts | None = None) -> GoldSet:
+    """Instances of a COCO file (Objects365 too). Crowd regions become regions to ignore.
+
+    As pycocotools, it takes string ids, repeated ids, and annotations of images or categories that
+    are not listed; what it cannot use is counted.
 
     Raises:
         DataError: the file breaks the format.
     """
-    return _load(path, read_json(path), image_root=image_root, is_lvis=False)
+    return _load(path, image_root=image_root, is_lvis=False, counts=counts)
 
 
-def load_lvis(path: str, *, image_root: str) -> GoldSet:
+def load_lvis(path: str, *, image_root: str, counts: GoldCounts | None = None) -> GoldSet:
     """Instances of an LVIS file: only the listed negatives of an image are known to be absent.
 
     Categories that are not exhaustively labelled in an image are counted; their boxes stay.
@@ -35,68 +45,165 @@ def load_lvis(path: str, *, image_root: str) -> GoldSet:
     Raises:
         DataError: the file breaks the format.
     """
-    return _load(path, read_json(path), image_root=image_root, is_lvis=True)
+    return _load(path, image_root=image_root, is_lvis=True, counts=counts)
 
 
-def _load(path: str, raw: Any, *, image_root: str, is_lvis: bool) -> GoldSet:
-    name, counts = Path(path).stem, GoldCounts()
-    category_of, categories = _categories(raw, path)
-    images: dict[Any, DetectionImage] = {}
-    for number, entry in enumerate(require(raw, "images", list, path)):
-        where = f"{path}: images[{number}]"
+def stream_annotated(
+    path: str, on_entry: Mapping[str, Callable[[Any, str], None]], counts: GoldCounts
+) -> None:
+    """Give each element of some arrays to their functions, annotations after all the others.
+
+    Raises:
+        DataError: the file breaks the format, or has not all of these arrays.
+    """
+    seen: set[str] = set()
+    late = False
+    for key, number, value in stream_object(path):
+        if key not in on_entry:
+            continue
+        if number is None:
+            if not isinstance(value, list):
+                raise DataError(f"{path}: {key} must be list, got {value!r:.100}")
+            seen.add(key)
+            late = late or (key == "annotations" and len(seen) < len(on_entry))
+        elif not (late and key == "annotations"):
+            with counts.entry():
+                on_entry[key](value, f"{path}: {key}[{number}]")
+    for key in on_entry:
+        if key not in seen:
+            raise DataError(f"{path}: {key} must be list, got None")
+    if late:
+        for where, value in _annotations(path):
+            with counts.entry():
+                on_entry["annotations"](value, where)
+
+
+def _annotations(path: str) -> Iterator[tuple[str, Any]]:
+    for key, number, value in stream_object(path):
+        if key == "annotations" and number is not None:
+            yield f"{path}: annotations[{number}]", value
+
+
+def _load(path: str, *, image_root: str, is_lvis: bool, counts: GoldCounts | None) -> GoldSet:
+    reader = _Reader(path, image_root, is_lvis, GoldCounts() if counts is None else counts)
+    entries = {
+        "images": reader.image,
+        "categories": reader.category,
+        "annotations": reader.annotation,
+    }
+    stream_annotated(path, entries, reader.counts)
+    return reader.finish()
+
+
+class _Reader:
+    """Boxes keep the id of their category until all categories are known."""
+
+    def __init__(self, path: str, image_root: str, is_lvis: bool, counts: GoldCounts) -> None:
+        self.name, self.counts = Path(path).stem, counts
+        self._path = path
+        self._root = image_root
+        self._is_lvis = is_lvis
+        self._images: dict[Any, DetectionImage] = {}
+        self._federated: dict[Any, tuple[str, list[list[Any]]]] = {}
+        self._categories: dict[Any, Any] = {}
+        self._annotation_ids: set[Any] = set()
+
+    def image(self, entry: Any, where: str) -> None:
         image_id = require(entry, "id", (int, str), where)
-        if image_id in images:
-            raise DataError(f"{where}: id {image_id!r} occurs twice")
-        images[image_id] = DetectionImage(
-            sample_id=f"{name}/{image_id}",
-            image_uri=join_uri(image_root, _file_name(entry, where)),
+        if image_id in self._images:
+            self.counts.drop(REPEATED_IMAGE, where=where)
+            return
+        record_id = entry.get("record_id")
+        image = DetectionImage(
+            # Our own exports carry the id of the record; it joins a run to its export.
+            sample_id=str(record_id) if record_id else f"{self.name}/{image_id}",
+            image_uri=join_uri(self._root, _file_name(entry, where)),
             size_wh=image_size(entry, where),
         )
-        if is_lvis:
-            _federated(entry, images[image_id], category_of, where)
-            counts["categories not exhaustive in an image"] += len(images[image_id].not_exhaustive)
-    for number, entry in enumerate(require(raw, "annotations", list, path)):
-        _add_box(entry, f"{path}: annotations[{number}]", images, category_of, counts)
-    return detection_set(
-        list(images.values()),
-        name=name,
-        file_format="lvis" if is_lvis else "coco",
-        categories=categories,
-        is_exhaustive=not is_lvis,
-        counts=counts,
-        frequencies=_frequencies(raw) if is_lvis else (),
-    )
+        if self._is_lvis:
+            listed = [
+                require(entry, key, list, where)
+                for key in ("neg_category_ids", "not_exhaustive_category_ids")
+            ]
+            self._federated[image_id] = (where, listed)
+        self._images[image_id] = image
 
+    def category(self, entry: Any, where: str) -> None:
+        category_id = require(entry, "id", (int, str), where)
+        name = require(entry, "name", str, where)
+        if not name.strip():
+            raise DataError(f"{where}: name must not be empty")
+        if category_id in self._categories:
+            self.counts.drop(REPEATED_CATEGORY, where=where)
+            return
+        self._categories[category_id] = (name, str(entry.get("frequency", "")))
 
-def _federated(entry: Any, image: DetectionImage, category_of: dict[Any, int], where: str) -> None:
-    found = []
-    for key in ("neg_category_ids", "not_exhaustive_category_ids"):
-        listed = require(entry, key, list, where)
-        unknown = [category for category in listed if category not in category_of]
-        if unknown:
-            raise DataError(f"{where}: {key} has {unknown[0]!r}, which is not in categories")
-        found.append(tuple(category_of[category] for category in listed))
-    image.absent, image.not_exhaustive = found
+    def annotation(self, entry: Any, where: str) -> None:
+        if self.counts.report is not None:
+            self._check_id(entry, where)
+        image = self._images.get(require(entry, "image_id", (int, str), where))
+        category = require(entry, "category_id", (int, str), where)
+        if image is None:
+            self.counts.drop(NO_IMAGE, where=where)
+            return
+        if category not in self._categories:
+            self.counts.drop(NO_CATEGORY, where=where)
+            return
+        xyxy = usable_xywh(entry.get("bbox"), image.size_wh, self.counts, where)
+        is_crowd = is_set(entry, "iscrowd", where)
+        if xyxy is None:
+            return
+        if is_crowd:
+            self.counts[f"dropped: {CROWD}"] += 1
+            image.ignored.append(IgnoredBox(xyxy=xyxy, category=category))
+        else:
+            image.boxes.append((xyxy, category))
 
+    def finish(self) -> GoldSet:
+        order = sorted(self._categories, key=lambda one: (isinstance(one, str), one))
+        index_of = {category: index for index, category in enumerate(order)}
+        for image_id, image in self._images.items():
+            image.boxes = [(xyxy, index_of[category]) for xyxy, category in image.boxes]
+            image.ignored = [
+                IgnoredBox(xyxy=box.xyxy, category=index_of[box.category]) for box in image.ignored
+            ]
+            if self._is_lvis:
+                with self.counts.entry():
+                    image.absent, image.not_exhaustive = self._listed(image_id, index_of)
+                self.counts["categories not exhaustive in an image"] += len(image.not_exhaustive)
+        return detection_set(
+            list(self._images.values()),
+            name=self.name,
+            file_format="lvis" if self._is_lvis else "coco",
+            categories=tuple(self._categories[category][0] for category in order),
+            category_ids=tuple(order),
+            is_exhaustive=not self._is_lvis,
+            counts=self.counts,
+            frequencies=tuple(self._categories[category][1] for category in order)
+            if self._is_lvis
+            else (),
+        )
 
-def _frequencies(raw: Any) -> tuple[str, ...]:
-    by_id = {entry["id"]: str(entry.get("frequency", "")) for entry in raw["categories"]}
-    return tuple(by_id[category] for category in sorted(by_id))
+    def _listed(
+        self, image_id: Any, index_of: dict[Any, int]
+    ) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        where, lists = self._federated[image_id]
+        found = []
+        keys = ("neg_category_ids", "not_exhaustive_category_ids")
+        for key, listed in zip(keys, lists, strict=True):
+            for category in listed:
+                if not isinstance(category, int | str) or category not in index_of:
+                    raise DataError(
+                        f"{where}: {key} has {category!r:.100}, which is not in categories"
+                    )
+            found.append(tuple(index_of[category] for category in listed))
+        return found[0], found[1]
 
-
-def _categories(raw: Any, path: str) -> tuple[dict[Any, int], tuple[str, ...]]:
-    entries = require(raw, "categories", list, path)
-    names: dict[Any, str] = {}
-    for number, entry in enumerate(entries):
-        where = f"{path}: categories[{number}]"
-        category_id = require(entry, "id", int, where)
-        if category_id in names:
-            raise DataError(f"{where}: id {category_id!r} occurs twice")
-        names[category_id] = require(entry, "name", str, where)
-    order = sorted(names)
-    return {category: index for index, category in enumerate(order)}, tuple(
-        names[category] for category in order
-    )
+    def _check_id(self, entry: Any, where: str) -> None:
+        annotation_id = require(entry, "id", (int, str), where)
+        if annotation_id in self._annotation_ids:
+            self.counts.clip(REPEATED_ANNOTATION, where=where)
+        self._annotation_ids.add(annotation_id)
 
 
 def _file_name(entry: Any, where: str) -> str:
@@ -104,26 +211,3 @@ def _file_name(entry: Any, where: str) -> str:
         return str(require(entry, "file_name", str, where))
     # LVIS has no file name: the last two parts of the URL are the COCO split and the file.
     return "/".join(str(require(entry, "coco_url", str, where)).split("/")[-2:])
-
-
-def _add_box(
-    entry: Any,
-    where: str,
-    images: dict[Any, DetectionImage],
-    category_of: dict[Any, int],
-    counts: GoldCounts,
-) -> None:
-    image = images.get(require(entry, "image_id", (int, str), where))
-    if image is None:
-        raise DataError(f"{where}: image_id {entry['image_id']!r} is not in images")
-    category = category_of.get(require(entry, "category_id", int, where))
-    if category is None:
-        raise DataError(f"{where}: category_id {entry['category_id']!r} is not in categories")
-    xyxy = usable_xywh(entry.get("bbox"), image.size_wh, counts)
-    if xyxy is None:
-        return
-    if entry.get("iscrowd"):
-        counts.drop(CROWD)
-        image.ignored.append(IgnoredBox(xyxy=xyxy, category=category))
-    else:
-        image.boxes.append((xyxy, category))

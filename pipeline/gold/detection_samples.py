@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from pipeline.gold.checks import names_caption
 from pipeline.gold.gold_set import GoldCounts, GoldKind, GoldSet, IgnoredBox, finish_counts
@@ -11,15 +12,15 @@ from schemas.errors import DataError
 from schemas.records import TrainingSample, Xyxy
 
 
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, slots=True)
 class DetectionImage:
     """One image while it is read."""
 
     sample_id: str
     image_uri: str
     size_wh: tuple[int, int]
-    boxes: list[tuple[Xyxy, int]] = field(default_factory=list)
-    """Corners and the index of the category."""
+    boxes: list[tuple[Xyxy, Any]] = field(default_factory=list)
+    """Corners and the index of the category (its id, while a file is read)."""
     ignored: list[IgnoredBox] = field(default_factory=list)
     absent: tuple[int, ...] = ()
     """Categories that are known to have no box here."""
@@ -36,6 +37,7 @@ def detection_set(
     is_exhaustive: bool,
     counts: GoldCounts,
     frequencies: tuple[str, ...] = (),
+    category_ids: tuple[int | str, ...] = (),
 ) -> GoldSet:
     """The gold set of some images.
 
@@ -54,6 +56,7 @@ def detection_set(
         kind=GoldKind.DETECTION,
         samples=samples,
         categories=categories,
+        category_ids=category_ids,
         box_categories={i.sample_id: tuple(category for _, category in i.boxes) for i in images},
         is_exhaustive=is_exhaustive,
         ignored={i.sample_id: tuple(i.ignored) for i in images if i.ignored},

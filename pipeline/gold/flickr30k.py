@@ -11,7 +11,7 @@ import xml.etree.ElementTree as ElementTree
 from collections import defaultdict
 from pathlib import Path
 
-from pipeline.gold.checks import image_size, join_uri, usable_xyxy
+from pipeline.gold.checks import image_size, join_uri, read_text, usable_xyxy
 from pipeline.gold.gold_set import GoldCounts, GoldKind, GoldSet, finish_counts
 from schemas.errors import DataError
 from schemas.records import Span, TrainingSample, Xyxy
@@ -21,10 +21,13 @@ NO_BOX = "phrase: marked as having no box"
 SCENE = "phrase: marked as the whole scene"
 UNKNOWN_CHAIN = "phrase: its chain is not in the XML"
 
-_OPEN = re.compile(r"\[/EN#(\d+)(?:/[^\s\]]+)+\s+")
+# Some sentences leave the type out: `[/EN#11 Some fireworks]`.
+_OPEN = re.compile(r"\[/EN#(\d+)(?:/[^\s\]]+)*\s+")
 
 
-def load_flickr30k(path: str, *, image_root: str = "", split: str = "") -> GoldSet:
+def load_flickr30k(
+    path: str, *, image_root: str = "", split: str = "", counts: GoldCounts | None = None
+) -> GoldSet:
     """One sample per sentence of a Flickr30k Entities directory (Sentences/ and Annotations/).
 
     `split` names a file of image ids, one a line, in the directory (`val.txt`); empty: all.
@@ -32,15 +35,35 @@ def load_flickr30k(path: str, *, image_root: str = "", split: str = "") -> GoldS
     Raises:
         DataError: a file is missing or breaks the format.
     """
-    folder, counts = Path(path), GoldCounts()
+    folder = Path(path)
+    counts = GoldCounts() if counts is None else counts
     root = image_root or str(folder / "flickr30k-images")
     samples: list[TrainingSample] = []
     for image_id in _image_ids(folder, split):
-        size_wh, boxes_of, without = _read_xml(folder / "Annotations" / f"{image_id}.xml", counts)
-        text = _read_text(folder / "Sentences" / f"{image_id}.txt")
-        for number, line in enumerate(line for line in text.splitlines() if line.strip()):
-            caption, phrases = parse_sentence(line, where=f"{image_id}.txt line {number + 1}")
-            named = _named_boxes(phrases, boxes_of, without, counts)
+        with counts.entry():
+            samples += _image_samples(folder, image_id, root, counts)
+    return GoldSet(
+        name=folder.name,
+        format="flickr30k",
+        kind=GoldKind.GROUNDING,
+        samples=tuple(samples),
+        counts=finish_counts(counts, tuple(samples)),
+    )
+
+
+def _image_samples(
+    folder: Path, image_id: str, root: str, counts: GoldCounts
+) -> list[TrainingSample]:
+    xml = folder / "Annotations" / f"{image_id}.xml"
+    size_wh, boxes_of, without = _read_xml(xml, counts)
+    # Not splitlines: a caption may hold a Unicode line separator.
+    text = read_text(folder / "Sentences" / f"{image_id}.txt").replace("\r\n", "\n")
+    samples = []
+    for number, line in enumerate(line for line in text.split("\n") if line.strip()):
+        where = f"{image_id}.txt line {number + 1}"
+        with counts.entry():
+            caption, phrases = parse_sentence(line, where=where)
+            named = _named_boxes(phrases, boxes_of, without, counts, where)
             samples.append(
                 TrainingSample(
                     sample_id=f"{folder.name}/{image_id}#{number}",
@@ -49,18 +72,12 @@ def load_flickr30k(path: str, *, image_root: str = "", split: str = "") -> GoldS
                     height=size_wh[1],
                     caption=caption,
                     boxes=tuple(xyxy for xyxy, _ in named),
-                    spans=tuple((span,) for _, span in named),
+                    spans=tuple(spans for _, spans in named),
                     weights=(1.0,) * len(named),
                     source=folder.name,
                 )
             )
-    return GoldSet(
-        name=folder.name,
-        format="flickr30k",
-        kind=GoldKind.GROUNDING,
-        samples=tuple(samples),
-        counts=finish_counts(counts, tuple(samples)),
-    )
+    return samples
 
 
 def parse_sentence(line: str, *, where: str) -> tuple[str, list[tuple[Span, str]]]:
@@ -84,33 +101,38 @@ def parse_sentence(line: str, *, where: str) -> tuple[str, list[tuple[Span, str]
 
 def _named_boxes(
     phrases: list[tuple[Span, str]],
-    boxes_of: dict[str, list[Xyxy]],
+    boxes_of: dict[str, list[tuple[int, Xyxy]]],
     without: dict[str, str],
     counts: GoldCounts,
-) -> list[tuple[Xyxy, Span]]:
-    named = []
+    where: str,
+) -> list[tuple[Xyxy, tuple[Span, ...]]]:
+    """The boxes that a sentence names, each with all its spans, in the order of the sentence."""
+    spans_of: dict[tuple[int, Xyxy], list[Span]] = {}
     for span, chain in phrases:
         if boxes_of.get(chain):
-            named += [(xyxy, span) for xyxy in boxes_of[chain]]
+            for box in boxes_of[chain]:
+                spans_of.setdefault(box, []).append(span)
         elif chain == "0":
-            counts.drop(NOT_VISUAL)
+            counts[f"dropped: {NOT_VISUAL}"] += 1
+        elif chain in without:
+            counts[f"dropped: {without[chain]}"] += 1
         else:
-            counts.drop(without.get(chain, UNKNOWN_CHAIN))
-    return named
+            counts.drop(UNKNOWN_CHAIN, where=where)
+    return [(xyxy, tuple(spans)) for (_, xyxy), spans in spans_of.items()]
 
 
 def _read_xml(
     path: Path, counts: GoldCounts
-) -> tuple[tuple[int, int], dict[str, list[Xyxy]], dict[str, str]]:
+) -> tuple[tuple[int, int], dict[str, list[tuple[int, Xyxy]]], dict[str, str]]:
     try:
-        tree = ElementTree.fromstring(_read_text(path))
+        tree = ElementTree.fromstring(read_text(path))
         size = {key: int(tree.findtext(f"size/{key}", "")) for key in ("width", "height")}
     except (ElementTree.ParseError, ValueError) as error:
         raise DataError(f"{path} is not an annotation of Flickr30k Entities: {error}") from error
     size_wh = image_size(size, str(path))
-    boxes_of: dict[str, list[Xyxy]] = defaultdict(list)
+    boxes_of: dict[str, list[tuple[int, Xyxy]]] = defaultdict(list)
     without: dict[str, str] = {}
-    for entry in tree.findall("object"):
+    for number, entry in enumerate(tree.findall("object")):
         chains = [name.text or "" for name in entry.findall("name")]
         box = entry.find("bndbox")
         if box is None:
@@ -121,24 +143,18 @@ def _read_xml(
             x0, y0, x1, y1 = (float(box.findtext(k, "")) for k in ("xmin", "ymin", "xmax", "ymax"))
         except ValueError as error:
             raise DataError(f"{path}: a bndbox is not four numbers: {error}") from error
-        xyxy = usable_xyxy((x0 - 1, y0 - 1, x1, y1), size_wh, counts)
+        where = f"{path}: object {number + 1}"
+        xyxy = usable_xyxy((x0 - 1, y0 - 1, x1, y1), size_wh, counts, where)
         if xyxy is not None:
             for chain in chains:
-                boxes_of[chain].append(xyxy)
+                boxes_of[chain].append((number, xyxy))
     return size_wh, boxes_of, without
 
 
 def _image_ids(folder: Path, split: str) -> list[str]:
     if split:
-        return _read_text(folder / split).split()
+        return read_text(folder / split).split()
     ids = sorted(path.stem for path in (folder / "Sentences").glob("*.txt"))
     if not ids:
         raise DataError(f"{folder} has no Sentences/*.txt: it is not Flickr30k Entities")
     return ids
-
-
-def _read_text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"gold file {str(path)!r} cannot be read: {error}") from error

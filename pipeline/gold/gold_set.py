@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from schemas.errors import DataError
 from schemas.records import TrainingSample, Xyxy
 
 
@@ -17,7 +19,7 @@ class GoldKind(StrEnum):
     DETECTION = "detection"  # category names joined by ". ": one span per category of the image
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class IgnoredBox:
     """A region where a detection of a category is neither right nor wrong (COCO's crowds)."""
 
@@ -40,6 +42,8 @@ class GoldSet:
     samples: tuple[TrainingSample, ...]
     categories: tuple[str, ...] = ()
     """Detection: every category name as the file has it, also those without a box, in id order."""
+    category_ids: tuple[int | str, ...] = ()
+    """Detection: the id of each category in the file; empty where the file has none."""
     box_categories: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     """Detection: sample_id -> for each box of the sample the index of its category."""
     is_exhaustive: bool = False
@@ -54,15 +58,48 @@ class GoldSet:
     frequencies: tuple[str, ...] = ()
     """LVIS: `r`, `c` or `f` (rare, common, frequent) for each category."""
     counts: Mapping[str, int] = field(default_factory=dict)
-    """`samples`, `boxes`, and one `dropped: <reason>` for every box, span or image left out."""
+    """`samples`, `boxes`, one `dropped: <reason>` for every box, span or image left out, and one
+    `clipped: <reason>` for every box that was moved into its image."""
+
+
+Report = Callable[[str, str], object]
+"""Takes a place (`val.json: annotations[3]`) and what is wrong there."""
+BROKEN_ENTRY = "entry that breaks the format"
 
 
 class GoldCounts(Counter[str]):
-    """The counts of an import while it runs."""
+    """The counts of an import while it runs.
 
-    def drop(self, reason: str, number: int = 1) -> None:
+    With a `report`, every problem is told with its place, and an entry that breaks the format is
+    left out; without one, such an entry ends the import.
+    """
+
+    def __init__(self, report: Report | None = None) -> None:
+        super().__init__()
+        self.report = report
+
+    def drop(self, reason: str, number: int = 1, *, where: str = "") -> None:
         """Count something that was left out."""
         self[f"dropped: {reason}"] += number
+        if self.report is not None and number:
+            self.report(where, reason)
+
+    def clip(self, reason: str, *, where: str = "") -> None:
+        """Count something that was changed to fit."""
+        self[f"clipped: {reason}"] += 1
+        if self.report is not None:
+            self.report(where, reason)
+
+    @contextmanager
+    def entry(self) -> Iterator[None]:
+        """Around the reading of one entry: where problems are reported, it alone is lost."""
+        try:
+            yield
+        except DataError as error:
+            if self.report is None:
+                raise
+            self[f"dropped: {BROKEN_ENTRY}"] += 1
+            self.report("", str(error))
 
 
 def finish_counts(counts: GoldCounts, samples: tuple[TrainingSample, ...]) -> dict[str, int]:

@@ -1,89 +1,137 @@
 """An image folder whose `metadata.jsonl` lists boxes: `boxes: [{bbox: xywh, category, iscrowd}]`.
 
-Hugging Face's object-detection layout, `objects: {bbox: [...], categories: [...]}`, is read too.
+Hugging Face's object-detection layout, `objects: {bbox: [...], categories: [...]}`, is read too,
+also as AutoTrain takes it (numbers as categories, no sizes).
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pipeline.gold.checks import CROWD, image_size, join_uri, require, usable_xywh
+from pipeline.gold.checks import (
+    CROWD,
+    image_size,
+    is_set,
+    join_uri,
+    read_json_lines,
+    require,
+    usable_xywh,
+)
+from pipeline.gold.class_names import hugging_face_names, read_class_names
 from pipeline.gold.detection_samples import DetectionImage, detection_set
 from pipeline.gold.gold_set import GoldCounts, GoldSet, IgnoredBox
+from pipeline.gold.picture_sizes import NO_SIZE, picture_size
 from schemas.errors import DataError
 
 
-def read_json_lines(path: str) -> Iterator[tuple[str, Any]]:
-    """Each line of a JSONL file with its place in words; blank lines are skipped.
-
-    Raises:
-        DataError: the file cannot be read, or a line is not JSON.
-    """
-    try:
-        with Path(path).open("rb") as lines:
-            for number, line in enumerate(lines, start=1):
-                if line.strip():
-                    yield f"{path} line {number}", json.loads(line)
-    except OSError as error:
-        raise DataError(f"gold file {path!r} cannot be read: {error}") from error
-    except ValueError as error:
-        raise DataError(f"{path} line {number} is not JSON: {error}") from error
-
-
-def load_imagefolder(path: str, *, image_root: str = "") -> GoldSet:
+def load_imagefolder(
+    path: str, *, image_root: str = "", label_map: str = "", counts: GoldCounts | None = None
+) -> GoldSet:
     """Boxes of an image folder (its directory or its `metadata.jsonl`). Labels are exhaustive.
+
+    Categories that are numbers get their names from `label_map`, else from the `class_label` of the
+    folder's README.md. Sizes that the rows lack are read from the images.
 
     Raises:
         DataError: a row breaks the format.
     """
     metadata = Path(path) if path.endswith(".jsonl") else Path(path) / "metadata.jsonl"
     root = image_root or str(metadata.parent)
-    counts, rows = GoldCounts(), list(read_json_lines(str(metadata)))
-    objects = [(where, row, _objects(row, where)) for where, row in rows]
-    names = sorted({name for _, _, found in objects for _, name, _ in found})
-    index_of = {name: index for index, name in enumerate(names)}
-    images = []
-    for where, row, found in objects:
-        file_name = require(row, "file_name", str, where)
-        image = DetectionImage(
-            sample_id=file_name,
-            image_uri=join_uri(root, file_name),
-            size_wh=image_size(row, where),
-        )
-        for bbox, category, is_crowd in found:
-            xyxy = usable_xywh(bbox, image.size_wh, counts)
-            if xyxy is not None and is_crowd:
-                counts.drop(CROWD)
-                image.ignored.append(IgnoredBox(xyxy=xyxy, category=index_of[category]))
-            elif xyxy is not None:
-                image.boxes.append((xyxy, index_of[category]))
-        images.append(image)
+    counts = GoldCounts() if counts is None else counts
+    names = read_class_names(label_map) if label_map else hugging_face_names(metadata.parent)
+    images: list[DetectionImage] = []
+    for where, row in read_json_lines(str(metadata)):
+        with counts.entry():
+            image = _image(row, where, root, names, counts)
+            if image is not None:
+                images.append(image)
+    used = {category for image in images for _, category in image.boxes}
+    used |= {box.category for image in images for box in image.ignored}  # type: ignore[misc]
+    unnamed = sorted(used - set(names.values()))
+    order = [names[number] for number in sorted(names)] + unnamed
+    index_of = {name: index for index, name in reversed(list(enumerate(order)))}
+    for image in images:
+        image.boxes = [(xyxy, index_of[category]) for xyxy, category in image.boxes]
+        image.ignored = [
+            IgnoredBox(xyxy=box.xyxy, category=index_of[box.category])  # type: ignore[index]
+            for box in image.ignored
+        ]
     return detection_set(
         images,
-        name=metadata.parent.name,
+        name=metadata.resolve().parent.name,
         file_format="imagefolder",
-        categories=tuple(names),
+        categories=tuple(order),
+        category_ids=tuple(sorted(names)) if names and not unnamed else (),
         is_exhaustive=True,
         counts=counts,
     )
 
 
-def _objects(row: Any, where: str) -> list[tuple[Any, str, bool]]:
+def _image(
+    row: Any, where: str, root: str, names: dict[int, str], counts: GoldCounts
+) -> DetectionImage | None:
+    found = _objects(row, where)
+    file_name = require(row, "file_name", str, where)
+    uri = join_uri(root, file_name)
+    if row.get("width") is None and row.get("height") is None:
+        size_wh = picture_size(uri)
+        if size_wh is None:
+            counts.drop(NO_SIZE, where=where)
+            return None
+    else:
+        size_wh = image_size(row, where)
+    image = DetectionImage(sample_id=file_name, image_uri=uri, size_wh=size_wh)
+    for bbox, label, is_crowd in found:
+        category = _name(label, names, where)
+        xyxy = usable_xywh(bbox, image.size_wh, counts, where)
+        if xyxy is not None and is_crowd:
+            counts[f"dropped: {CROWD}"] += 1
+            image.ignored.append(IgnoredBox(xyxy=xyxy, category=category))  # type: ignore[arg-type]
+        elif xyxy is not None:
+            image.boxes.append((xyxy, category))
+    return image
+
+
+def _name(label: Any, names: dict[int, str], where: str) -> str:
+    if isinstance(label, str) and label.strip():
+        return label
+    if not isinstance(label, int) or isinstance(label, bool):
+        raise DataError(f"{where}: a category must be a name or a number, got {label!r:.100}")
+    if names and label not in names:
+        raise DataError(f"{where}: category {label} is not among the {len(names)} class names")
+    return names.get(label, str(label))
+
+
+def _objects(row: Any, where: str) -> list[tuple[Any, Any, bool]]:
+    """(box, category, is a crowd) of a row."""
     if isinstance(row, dict) and "objects" in row:
+        objects = row["objects"]
+        if objects is None:
+            return []
+        if isinstance(objects, list):
+            return [_object(entry, f"{where}: objects[{n}]") for n, entry in enumerate(objects)]
         objects = require(row, "objects", dict, where)
         boxes = require(objects, "bbox", list, f"{where}: objects")
         key = "categories" if "categories" in objects else "category"
         labels = require(objects, key, list, f"{where}: objects")
-        if len(boxes) != len(labels):
+        crowds = require(objects, "iscrowd", list, where) if "iscrowd" in objects else ()
+        if len(boxes) != len(labels) or (crowds and len(crowds) != len(boxes)):
             raise DataError(
                 f"{where}: objects has {len(boxes)} boxes and {len(labels)} {key}; they must agree"
             )
-        return [(box, str(label), False) for box, label in zip(boxes, labels, strict=True)]
-    found = []
-    for number, entry in enumerate(require(row, "boxes", list, where)):
-        category = require(entry, "category", str, f"{where}: boxes[{number}]")
-        found.append((entry.get("bbox"), category, bool(entry.get("iscrowd"))))
-    return found
+        flags = [is_set({"iscrowd": flag}, "iscrowd", where) for flag in crowds]
+        return list(zip(boxes, labels, flags or [False] * len(boxes), strict=True))
+    return [
+        _object(entry, f"{where}: boxes[{number}]")
+        for number, entry in enumerate(require(row, "boxes", list, where))
+    ]
+
+
+def _object(entry: Any, where: str) -> tuple[Any, Any, bool]:
+    if not isinstance(entry, dict):
+        raise DataError(f"{where} must be an object, got {entry!r:.100}")
+    category = entry.get("category", entry.get("category_id"))
+    if category is None:
+        raise DataError(f"{where}: category must be str, got None")
+    return entry.get("bbox"), category, is_set(entry, "iscrowd", where)

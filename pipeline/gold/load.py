@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
-from pipeline.gold.checks import read_json
+from pipeline.gold.checks import read_json_lines
 from pipeline.gold.coco import load_coco, load_lvis
 from pipeline.gold.flickr30k import load_flickr30k
-from pipeline.gold.gold_set import GoldSet
-from pipeline.gold.imagefolder import load_imagefolder, read_json_lines
+from pipeline.gold.gold_set import GoldCounts, GoldSet
+from pipeline.gold.imagefolder import load_imagefolder
+from pipeline.gold.json_stream import NotAnObject, stream_object
 from pipeline.gold.mdetr import load_mdetr
 from pipeline.gold.odvg import load_odvg
 from schemas.errors import ConfigError, DataError
 
 GOLD_FORMATS = ("auto", "coco", "lvis", "mdetr", "odvg", "flickr30k", "imagefolder")
+_LOOK_AT = 1_000
+"""Images and annotations that are looked at to tell a format."""
 
 
 def load_gold(
@@ -24,11 +27,13 @@ def load_gold(
     image_root: str = "",
     split: str = "",
     label_map: str = "",
+    counts: GoldCounts | None = None,
 ) -> GoldSet:
     """Gold boxes of a file or directory, in memory.
 
     `image_root` is where file names start (empty: beside the file); `split` is a list of image
-    ids for flickr30k; `label_map` names the categories of an ODVG detection file.
+    ids for flickr30k; `label_map` names the categories of ODVG detection files and of image folders
+    with numbers; `counts` takes what was left out, and may report every problem with its place.
 
     Raises:
         ConfigError: the path does not exist, the format is unknown or cannot be told.
@@ -43,14 +48,15 @@ def load_gold(
     found = guess_format(path) if gold_format == "auto" else gold_format
     beside = image_root or str(Path(path).parent)
     if found == "imagefolder":
-        return load_imagefolder(path, image_root=image_root)
+        return load_imagefolder(path, image_root=image_root, label_map=label_map, counts=counts)
     if found == "flickr30k":
-        return load_flickr30k(path, image_root=image_root, split=split)
+        return load_flickr30k(path, image_root=image_root, split=split, counts=counts)
     if found == "odvg":
-        return load_odvg(path, image_root=beside, label_map=label_map)
+        return load_odvg(path, image_root=beside, label_map=label_map, counts=counts)
     if found == "mdetr":
-        return load_mdetr(path, image_root=beside)
-    return (load_lvis if found == "lvis" else load_coco)(path, image_root=beside)
+        return load_mdetr(path, image_root=beside, counts=counts)
+    load = load_lvis if found == "lvis" else load_coco
+    return load(path, image_root=beside, counts=counts)
 
 
 def guess_format(path: str) -> str:
@@ -68,9 +74,10 @@ def guess_format(path: str) -> str:
     elif file.suffix == ".jsonl":
         return _guess_lines(path)
     elif file.suffix == ".json":
-        found = _guess_object(read_json(path))
-        if found:
-            return found
+        with suppress(NotAnObject):
+            found = _guess_object(path)
+            if found:
+                return found
     raise ConfigError(
         f"cannot tell the gold format of {path!r}; name one of {', '.join(GOLD_FORMATS[1:])}"
     )
@@ -86,17 +93,30 @@ def _guess_lines(path: str) -> str:
     raise ConfigError(f"gold {path!r} is empty")
 
 
-def _guess_object(raw: Any) -> str:
-    if not isinstance(raw, dict) or not isinstance(raw.get("images"), list):
+def _guess_object(path: str) -> str:
+    """What a COCO-shaped file is: spans of captions make it grounding, whatever else it holds."""
+    keys: set[str] = set()
+    marks: set[str] = set()
+    num_annotations = 0
+    for key, number, value in stream_object(path):
+        if number is None and isinstance(value, list):
+            keys.add(key)
+        if number is None or number >= _LOOK_AT or not isinstance(value, dict):
+            continue
+        num_annotations += key == "annotations"
+        if key == "images":
+            marks |= value.keys() & {"caption", "tokens_negative", "dataset_name"}
+            marks |= {"lvis"} if "neg_category_ids" in value else set()
+        elif key == "annotations" and "tokens_positive" in value:
+            # Our plain COCO export carries captions and spans too, but says `phrase`.
+            marks.add("ours" if "phrase" in value else "spans")
+        if number + 1 == _LOOK_AT and key == "annotations" and "images" in keys:
+            break
+    if "images" not in keys:
         return ""
-    images, annotations = raw["images"], raw.get("annotations") or []
-    image, annotation = (entries[0] if entries else {} for entries in (images, annotations))
-    if "caption" in image and len(raw.get("categories") or ()) <= 1:
-        # Our plain COCO export carries captions and spans too, but says `phrase`.
-        if "tokens_negative" in image or "dataset_name" in image or not annotations:
-            return "mdetr"
-        if "tokens_positive" in annotation and "phrase" not in annotation:
-            return "mdetr"
-    if "neg_category_ids" in image:
+    if "lvis" in marks:
         return "lvis"
-    return "coco" if isinstance(raw.get("categories"), list) else ""
+    grounds = marks & {"tokens_negative", "dataset_name", "spans"} or not num_annotations
+    if "caption" in marks and "ours" not in marks and grounds:
+        return "mdetr"
+    return "coco" if "categories" in keys else ""

@@ -1,7 +1,8 @@
 """MDETR's grounding JSON (GoldG: Flickr30k and the mixed set), which GLIP trains on.
 
 COCO-shaped, one image entry per image-caption pair; every annotation names character spans of the
-caption in `tokens_positive`.
+caption in `tokens_positive`. MDETR's referring-expression files are the same, beside COCO's 80
+categories.
 """
 
 from __future__ import annotations
@@ -12,14 +13,18 @@ from typing import Any
 
 from pipeline.gold.checks import (
     CROWD,
+    NO_IMAGE,
     NO_SPAN,
+    REPEATED_ANNOTATION,
+    REPEATED_IMAGE,
     image_size,
+    is_set,
     join_uri,
-    read_json,
     require,
     usable_spans,
     usable_xywh,
 )
+from pipeline.gold.coco import stream_annotated
 from pipeline.gold.gold_set import GoldCounts, GoldKind, GoldSet, finish_counts
 from schemas.errors import DataError
 from schemas.records import Span, TrainingSample, Xyxy
@@ -27,7 +32,7 @@ from schemas.records import Span, TrainingSample, Xyxy
 NEGATIVE_OVERLAP = "negative span that overlaps a named one"
 
 
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, slots=True)
 class _Pair:
     sample_id: str
     image_uri: str
@@ -37,56 +42,86 @@ class _Pair:
     boxes: list[tuple[Xyxy, tuple[Span, ...]]] = field(default_factory=list)
 
 
-def load_mdetr(path: str, *, image_root: str) -> GoldSet:
+def load_mdetr(path: str, *, image_root: str, counts: GoldCounts | None = None) -> GoldSet:
     """Pairs of a grounding JSON. `tokens_negative` that overlap a named span are left out (many
     files hold one span over the whole caption).
 
     Raises:
         DataError: the file breaks the format.
     """
-    raw, name, counts = read_json(path), Path(path).stem, GoldCounts()
-    pairs: dict[Any, _Pair] = {}
-    for number, entry in enumerate(require(raw, "images", list, path)):
-        where = f"{path}: images[{number}]"
+    reader = _Reader(path, image_root, GoldCounts() if counts is None else counts)
+    entries = {"images": reader.image, "annotations": reader.annotation}
+    stream_annotated(path, entries, reader.counts)
+    return reader.finish()
+
+
+class _Reader:
+    def __init__(self, path: str, image_root: str, counts: GoldCounts) -> None:
+        self.name, self.counts = Path(path).stem, counts
+        self._path = path
+        self._root = image_root
+        self._pairs: dict[Any, _Pair] = {}
+        self._sample_ids: set[str] = set()
+        self._annotation_ids: set[Any] = set()
+        self._spans: dict[tuple[Span, ...], tuple[Span, ...]] = {}
+
+    def image(self, entry: Any, where: str) -> None:
         image_id = require(entry, "id", (int, str), where)
-        if image_id in pairs:
-            raise DataError(f"{where}: id {image_id!r} occurs twice")
+        if image_id in self._pairs:
+            self.counts.drop(REPEATED_IMAGE, where=where)
+            return
         caption = require(entry, "caption", str, where)
-        pairs[image_id] = _Pair(
-            # Our own exports carry the id of the record; it joins a run to its export.
-            sample_id=str(entry.get("record_id") or f"{name}/{image_id}"),
-            image_uri=join_uri(image_root, require(entry, "file_name", str, where)),
+        # Our own exports carry the id of the record; it joins a run to its export.
+        sample_id = str(entry.get("record_id") or f"{self.name}/{image_id}")
+        if sample_id in self._sample_ids:
+            raise DataError(f"{where}: record_id {sample_id!r} occurs twice")
+        self._sample_ids.add(sample_id)
+        self._pairs[image_id] = _Pair(
+            sample_id=sample_id,
+            image_uri=join_uri(self._root, require(entry, "file_name", str, where)),
             size_wh=image_size(entry, where),
             caption=caption,
-            negatives=usable_spans(entry.get("tokens_negative"), caption, counts),
+            negatives=usable_spans(entry.get("tokens_negative"), caption, self.counts, where),
         )
-    for number, entry in enumerate(require(raw, "annotations", list, path)):
-        _add_box(entry, f"{path}: annotations[{number}]", pairs, counts)
-    samples = tuple(_sample(pair, name, counts) for pair in pairs.values())
-    return GoldSet(
-        name=name,
-        format="mdetr",
-        kind=GoldKind.GROUNDING,
-        samples=samples,
-        counts=finish_counts(counts, samples),
-    )
 
+    def annotation(self, entry: Any, where: str) -> None:
+        if self.counts.report is not None:
+            self._check_id(entry, where)
+        pair = self._pairs.get(require(entry, "image_id", (int, str), where))
+        if pair is None:
+            self.counts.drop(NO_IMAGE, where=where)
+            return
+        if is_set(entry, "iscrowd", where):
+            self.counts[f"dropped: {CROWD}"] += 1
+            return
+        xyxy = usable_xywh(entry.get("bbox"), pair.size_wh, self.counts, where)
+        if xyxy is None:
+            return
+        spans = usable_spans(entry.get("tokens_positive"), pair.caption, self.counts, where)
+        if spans:
+            # Many boxes share their spans: one object each, not one a box.
+            pair.boxes.append((xyxy, self._spans.setdefault(spans, spans)))
+        else:
+            self.counts.drop(NO_SPAN, where=where)
 
-def _add_box(entry: Any, where: str, pairs: dict[Any, _Pair], counts: GoldCounts) -> None:
-    pair = pairs.get(require(entry, "image_id", (int, str), where))
-    if pair is None:
-        raise DataError(f"{where}: image_id {entry['image_id']!r} is not in images")
-    if entry.get("iscrowd"):
-        counts.drop(CROWD)
-        return
-    xyxy = usable_xywh(entry.get("bbox"), pair.size_wh, counts)
-    if xyxy is None:
-        return
-    spans = usable_spans(entry.get("tokens_positive"), pair.caption, counts)
-    if spans:
-        pair.boxes.append((xyxy, spans))
-    else:
-        counts.drop(NO_SPAN)
+    def finish(self) -> GoldSet:
+        samples = []
+        while self._pairs:
+            pair = self._pairs.pop(next(iter(self._pairs)))
+            samples.append(_sample(pair, self.name, self.counts))
+        return GoldSet(
+            name=self.name,
+            format="mdetr",
+            kind=GoldKind.GROUNDING,
+            samples=tuple(samples),
+            counts=finish_counts(self.counts, tuple(samples)),
+        )
+
+    def _check_id(self, entry: Any, where: str) -> None:
+        annotation_id = require(entry, "id", (int, str), where)
+        if annotation_id in self._annotation_ids:
+            self.counts.clip(REPEATED_ANNOTATION, where=where)
+        self._annotation_ids.add(annotation_id)
 
 
 def _sample(pair: _Pair, source: str, counts: GoldCounts) -> TrainingSample:
@@ -96,7 +131,9 @@ def _sample(pair: _Pair, source: str, counts: GoldCounts) -> TrainingSample:
         for start, end in pair.negatives
         if all(end <= low or start >= high for low, high in named)
     )
-    counts.drop(NEGATIVE_OVERLAP, len(pair.negatives) - len(negatives))
+    if len(pair.negatives) > len(negatives):
+        # The published files have one over the whole caption in nearly every entry: no problem.
+        counts[f"dropped: {NEGATIVE_OVERLAP}"] += len(pair.negatives) - len(negatives)
     return TrainingSample(
         sample_id=pair.sample_id,
         image_uri=pair.image_uri,

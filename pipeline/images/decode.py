@@ -128,7 +128,7 @@ def image_size(data: bytes, limits: ImageLimits) -> tuple[int, int]:
     """Upright (width, height) from the header alone; nothing is decoded.
 
     Raises:
-        RecordError: it is no image, or its size is outside of the limits.
+        RecordError: it is not an image, or its size is outside of the limits.
     """
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:

@@ -10,33 +10,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from pipeline.images.palette import Color, phrase_color
 from schemas.boxes import as_boxes
 from schemas.records import Span
 
-Color = tuple[int, int, int]
-
-PALETTE: tuple[Color, ...] = (
-    (230, 57, 70),
-    (29, 120, 200),
-    (42, 157, 80),
-    (244, 140, 6),
-    (131, 56, 190),
-    (0, 150, 160),
-    (214, 40, 140),
-    (120, 90, 40),
-    (90, 110, 10),
-    (70, 80, 110),
-)
-"""Distinct on light and dark pictures, readable under white text."""
 _PAPER: Color = (250, 250, 248)
 _INK: Color = (40, 40, 44)
 
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
-
-
-def phrase_color(index: int) -> Color:
-    """The colour of phrase `index` of a caption, the same in every picture."""
-    return PALETTE[index % len(PALETTE)]
 
 
 @lru_cache(maxsize=32)

@@ -31,8 +31,8 @@ def read_image_uri(uri: str) -> bytes:
     `<file.parquet>#<row>/<column>`.
 
     Raises:
-        RecordError: IMAGE_MISSING where nothing is there, IMAGE_TOO_LARGE where it is no image by
-            its size alone.
+        RecordError: IMAGE_MISSING where nothing is there, IMAGE_TOO_LARGE where it is not an image
+            by its size alone.
         RetryableError: the store failed.
         ConfigError: the store refuses.
     """
@@ -42,7 +42,7 @@ def read_image_uri(uri: str) -> bytes:
         if uri.startswith(("http://", "https://")):
             return _read_web(uri)
         if not (is_local(uri) and os.path.isfile(local_path(uri))):
-            # Only a name that is no file itself is taken apart: a file name may hold `#`.
+            # Only a name that is not a file itself is taken apart: a file name may hold `#`.
             if found := _IN_ARCHIVE.fullmatch(uri):
                 return read_tar_member(found["file"], found["member"])
             if found := _IN_TABLE.fullmatch(uri):

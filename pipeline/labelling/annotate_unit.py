@@ -28,9 +28,11 @@ from pipeline.labelling.pairs import (
     extract_window,
     read_windows,
 )
+from pipeline.labelling.retries import Retries
 from pipeline.labelling.rows import answered_row, failed_row
 from schemas.errors import ConfigError, RecordError, RetryableError, UnitError
 from schemas.grounder import Grounder, Grounding, GroundingRequest
+from schemas.plan import BatchFailure
 from schemas.records import Annotation, CorpusRecord, Status
 
 SizeKey = Callable[[tuple[int, int]], Hashable]
@@ -67,6 +69,8 @@ class UnitRows:
     rows: tuple[Annotation, ...]
     rows_in: int
     seconds: dict[str, float]
+    batch_failures: tuple[BatchFailure, ...] = ()
+    """Batches that failed as a whole and were asked again one pair at a time."""
 
 
 def annotate_unit(
@@ -91,11 +95,11 @@ def annotate_unit(
         RetryableError, ConfigError: a store failed or refused.
     """
     began = time.perf_counter()
-    seconds = Seconds()
+    seconds, retries = Seconds(), Retries()
     rows: list[Annotation] = []
     for window in read_windows(records, options.limits, pool, seconds):
-        extract_window(window, parser, seconds)
-        answers = _ask(window, grounder, options, pool, turn, seconds)
+        extract_window(window, parser, seconds, retries)
+        answers = _ask(window, grounder, options, pool, turn, seconds, retries)
         after = time.perf_counter()
         for pair in window:
             answer = answers.get(pair.ordinal)
@@ -106,7 +110,12 @@ def annotate_unit(
             )
         seconds.add("rows", time.perf_counter() - after)
     seconds["total"] = time.perf_counter() - began
-    return UnitRows(rows=tuple(rows), rows_in=len(rows), seconds=dict(seconds))
+    return UnitRows(
+        rows=tuple(rows),
+        rows_in=len(rows),
+        seconds=dict(seconds),
+        batch_failures=retries.found(),
+    )
 
 
 @dataclass(slots=True, kw_only=True)
@@ -125,6 +134,7 @@ def _ask(
     pool: Executor,
     turn: contextlib.AbstractContextManager[Any] | None,
     seconds: Seconds,
+    retries: Retries,
 ) -> dict[int, Grounding]:
     usable = [pair for pair in window if pair.failure is None]
     calls = deque(plan_calls(usable, options))
@@ -154,7 +164,7 @@ def _ask(
                 for pair, d in zip(call, decoded, strict=True)
                 if d.array is not None
             ]
-            answers.update(_ground(requests, grounder, trouble))
+            answers.update(_ground(requests, grounder, trouble, retries))
             seconds.add("teacher", time.perf_counter() - began)
     if trouble.num_failed > 1 and 2 * trouble.num_failed > trouble.num_asked:
         raise UnitError(
@@ -199,7 +209,10 @@ def _decode(pair: Pair, limits: ImageLimits) -> _Decoded:
 
 
 def _ground(
-    requests: Sequence[tuple[Pair, GroundingRequest]], grounder: Grounder, trouble: _Trouble
+    requests: Sequence[tuple[Pair, GroundingRequest]],
+    grounder: Grounder,
+    trouble: _Trouble,
+    retries: Retries,
 ) -> dict[int, Grounding]:
     """Answers by place in the unit; a pair that the teacher cannot answer fails alone."""
     if not requests:
@@ -211,9 +224,9 @@ def _ground(
         return {pair.ordinal: g for (pair, _), g in zip(requests, found, strict=True)}
     except (ConfigError, RetryableError):
         raise
-    except Exception:
+    except Exception as error:
         # Any exception means "ask one by one": that shows which pair it was.
-        pass
+        retries.count("teacher", len(asked), error)
     answers: dict[int, Grounding] = {}
     for pair, request in requests:
         try:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from pipeline.images.decode import ImageLimits, image_size, read_image_uri
+from pipeline.labelling.retries import Retries
 from schemas.errors import ConfigError, RecordError, RetryableError
 from schemas.records import CorpusRecord, Phrase, Status
 
@@ -38,7 +39,7 @@ class PairLimits:
 
     image: ImageLimits = field(default_factory=ImageLimits)
     max_caption_chars: int = 10_000
-    """A longer caption is no caption."""
+    """A longer caption is not a caption."""
     window_records: int = 1024
     """Pairs that are sorted by size together."""
     window_bytes: int = 256 * 2**20
@@ -124,7 +125,9 @@ def read_windows(
         yield window
 
 
-def extract_window(pairs: Sequence[Pair], parser: CaptionParser, seconds: Seconds) -> None:
+def extract_window(
+    pairs: Sequence[Pair], parser: CaptionParser, seconds: Seconds, retries: Retries
+) -> None:
     """Cut the captions of usable pairs into phrases; a caption that cannot be cut fails alone."""
     began = time.perf_counter()
     usable = [pair for pair in pairs if pair.failure is None]
@@ -134,8 +137,9 @@ def extract_window(pairs: Sequence[Pair], parser: CaptionParser, seconds: Second
             pair.phrases = phrases
     except (ConfigError, RetryableError):
         raise
-    except Exception:
+    except Exception as error:
         # Whatever it was, one caption at a time shows whose fault it is.
+        retries.count("phrases", len(usable), error)
         for pair in usable:
             _extract_one(pair, parser)
     seconds.add("phrases", time.perf_counter() - began)

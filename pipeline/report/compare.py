@@ -11,17 +11,22 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
 
-from pipeline.curation.filters import apply_policy, phrase_head
+from pipeline.curation import candidates
+from pipeline.curation.filters import filter_candidates
+from pipeline.curation.phrase_rules import head_of
 from pipeline.curation.policy import FilterPolicy
-from schemas.boxes import as_boxes, pairwise_iou
+from schemas.boxes import pairwise_iou
 from schemas.errors import ConfigError, DataError
-from schemas.records import Annotation, Span, Xyxy
+from schemas.records import Span
 
 MATCH_IOU = 0.5
 """Two boxes of one phrase are the same label at this IoU or more."""
 
-_Box = tuple[Xyxy, float]
+COLUMNS = candidates.COLUMNS
+"""What the tables of a comparison must hold."""
 
 
 @dataclass(kw_only=True)
@@ -96,22 +101,38 @@ class RunComparison:
         return ranked[:number]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Pair:
+    """One pair of a run with its labels."""
+
+    record_id: str
+    caption: str
+    status: str
+    heads: dict[Span, str]
+    """Span of every phrase -> its head noun."""
+    boxes: dict[Span, NDArray[np.float64]]
+    """Span of every phrase -> its labels [K, 4], best first; one that was merged onto another
+    phrase's box stands at that box's place."""
+    scores: dict[Span, NDArray[np.float64]]
+
+
 def compare_runs(
-    rows_a: Iterable[Annotation], rows_b: Iterable[Annotation], policy: FilterPolicy
+    tables_a: Iterable[pa.Table], tables_b: Iterable[pa.Table], policy: FilterPolicy
 ) -> RunComparison:
-    """Compare two runs; memory grows only with how far their orders differ.
+    """Compare two runs, each given as tables of annotations with `COLUMNS`; memory grows only
+    with how far their orders differ.
 
     Raises:
         ConfigError: the runs have no record in common.
         DataError: a record id occurs twice in a run.
     """
     comparison = RunComparison(policy_id=policy.policy_id)
-    for a, b in _joined(rows_a, rows_b):
+    for a, b in _joined(_pairs(tables_a, policy), _pairs(tables_b, policy)):
         if a is None or b is None:
             comparison.pairs_only_a += b is None
             comparison.pairs_only_b += a is None
         else:
-            _compare_pair(a, b, policy, comparison)
+            _compare_pair(a, b, comparison)
     if comparison.pairs == 0:
         raise ConfigError(
             f"the two runs have no record in common ({comparison.pairs_only_a} and "
@@ -121,11 +142,11 @@ def compare_runs(
 
 
 def _joined(
-    rows_a: Iterable[Annotation], rows_b: Iterable[Annotation]
-) -> Iterator[tuple[Annotation | None, Annotation | None]]:
+    rows_a: Iterable[_Pair], rows_b: Iterable[_Pair]
+) -> Iterator[tuple[_Pair | None, _Pair | None]]:
     """Rows of equal id, as soon as both were read; what is left over at the end."""
     streams = (iter(rows_a), iter(rows_b))
-    waiting: tuple[dict[str, Annotation], dict[str, Annotation]] = ({}, {})
+    waiting: tuple[dict[str, _Pair], dict[str, _Pair]] = ({}, {})
     open_streams = [True, True]
     while any(open_streams):
         for side in (0, 1):
@@ -144,51 +165,81 @@ def _joined(
     yield from ((None, row) for row in waiting[1].values())
 
 
-def _compare_pair(
-    a: Annotation, b: Annotation, policy: FilterPolicy, comparison: RunComparison
-) -> None:
+def _compare_pair(a: _Pair, b: _Pair, comparison: RunComparison) -> None:
     comparison.pairs += 1
     if a.caption != b.caption:
         comparison.captions_differ += 1
         return
-    comparison.statuses[a.status.value, b.status.value] += 1
-    labels_a, labels_b = _labels(a, policy), _labels(b, policy)
-    comparison.phrases += len(labels_a.keys() & labels_b.keys())
-    comparison.phrases_only_a += len(labels_a.keys() - labels_b.keys())
-    comparison.phrases_only_b += len(labels_b.keys() - labels_a.keys())
-    heads = {(p.start, p.end): phrase_head(p) for p in (*b.phrases, *a.phrases)}
-    for span in sorted(heads):
-        change = _compare_phrase(labels_a.get(span, []), labels_b.get(span, []), comparison)
-        if change.kept or change.lost or change.gained:
-            comparison.total.add(change)
-            comparison.by_noun.setdefault(heads[span], LabelChange()).add(change)
+    comparison.statuses[a.status, b.status] += 1
+    comparison.phrases += len(a.heads.keys() & b.heads.keys())
+    comparison.phrases_only_a += len(a.heads.keys() - b.heads.keys())
+    comparison.phrases_only_b += len(b.heads.keys() - a.heads.keys())
+    heads = b.heads | a.heads
+    for span in sorted({*a.boxes, *b.boxes}):
+        change = _compare_phrase(a, b, span, comparison)
+        comparison.total.add(change)
+        comparison.by_noun.setdefault(heads[span], LabelChange()).add(change)
 
 
-def _labels(row: Annotation, policy: FilterPolicy) -> dict[Span, list[_Box]]:
-    """Span of every phrase -> its labels, best first; a merged box keeps the better one's place."""
-    labels: dict[Span, list[_Box]] = {(p.start, p.end): [] for p in row.phrases}
-    for kept in apply_policy(row, policy).boxes:
-        for index in kept.phrase_indices:
-            phrase = row.phrases[index]
-            labels[phrase.start, phrase.end].append((row.boxes[kept.index].xyxy, kept.score))
-    return labels
+def _pairs(tables: Iterable[pa.Table], policy: FilterPolicy) -> Iterator[_Pair]:
+    for table in tables:
+        found = candidates.candidates_of(table)
+        outcome = filter_candidates(found, policy)
+        kept = outcome.labels(found)
+        places, members = outcome.members(found, kept)
+        boxes, scores = found.boxes_at(kept), outcome.scores[kept].astype(np.float64)
+        labels: dict[int, list[int]] = {}  # phrase -> which of `kept`, best first, each once
+        for place, phrase in zip(places.tolist(), found.phrase_of[members].tolist(), strict=True):
+            of_phrase = labels.setdefault(phrase, [])
+            if not of_phrase or of_phrase[-1] != place:
+                of_phrase.append(place)
+        yield from _table_pairs(table, found.phrases.offsets.tolist(), labels, boxes, scores)
 
 
-def _compare_phrase(a: list[_Box], b: list[_Box], comparison: RunComparison) -> LabelChange:
-    overlaps = pairwise_iou(as_boxes([x for x, _ in a]), as_boxes([x for x, _ in b]))
-    if a and b:
+def _table_pairs(
+    table: pa.Table,
+    offsets: list[int],
+    labels: dict[int, list[int]],
+    boxes: NDArray[np.float64],
+    scores: NDArray[np.float64],
+) -> Iterator[_Pair]:
+    for row, pair in enumerate(
+        table.select(["record_id", "caption", "status", "phrases"]).to_pylist()
+    ):
+        spans = [(phrase["start"], phrase["end"]) for phrase in pair["phrases"]]
+        own: dict[Span, list[int]] = {}
+        for number, span in enumerate(spans, start=offsets[row]):
+            if number in labels:  # two phrases may have one span: their labels are one list
+                own[span] = sorted({*own.get(span, ()), *labels[number]})
+        yield _Pair(
+            record_id=pair["record_id"],
+            caption=pair["caption"],
+            status=pair["status"],
+            heads={
+                span: head_of(phrase["head"], phrase["text"])
+                for span, phrase in zip(spans, pair["phrases"], strict=True)
+            },
+            boxes={span: boxes[places] for span, places in own.items()},
+            scores={span: scores[places] for span, places in own.items()},
+        )
+
+
+def _compare_phrase(a: _Pair, b: _Pair, span: Span, comparison: RunComparison) -> LabelChange:
+    none = np.zeros((0, 4))
+    overlaps = pairwise_iou(a.boxes.get(span, none), b.boxes.get(span, none))
+    if overlaps.size:
         comparison.top1_both += 1
         comparison.top1_same += bool(overlaps[0, 0] >= MATCH_IOU)
     change = LabelChange()
-    free = np.ones(len(b), dtype=bool)
-    for index, (_, score) in enumerate(a):
-        reach = np.where(free, overlaps[index], -1.0) if b else np.zeros(0)
+    free = np.ones(overlaps.shape[1], dtype=bool)
+    for index, reach in enumerate(overlaps):
+        reach = np.where(free, reach, -1.0)
         best = int(reach.argmax()) if reach.size else -1
         if best < 0 or reach[best] < MATCH_IOU:
             change.lost += 1
             continue
         free[best] = False
-        shift = b[best][1] - score
+        shift = float(b.scores[span][best] - a.scores[span][index])
         change.kept += 1
         change.score_shift += shift
         change.iou += float(reach[best])

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from PIL import Image
 
 from pipeline.images.decode import ImageLimits, decode_image, read_image_uri
-from pipeline.images.draw import draw_boxes, draw_caption, phrase_color
+from pipeline.images.draw import draw_boxes, draw_caption
+from pipeline.images.palette import phrase_color
 from schemas.errors import RecordError
 from schemas.records import CuratedRecord
 
@@ -36,12 +37,15 @@ def choose_samples(records: Iterable[CuratedRecord], number: int) -> list[Curate
     return [record for _, record in chosen]
 
 
-def sample_pictures(records: Sequence[CuratedRecord]) -> list[SamplePicture]:
-    """Pictures of records; an image that cannot be read any more gives its reason."""
+def sample_pictures(records: Sequence[CuratedRecord], limits: ImageLimits) -> list[SamplePicture]:
+    """Pictures of records, under the limits of their run.
+
+    An image that cannot be read any more gives its reason.
+    """
     pictures = []
     for record in records:
         try:
-            image = decode_image(read_image_uri(record.image_uri), ImageLimits())
+            image = decode_image(read_image_uri(record.image_uri), limits)
         except RecordError as error:
             pictures.append(
                 SamplePicture(record_id=record.record_id, data_url="", failure=str(error))

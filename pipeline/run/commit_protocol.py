@@ -133,24 +133,6 @@ def check_counts(unit: Unit, commit: UnitCommit) -> None:
         raise DataError(f"unit {unit.unit_id!r}: rows do not add up: {counts}")
 
 
-def totals(commits: Iterable[UnitCommit]) -> dict[str, object]:
-    """Sums over markers, as JSON."""
-    statuses: dict[str, int] = {}
-    units = rows = boxes = 0
-    for commit in commits:
-        units += 1
-        rows += commit.rows_out
-        boxes += commit.num_boxes
-        for status, count in commit.status_counts.items():
-            statuses[status] = statuses.get(status, 0) + count
-    return {
-        "units": units,
-        "rows": rows,
-        "boxes": boxes,
-        "statuses": dict(sorted(statuses.items())),
-    }
-
-
 def as_json(content: object) -> bytes:
     """JSON for people and programs: indented, sorted."""
     return json.dumps(content, indent=1, sort_keys=True, allow_nan=False).encode()

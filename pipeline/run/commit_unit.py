@@ -19,7 +19,7 @@ from pipeline.run.commit_protocol import (
 from pipeline.run.store import RunStore
 from pipeline.storage.files import read_bytes
 from schemas.errors import UnitError
-from schemas.plan import Unit, UnitCommit
+from schemas.plan import BatchFailure, Unit, UnitCommit
 from schemas.records import Annotation
 
 EXAMPLE_CHARS = 300
@@ -47,6 +47,7 @@ def commit_unit(
     rows_in: int,
     teacher_id: str,
     seconds: Mapping[str, float],
+    batch_failures: Sequence[BatchFailure] = (),
     attempt: str | None = None,
 ) -> CommitOutcome:
     """Make the rows of a unit part of the run, all of them or none.
@@ -55,6 +56,7 @@ def commit_unit(
         rows: One per record that was read, in the corpus's order.
         rows_in: How many records were read.
         seconds: By stage, so far; encoding and staging is added as `write`.
+        batch_failures: Batches that were asked again, one pair at a time.
 
     Raises:
         UnitError: the number of rows is not the number of records.
@@ -92,6 +94,9 @@ def commit_unit(
         seconds={},
         finished_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
         examples=examples,
+        batch_failures=tuple(
+            replace(failure, first=failure.first[:EXAMPLE_CHARS]) for failure in batch_failures
+        ),
     )
     check_counts(unit, commit)
     spent = dict(seconds) | {"write": time.perf_counter() - began}

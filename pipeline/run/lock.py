@@ -17,7 +17,8 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -53,11 +54,33 @@ def run_lock(run: RunStore, *, beat_s: float = BEAT_S, stale_s: float = STALE_S)
             yield
 
 
-def lock_holder(run: RunStore) -> dict[str, Any] | None:
-    """Host, process and start of the driver that works on a local run now; None if there is none.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockHolder:
+    """Who holds a run or a folder, as it wrote it."""
 
-    On an object store: of the last one that did not end by itself, and `silent_s`, the seconds
-    since its last sign of life by this machine's clock; more than `STALE_S`: it is gone.
+    host: str = ""
+    pid: int = 0
+    """0: it has just started and has not written its name yet."""
+    since: str = ""
+    silent_s: float = 0.0
+    """On an object store the seconds since its last sign of life, by this machine's clock; more
+    than `STALE_S`: it is gone."""
+
+    @classmethod
+    def of(cls, raw: Mapping[str, Any], silent_s: float = 0.0) -> LockHolder:
+        """From the content of a lock file."""
+        return cls(
+            host=str(raw.get("host", "")),
+            pid=int(raw.get("pid", 0)),
+            since=str(raw.get("since", "")),
+            silent_s=silent_s,
+        )
+
+
+def lock_holder(run: RunStore) -> LockHolder | None:
+    """The driver that works on a local run now; None if there is none.
+
+    On an object store the last one that did not end by itself.
     """
     if not run.is_local:
         try:
@@ -65,17 +88,17 @@ def lock_holder(run: RunStore) -> dict[str, Any] | None:
         except MissingFile:
             return None
         silence = datetime.now(UTC) - datetime.fromisoformat(holder["at"])
-        return holder | {"silent_s": round(max(0.0, silence.total_seconds()), 1)}
+        return LockHolder.of(holder, round(max(0.0, silence.total_seconds()), 1))
     return folder_holder(Path(run.uri))
 
 
-def folder_holder(folder: Path) -> dict[str, Any] | None:
-    """Host, process and start of the driver that holds a folder now; None if there is none."""
+def folder_holder(folder: Path) -> LockHolder | None:
+    """The driver that holds a folder now; None if there is none."""
     try:
         with open(folder / LOCK) as stream:
             if _try_lock(stream, fcntl.LOCK_SH):
                 return None
-            return _read_holder(stream)
+            return LockHolder.of(_read_holder(stream))
     except FileNotFoundError:
         return None
 
@@ -101,7 +124,7 @@ def folder_lock(folder: str, held: Callable[[dict[str, Any]], str]) -> Iterator[
     os.makedirs(folder, exist_ok=True)
     # Never deleted: a second driver could lock the deleted file and a third one a new file.
     with open(path, "a+") as stream:
-        # `lock_holder` takes the lock for an instant to look: that is no driver.
+        # `lock_holder` takes the lock for an instant to look: that is not a driver.
         for _ in range(LOOKS):
             if _try_lock(stream, fcntl.LOCK_EX):
                 break

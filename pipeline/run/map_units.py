@@ -6,13 +6,30 @@ import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from pipeline.run.store import RunStore
 
 Item = TypeVar("Item")
 Shared = TypeVar("Shared")
 Result = TypeVar("Result")
+
+
+class Mapper(Protocol):
+    """What maps a function over parts of a run: `map_run`, or one that has a cluster."""
+
+    def __call__(
+        self,
+        run: RunStore,
+        function: Callable[[RunStore, Shared, Item], Result],
+        items: Sequence[Item],
+        shared: Shared,
+        *,
+        workers: int,
+    ) -> Iterator[Result]:
+        """As `map_run`."""
+        ...
+
 
 MIN_ROWS_PER_WORKER = 50_000
 """Fewer rows are done sooner than a process has started."""

@@ -23,9 +23,9 @@ from pipeline.run.commit_protocol import (
     as_json,
     check_counts,
     decode_rows,
-    totals,
 )
 from pipeline.run.plan_difference import check_unit_ids, require_same_plan
+from pipeline.run.totals import RunTotals
 from pipeline.storage.errors import MissingFile
 from pipeline.storage.files import (
     create_bytes,
@@ -187,7 +187,6 @@ class RunStore:
             verify: Read every file and compare its hash; otherwise sizes are compared.
         """
         commits = list(self.commits().values())
-
         verdicts = self.committer.settle(commits)
         if verify:
             with ThreadPoolExecutor(NUM_THREADS) as pool:
@@ -216,7 +215,7 @@ class RunStore:
         for unit in units:
             check_counts(unit, commits[unit.unit_id])
         if not self.is_complete():
-            content = totals(commits.values()) | {
+            content = RunTotals.of(commits.values()).counts() | {
                 "plan": self.plan_id(),
                 "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
             }
@@ -250,12 +249,8 @@ class RunStore:
         """
         return self._iter_rows(QUARANTINE, statuses)
 
-    def read_rows(self, commit: UnitCommit, file: CommittedFile) -> list[Annotation]:
-        """The checked rows of one committed file.
-
-        Raises:
-            DataError: the file is missing, torn or breaks the contract.
-        """
+    def read_committed(self, commit: UnitCommit, file: CommittedFile) -> bytes:
+        """The bytes of one committed file; DataError where it is missing or torn."""
         data = self.committer.read_file(commit, file)
         if data is None:
             raise DataError(
@@ -263,6 +258,15 @@ class RunStore:
                 f"that was committed ({file.size:,} bytes, sha256 {file.sha256[:12]}); {REDO} "
                 "(with --verify if the size is still right)"
             )
+        return data
+
+    def read_rows(self, commit: UnitCommit, file: CommittedFile) -> list[Annotation]:
+        """The checked rows of one committed file.
+
+        Raises:
+            DataError: the file is missing, torn or breaks the contract.
+        """
+        data = self.read_committed(commit, file)
         rows = decode_rows(data, where=self.url(file.path))
         if len(rows) != file.num_rows:
             raise DataError(

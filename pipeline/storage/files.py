@@ -75,12 +75,12 @@ def stat_file(url: str) -> InputFile:
             path = local_path(url)
             found = os.stat(path)
             if not os.path.isfile(path):
-                raise FileNotFoundError(f"{url} is no file")
+                raise FileNotFoundError(f"{url} is not a file")
             return InputFile(uri=url, size=found.st_size, etag=_mtime_tag(found))
         filesystem, path = filesystem_of(url)
         entry = filesystem.info(path)
         if entry["type"] != "file":
-            raise FileNotFoundError(f"{url} is no file")
+            raise FileNotFoundError(f"{url} is not a file")
         return _input_file(url, entry)
 
 

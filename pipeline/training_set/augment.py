@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import replace
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from pipeline.training_set.example import Prompt, TrainingExample
-from schemas.errors import ConfigError
+from schemas.checked import Count, Share, checked
 from schemas.records import Span
 
 SideWords = Literal["keep", "swap", "ignore"]
@@ -27,43 +28,28 @@ _MIRROR = _MIRRORED | {right: left for left, right in _MIRRORED.items()}
 _SIDE = re.compile(rf"\b(?:{'|'.join(sorted(_MIRROR, key=len, reverse=True))})\b", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@checked(frozen=True, slots=True, kw_only=True)
 class AugmentOptions:
     """What may happen to an example. All zero: nothing does."""
 
-    flip_share: float = 0.5
+    flip_share: Share = 0.5
     """Share of the examples that are mirrored."""
     side_words: SideWords = "keep"
     """A caption with "left" or "right": `keep` its image unmirrored, `swap` the words as well, or
     `ignore` that the caption becomes wrong (the reference)."""
-    crop_share: float = 0.0
+    crop_share: Share = 0.0
     """Share of the examples of which only a random window is shown, at the full size."""
-    crop_min_side: float = 0.6
+    crop_min_side: Annotated[float, Field(gt=0, le=1)] = 0.6
     """The window's smallest side as a share of the image's."""
-    min_visible: float = 0.4
+    min_visible: Share = 0.4
     """A box stays if so much of its area is inside the window; a window that cuts one further,
     but not away, is not taken."""
-    light: float = 0.0
+    light: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Brightness and contrast change by up to this factor: 0.2 means 0.8 to 1.2."""
-    mosaic_share: float = 0.0
+    mosaic_share: Share = 0.0
     """Share of the examples that are put together from four images."""
-    short_sides: tuple[int, ...] = ()
+    short_sides: tuple[Count, ...] = ()
     """One is drawn as the length of the short side; empty: the image's own size."""
-
-    def __post_init__(self) -> None:
-        for name in ("flip_share", "crop_share", "mosaic_share", "min_visible"):
-            value = getattr(self, name)
-            if not 0.0 <= value <= 1.0:
-                raise ConfigError(f"{name} must be in [0, 1], got {value}")
-        if not 0.0 < self.crop_min_side <= 1.0:
-            raise ConfigError(f"crop_min_side must be in (0, 1], got {self.crop_min_side}")
-        if not 0.0 <= self.light < 1.0:
-            raise ConfigError(f"light must be in [0, 1), got {self.light}")
-        for side in self.short_sides:
-            if side < 1:
-                raise ConfigError(f"short_sides must be >= 1, got {side}")
-        if self.side_words not in ("keep", "swap", "ignore"):
-            raise ConfigError(f"side_words must be keep, swap or ignore, got {self.side_words!r}")
 
 
 def names_a_side(caption: str) -> bool:

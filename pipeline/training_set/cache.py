@@ -12,13 +12,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.training_set.pictures import ImageLoader, require_size
 from schemas.errors import DataError, RecordError
 from schemas.fingerprint import fingerprint
-from schemas.records import Status
 
-CACHE_VERSION = 1
-ImageLoader = Callable[[str], NDArray[np.uint8]]
-"""Image URI -> uint8 RGB [height, width, 3], EXIF applied."""
+CACHE_VERSION = 2
 
 
 def fit_within(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
@@ -37,11 +35,16 @@ class ImageCache:
     """Images of at most `side` x `side` pixels, read back without decoding.
 
     One directory: `images.u8` is uint8 [rows, side, side, 3], every image at the top left of its
-    row; `index.json` names the URI and the size of each row. It is published by a rename, so a
-    directory that exists is complete.
+    row; `index.json` names the URI of each row, its size there and its size in the file. It is
+    published by a rename, so a directory that exists is complete. A picture that could not be read
+    has no size: it is read from its own place each time, so that mending it is enough.
+
+    Args:
+        directory: Where it is.
+        load: Reads a picture that is not in it.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, load: ImageLoader) -> None:
         index = json.loads((directory / "index.json").read_text())
         if index.get("version") != CACHE_VERSION:
             raise DataError(
@@ -52,7 +55,8 @@ class ImageCache:
         self.side: int = index["side"]
         self._rows = {uri: row for row, uri in enumerate(index["uris"])}
         self._sizes: list[list[int]] = index["sizes"]
-        self._failures: dict[str, str] = index.get("failures", {})
+        self._original_sizes: list[list[int]] = index["original_sizes"]
+        self._load = load
         self._pixels = np.memmap(
             directory / "images.u8",
             dtype=np.uint8,
@@ -63,22 +67,23 @@ class ImageCache:
     def __len__(self) -> int:
         return len(self._rows)
 
-    def __call__(self, uri: str) -> NDArray[np.uint8]:
-        """The cached image: a read-only view [height, width, 3].
+    def __call__(self, uri: str, size_wh: tuple[int, int]) -> NDArray[np.uint8]:
+        """The picture of this size in its file, as cached: a read-only view [height, width, 3].
 
         Raises:
-            RecordError: the image could not be read when the cache was built.
-            DataError: the image was not asked for then.
+            RecordError: it cannot be read, or has another size.
+            DataError: it was not asked for when the cache was built.
         """
-        if uri in self._failures:
-            raise RecordError(
-                Status.IMAGE_MISSING,
-                f"{self._failures[uri]} (as cached in {self.directory}; delete it to try again)",
-            )
         row = self._rows.get(uri)
         if row is None:
             raise DataError(f"{self.directory} does not hold the image {uri!r}")
         height, width = self._sizes[row]
+        if not height:
+            image = self._load(uri)
+            require_size(uri, (image.shape[1], image.shape[0]), size_wh)
+            return fit_within(image, self.side)
+        original_height, original_width = self._original_sizes[row]
+        require_size(uri, (original_width, original_height), size_wh)
         return self._pixels[row, :height, :width]
 
 
@@ -96,8 +101,8 @@ def build_cache(
     Args:
         root: Caches live below it, each in a directory named by its content.
         uris: Images; duplicates are stored once.
-        load: Decodes one image. A RecordError is kept in the image's place; what else it raises
-            ends the building, and leaves nothing behind.
+        load: Decodes one image. One that raises a RecordError is left out of the cache; what else
+            it raises ends the building, and leaves nothing behind.
         side: Longer side in pixels that no cached image exceeds.
         num_threads: Threads that decode.
         progress: Called with (images done, images in all) now and then.
@@ -105,22 +110,18 @@ def build_cache(
     unique = list(dict.fromkeys(uris))
     target = root / f"images-{side}-{fingerprint([CACHE_VERSION, side, unique])}"
     if target.exists():
-        return ImageCache(target)
+        return ImageCache(target, load)
     staging = target.with_name(f".{target.name}.{os.getpid()}")
     staging.mkdir(parents=True)
     try:
-        failures: dict[str, str] = {}
-
-        def picture(uri: str) -> NDArray[np.uint8]:
-            try:
-                return fit_within(load(uri), side)
-            except RecordError as error:
-                failures[uri] = str(error)
-                return np.zeros((0, 0, 3), dtype=np.uint8)
-
-        sizes = _fill(staging / "images.u8", unique, picture, side, num_threads, progress)
-        index = {"version": CACHE_VERSION, "side": side, "uris": unique, "sizes": sizes}
-        index["failures"] = dict(sorted(failures.items()))
+        sizes, originals = _fill(staging / "images.u8", unique, load, side, num_threads, progress)
+        index = {
+            "version": CACHE_VERSION,
+            "side": side,
+            "uris": unique,
+            "sizes": sizes,
+            "original_sizes": originals,
+        }
         (staging / "index.json").write_text(json.dumps(index))
         try:
             os.replace(staging, target)
@@ -129,7 +130,7 @@ def build_cache(
                 raise
     finally:
         shutil.rmtree(staging, ignore_errors=True)
-    return ImageCache(target)
+    return ImageCache(target, load)
 
 
 def _fill(
@@ -139,18 +140,29 @@ def _fill(
     side: int,
     num_threads: int,
     progress: Callable[[int, int], None] | None,
-) -> list[list[int]]:
+) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+    """Write all pixels; (height, width) of each picture as cached and as loaded, (0, 0): neither"""
     pixels = np.memmap(path, dtype=np.uint8, mode="w+", shape=(max(len(uris), 1), side, side, 3))
-    sizes: list[list[int]] = []
+    sizes: list[tuple[int, int]] = []
+    originals: list[tuple[int, int]] = []
+
+    def picture(uri: str) -> tuple[NDArray[np.uint8], tuple[int, int]]:
+        try:
+            image = load(uri)
+        except RecordError:
+            return np.zeros((0, 0, 3), dtype=np.uint8), (0, 0)
+        return fit_within(image, side), (image.shape[0], image.shape[1])
+
     with ThreadPoolExecutor(num_threads) as pool:
         chunk = 256  # bounds the decoded images that wait to be written
         for start in range(0, len(uris), chunk):
-            images = pool.map(load, uris[start : start + chunk])
-            for row, image in enumerate(images, start=start):
+            images = pool.map(picture, uris[start : start + chunk])
+            for row, (image, original) in enumerate(images, start=start):
                 height, width = image.shape[:2]
                 pixels[row, :height, :width] = image
-                sizes.append([height, width])
+                sizes.append((height, width))
+                originals.append(original)
             if progress is not None:
                 progress(len(sizes), len(uris))
     pixels.flush()
-    return sizes
+    return sizes, originals

@@ -4,36 +4,34 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from pipeline.training_set.detection_prompts import TokenCounter
 from pipeline.training_set.example import Prompt, as_sentence, last_words, shift_spans, words_of
-from schemas.errors import ConfigError
+from schemas.checked import Count, CountOrZero, Share, checked
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@checked(frozen=True, slots=True, kw_only=True)
 class CaptionPackingOptions:
     """How many captions of other images join the true one (GLIP: 20, 40 % none, 30 % full)."""
 
-    max_foreign: int = 20
-    none_share: float = 0.4
+    max_foreign: CountOrZero = 20
+    none_share: Share = 0.4
     """Share of the prompts that keep the caption alone."""
-    full_share: float = 0.3
+    full_share: Share = 0.3
     """Share that gets `max_foreign`; the rest gets a uniform number below it."""
-    token_budget: int = 254
+    token_budget: Count = 254
     """Word pieces of the whole prompt, [CLS] and [SEP] not counted."""
     refuse_shared_nouns: bool = True
     """Leave out a foreign caption that contains the last word of a boxed phrase: what it says
     may well be true of this image."""
 
     def __post_init__(self) -> None:
-        if self.max_foreign < 0:
-            raise ConfigError(f"max_foreign must be >= 0, got {self.max_foreign}")
-        if min(self.none_share, self.full_share) < 0 or self.none_share + self.full_share > 1:
-            raise ConfigError(
-                "none_share and full_share must be >= 0 and add up to at most 1, got "
+        if self.none_share + self.full_share > 1:
+            raise ValueError(
+                "none_share and full_share must add up to at most 1, got "
                 f"{self.none_share} and {self.full_share}"
             )
 

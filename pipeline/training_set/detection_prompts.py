@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 
 from pipeline.training_set.example import Prompt
+from schemas.checked import Count, CountOrZero, Share, checked
 from schemas.errors import ConfigError
 from schemas.records import Span, TrainingSample
 
@@ -21,31 +22,21 @@ TokenCounter = Callable[[str], int]
 """Number of word pieces of a text, [CLS] and [SEP] not counted."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@checked(frozen=True, slots=True, kw_only=True)
 class DetectionPromptOptions:
     """How many other names stand in a detection prompt."""
 
     choice: Literal["sampled", "all"] = "sampled"
     """`all`: every name of the source, in its order, for small sets; the numbers below are then
     not used."""
-    max_negatives: int = 85
+    max_negatives: CountOrZero = 85
     """Names drawn besides the image's own."""
-    full_share: float = 0.5
+    full_share: Share = 0.5
     """Share of the prompts that get all of them; the others get a uniform number from 1."""
-    token_budget: int = 254
+    token_budget: Count = 254
     """Word pieces of the whole prompt, separators included, [CLS] and [SEP] not."""
     separator: str = ". "
     """Stands between two names, not after the last."""
-
-    def __post_init__(self) -> None:
-        if self.choice not in ("sampled", "all"):
-            raise ConfigError(f"detection.choice must be sampled or all, got {self.choice!r}")
-        if self.max_negatives < 0:
-            raise ConfigError(f"max_negatives must be >= 0, got {self.max_negatives}")
-        if not 0.0 <= self.full_share <= 1.0:
-            raise ConfigError(f"full_share must be in [0, 1], got {self.full_share}")
-        if self.token_budget < 1:
-            raise ConfigError(f"token_budget must be >= 1, got {self.token_budget}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,7 +134,7 @@ def check_all_fit(
     if not exhaustive:
         raise ConfigError(
             "detection.choice all: not every name of this source is boxed wherever it occurs, so "
-            "absent ones are no negatives; take detection.choice sampled"
+            "absent ones are not negatives; take detection.choice sampled"
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -27,10 +27,11 @@ from pipeline.training_set.detection_prompts import (
 from pipeline.training_set.example import Prompt, TrainingExample, check_sample, sample_prompt
 from pipeline.training_set.mosaic import PARTS, captions_disagree, mosaic
 from pipeline.training_set.order import Draw, StreamOrder, rng_at
+from pipeline.training_set.pictures import PictureLoader
+from schemas.checked import checked
 from schemas.errors import ConfigError, RecordError
 from schemas.records import TrainingSample
 
-ImageLoader = Callable[[str], NDArray[np.uint8]]
 SourceKind = Literal["grounding", "detection"]
 
 
@@ -51,7 +52,7 @@ class TrainingSource:
     """Detection: the names that negatives are drawn from; empty: all that occur in the samples."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@checked(frozen=True, slots=True, kw_only=True)
 class MixtureOptions:
     """How samples become examples."""
 
@@ -66,7 +67,7 @@ class TrainingMixture:
     Args:
         sources: At least one, with distinct names.
         options: Prompts and augmentation.
-        load_image: Reads one image; the size may differ from the sample's, boxes follow it.
+        load_image: Reads one picture, perhaps made smaller as a whole: boxes follow it.
         count_tokens: Word pieces of a text, for the budgets.
         seed: With the position it decides everything that is drawn.
 
@@ -80,7 +81,7 @@ class TrainingMixture:
         sources: Sequence[TrainingSource],
         options: MixtureOptions,
         *,
-        load_image: ImageLoader,
+        load_image: PictureLoader,
         count_tokens: TokenCounter,
         seed: int,
     ) -> None:
@@ -130,14 +131,17 @@ class TrainingMixture:
         self, source: TrainingSource, index: int, rng: np.random.Generator
     ) -> tuple[TrainingSample, NDArray[np.uint8]]:
         sample = source.samples[index]
-        image = self._load_image(sample.image_uri)
+        image = self._load(sample)
         if rng.random() >= self.options.augment.mosaic_share:
             return sample, image
         others = rng.integers(len(source.samples), size=PARTS - 1)
         parts = [sample, *(source.samples[int(other)] for other in others)]
         if source.kind == "grounding" and captions_disagree(parts):
             return sample, image
-        return mosaic(parts, [image, *(self._load_image(p.image_uri) for p in parts[1:])])
+        return mosaic(parts, [image, *map(self._load, parts[1:])])
+
+    def _load(self, sample: TrainingSample) -> NDArray[np.uint8]:
+        return self._load_image(sample.image_uri, (sample.width, sample.height))
 
     def _prompt(self, sample: TrainingSample, source: int, rng: np.random.Generator) -> Prompt:
         vocabulary = self._vocabularies[source]

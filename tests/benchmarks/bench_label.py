@@ -36,6 +36,7 @@ from pipeline.corpus import Corpus, CorpusOptions
 from pipeline.images.decode import ImageLimits, decode_image
 from pipeline.labelling.annotate_unit import AnnotateOptions, plan_calls
 from pipeline.labelling.pairs import Pair, PairLimits, Seconds, extract_window, read_windows
+from pipeline.labelling.retries import Retries
 from pipeline.phrases.extract import PhraseOptions
 from pipeline.run.store import RunStore
 from pipeline.world import CorpusShape, nouns_of, write_corpus
@@ -102,8 +103,8 @@ def requests_of(corpus: Corpus, units: list[Unit], tools: Tools, call_size: int)
     calls: Calls = []
     with ThreadPoolExecutor(4) as pool:
         for unit in units:
-            for window in read_windows(corpus.read(unit), PairLimits(), pool, Seconds()):
-                extract_window(window, tools.parser, Seconds())
+            for window in read_windows(corpus.read(unit), PairLimits(), pool, Seconds(), Retries()):
+                extract_window(window, tools.parser, Seconds(), Retries())
                 usable = [pair for pair in window if pair.failure is None]
                 calls += [[request(pair) for pair in call] for call in plan_calls(usable, options)]
     return calls

@@ -25,8 +25,9 @@ import torch
 from PIL import Image
 
 from jobs.training.data import build_mixture, read_image
+from jobs.training.load_recipe import load_recipe
 from jobs.training.network import network_config
-from jobs.training.recipe import SourceSpec, load_recipe
+from jobs.training.recipe import SourceSpec
 from jobs.training.sources import load_sources
 from model.inputs.preprocess import Preprocessor
 from model.inputs.tokenizer import default_tokenizer

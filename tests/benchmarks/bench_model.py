@@ -28,6 +28,7 @@ import torch
 from torch import nn
 
 from model.config import get_preset
+from model.files.directory import save_pretrained
 from model.inputs.tokenizer import SHIPPED_VOCAB
 from model.network.glip import Glip
 from model.teacher.glip import Teacher
@@ -158,7 +159,7 @@ def measure(case: dict[str, Any]) -> dict[str, Any]:
 def write_model(preset: str, directory: str) -> None:
     """A model directory with random weights."""
     torch.manual_seed(0)
-    Glip(get_preset(preset)).save_pretrained(directory)
+    save_pretrained(Glip(get_preset(preset)), directory)
 
 
 def _question(teacher: Teacher, images: list[np.ndarray], prompt: str) -> Callable[[], object]:

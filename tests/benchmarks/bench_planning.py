@@ -15,14 +15,14 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import psutil
 
 from jobs.commands.label import make_plan
-from jobs.commands.status import read_status
 from jobs.labelling.progress import LabelProgress
 from pipeline.run.commit_unit import CommitOutcome, commit_unit
+from pipeline.run.status import read_status
 from pipeline.run.store import RunStore
 from schemas.plan import UnitCommit
 from tests.benchmarks.synthetic import SyntheticSetup
@@ -124,8 +124,8 @@ def main() -> int:
                 progress.commit(outcome)
 
         step("progress: count every unit", count)
-        found: dict[str, Any] = step("status", lambda: read_status(RunStore(out)))
-        assert found["units"] == options.shards
+        found = step("status", lambda: read_status(RunStore(out)))
+        assert found.units == options.shards
         step("status again, as --watch does", lambda: read_status(again))
         plan_mb = os.path.getsize(folder / "run" / "_plan.json") / 1e6
     planning = sum(rows[name]["wall_s"] for name in list(rows)[:5])

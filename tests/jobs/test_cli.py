@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
+import json
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
-from jobs.cli import COMMANDS, main, require_own_packages
-from schemas.errors import ConfigError
+from jobs.cli import COMMANDS, GROUPS, examples_of, main
+from jobs.parsing import parse
 from tests.golden.make_flags import FILE, flags_text
+
+HEAVY = ("torch", "ray", "fiftyone", "spacy", "boto3", "matplotlib")
+MAX_HELP_MIB = 120
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -26,7 +30,37 @@ def test_every_command_has_options_and_a_sentence(
     with pytest.raises(SystemExit) as ended:
         main([name, "--help"])
     assert ended.value.code == 0
-    assert f"usage: glipforge {name}" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert f"usage: glipforge {name}" in shown
+    assert examples_of(module), f"{module.__name__} has no EXAMPLES"
+    assert shown.endswith("\n".join(examples_of(module)) + "\n")
+    assert not re.findall(r"\bSTR\b|\{None\}", shown)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_example_parses(name: str) -> None:
+    module = importlib.import_module(COMMANDS[name][0])
+    for line in examples_of(module):
+        program, command, *words = shlex.split(line)
+        assert (program, command) == ("glipforge", name)
+        assert parse(module.Config, words, prog=name, description=None)
+
+
+def test_help_of_a_sub_command_has_its_own_example(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["review", "pull", "--help"])
+    shown = capsys.readouterr().out
+    assert "example:\nglipforge review pull" in shown
+    assert "review push" not in shown
+
+
+def test_commands_are_listed_in_the_order_of_work(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["--help"])
+    lines = capsys.readouterr().out.splitlines()
+    assert [line[:-1] for line in lines if line.endswith(":") and "usage" not in line] == list(
+        GROUPS
+    )
+    assert [line.split()[0] for line in lines if line.startswith("  ")] == list(COMMANDS)
 
 
 def test_flags_are_those_of_the_golden_file() -> None:
@@ -40,7 +74,9 @@ def test_flags_are_those_of_the_golden_file() -> None:
         ([], 2, "usage: glipforge COMMAND"),
         (["--help"], 0, "usage: glipforge COMMAND"),
         (["--version"], 0, "0."),
-        (["lable"], 2, "unknown command 'lable'; allowed: demo, ground"),
+        (["lable"], 2, "unknown command 'lable', did you mean label?"),
+        (["xyz"], 2, "unknown command 'xyz'; allowed: demo, ground"),
+        (["corpus", "check", "x", "--limit", "-1"], 2, "--limit must be 0 or more, got -1"),
         (["status", "/no/where"], 2, "glipforge status: /no/where is not a labelling run"),
     ],
 )
@@ -85,22 +121,29 @@ def test_a_reader_that_leaves_early() -> None:
     assert done.stderr == ""
 
 
-def test_help_loads_no_heavy_package() -> None:
+def test_no_help_loads_a_heavy_package() -> None:
+    """All helps in one process, so that it is quick; what one of them loads is seen after it."""
+    code = f"""
+import contextlib, io, json, re, sys
+from jobs.cli import COMMANDS, main
+loaded = {{}}
+for name in ("", *COMMANDS):
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):
+        main([name, "--help"] if name else ["--help"])
+    loaded[name] = [heavy for heavy in {HEAVY} if heavy in sys.modules]
+(peak,) = re.findall(r"VmHWM:\\s+(\\d+) kB", open("/proc/self/status").read())
+print(json.dumps([loaded, int(peak) / 1024]))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded, mib = json.loads(done.stdout)
+    assert loaded == {name: [] for name in ("", *COMMANDS)}
+    assert mib < MAX_HELP_MIB
+
+
+def test_the_list_of_commands_loads_nothing() -> None:
     code = (
-        "import sys; from jobs.cli import main; main(['--help']); "
-        "print([n for n in ('torch', 'ray', 'fiftyone', 'pyarrow', 'tyro') if n in sys.modules])"
+        "import sys; from glipforge import main; main(['--help']); "
+        "print([n for n in ('numpy', 'pyarrow', 'tyro', 'rich') if n in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
-
-
-def test_a_foreign_package_in_our_place(monkeypatch: pytest.MonkeyPatch) -> None:
-    require_own_packages()
-    real = importlib.util.find_spec
-
-    def find(name: str) -> object:
-        return SimpleNamespace(origin="/other/model/__init__.py") if name == "model" else real(name)
-
-    monkeypatch.setattr("jobs.cli.importlib.util.find_spec", find)
-    with pytest.raises(ConfigError, match=r"package 'model' is /other/model/__init__.py, not the"):
-        require_own_packages()

@@ -50,7 +50,7 @@ def test_the_wheel_labels_from_another_folder(tmp_path: Path) -> None:
         names = set(archive.namelist())
     assert names.issuperset(DATA)
     assert {name.split("/")[0] for name in names if ".dist-info" not in name} == {
-        *("jobs", "model", "pipeline", "schemas")
+        *("glipforge.py", "jobs", "model", "pipeline", "schemas")
     }
 
     image = tmp_path / "image"

@@ -88,5 +88,5 @@ def write_gold(folder: Path, *, detection: bool = False) -> str:
 def toy_run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> RunStore:
     """The run, and every command opens it whatever address it is given."""
     run = folder_run(folder / "run", toy_rows(folder), more_units=[1])
-    monkeypatch.setattr("jobs.labelled_run.open_run", lambda uri: run)
+    monkeypatch.setattr("pipeline.run.open.open_run", lambda uri: run)
     return run

@@ -16,7 +16,8 @@ from model.inputs.prompts import positive_map
 from model.inputs.tokenizer import default_tokenizer
 from model.network.glip import Glip
 from model.outputs import GlipOutput, TokenBatch
-from model.teacher.postprocess import PostprocessOptions, postprocess
+from model.teacher.options import PostprocessOptions
+from model.teacher.postprocess import postprocess
 from tests.parity.fixture import Fixture
 
 LIMIT = 1e-4

@@ -122,7 +122,7 @@ def _entries(uri: str, version: str) -> list[Entry]:
     """
     try:
         data = read_bytes(uri)
-        # Bytes that are no text become marks: only the caption that holds them suffers.
+        # Bytes that are not text become marks: only the caption that holds them suffers.
         raw = json.loads(data.decode(json.detect_encoding(data), "surrogateescape"))
     except (ValueError, RecursionError) as error:
         raise UnitError(f"{uri} is not JSON: {error}") from error
@@ -131,7 +131,7 @@ def _entries(uri: str, version: str) -> list[Entry]:
         and isinstance(raw.get("images"), list)
         and isinstance(raw.get("annotations"), list)
     ):
-        raise UnitError(f"{uri} is no COCO captions file: it needs lists `images`, `annotations`")
+        raise UnitError(f"{uri} is not a COCO captions file: it needs `images`, `annotations`")
     captions: dict[Any, Captions] = {}
     for annotation in raw["annotations"]:
         known = isinstance(annotation, dict)

@@ -198,7 +198,7 @@ def _parse(line: bytes) -> dict[str, Any]:
         ValueError: with the reason in words.
     """
     try:
-        # Bytes that are no UTF-8 become marks in the text: only the field that holds them suffers.
+        # Bytes that are not UTF-8 become marks in the text: only the field that holds them suffers.
         row = json.loads(line.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "surrogateescape"))
     except json.JSONDecodeError as error:
         raise ValueError(f"not JSON: {error}") from error

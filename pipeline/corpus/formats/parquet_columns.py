@@ -31,14 +31,14 @@ def open_parquet(url: str) -> Iterator[pq.ParquetFile]:
         except GlipforgeError:
             raise
         except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
-            raise UnitError(f"{url} is no readable Parquet file: {error}") from error
+            raise UnitError(f"{url} is not a readable Parquet file: {error}") from error
         with file:
             metadata = file.metadata
             in_groups = sum(metadata.row_group(g).num_rows for g in range(metadata.num_row_groups))
             if in_groups != metadata.num_rows:  # a damaged list of row groups is just shorter
                 raise UnitError(
-                    f"{url} is no readable Parquet file: its footer says {metadata.num_rows} rows, "
-                    f"its row groups have {in_groups}"
+                    f"{url} is not a readable Parquet file: its footer says "
+                    f"{metadata.num_rows} rows, its row groups have {in_groups}"
                 )
             yield file
 

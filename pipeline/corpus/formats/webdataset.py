@@ -70,7 +70,7 @@ class WebdatasetCorpus(Corpus):
                     yield from self._sample_records(unit.uri, stream, sample)
             except TarDamage as damage:
                 if is_empty and damage.offset == 0:
-                    raise UnitError(f"{unit.uri} is no tar archive: it {damage}") from damage
+                    raise UnitError(f"{unit.uri} is not a tar archive: it {damage}") from damage
                 detail = f"the archive {damage}; what may follow is lost"
                 yield self._broken(unit.uri, f"@{damage.offset}", detail)
             except GZIP_ERRORS as error:

@@ -6,7 +6,7 @@ import html
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pipeline.review.sync.dataset import phrase_color
+from pipeline.images.palette import phrase_hex
 
 LINE_CHARS = 64
 
@@ -29,7 +29,7 @@ def caption_markup(caption: str, phrases: Sequence[Mapping[str, Any]]) -> str:
         start, end = int(phrase["start"]), int(phrase["end"])
         if start < position or end > len(caption):
             continue
-        pieces += [(caption[position:start], None), (caption[start:end], phrase_color(index))]
+        pieces += [(caption[position:start], None), (caption[start:end], phrase_hex(index))]
         position = end
     pieces.append((caption[position:], None))
     column = 0

@@ -10,8 +10,8 @@ from typing import Any
 import fiftyone.operators as foo
 from fiftyone.operators import types
 
+from pipeline.images.palette import phrase_hex
 from pipeline.review.app.caption_markup import caption_markup
-from pipeline.review.sync.dataset import phrase_color
 
 
 class CaptionPanel(foo.Panel):
@@ -67,6 +67,6 @@ def _show(ctx: Any) -> None:
             "orientation": "h",
             "x": [phrase.best_score for phrase in phrases],
             "y": [f"{index}: {phrase.text}" for index, phrase in enumerate(phrases)],
-            "marker": {"color": [phrase_color(index) for index in range(len(phrases))]},
+            "marker": {"color": [phrase_hex(index) for index in range(len(phrases))]},
         }
     ]

@@ -3,7 +3,7 @@
 FiftyOne's server has no login, serves every file its user can read (`/media?filepath=...`), does
 not check the Host header (DNS rebinding) and runs operators for any web page that posts to it.
 The guard answers 403 to requests for a foreign host, to requests that another site's page makes,
-and to files that are no sample's image. It does not tell users of the same machine apart.
+and to files that are not a sample's image. It does not tell users of the same machine apart.
 Saves of Annotate mode do not reach FiftyOne's server at all: `sample_patch` does them.
 """
 

@@ -192,7 +192,7 @@ def _observed_phrase(
         allowed = ", ".join(repr(p.text) for p in phrases) or "none"
         raise NotUnderstood(
             ConflictKind.NO_SUCH_PHRASE,
-            f"the label {text!r} is no phrase of this caption; its phrases: {allowed}",
+            f"the label {text!r} is not a phrase of this caption; its phrases: {allowed}",
         )
     if len(matches) == 1:
         return matches[0], ""

@@ -4,25 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from pipeline.images.palette import PALETTE, phrase_hex
 from pipeline.review.sync.box_state import Origin, Review
 from pipeline.review.sync.documents import BOXES
 from pipeline.review.sync.views import save_views
 
-# Colours that differ in hue and in lightness, by phrase index; the caption panel uses the same.
-PHRASE_COLORS = (
-    "#e6194b",
-    "#3cb44b",
-    "#4363d8",
-    "#f58231",
-    "#911eb4",
-    "#46c7d6",
-    "#f032e6",
-    "#9a6324",
-    "#808000",
-    "#469990",
-    "#e6a817",
-    "#800000",
-)
 COLORED_PHRASES = 60
 """Phrases of a caption that get their colour; the App needs each value listed."""
 _TEXT_FIELDS = ("record_id", "image_id", "source", "caption", "status", "teacher_id")
@@ -42,11 +28,6 @@ _PHRASE_FIELDS = (
     ("status", "StringField"),
     ("best_score", "FloatField"),
 )
-
-
-def phrase_color(index: int) -> str:
-    """The colour of a phrase and its boxes."""
-    return PHRASE_COLORS[index % len(PHRASE_COLORS)]
 
 
 def create_dataset(name: str, info: dict[str, Any]) -> Any:
@@ -95,13 +76,13 @@ def _configure_app(dataset: Any) -> None:
     config = fo.DatasetAppConfig()
     config.color_scheme = fo.ColorScheme(
         color_by="value",
-        color_pool=list(PHRASE_COLORS),
+        color_pool=[phrase_hex(index) for index in range(len(PALETTE))],
         fields=[
             {
                 "path": BOXES,
                 "colorByAttribute": "phrase_index",
                 "valueColors": [
-                    {"value": str(index), "color": phrase_color(index)}
+                    {"value": str(index), "color": phrase_hex(index)}
                     for index in range(COLORED_PHRASES)
                 ],
             }
@@ -147,7 +128,7 @@ def _configure_annotate(dataset: Any) -> None:
                     "type": "str",
                     "component": "radio",
                     "values": [str(word) for word in Review],
-                    "default": str(Review.ACCEPTED),
+                    "default": str(Review.PENDING),
                 },
                 {"name": "phrase_index", "type": "int", "component": "text"},
                 {

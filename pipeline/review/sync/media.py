@@ -99,7 +99,7 @@ def _ending(source: Path | io.BytesIO, row: Annotation) -> str | None:
     """The ending of a format that browsers show upright as it is; None where it must be rewritten.
 
     Raises:
-        RecordError: it is no image, or one of another size than the boxes were made for.
+        RecordError: it is not an image, or one of another size than the boxes were made for.
     """
     try:
         with Image.open(source, formats=FORMATS) as image:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bson import ObjectId
-from pymongo import MongoClient
+from pymongo import MongoClient, UpdateOne
 from pymongo.collection import Collection
 from pymongo.errors import PyMongoError
 
@@ -39,6 +39,12 @@ class StoredDataset:
         """The samples with these ids, whole."""
         found = self.samples.find({"_id": {"$in": list(ids)}}, batch_size=1000)
         return {document["_id"]: document for document in found}
+
+    def set_fields(self, changes: Mapping[ObjectId, Mapping[str, object]]) -> None:
+        """Set fields of samples, each by its path in the document."""
+        updates = [UpdateOne({"_id": key}, {"$set": dict(new)}) for key, new in changes.items()]
+        if updates:
+            self.samples.bulk_write(updates)
 
 
 @contextmanager

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
-from pipeline.curation.filter_result import KEPT, MERGED, RegionScores
-from pipeline.curation.filters import apply_policy
+from pipeline.curation.filter_result import KEPT, MERGED
+from pipeline.curation.filters import filter_rows
 from pipeline.curation.policy import FilterPolicy
 from schemas.errors import ConfigError
 from schemas.records import Annotation
@@ -25,8 +24,6 @@ class Selection:
     policy: FilterPolicy | None = None
     """Show what this policy keeps, also the boxes it merges onto others; leave out the pairs that
     it leaves out."""
-    region_scores: Callable[[str], RegionScores | None] | None = None
-    """Record id -> second scores, where the policy needs them."""
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.min_score <= 1.0:
@@ -44,8 +41,7 @@ class Selection:
         box_ids = {box.box_id for box in row.boxes if box.score >= self.min_score}
         if self.policy is None:
             return frozenset(box_ids)
-        scores = None if self.region_scores is None else self.region_scores(row.record_id)
-        result = apply_policy(row, self.policy, scores)
+        result = filter_rows([row], self.policy)[0]
         if result.image_reason != KEPT:
             return None
         passed = {

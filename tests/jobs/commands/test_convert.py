@@ -8,7 +8,7 @@ import torch
 
 from jobs.cli import main
 from model.config import get_preset
-from model.files.directory import load_pretrained
+from model.files.directory import load_pretrained, save_pretrained
 from model.files.official_file import read_checkpoint
 from model.files.official_names import to_official
 from model.interop.onnx_export import compare_onnx
@@ -77,7 +77,7 @@ def test_an_unknown_preset_lists_the_known_ones(checkpoint, tmp_path, capsys):
 def test_an_onnx_file_computes_what_the_network_computes(preset, tmp_path, capsys):
     """On other pixels and another number of words than it was written with."""
     torch.manual_seed(0)
-    Glip(get_preset(preset)).save_pretrained(tmp_path / "model")
+    save_pretrained(Glip(get_preset(preset)), tmp_path / "model")
     out = tmp_path / "student.onnx"
     size = "64x96" if preset == "glip-toy" else "128x128"
     assert _convert(tmp_path / "model", "--to-onnx", "--out", out, "--size", size) == 0
@@ -106,7 +106,7 @@ def test_an_onnx_file_computes_what_the_network_computes(preset, tmp_path, capsy
 )
 def test_wrong_onnx_options_are_explained(options, message, tmp_path, capsys):
     torch.manual_seed(0)
-    Glip(get_preset("glip-toy")).save_pretrained(tmp_path / "model")
+    save_pretrained(Glip(get_preset("glip-toy")), tmp_path / "model")
     assert _convert(tmp_path / "model", "--out", tmp_path / "x.onnx", *options) == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "x.onnx").exists()

@@ -240,7 +240,7 @@ def test_lora_writes_a_plain_model(tmp_path, recipe, gold, finished):
         (["--out", "x", "--preset", "glip-toy", "--shots", "2"], "--shots is of the --gold given"),
         (
             ["--out", "x", "--preset", "glip-toy", "--gold", "a.json", "--shots", "-1"],
-            "shots must be >= 0, got -1",
+            "shots must be a whole number >= 0, got -1",
         ),
     ],
 )

@@ -126,7 +126,7 @@ def test_push_open_pull(run_dir: str, tmp_path: Path, capsys: pytest.CaptureFixt
     edit(tmp_path, run_dir, {"label": "a cat"})
     assert cli.main(["review", "pull", run_dir]) == 0
     said = capsys.readouterr().err
-    assert "conflict: toy/0#0: no_such_phrase: the label 'a cat' is no phrase" in said
+    assert "conflict: toy/0#0: no_such_phrase: the label 'a cat' is not a phrase" in said
     assert cli.main(["review", "push", run_dir, "--rebuild", "--discard-unpulled"]) == 0
     assert "3 pairs added" in capsys.readouterr().out
     assert cli.main(["review", "pull", run_dir]) == 0

@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 
 from jobs.commands.label import Running, label
-from jobs.commands.status import read_status
 from jobs.labelling.progress import LabelProgress, TooManyFailures
+from pipeline.run.status import read_status
 from pipeline.run.store import RunStore
 from pipeline.storage.errors import StorageFull
 from schemas.errors import ConfigError, FingerprintMismatch
@@ -212,7 +212,7 @@ def give_up(
     said = capsys.readouterr().err
     assert re.search(r"given up: [5-9] units committed since the start; the same command", said)
     assert 5 <= len(RunStore(out).commits()) < 30
-    assert read_status(RunStore(out))["statuses"]["caption_missing"] >= 25
+    assert read_status(RunStore(out)).statuses["caption_missing"] >= 25
     assert label(setup, str(out), UNIT, replace(running, max_failure_rate=1)) == 0
     assert len(all_rows(out)) == 240
 
@@ -246,8 +246,8 @@ def test_status_of_a_half_done_run(tmp_path: Path, capsys: pytest.CaptureFixture
     markers[1].unlink()
     (out / "_SUCCESS").unlink()
     found = read_status(RunStore(out))
-    assert (found["complete"], found["units_done"], found["units"]) == (False, 2, 3)
-    assert found["pending_units"] == [markers[1].stem]
+    assert (found.complete, found.units_done, found.units) == (False, 2, 3)
+    assert found.pending_units == (markers[1].stem,)
     capsys.readouterr()
     assert main(["status", str(out)]) == 0
     said = capsys.readouterr().out
@@ -291,7 +291,7 @@ def stop_and_go_on(
     # Those that the driver did not hear of count too; a worker may end one more behind it.
     assert told is not None
     assert 2 <= int(told[1]) <= len(done) < 20
-    assert read_status(RunStore(out))["driver"] is None
+    assert read_status(RunStore(out)).driver is None
     assert start(args).wait() == 0
     assert len(all_rows(out)) == 20 * UNIT
     found = RunStore(out).commits()
@@ -332,7 +332,8 @@ def test_a_second_driver_is_refused_and_ctrl_c_keeps_what_is_done(tmp_path: Path
     with pytest.raises(ConfigError, match=f"being labelled by another driver .*{process.pid}"):
         label(FakeSetup(corpus=corpus), str(out), UNIT, LOCAL)
     found = read_status(RunStore(out))
-    assert found["driver"]["pid"] == process.pid
+    assert found.driver is not None
+    assert found.driver.pid == process.pid
     stop_and_go_on(process, signal.SIGINT, out, args)
 
 

@@ -18,8 +18,8 @@ from pathlib import Path
 import pytest
 
 from jobs.commands.label import Running, label
-from jobs.commands.status import read_status
 from jobs.ray_session import ray_session
+from pipeline.run.status import read_status
 from pipeline.run.store import RunStore
 from schemas.errors import ConfigError, GlipforgeError
 from schemas.records import Status
@@ -331,7 +331,7 @@ def test_ray_job_submit_and_stop(tmp_path: Path) -> None:
         assert "the same command goes on" in jobs.get_job_logs(job)
         committed = RunStore(out).commits()
         assert 2 <= len(committed) < 80
-        assert read_status(RunStore(out))["driver"] is None
+        assert read_status(RunStore(out)).driver is None
         assert main([*words, "--runner", "local"]) == 0
         assert len(all_rows(out)) == 640
         after = RunStore(out).commits()

@@ -5,8 +5,8 @@ import json
 import pytest
 import torch
 
+from jobs.training.load_recipe import load_recipe
 from jobs.training.network import network_config
-from jobs.training.recipe import load_recipe
 from model.files.official_names import to_official
 from model.network.glip import Glip
 from model.training.optimizer import build_optimizer, plan_parameters

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ from ray.train import TrainingFailedError
 
 from jobs.cli import main
 from jobs.training import on_ray as train_ray
-from jobs.training.recipe import Recipe, SourceSpec, recipe_json
+from jobs.training.recipe import Recipe, SourceSpec
 from jobs.training.run import Machine
 from model.training.options import TrainOptions
 from schemas.errors import ConfigError, DataError, RetryableError
@@ -23,20 +23,17 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     recipe = Recipe(
         preset="glip-toy", train=TrainOptions(steps=1), sources=(SourceSpec(gold="no.json"),)
     )
-    return {
-        "recipe": recipe_json(recipe),
-        "out": str(tmp_path / "run"),
-        "machine": dataclasses.asdict(Machine(device="cpu")),
-        "folder": str(tmp_path),
-        "refusal": str(tmp_path / "run" / "ray" / "refusal.json"),
-    }
+    out = tmp_path / "run"
+    refusal = out / "ray" / "refusal.json"
+    work = train_ray.Work(recipe, out, Machine(device="cpu"), tmp_path, refusal)
+    return {"work": pickle.loads(pickle.dumps(work))}
 
 
 def test_what_a_worker_refuses_is_not_tried_again(work) -> None:
     with pytest.raises(ConfigError, match="'no.json' does not exist"):
         train_ray._train_one_worker(work)
     train_ray._train_one_worker(work)
-    refused = train_ray._read_refusal(Path(work["refusal"]))
+    refused = train_ray._read_refusal(work["work"].refusal)
     assert type(refused) is ConfigError
     assert "'no.json' does not exist" in str(refused)
 
@@ -49,16 +46,18 @@ def test_only_what_would_happen_again_is_final(work, monkeypatch, error, is_fina
     monkeypatch.setattr("jobs.training.run.train_worker", fails)
     with pytest.raises(error, match="so it is"):
         train_ray._train_one_worker(work)
-    assert Path(work["refusal"]).exists() is is_final
+    assert work["work"].refusal.exists() is is_final
 
 
-@pytest.mark.parametrize("options", [["--batch-size", "3"], ["--set", "train.accumulate=4"]])
+@pytest.mark.parametrize(
+    "options", [["--batch-size", "3"], ["--batch-size", "4", "--set", "train.accumulate=4"]]
+)
 def test_a_batch_that_the_workers_cannot_divide_is_refused_before_ray(
     tmp_path, capsys, monkeypatch, options
 ) -> None:
     monkeypatch.setattr(train_ray, "ray_session", None)
     out = tmp_path / "run"
-    command = ["pretrain", "--preset", "glip-toy", "--gold", "a.json", "--batch-size", "4"]
+    command = ["pretrain", "--preset", "glip-toy", "--gold", "a.json"]
     command += ["--out", str(out), "--workers", "2", *options]
     assert main(command) == 2
     assert "cannot be divided among 2 workers" in capsys.readouterr().err
@@ -74,7 +73,7 @@ def test_the_end_of_rays_patience_is_a_sentence(
 ) -> None:
     class Failing:
         def __init__(self, *_: object, train_loop_config: dict[str, Any], **__: object) -> None:
-            self.refusal = Path(train_loop_config["refusal"])
+            self.refusal = train_loop_config["work"].refusal
 
         def fit(self) -> None:
             if said is not None:

@@ -4,15 +4,15 @@ import json
 
 import pytest
 
+from jobs.training.load_recipe import load_recipe, set_field
 from jobs.training.recipe import (
     Recipe,
     SourceSpec,
-    load_recipe,
     recipe_identity,
     recipe_json,
     source_labels,
 )
-from jobs.typed_json import from_plain, set_field
+from schemas.checked import from_object
 from schemas.errors import ConfigError
 
 
@@ -56,23 +56,29 @@ def test_assignments_append_to_lists_and_take_bare_words():
     ("assignment", "message"),
     [
         ("train.stepz=3", r"recipe\.train\.stepz is unknown; allowed: accumulate"),
-        ("train.steps=x", r"recipe\.train\.steps must be of type int, got 'x'"),
-        ("train.steps=true", r"recipe\.train\.steps must be of type int, got True"),
-        ("train.steps=0", r"train\.steps must be >= 1, got 0"),
-        ("mixture.augment.side_words=up", "must be one of keep, swap, ignore, got 'up'"),
+        ("train.steps=x", r"recipe\.train\.steps must be a whole number >= 1, got 'x'"),
+        ("train.steps=true", r"recipe\.train\.steps must be a whole number >= 1, got True"),
+        ("train.steps=0", r"train\.steps must be a whole number >= 1, got 0"),
+        ("mixture.augment.side_words=up", "must be one of 'keep', 'swap', 'ignore', got 'up'"),
         ("train.schedule.milestones=[2]", r"milestones must rise and lie in \(0, 1\]"),
         ("train.optimizer.betas=[0.9]", r"betas must have 2 entries, got 1"),
         ("sources=3", r"recipe\.sources must be a list, got 3"),
         ("sources=[{}]", "needs either gold or curated, got gold=None and curated=None"),
-        ("evaluation_images=0", "evaluation_images must be >= 1, got 0"),
-        ("cache_side=-1", "cache_side must be >= 0, got -1"),
-        ("train.seed=-1", r"train\.seed must be >= 0, got -1"),
-        ("train.explode_factor=-1", r"train\.explode_factor must be >= 0, got -1"),
+        ("evaluation_images=0", "evaluation_images must be a whole number >= 1, got 0"),
+        ("cache_side=-1", "cache_side must be a whole number >= 0, got -1"),
+        ("train.seed=-1", r"train\.seed must be a whole number >= 0, got -1"),
+        ("train.explode_factor=-1", r"train\.explode_factor must be a number >= 0, got -1"),
         ("train.optimizer.betas=[1.0, 0.9]", r"optimizer\.betas must be in \[0, 1\), got"),
         ("train.optimizer.betas=[0.9, -0.1]", r"optimizer\.betas must be in \[0, 1\), got"),
-        ('train.optimizer.rules=[{"pattern": "*", "rate": -1}]', "rate must be >= 0, got -1"),
-        ('train.optimizer.rules=[{"pattern": "*", "decay": -1}]', "decay must be >= 0, got -1"),
-        ("mixture.augment.short_sides=[480, 0]", "short_sides must be >= 1, got 0"),
+        (
+            'train.optimizer.rules=[{"pattern": "*", "rate": -1}]',
+            "rate must be a number >= 0",
+        ),
+        (
+            'train.optimizer.rules=[{"pattern": "*", "decay": -1}]',
+            "decay must be a number >= 0",
+        ),
+        ("mixture.augment.short_sides=[480, 0]", "short_sides must be a whole number >= 1, got 0"),
         ("nothing", "--set needs NAME=VALUE, got 'nothing'"),
         ("preset.x=1", "'preset' has no fields"),
     ],
@@ -104,7 +110,7 @@ def test_the_identity_leaves_out_what_does_not_decide_the_weights():
 
 def test_a_missing_field_is_named():
     with pytest.raises(ConfigError, match=r"recipe\.train is missing"):
-        from_plain(Recipe, {"preset": "glip-t"}, "recipe")
+        from_object(Recipe, {"preset": "glip-t"}, where="recipe.")
 
 
 def test_fields_are_made_on_the_way():

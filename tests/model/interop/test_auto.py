@@ -11,6 +11,7 @@ from transformers import AutoConfig, AutoModel, AutoProcessor
 
 import model.interop.auto
 from model.config import get_preset
+from model.files.directory import load_pretrained, save_pretrained
 from model.interop.processor import GlipProcessor
 from model.network.glip import Glip
 from model.teacher.load import shipped_nano
@@ -20,7 +21,7 @@ from schemas.errors import ConfigError
 @pytest.fixture(scope="module")
 def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
-    return Glip(get_preset("glip-toy")).save_pretrained(tmp_path_factory.mktemp("toy"))
+    return save_pretrained(Glip(get_preset("glip-toy")), tmp_path_factory.mktemp("toy"))
 
 
 def test_an_option_that_glip_does_not_have_is_named(directory: Path) -> None:
@@ -40,7 +41,7 @@ def test_the_auto_classes_load_what_glip_loads(directory: Path) -> None:
     assert AutoConfig.from_pretrained(directory).preset == "glip-toy"
     inputs = processor(np.full((64, 96, 3), 90, np.uint8), names=["red box", "dog"])
     with torch.inference_mode():
-        ours = Glip.from_pretrained(directory)(inputs.pixels_B3HW, inputs.tokens)
+        ours = load_pretrained(directory)(inputs.pixels_B3HW, inputs.tokens)
         theirs = network(inputs.pixels_B3HW, inputs.tokens)
     assert torch.equal(ours.logits_BNT, theirs.logits_BNT)
 

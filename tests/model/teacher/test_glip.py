@@ -276,3 +276,23 @@ def test_wrong_options_name_the_field(field: str, value: float, allowed: str) ->
 def test_sizes_that_contradict_each_other_are_refused() -> None:
     with pytest.raises(ConfigError, match="min_size must not exceed max_size, got 800 and 600"):
         TeacherOptions(min_size=800, max_size=600)
+
+
+# --- broken networks ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("field", ["logits_BNT", "box_deltas_BN4", "centerness_BN"])
+def test_a_network_of_nan_fails_and_never_finds_nothing(field: str) -> None:
+    teacher, network = fake_teacher()
+    honest = network.predict
+
+    def broken(pyramid, text):
+        output = honest(pyramid, text)
+        getattr(output, field).fill_(float("nan"))
+        return output
+
+    network.predict = broken
+    with pytest.raises(RecordError, match="teacher_failed: .* of NaN or infinity"):
+        teacher.ground([_request(_image(red=(0, 0)), "a red thing")])
+    with pytest.raises(RecordError, match="NaN or infinity"):
+        teacher.detect(_image(red=(0, 0)), ["red"])

@@ -13,8 +13,7 @@ from model.inputs.tokenizer import directory_tokenizer
 from model.interop.processor import GlipProcessor
 from model.network.glip import Glip
 from model.teacher.load import content_hash, load_teacher, torch_device
-from model.teacher.options import TeacherOptions
-from model.teacher.postprocess import PostprocessOptions
+from model.teacher.options import PostprocessOptions, TeacherOptions
 from schemas.errors import ConfigError, MissingDependency
 from schemas.grounder import GroundingRequest
 from schemas.records import Phrase

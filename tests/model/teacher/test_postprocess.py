@@ -10,7 +10,8 @@ from model.inputs.prompts import positive_map
 from model.network.box_coder import encode_boxes, to_half_open
 from model.outputs import GlipOutput
 from model.teacher.nms import nms_by_class
-from model.teacher.postprocess import PostprocessOptions, label_scores, postprocess
+from model.teacher.options import PostprocessOptions
+from model.teacher.postprocess import label_scores, postprocess
 from tests.model.unit_tables import unit_arrays
 
 LEVELS = ((4, 4), (2, 2))

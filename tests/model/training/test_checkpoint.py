@@ -11,6 +11,7 @@ from model.training.checkpoint import (
     checkpoint_path,
     list_checkpoints,
     load_checkpoint,
+    load_newest,
     save_checkpoint,
 )
 from schemas.errors import ConfigError, DataError
@@ -85,12 +86,47 @@ def test_code_in_a_checkpoint_is_not_run(tmp_path):
 def test_another_version_is_refused(tmp_path):
     path = checkpoint_path(tmp_path, 3)
     torch.save({"version": 9}, path)
-    with pytest.raises(DataError, match="has checkpoint version 9; this glipforge reads 1"):
+    with pytest.raises(DataError, match="has checkpoint version 9; this glipforge reads 2"):
         load_checkpoint(path)
 
 
 def test_bad_policies_are_refused():
-    with pytest.raises(ConfigError, match=r"keep\.last must be >= 1, got 0"):
+    with pytest.raises(ConfigError, match=r"^last must be a whole number >= 1, got 0"):
         KeepPolicy(last=0)
-    with pytest.raises(ConfigError, match=r"keep\.every must be >= 0, got -1"):
+    with pytest.raises(ConfigError, match=r"^every must be a whole number >= 0, got -1"):
         KeepPolicy(every=-1)
+
+
+def test_no_flipped_byte_becomes_other_weights(tmp_path):
+    weights = torch.arange(40.0)
+    path = save_checkpoint(tmp_path, 3, {"model": {"w": weights}}, KeepPolicy())
+    whole = path.read_bytes()
+    for place in range(0, len(whole), 7):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x10]) + whole[place + 1 :])
+        with pytest.raises(DataError, match=r"step-000000003\.pt cannot be read"):
+            load_checkpoint(path)
+    path.write_bytes(whole)
+    assert torch.equal(load_checkpoint(path)["model"]["w"], weights)
+
+
+def test_a_file_of_an_older_version_has_no_digest_and_is_read(tmp_path):
+    path = checkpoint_path(tmp_path, 3)
+    torch.save({"version": 1, "step": 3, "at": "old"}, path)
+    assert load_checkpoint(path)["at"] == "old"
+
+
+def test_a_damaged_one_gives_way_to_the_one_before_and_says_so(tmp_path):
+    said: list[str] = []
+    assert load_newest(tmp_path, said.append) is None
+    save_checkpoint(tmp_path, 3, {"at": 3}, KeepPolicy())
+    newest = save_checkpoint(tmp_path, 7, {"at": 7}, KeepPolicy())
+    assert load_newest(tmp_path, said.append)[2]["at"] == 7
+    assert said == []
+    newest.write_bytes(newest.read_bytes()[:-40])
+    step, path, state = load_newest(tmp_path, said.append)
+    assert (step, path.name, state["at"]) == (3, "step-000000003.pt", 3)
+    assert "step-000000007.pt cannot be read" in said[0]
+    assert "goes on from step 3 by itself" in said[0]
+    path.write_bytes(b"")
+    with pytest.raises(DataError, match="step-000000003"):
+        load_newest(tmp_path, said.append)

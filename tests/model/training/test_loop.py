@@ -231,5 +231,5 @@ def test_fp16_on_a_cpu_is_refused(tmp_path):
 
 
 def test_a_batch_that_cannot_be_divided_is_refused():
-    with pytest.raises(ConfigError, match="batch_size 4 is not a multiple of train.accumulate 3"):
+    with pytest.raises(ConfigError, match="batch_size 4 is not a multiple of accumulate 3"):
         replace(OPTIONS, accumulate=3)

@@ -61,5 +61,5 @@ def test_layers_that_cannot_be_adapted_are_refused(targets, message):
 
 
 def test_a_rank_of_zero_is_refused():
-    with pytest.raises(ConfigError, match=r"lora\.rank must be >= 1, got 0"):
+    with pytest.raises(ConfigError, match=r"^rank must be a whole number >= 1, got 0"):
         LoraOptions(rank=0)

@@ -79,5 +79,5 @@ def test_freezing_everything_is_refused():
 
 
 def test_a_negative_rate_is_refused():
-    with pytest.raises(ConfigError, match=r"optimizer\.rate must be >= 0, got -1"):
+    with pytest.raises(ConfigError, match=r"^rate must be a number >= 0, got -1"):
         OptimizerOptions(rate=-1)

@@ -41,8 +41,8 @@ def test_steps_beyond_the_end_keep_the_final_rate():
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"kind": "linear"}, "kind must be steps, cosine or constant, got 'linear'"),
-        ({"warmup_steps": -1}, "warmup_steps must be >= 0, got -1"),
+        ({"kind": "linear"}, "kind must be one of 'steps', 'cosine', 'constant', got 'linear'"),
+        ({"warmup_steps": -1}, "warmup_steps must be a whole number >= 0, got -1"),
         ({"milestones": (0.9, 0.5)}, r"milestones must rise and lie in \(0, 1\]"),
     ],
 )

@@ -75,7 +75,7 @@ def as_bytes(value: Any) -> bytes:
 
 
 def as_json_value(value: Any) -> Any:
-    """Bytes become marks of the bytes that are no UTF-8; `write_json` puts them back."""
+    """Bytes become marks of the bytes that are not UTF-8; `write_json` puts them back."""
     return value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else value
 
 

@@ -16,6 +16,7 @@ from pipeline.curation.curate import (
 )
 from pipeline.curation.curated_record import curated_record
 from pipeline.curation.decisions import append_decisions, resolve_record
+from pipeline.curation.filters import filter_rows
 from pipeline.curation.manifest import CurateStats
 from pipeline.curation.policy import FilterPolicy, get_policy
 from pipeline.run.store import RunStore
@@ -47,7 +48,8 @@ def run_one(
     stats = CurateStats(
         policy_id=policy.policy_id, decisions_id="", annotations_id="", is_complete=True
     )
-    return curated_record(row, policy, resolve_record(row, decisions), stats), stats
+    result = filter_rows([row], policy)[0]
+    return curated_record(row, result, policy, resolve_record(row, decisions), stats), stats
 
 
 def brief(record: CuratedRecord | None) -> list[tuple[str, tuple[int, ...], str]]:
@@ -226,7 +228,7 @@ def test_the_number_of_workers_changes_nothing(tmp_path: Path) -> None:
     assert one == two
     assert files_of(tmp_path / "curated") == before
     # an error in a worker is the same error here
-    with pytest.raises(ConfigError, match=r"has none under scores/clip/"):
+    with pytest.raises(ConfigError, match=r"cannot make such scores yet"):
         curate_run(run, get_policy("yoloworld"), workers=2)
 
 
@@ -237,7 +239,7 @@ def test_an_empty_run(tmp_path: Path) -> None:
 
 
 def test_yoloworld_without_clip_scores_stops(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"has none under scores/clip/"):
+    with pytest.raises(ConfigError, match=r"cannot make such scores yet"):
         curate_run(folder_run(tmp_path, ROWS), get_policy("yoloworld"))
 
 

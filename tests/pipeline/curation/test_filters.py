@@ -1,17 +1,23 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
+from pipeline.curation.candidates import candidates_of_rows
 from pipeline.curation.filter_result import (
     CROSS_PHRASE,
     HIGH_SCORE,
     IMAGE_CAP,
+    INSIDE_OTHER,
+    INSIDE_SAME,
     KEPT,
     LONG_SPAN,
     LOW_BEST_SCORE,
     LOW_IMAGE_SCORE,
+    LOW_OWN_SCORE,
     LOW_SCORE,
     MERGED,
     PHRASE_NMS,
@@ -22,9 +28,10 @@ from pipeline.curation.filter_result import (
     TOO_FEW_BOXES,
     WHOLE_IMAGE,
     DropCounts,
-    RegionScores,
+    FilterResult,
 )
-from pipeline.curation.filters import apply_policy, is_nonword, phrase_head
+from pipeline.curation.filters import filter_candidates, filter_rows
+from pipeline.curation.phrase_rules import is_nonword, phrase_head
 from pipeline.curation.policy import FilterPolicy, get_policy
 from schemas.errors import ConfigError
 from schemas.records import Annotation, Phrase, Status
@@ -44,6 +51,16 @@ def row_of(*boxes: tuple[int, float, tuple[float, ...]], **changes: Any) -> Anno
     )
     status = Status.OK if made else Status.NO_BOXES
     return make_annotation(**({"boxes": made, "status": status} | changes))
+
+
+def apply_policy(row: Annotation, policy: FilterPolicy) -> FilterResult:
+    return filter_rows([row], policy)[0]
+
+
+def counted(rows: list[Annotation], policy: FilterPolicy) -> DropCounts:
+    counts, candidates = DropCounts(), candidates_of_rows(rows)
+    counts.add(candidates, filter_candidates(candidates, policy))
+    return counts
 
 
 def reasons(row: Annotation, **fields: Any) -> list[str]:
@@ -75,6 +92,22 @@ def reasons(row: Annotation, **fields: Any) -> list[str]:
         ([(0, 0.5, HERE), (1, 0.9, NEAR)], {"cross_phrase": "suppress"}, [CROSS_PHRASE, KEPT]),
         ([(0, 0.5, HERE), (1, 0.9, HALF)], {"cross_phrase": "merge"}, [KEPT, KEPT]),
         ([(0, 0.5, HERE), (0, 0.9, NEAR)], {"cross_phrase": "merge"}, [KEPT, KEPT]),  # one phrase
+        # a box inside a better one: of its phrase, of another
+        ([(0, 0.5, HALF), (0, 0.9, HERE)], {"contained_same": 0.9}, [INSIDE_SAME, KEPT]),
+        ([(0, 0.9, HALF), (0, 0.5, HERE)], {"contained_same": 0.9}, [KEPT, KEPT]),  # half of it
+        ([(0, 0.5, HALF), (1, 0.9, HERE)], {"contained_same": 0.9}, [KEPT, KEPT]),
+        ([(0, 0.5, HALF), (1, 0.9, HERE)], {"contained_other": 0.9}, [INSIDE_OTHER, KEPT]),
+        ([(0, 0.5, HALF), (0, 0.9, HERE)], {"contained_other": 0.9}, [KEPT, KEPT]),
+        # a threshold of its own: the phrase's before the class's before the policy's
+        ([(0, 0.5, HERE)], {"class_thresholds": {"dog": 0.6}}, [LOW_OWN_SCORE]),
+        ([(0, 0.5, HERE)], {"class_thresholds": {"cat": 0.6}}, [KEPT]),
+        ([(0, 0.5, HERE)], {"score_threshold": 0.7, "class_thresholds": {"dog": 0.4}}, [KEPT]),
+        ([(1, 0.5, HERE)], {"score_threshold": 0.7, "class_thresholds": {"dog": 0.4}}, [LOW_SCORE]),
+        (
+            [(0, 0.5, HERE)],
+            {"class_thresholds": {"dog": 0.6}, "phrase_thresholds": {"dog": 0.3}},
+            [KEPT],
+        ),
         # counts
         ([(0, 0.5, HERE), (0, 0.9, FAR)], {"max_boxes_per_phrase": 1}, [PHRASE_TOP_K, KEPT]),
         ([(0, 0.5, HERE), (1, 0.9, FAR)], {"max_boxes_per_phrase": 1}, [KEPT, KEPT]),
@@ -88,8 +121,6 @@ def test_each_rule(boxes: list, fields: dict, expected: list[str]) -> None:
 
 
 def test_a_stored_float32_at_the_threshold_is_not_above_it() -> None:
-    import numpy as np
-
     stored = float(np.float32(0.3))  # 0.30000001192..., greater than 0.3 as a double
     assert reasons(row_of((0, stored, HERE)), score_threshold=0.3) == [LOW_SCORE]
 
@@ -191,21 +222,20 @@ def test_image_rule(boxes: list, fields: dict, expected: str) -> None:
 
 
 def test_yoloworld_without_clip_scores_says_so() -> None:
-    with pytest.raises(ConfigError, match=r"policy 'yoloworld' multiplies by region scores 'clip'"):
+    with pytest.raises(ConfigError, match=r"policy 'yoloworld' multiplies each score by .*cannot"):
         apply_policy(row_of((0, 0.9, HERE)), get_policy("yoloworld"))
 
 
 def test_yoloworld_with_clip_scores() -> None:
-    row = row_of((0, 0.9, HERE), (1, 0.9, FAR))
-    scores = RegionScores(by_box={"toy/0#0": 0.5, "toy/0#1": 0.3}, image=0.4)
-    result = apply_policy(row, get_policy("yoloworld"), scores)
+    bare = candidates_of_rows([row_of((0, 0.9, HERE), (1, 0.9, FAR))])
+    regions = np.array([0.5, 0.3], np.float32)
+    scored = replace(bare, region_scores=regions, image_scores=np.array([0.4]))
+    result = filter_candidates(scored, get_policy("yoloworld")).row_result(scored, 0)
     assert result.reasons == (KEPT, LOW_SCORE)
     assert result.boxes[0].score == pytest.approx(0.45)
-    poor = RegionScores(by_box=scores.by_box, image=0.1)  # sqrt(0.1 x 0.45) = 0.21
-    assert apply_policy(row, get_policy("yoloworld"), poor).image_reason == LOW_IMAGE_SCORE
-    partial = RegionScores(by_box={}, image=1.0)
-    with pytest.raises(ConfigError, match=r"region scores are missing for the box 'toy/0#0'"):
-        apply_policy(row, get_policy("yoloworld"), partial)
+    poor = replace(scored, image_scores=np.array([0.1]))  # sqrt(0.1 x 0.45) = 0.21
+    outcome = filter_candidates(poor, get_policy("yoloworld"))
+    assert outcome.row_result(poor, 0).image_reason == LOW_IMAGE_SCORE
 
 
 def test_counts_add_up() -> None:
@@ -216,9 +246,7 @@ def test_counts_add_up() -> None:
         row_of(),
         row_of(phrases=(), status=Status.NO_PHRASES),
     ]
-    counts = DropCounts()
-    for row in rows:
-        counts.add(row, apply_policy(row, policy))
+    counts = counted(rows, policy)
     assert (counts.records, counts.records_kept) == (4, 1)
     assert counts.records_dropped == {TOO_FEW_BOXES: 1, "no_boxes": 1, "no_phrases": 1}
     assert (counts.boxes, counts.boxes_kept, counts.boxes_merged) == (4, 1, 1)
@@ -227,7 +255,5 @@ def test_counts_add_up() -> None:
 
 
 def test_a_pair_left_out_by_the_image_rule_counts_its_boxes_there() -> None:
-    counts = DropCounts()
-    row = row_of((0, 0.9, HERE))
-    counts.add(row, apply_policy(row, FilterPolicy(name="t", min_boxes=2)))
+    counts = counted([row_of((0, 0.9, HERE))], FilterPolicy(name="t", min_boxes=2))
     assert counts.boxes_dropped == {TOO_FEW_BOXES: 1}

@@ -33,6 +33,9 @@ from schemas.errors import ConfigError
         ("drop_lists", ("rude",), r"drop_lists must be one of 'grit-abstract'.*got 'rude'"),
         ("drop_lists", "pronouns", r"drop_lists must be a list of strings, got 'pronouns'"),
         ("drop_words", ("Dog",), r"drop_words must be words in lower case, got 'Dog'"),
+        ("drop_words", ("Éclair",), r"drop_words must be words in lower case, got 'Éclair'"),
+        ("drop_words", ("",), r"drop_words must be words in lower case, got ''"),
+        ("name", "--", r"name must be letters, digits, '-' and '_', got '--'"),
         ("drop_nonwords", 1, r"drop_nonwords must be true or false, got 1"),
     ],
 )
@@ -76,8 +79,19 @@ def test_a_json_file_starts_from_a_preset(tmp_path: Path) -> None:
         ("{", "p.json is not JSON"),
         ("[]", "p.json must hold a JSON object, got list"),
         ("{}", "p.json: name is missing"),
-        ('{"name": "a", "threshold": 1}', "p.json: unknown field 'threshold'; allowed: base, name"),
+        (
+            '{"name": "a", "threshold": 1}',
+            "p.json: threshold is unknown; allowed: base, class_thresholds, contained_other",
+        ),
         ('{"name": "a", "base": "best"}', "p.json: base must be one of default, .*got 'best'"),
+        (
+            '{"name": "a", "class_thresholds": {"dog": 1.5}}',
+            r"p.json: class_thresholds.dog must be in \[0, 1\], got 1.5",
+        ),
+        (
+            '{"name": "a", "phrase_thresholds": {"A Dog": 0.5}}',
+            r"p.json: phrase_thresholds: words must be in lower case, got 'A Dog'",
+        ),
         ('{"name": "a", "nms_iou": 2}', r"p.json: nms_iou must be in \[0, 1\], got 2"),
     ],
 )

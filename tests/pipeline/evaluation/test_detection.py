@@ -144,7 +144,7 @@ def test_federated_labels_judge_only_what_was_looked_for() -> None:
     plain = detection_figures(federated, {"s0": wrong}, resamples=0)
     assert plain.ap50.value == pytest.approx(0.5)
     assert plain.by_frequency == {"r": pytest.approx(0.5)}
-    # cats may be unlabelled here: another cat is no error
+    # cats may be unlabelled here: another cat is not an error
     partly = replace(federated, not_exhaustive={"s0": (0,)})
     assert detection_figures(partly, {"s0": wrong}, resamples=0).ap50.value == pytest.approx(1.0)
 

@@ -69,12 +69,15 @@ def test_coco(tmp_path: Path) -> None:
             {"images": [{"id": 1, "file_name": "a", "width": "9", "height": 5}]},
             r"images\[0\]: width must be int, got '9'",
         ),
-        ({"images": coco_file()["images"] * 2}, r"images\[2\]: id 7 occurs twice"),
-        ({"annotations": [{"image_id": 99}]}, r"annotations\[0\]: image_id 99 is not in images"),
+        ({"annotations": {"1": {}}}, r"val.json: annotations must be list, got {'1': {}}"),
+        ({"annotations": [3]}, r"annotations\[0\] must be an object with image_id, got 3"),
+        ({"images": [None]}, r"images\[0\] must be an object with id, got None"),
+        ({"annotations": [{"image_id": 7}]}, r"category_id must be int or str, got None"),
         (
-            {"annotations": [{"image_id": 7, "category_id": 1, "bbox": [0, 0, 1, 1]}]},
-            r"annotations\[0\]: category_id 1 is not in categories",
+            {"annotations": [{"image_id": 7, "category_id": 9, "iscrowd": "maybe"}]},
+            r"annotations\[0\]: iscrowd must be 0 or 1, got 'maybe'",
         ),
+        ({"categories": [{"id": 1, "name": " "}]}, r"categories\[0\]: name must not be empty"),
         ({"categories": [{"id": 1}]}, r"categories\[0\]: name must be str, got None"),
     ],
 )
@@ -84,6 +87,68 @@ def test_a_broken_coco_file_is_explained(
     path = write_json(tmp_path / "val.json", coco_file(**changes))
     with pytest.raises(DataError, match=message):
         load_gold(path, "coco")
+
+
+def test_what_pycocotools_loads_is_read_or_counted(tmp_path: Path) -> None:
+    raw = coco_file()
+    raw["images"][0]["width"] = 64.0
+    raw["images"].append(raw["images"][0])
+    raw["categories"] += [{"id": 9, "name": "again"}, {"id": "ball", "name": "ball"}]
+    box = {"bbox": [1, 2, 3, 4], "category_id": "ball", "image_id": 7}
+    raw["annotations"] = [
+        box | {"iscrowd": "0"},
+        box | {"iscrowd": False},
+        box | {"image_id": 99},
+        box | {"category_id": 77},
+        box | {"bbox": [1, 2, 10**400, 4]},
+        box | {"bbox": [60, 40, 10, 4]},
+    ]
+    gold = load_gold(write_json(tmp_path / "val.json", raw))
+    assert gold.categories == ("traffic_light", "kite", "ball")
+    assert gold.category_ids == (3, 9, "ball")
+    assert gold.box_categories["val/7"] == (2, 2, 2)
+    assert gold.samples[0].boxes[-1] == (60, 40, 64, 44)
+    assert {key: n for key, n in gold.counts.items() if ":" in key} == {
+        "clipped: box leaves its image": 1,
+        "dropped: annotation of a category that is not listed": 1,
+        "dropped: annotation of an image that is not listed": 1,
+        "dropped: box is not four finite numbers": 1,
+        "dropped: category whose id occurred before": 1,
+        "dropped: image whose id occurred before": 1,
+    }
+
+
+def test_annotations_may_come_first(tmp_path: Path) -> None:
+    raw = coco_file()
+    backwards = {key: raw[key] for key in ("annotations", "categories", "images")}
+    forwards = load_gold(write_json(tmp_path / "val.json", raw))
+    assert load_gold(write_json(tmp_path / "val.json", backwards)) == forwards
+
+
+def test_lvis_is_told_by_any_image(tmp_path: Path) -> None:
+    raw = coco_file()
+    lists = {"neg_category_ids": [], "not_exhaustive_category_ids": []}
+    raw["images"] = [raw["images"][0] | lists, raw["images"][1] | lists]
+    assert load_gold(write_json(tmp_path / "a.json", raw)).format == "lvis"
+    del raw["images"][0]["neg_category_ids"]
+    with pytest.raises(DataError, match=r"images\[0\]: neg_category_ids must be list, got None"):
+        load_gold(write_json(tmp_path / "a.json", raw))
+
+
+@pytest.mark.parametrize("listed", [[[1]], [{}], [None]])
+def test_odd_category_lists_are_explained(tmp_path: Path, listed: list[Any]) -> None:
+    raw = coco_file()
+    for image in raw["images"]:
+        image |= {"neg_category_ids": listed, "not_exhaustive_category_ids": []}
+    with pytest.raises(DataError, match=r"images\[0\]: neg_category_ids has .* not in categories"):
+        load_gold(write_json(tmp_path / "a.json", raw))
+
+
+def test_a_coco_export_is_known_by_its_record_ids(tmp_path: Path) -> None:
+    raw = coco_file()
+    raw["images"][0]["record_id"] = "web/00000/7"
+    gold = load_gold(write_json(tmp_path / "val.json", raw))
+    assert [sample.sample_id for sample in gold.samples] == ["web/00000/7", "val/8"]
 
 
 def test_lvis_keeps_listed_negatives_and_counts_what_is_not_exhaustive(tmp_path: Path) -> None:
@@ -125,7 +190,7 @@ def test_mdetr(tmp_path: Path) -> None:
     (sample,) = gold.samples
     assert (gold.format, gold.kind) == ("mdetr", GoldKind.GROUNDING)
     assert sample.spans == (((0, 8),), ((13, 14), (15, 23)))
-    assert sample.negative_spans == ()  # the whole caption is no negative
+    assert sample.negative_spans == ()  # the whole caption is not a negative
     assert gold.counts == {
         "boxes": 2,
         "dropped: box has no area inside the image": 1,
@@ -143,6 +208,28 @@ def test_mdetr_keeps_real_negatives_and_our_record_id(tmp_path: Path) -> None:
     assert sample.negative_spans == ((9, 12),)
 
 
+@pytest.mark.parametrize("mark", [{"dataset_name": "refcoco"}, {"tokens_negative": []}, {}])
+def test_captions_with_spans_are_grounding_beside_any_categories(
+    tmp_path: Path, mark: dict[str, Any]
+) -> None:
+    """MDETR's referring-expression files copy COCO's categories."""
+    raw = mdetr_file()
+    del raw["images"][0]["tokens_negative"]
+    raw["images"][0] |= mark
+    raw["categories"] = [{"id": n, "name": name} for n, name in enumerate(("kid", "kite"))]
+    raw["annotations"].insert(0, {"image_id": 7, "bbox": [1, 2, 3, 4], "category_id": 0})
+    gold = load_gold(write_json(tmp_path / "refexp.json", raw))
+    assert (gold.format, gold.kind) == ("mdetr", GoldKind.GROUNDING)
+    assert gold.samples[0].caption == KITE
+
+
+def test_a_flat_span_is_said_to_be_one(tmp_path: Path) -> None:
+    raw = mdetr_file()
+    raw["annotations"] = [{"image_id": 7, "bbox": [1, 2, 3, 4], "tokens_positive": [0, 8]}]
+    gold = load_gold(write_json(tmp_path / "m.json", raw))
+    assert gold.counts["dropped: span is given without its list: [[0, 5]], not [0, 5]"] == 1
+
+
 def odvg_row(*regions: Any, **changes: Any) -> dict[str, Any]:
     row = {"filename": "a.jpg", "width": 64, "height": 48}
     return row | {"grounding": {"caption": KITE, "regions": list(regions)}} | changes
@@ -157,8 +244,8 @@ def test_odvg_grounding(tmp_path: Path) -> None:
     )
     gold = load_gold(write_lines(tmp_path / "vg.jsonl", row))
     (sample,) = gold.samples
-    assert sample.boxes == ((1, 2, 3, 4), (2, 3, 4, 5), (1, 2, 3, 4))
-    assert sample.spans == (((0, 8),), ((0, 8),), ((13, 23),))
+    assert sample.boxes == ((1, 2, 3, 4), (2, 3, 4, 5))  # a box of two phrases is one box
+    assert sample.spans == (((0, 8), (13, 23)), ((0, 8),))
     assert sample.source == "vg"
     assert gold.counts["dropped: box without a usable span"] == 2
 
@@ -172,8 +259,43 @@ def test_odvg_detection_with_label_map(tmp_path: Path) -> None:
     assert gold.categories == ("kid", "kite")
     assert gold.box_categories["od/0"] == (1,)
     other = write_json(tmp_path / "other.json", {"0": "kid"})
-    with pytest.raises(DataError, match=r"category 'kite' is not in the label map"):
+    with pytest.raises(DataError, match=r"label 1 is not in the label map"):
         load_gold(path, label_map=other)
+
+
+def test_odvg_rows_with_labels_alone_need_names(tmp_path: Path) -> None:
+    row = {"filename": "a.jpg", "width": 64, "height": 48}
+    row["detection"] = {"instances": [{"bbox": [1, 2, 3, 4], "label": 1}]}
+    path = write_lines(tmp_path / "od.jsonl", row)
+    names = write_json(tmp_path / "labels.json", ["kid", "kite"])
+    assert load_gold(path, label_map=names).samples[0].caption == "kite"
+    with pytest.raises(DataError, match=r"instances\[0\]: category must be str.*--label-map FILE"):
+        load_gold(path)
+
+
+def test_where_label_and_category_disagree_the_label_counts(tmp_path: Path) -> None:
+    row = {"filename": "a.jpg", "width": 64, "height": 48}
+    row["detection"] = {"instances": [{"bbox": [1, 2, 3, 4], "label": 1, "category": "kid"}]}
+    path = write_lines(tmp_path / "od.jsonl", row)
+    gold = load_gold(path, label_map=write_json(tmp_path / "m.json", {"0": "kid", "1": "kite"}))
+    assert gold.samples[0].caption == "kite"
+    assert [n for key, n in gold.counts.items() if "disagree" in key] == [1]
+
+
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        ({"\u00b2": "kite"}, r"must be an object of numbers to names, got the key '\u00b2'"),
+        ({"1": 3, "01": "x"}, r"the number 1 occurs twice"),
+        ({"1": ["x"]}, r"the name of '1' must be a string, got \['x'\]"),
+        ([], r"must be an object of numbers to names, or a list of names"),
+        ("x", r"must be an object of numbers to names, or a list of names"),
+    ],
+)
+def test_a_broken_label_map_is_explained(tmp_path: Path, content: Any, message: str) -> None:
+    path = write_lines(tmp_path / "od.jsonl", odvg_row())
+    with pytest.raises(DataError, match=message):
+        load_gold(path, label_map=write_json(tmp_path / "m.json", content))
 
 
 @pytest.mark.parametrize(
@@ -213,6 +335,37 @@ def test_imagefolder_both_layouts(tmp_path: Path) -> None:
     assert gold.samples[0].sample_id == "images/a.jpg"
 
 
+def test_hugging_face_rows_with_numbers_and_without_sizes(tmp_path: Path) -> None:
+    from PIL import Image
+
+    Image.new("RGB", (64, 48)).save(tmp_path / "a.jpg")
+    objects = {"bbox": [[1, 2, 3, 4], [5, 6, 7, 8]], "category": [1, 0], "iscrowd": [0, 1]}
+    path = write_lines(
+        tmp_path / "metadata.jsonl",
+        {"file_name": "a.jpg", "objects": objects},
+        {"file_name": "b.jpg", "width": 64, "height": 48, "objects": None},
+        {"file_name": "gone.jpg", "objects": None},
+        {"file_name": "d.jpg", "width": 9, "height": 9}
+        | {"objects": [{"bbox": [1, 1, 2, 2], "category": "cat"}]},
+    )
+    gold = load_gold(path)
+    assert gold.categories == ("0", "1", "cat")
+    assert [(s.width, s.caption) for s in gold.samples] == [(64, "1"), (64, ""), (9, "cat")]
+    assert gold.counts["dropped: crowd region"] == 1
+    assert [n for key, n in gold.counts.items() if "size is not in the file" in key] == [1]
+    names = "[cat, dog]"
+    (tmp_path / "README.md").write_text(
+        "---\ndataset_info:\n  features:\n  - name: objects\n    sequence:\n"
+        f"    - name: category\n      dtype:\n        class_label:\n          names: {names}\n"
+        "---\nText.\n"
+    )
+    gold = load_gold(path)
+    assert gold.categories == ("cat", "dog")
+    assert gold.samples[0].caption == "dog"
+    own = write_json(tmp_path / "own.json", {"0": "kid", "1": "kite"})
+    assert load_gold(path, label_map=own).categories == ("kid", "kite", "cat")
+
+
 def test_an_imagefolder_without_boxes_is_explained(tmp_path: Path) -> None:
     row = {"file_name": "a.jpg", "caption": "x", "width": 64, "height": 48}
     path = write_lines(tmp_path / "metadata.jsonl", row)
@@ -228,6 +381,7 @@ def test_an_imagefolder_without_boxes_is_explained(tmp_path: Path) -> None:
         ("[/EN#11/people Two kids] fly", "Two kids fly", [((0, 8), "11")]),
         ("A [/EN#2/bodyparts/clothing red hat] .", "A red hat .", [((2, 9), "2")]),
         ("[/EN#0/notvisual It] [/EN#3/x é]", "It é", [((0, 2), "0"), ((3, 4), "3")]),
+        ("[/EN#11 Some fireworks] .", "Some fireworks .", [((0, 14), "11")]),
     ],
 )
 def test_flickr_sentences(line: str, caption: str, phrases: list) -> None:
@@ -258,8 +412,8 @@ def test_flickr30k(tmp_path: Path) -> None:
     gold = load_gold(str(folder))
     first, second = gold.samples
     assert first.caption == "Two kids fly a red kite over the sea ."
-    assert first.boxes == ((0, 0, 10, 48), (0, 0, 64, 48), (0, 0, 64, 48))
-    assert first.spans == (((0, 8),), ((0, 8),), ((13, 23),))
+    assert first.boxes == ((0, 0, 10, 48), (0, 0, 64, 48))
+    assert first.spans == (((0, 8),), ((0, 8), (13, 23)))
     assert first.image_uri == f"{folder}/flickr30k-images/36.jpg"
     assert second.boxes == ()
     dropped = {key: value for key, value in gold.counts.items() if key.startswith("dropped")}

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.images.draw import PALETTE, contact_sheet, draw_boxes, draw_caption, phrase_color
+from pipeline.images.draw import contact_sheet, draw_boxes, draw_caption
+from pipeline.images.palette import PALETTE, phrase_color
 
 GREY = np.full((120, 200, 3), 128, np.uint8)
 

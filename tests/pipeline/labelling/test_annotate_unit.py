@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -12,7 +12,7 @@ from pipeline.labelling.annotate_unit import AnnotateOptions, UnitRows, annotate
 from pipeline.labelling.pairs import PairLimits
 from schemas.errors import ConfigError, RetryableError, UnitError
 from schemas.grounder import Grounding, GroundingRequest
-from schemas.records import CorpusRecord, Status
+from schemas.records import CorpusRecord, Phrase, Status
 from tests.corpus_builders import make_record, picture_bytes
 from tests.fakes import FakeGrounder, FakeParser
 
@@ -120,6 +120,43 @@ def test_errors_of_the_machine_are_not_the_records(pool: ThreadPoolExecutor, err
 
     with pytest.raises(type(error)):
         annotate(pool, [make_record(0)], Broken())
+
+
+def test_batches_that_are_asked_again_are_counted_and_said(
+    pool: ThreadPoolExecutor, caplog: pytest.LogCaptureFixture
+) -> None:
+    records = [make_record(n, caption="a spoilt dog" if n % 4 == 0 else "a dog") for n in range(8)]
+    assert annotate(pool, records, call_size=4).batch_failures == ()
+    caplog.clear()
+    grounder = FakeGrounder(spoil_on="spoilt")
+    found = annotate(pool, records, grounder, call_size=8)
+    assert {row.status for row in found.rows} <= {Status.OK, Status.NO_BOXES}
+    assert grounder.calls == [8, *[1] * 8]
+    (failure,) = found.batch_failures
+    said = "RuntimeError: the fake grounder cannot answer 8 requests"
+    assert (failure.stage, failure.batches, failure.first) == ("teacher", 1, said)
+    (line,) = [record.message for record in caplog.records]
+    assert line == f"teacher: a batch of 8 pairs failed ({said}); each pair is asked alone, " + (
+        "which is slow"
+    )
+
+
+def test_a_parser_that_fails_in_company_is_counted(pool: ThreadPoolExecutor) -> None:
+    class Shy(FakeParser):
+        def extract(self, captions: Sequence[str]) -> list[tuple[Phrase, ...]]:
+            if len(captions) > 1:
+                raise MemoryError("too many")
+            return super().extract(captions)
+
+    records = [make_record(n) for n in range(5)]
+    found = annotate_unit(records, FakeGrounder(), Shy(), AnnotateOptions(), pool=pool)
+    assert found.rows == annotate(pool, records).rows
+    (failure,) = found.batch_failures
+    assert (failure.stage, failure.batches, failure.first) == (
+        "phrases",
+        1,
+        "MemoryError: too many",
+    )
 
 
 def test_captions_that_name_nothing(pool: ThreadPoolExecutor) -> None:

@@ -134,7 +134,7 @@ def test_an_archive_without_samples(data: bytes, tmp_path: Path, pool: ThreadPoo
     path.parent.mkdir()
     path.write_bytes(data)
     if data.startswith(b"no"):
-        with pytest.raises(UnitError, match="is no tar archive"):
+        with pytest.raises(UnitError, match="is not a tar archive"):
             label(tmp_path / "toy", pool)
     else:
         (row,) = label(tmp_path / "toy", pool)

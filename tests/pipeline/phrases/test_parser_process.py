@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from pipeline.labelling.pairs import Pair, Seconds, extract_window
+from pipeline.labelling.retries import Retries
 from pipeline.phrases.extract import PhraseExtractor, PhraseOptions
 from pipeline.phrases.parser_process import ParserDied, PhraseProcess
 from schemas.errors import MissingDependency, RecordError
@@ -83,7 +84,11 @@ def test_a_caption_that_ends_the_process_costs_itself(
         Pair(ordinal=n, record=CorpusRecord(record_id=str(n), caption=text))
         for n, text in enumerate(texts)
     ]
-    extract_window(pairs, process, Seconds())
+    retries = Retries()
+    extract_window(pairs, process, Seconds(), retries)
+    (failure,) = retries.found()
+    assert (failure.stage, failure.batches) == ("phrases", 1)
+    assert failure.first.startswith("ParserDied: the parser's process ended (code -9)")
     assert [pair.failure is None for pair in pairs] == [True, False, True]
     assert pairs[1].failure is not None
     status, detail = pairs[1].failure

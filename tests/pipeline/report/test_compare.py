@@ -9,6 +9,7 @@ from pipeline.curation.policy import FilterPolicy
 from pipeline.report.compare import LabelChange, RunComparison, compare_runs
 from schemas.errors import ConfigError, DataError
 from schemas.records import Annotation, Status
+from schemas.tables import annotations_to_table
 from tests.schemas.builders import make_annotation, make_box, make_phrase
 
 ALL = FilterPolicy(name="all", min_boxes=0)
@@ -26,7 +27,7 @@ def row(number: int, *boxes: tuple[int, float, Any], **changes: Any) -> Annotati
 
 
 def compared(a: list[Annotation], b: list[Annotation]) -> RunComparison:
-    return compare_runs(a, b, ALL)
+    return compare_runs([annotations_to_table(a)], [annotations_to_table(b)], ALL)
 
 
 @pytest.mark.parametrize(

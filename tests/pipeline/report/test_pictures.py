@@ -6,6 +6,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from pipeline.images.decode import ImageLimits
 from pipeline.report.pictures import WIDTH, choose_samples, labelled_picture, sample_pictures
 from tests.schemas.builders import make_curated
 
@@ -32,7 +33,7 @@ def test_an_image_that_is_gone_says_so(tmp_path: Path) -> None:
     Image.new("RGB", (64, 48)).save(path)
     there = make_curated(image_uri=str(path))
     gone = make_curated(image_uri=str(tmp_path / "b.png"))
-    first, second = sample_pictures([there, gone])
+    first, second = sample_pictures([there, gone], ImageLimits())
     data = base64.b64decode(first.data_url.removeprefix("data:image/jpeg;base64,"))
     assert Image.open(io.BytesIO(data)).width == WIDTH
     assert second.data_url == ""

@@ -5,10 +5,12 @@ from pathlib import Path
 import pytest
 
 from pipeline.curation.curate import curate_run
+from pipeline.curation.label_stats import TopCounter, label_stats
 from pipeline.curation.policy import FilterPolicy
-from pipeline.report.stats import TopCounter, label_stats, merge_stats, read_stats
+from pipeline.report.stats import merge_stats, read_stats
 from schemas.errors import DataError
 from schemas.records import Status
+from schemas.tables import annotations_to_table, curated_to_table
 from tests.pipeline.folder_run import commit_rows, folder_run
 from tests.schemas.builders import make_annotation, make_box, make_curated
 
@@ -16,7 +18,7 @@ from tests.schemas.builders import make_annotation, make_box, make_curated
 def test_a_counter_that_is_not_full_is_exact() -> None:
     counter = TopCounter(capacity=3)
     for key in "abcab":
-        counter.add(key)
+        counter.add([key])
     assert counter.top() == [("a", 2), ("b", 2), ("c", 1)]
     assert counter.undercount == 0
 
@@ -24,8 +26,8 @@ def test_a_counter_that_is_not_full_is_exact() -> None:
 def test_a_full_counter_keeps_what_is_frequent() -> None:
     counter = TopCounter(capacity=10)
     for number in range(1000):
-        counter.add("frequent")
-        counter.add(f"rare {number}")
+        counter.add(["frequent"])
+        counter.add([f"rare {number}"])
     assert len(counter) <= 10
     key, count = counter.top(1)[0]
     assert key == "frequent"
@@ -35,9 +37,9 @@ def test_a_full_counter_keeps_what_is_frequent() -> None:
 def test_merged_counters_are_what_one_counter_would_be() -> None:
     left, right = TopCounter(capacity=3), TopCounter(capacity=3)
     for key in "aab":
-        left.add(key)
+        left.add([key])
     for key in "acdd":
-        right.add(key)
+        right.add([key])
     left.merge(right)
     assert left.undercount == 1
     assert left.top() == [("a", 2), ("d", 1)]
@@ -54,12 +56,12 @@ def test_label_stats() -> None:
         make_box(box_id="toy/0#1", score=0.0, phrase_index=1),
         make_box(box_id="toy/0#2", score=0.05),
     )
+    rows = [
+        make_annotation(boxes=boxes),
+        make_annotation(record_id="toy/1", boxes=(), status=Status.NO_BOXES),
+    ]
     stats = label_stats(
-        [
-            make_annotation(boxes=boxes),
-            make_annotation(record_id="toy/1", boxes=(), status=Status.NO_BOXES),
-            make_curated(record_id="toy/2"),
-        ]
+        [annotations_to_table(rows), curated_to_table([make_curated(record_id="toy/2")])]
     )
     assert (stats.records, stats.records_with_boxes, stats.boxes) == (3, 2, 4)
     assert (stats.phrases, stats.phrases_with_boxes) == (6, 4)

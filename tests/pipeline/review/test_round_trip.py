@@ -158,7 +158,7 @@ def test_a_second_push_leaves_unpulled_work_alone(bench: Bench) -> None:
     shown = [label.get("box_id") for label in bench.document(0)["boxes"]["detections"]]
     assert shown == ["toy/0#0", "toy/0#1", None]
     assert bench.label("toy/0#1")["review"] == "accepted"
-    # Boxes that a narrower push took out are no deletions.
+    # Boxes that a narrower push took out are not deletions.
     assert bench.pull().verdicts() == {"keep": 1, "add": 1}
 
 
@@ -183,7 +183,7 @@ def test_conflicts_are_flagged_in_the_app_and_go_when_corrected(bench: Bench) ->
     flagged = bench.dataset.load_saved_view("conflicts")
     assert flagged.values("record_id") == ["toy/0"]
     assert flagged.first()["conflicts"] == [
-        "no_such_phrase: the label 'a cat' is no phrase of this caption; its phrases: "
+        "no_such_phrase: the label 'a cat' is not a phrase of this caption; its phrases: "
         "'a dog', 'a café'"
     ]
     bench.set("toy/0#0", "label", "a café")

@@ -150,7 +150,7 @@ def test_how_long_a_driver_has_been_silent(store: FaultyStore) -> None:
     with run_lock(run, beat_s=0.2, stale_s=30):
         holder = lock_holder(run)
         assert holder is not None
-        assert (holder["pid"], holder["silent_s"] < STALE_S) == (os.getpid(), True)
+        assert (holder.pid, holder.silent_s < STALE_S) == (os.getpid(), True)
         at_start = read_bytes(run.url(LOCK))
         while read_bytes(run.url(LOCK)) == at_start:
             time.sleep(0.05)
@@ -158,7 +158,7 @@ def test_how_long_a_driver_has_been_silent(store: FaultyStore) -> None:
     write_bytes(run.url(LOCK), json.dumps(killed).encode())
     holder = lock_holder(run)
     assert holder is not None
-    assert holder["silent_s"] > STALE_S
+    assert holder.silent_s > STALE_S
 
 
 def labelled(place: str, planned_units: int, committed: int) -> RunStore:

@@ -69,5 +69,5 @@ def test_shares_of_none_full_and_uniform():
 def test_bad_shares_are_refused():
     with pytest.raises(ConfigError, match=r"add up to at most 1, got 0.8 and 0.3"):
         CaptionPackingOptions(none_share=0.8)
-    with pytest.raises(ConfigError, match="max_foreign must be >= 0, got -2"):
+    with pytest.raises(ConfigError, match="max_foreign must be a whole number >= 0, got -2"):
         CaptionPackingOptions(max_foreign=-2)

@@ -125,5 +125,5 @@ def test_all_names_are_refused_where_they_do_not_fit_or_absence_is_not_known():
 
 
 def test_an_unknown_choice_is_refused():
-    with pytest.raises(ConfigError, match="choice must be sampled or all, got 'some'"):
+    with pytest.raises(ConfigError, match="choice must be one of 'sampled', 'all', got 'some'"):
         DetectionPromptOptions(choice="some")  # type: ignore[arg-type]

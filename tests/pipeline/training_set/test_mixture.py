@@ -25,7 +25,7 @@ SOURCES = (
 )
 
 
-def mixture(sources=SOURCES, load=lambda uri: GREY, seed=0, **augment) -> TrainingMixture:
+def mixture(sources=SOURCES, load=lambda uri, size: GREY, seed=0, **augment) -> TrainingMixture:
     options = MixtureOptions(augment=AugmentOptions(**augment))
     return TrainingMixture(sources, options, load_image=load, count_tokens=count_words, seed=seed)
 
@@ -62,7 +62,7 @@ def test_spans_always_say_the_names_of_the_sample(augment):
 
 
 def test_an_unreadable_image_is_named_in_its_place_and_moves_nothing_else():
-    def load(uri):
+    def load(uri, size):
         if uri == "s1.png":
             raise RecordError(Status.IMAGE_MISSING, "s1.png is gone")
         return GREY
@@ -79,9 +79,9 @@ def test_an_unreadable_image_is_named_in_its_place_and_moves_nothing_else():
             assert shown.prompt.caption == wanted.prompt.caption
 
 
-def test_boxes_follow_an_image_of_another_size():
+def test_boxes_follow_a_picture_that_was_made_smaller():
     small = GREY[::2, ::2]
-    stream = mixture(SOURCES[:1], load=lambda uri: small, flip_share=0.0)
+    stream = mixture(SOURCES[:1], load=lambda uri, size: small, flip_share=0.0)
     shown = next(e for e in map(stream.example, range(9)) if e.sample_id == "s0")
     assert shown.prompt.boxes[0].tolist() == [5.0, 10.0, 20.0, 40.0]
 

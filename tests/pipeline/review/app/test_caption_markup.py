@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from pipeline.images.palette import phrase_hex
 from pipeline.review.app.caption_markup import LINE_CHARS, caption_markup
-from pipeline.review.sync.dataset import phrase_color
 
 
 def span(start: int, end: int) -> dict[str, int]:
@@ -11,7 +11,7 @@ def span(start: int, end: int) -> dict[str, int]:
 
 
 def marked(index: int, text: str) -> str:
-    return f'<span style="color:{phrase_color(index)}"><b>{text}</b></span>'
+    return f'<span style="color:{phrase_hex(index)}"><b>{text}</b></span>'
 
 
 def test_nothing_and_no_phrases() -> None:

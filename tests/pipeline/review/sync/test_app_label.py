@@ -97,7 +97,9 @@ def test_label_and_index_that_disagree_are_a_conflict() -> None:
 def test_a_label_that_is_no_phrase_is_a_conflict_that_lists_the_phrases() -> None:
     kind, detail = trouble(label="犬")
     assert kind == ConflictKind.NO_SUCH_PHRASE
-    assert detail == ("the label '犬' is no phrase of this caption; its phrases: 'a dog', 'a café'")
+    assert detail == (
+        "the label '犬' is not a phrase of this caption; its phrases: 'a dog', 'a café'"
+    )
 
 
 @pytest.mark.parametrize("index", [-1, 2, 99, 0.5, True, "1"])
@@ -130,7 +132,7 @@ def test_a_drawn_box_is_accepted_unless_it_says_otherwise() -> None:
 
 
 def test_a_drawn_box_without_a_label_is_a_conflict() -> None:
-    with pytest.raises(NotUnderstood, match="the label None is no phrase"):
+    with pytest.raises(NotUnderstood, match="the label None is not a phrase"):
         observe(drawn_label(label=None), make_row(), None)
 
 

@@ -1,0 +1,29 @@
+"""Kinds of arguments, named as the help shows them: RUN, CORPUS, FILE, DIR."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+Run = Annotated[str, tyro.conf.arg(metavar="RUN")]
+"""The directory or URL of a run."""
+Corpus = Annotated[str, tyro.conf.arg(metavar="CORPUS")]
+"""A file, a folder, a pattern or a URL of these."""
+Model = Annotated[str | None, tyro.conf.arg(metavar="MODEL")]
+"""A model directory, a name or `shipped`."""
+FileName = Annotated[str, tyro.conf.arg(metavar="FILE")]
+"""A file, or the URL of one."""
+DirName = Annotated[str, tyro.conf.arg(metavar="DIR")]
+"""A folder, or the URL of one."""
+FilePath = Annotated[Path, tyro.conf.arg(metavar="FILE")]
+"""A local file."""
+DirPath = Annotated[Path, tyro.conf.arg(metavar="DIR")]
+"""A local folder."""
+MaybeFile = Annotated[Path | None, tyro.conf.arg(metavar="FILE")]
+"""A local file, or none."""
+MaybeDir = Annotated[Path | None, tyro.conf.arg(metavar="DIR")]
+"""A local folder, or none."""
+Repeated = Annotated[tuple[str, ...], tyro.conf.UseAppendAction]
+"""An option that may be given several times, each time with one value."""

@@ -1,0 +1,153 @@
+"""Words of a command line to the `Config` of a command: tyro, and three rules of ours.
+
+No repetition is lost: an option is a list or may be given once. Nothing is None by name. A message
+names an option as it is typed (`--image-field`), although the code that raised it knows a field.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import types
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
+
+import tyro
+from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
+
+from schemas.errors import ConfigError
+
+_SAID_OF_A_FIELD = r"(?=: |,? (must|has|is|does|cannot|ends?|names?|holds?)\b)"
+"""What comes after a field's name where a message begins with it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Option:
+    """One option: how it is typed, the field it fills, and whether it may be repeated."""
+
+    typed: str
+    field: str
+    is_list: bool
+
+
+def parse(config_type: Any, words: Sequence[str], *, prog: str, description: str | None) -> Any:
+    """The `Config` that the words describe.
+
+    Raises:
+        ConfigError: an option is repeated that takes one value, or a value is not allowed.
+        SystemExit: help was asked for (0), or an option is unknown or missing (2); it was printed.
+    """
+    _refuse_repetitions(options_of(config_type), words)
+    return tyro.cli(
+        config_type,
+        args=list(words),
+        prog=prog,
+        description=description,
+        config=(tyro.conf.DisallowNone, tyro.conf.FlagCreatePairsOff),
+        registry=_registry(),
+    )
+
+
+def options_of(config_type: Any) -> dict[str, Option]:
+    """Every option of a command and of its sub-commands, by how it is typed; one that is a list
+    in one of them is one in all."""
+    found: dict[str, Option] = {}
+    for option in _walk(config_type, prefix=""):
+        known = found.get(option.typed)
+        if known is None or not known.is_list:
+            found[option.typed] = option
+    return found
+
+
+def as_typed(message: str, options: Mapping[str, Option]) -> str:
+    """The message with fields of the command named as options: `limit must be` becomes
+    `--limit must be`. Quoted values stay, and so do words that are no options."""
+    for option in options.values():
+        if "_" in option.field:  # an identifier: it cannot be a word of a sentence
+            message = re.sub(
+                rf"(?<![\w.'\"/=-]){re.escape(option.field)}(?![\w.'\"/])", option.typed, message
+            )
+        else:
+            name = re.escape(option.field)
+            message = re.sub(rf"^{name}{_SAID_OF_A_FIELD}", option.typed, message)
+    return message
+
+
+def _walk(kind: Any, prefix: str) -> Iterator[Option]:
+    kind, _ = _bare(kind)
+    if get_origin(kind) in (Union, types.UnionType):
+        for member in get_args(kind):
+            yield from _walk(member, prefix)
+        return
+    if not dataclasses.is_dataclass(kind):
+        return
+    hints = get_type_hints(kind, include_extras=True)
+    for field in dataclasses.fields(kind):
+        hint, marks = _bare(hints[field.name])
+        if tyro.conf.Positional in marks:
+            continue
+        if _holds_dataclass(hint):
+            omits = tyro.conf.OmitArgPrefixes in marks
+            yield from _walk(hint, prefix if omits else f"{prefix}{_kebab(field.name)}.")
+        else:
+            typed = f"--{prefix}{_kebab(field.name)}"
+            yield Option(typed=typed, field=field.name, is_list=tyro.conf.UseAppendAction in marks)
+
+
+def _bare(hint: Any) -> tuple[Any, tuple[Any, ...]]:
+    marks: tuple[Any, ...] = ()
+    while get_origin(hint) is Annotated:
+        hint, *more = get_args(hint)
+        marks += tuple(more)
+    return hint, marks
+
+
+def _holds_dataclass(hint: Any) -> bool:
+    members = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
+    return any(dataclasses.is_dataclass(_bare(member)[0]) for member in members)
+
+
+def _kebab(name: str) -> str:
+    return name.replace("_", "-")
+
+
+def _refuse_repetitions(options: Mapping[str, Option], words: Sequence[str]) -> None:
+    values: dict[str, list[str]] = {}
+    for number, word in enumerate(words):
+        if not word.startswith("--"):
+            continue
+        typed, is_one_word, value = word.partition("=")
+        typed = _kebab(typed)
+        option = options.get(typed) or options.get(f"--{typed.removeprefix('--no-')}")
+        if option is None or option.is_list:
+            continue
+        if not is_one_word:
+            after = words[number + 1 : number + 2]
+            value = after[0] if after and not after[0].startswith("--") else ""
+        values.setdefault(option.typed, []).append(value)
+    for typed, given in values.items():
+        if len(given) > 1:
+            shown = f", with {' and '.join(map(repr, given))}" if any(given) else ""
+            raise ConfigError(
+                f"{typed} was given {len(given)} times{shown}; it is taken once, and none of them "
+                "is dropped in silence"
+            )
+
+
+def _registry() -> ConstructorRegistry:
+    registry = ConstructorRegistry()
+
+    @registry.primitive_rule
+    def _text(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[str] | None:
+        if info.type is not str:
+            return None
+        return PrimitiveConstructorSpec(
+            nargs=1,
+            metavar="TEXT",
+            instance_from_str=lambda words: words[0],
+            is_instance=lambda value: isinstance(value, str),
+            str_from_instance=lambda value: [value],
+        )
+
+    return registry

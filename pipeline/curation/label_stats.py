@@ -1,0 +1,186 @@
+"""What a stream of labels holds: counts by score, phrase, noun and status, in bounded memory."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from pipeline.curation.candidates import Ints, flat_list
+from pipeline.curation.phrase_rules import head_of
+
+NUM_SCORE_BINS = 20
+MAX_BOXES_BIN = 50
+TOP = 50
+CAPACITY = 200_000
+
+COLUMNS = ("phrases.text", "phrases.head", "phrases.status", "boxes.phrase_index", "boxes.score")
+"""What `LabelStats.add` needs of annotations, beside `status`."""
+
+
+class TopCounter:
+    """Counts of the most frequent of any number of keys, in bounded memory.
+
+    When it is full every count goes down by as much as makes room (Misra and Gries 1982): a key
+    with more than total / capacity occurrences is never lost; counts are then lower bounds.
+    """
+
+    def __init__(self, capacity: int = CAPACITY) -> None:
+        self._capacity = capacity
+        self._counts: Counter[str] = Counter()
+        self.undercount = 0
+        """How much a count may be too low; 0: all are exact."""
+
+    def add(self, counts: Iterable[str] | Mapping[str, int]) -> None:
+        """Count keys, or keys by number."""
+        self._counts.update(counts)
+        self._make_room()
+
+    def top(self, number: int = TOP) -> list[tuple[str, int]]:
+        """The most frequent keys; at equal counts in the order of the alphabet."""
+        return sorted(self._counts.items(), key=lambda item: (-item[1], item[0]))[:number]
+
+    def merge(self, other: TopCounter) -> None:
+        """Add another's counts."""
+        self._counts.update(other._counts)
+        self.undercount += other.undercount
+        self._make_room()
+
+    def _make_room(self) -> None:
+        if len(self._counts) > self._capacity:
+            # As many decrements as make room: the greatest count that has to go.
+            excess = sorted(self._counts.values(), reverse=True)[self._capacity]
+            self.undercount += excess
+            self._counts = Counter({k: n - excess for k, n in self._counts.items() if n > excess})
+
+    def __len__(self) -> int:
+        return len(self._counts)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, TopCounter) and vars(self) == vars(other)
+
+
+@dataclass(kw_only=True)
+class LabelStats:
+    """What a stream of pairs holds."""
+
+    records: int = 0
+    records_with_boxes: int = 0
+    boxes: int = 0
+    phrases: int = 0
+    phrases_with_boxes: int = 0
+    score_bins: list[int] = field(default_factory=lambda: [0] * NUM_SCORE_BINS)
+    """Boxes by score, `NUM_SCORE_BINS` equal bins over [0, 1]."""
+    boxes_per_record: list[int] = field(default_factory=lambda: [0] * (MAX_BOXES_BIN + 1))
+    """Pairs by their number of boxes; the last bin holds all that have more."""
+    phrase_statuses: Counter[str] = field(default_factory=Counter)
+    statuses: Counter[str] = field(default_factory=Counter)
+    phrase_texts: TopCounter = field(default_factory=TopCounter)
+    """Lower-case texts of phrases with a box."""
+    heads: TopCounter = field(default_factory=TopCounter)
+    """Head nouns of phrases with a box."""
+
+    def add(self, table: pa.Table) -> None:
+        """Count a table of annotations or of curated rows, checked before."""
+        if not table.num_rows:
+            return
+        offsets, boxes = flat_list(table, "boxes")
+        first_phrase, phrases = flat_list(table, "phrases")
+        per_row = np.diff(offsets)
+        self.records += table.num_rows
+        self.records_with_boxes += int((per_row > 0).sum())
+        self.boxes += len(boxes)
+        self.phrases += len(phrases)
+        self.boxes_per_record = _plus(
+            self.boxes_per_record, np.bincount(per_row.clip(max=MAX_BOXES_BIN))
+        )
+        scores = boxes.field("score").to_numpy().astype(np.float64)
+        bins = (scores * NUM_SCORE_BINS).astype(np.int64).clip(max=NUM_SCORE_BINS - 1)
+        self.score_bins = _plus(self.score_bins, np.bincount(bins))
+        self.phrase_statuses.update(_counted(phrases.field("status")))
+        if "status" in table.column_names:
+            self.statuses.update(_counted(table.column("status")))
+        named = np.zeros(len(phrases), dtype=bool)
+        named[_named(boxes, np.repeat(first_phrase[:-1], per_row))] = True
+        self._add_phrases(phrases, np.flatnonzero(named))
+
+    def _add_phrases(self, phrases: pa.StructArray, named: Ints) -> None:
+        self.phrases_with_boxes += len(named)
+        texts = phrases.field("text").take(pa.array(named))
+        heads = phrases.field("head").take(pa.array(named))
+        self.phrase_texts.add(_counted_lower(texts))
+        nouns = _counted_lower(heads)
+        blank = nouns.pop("", 0)
+        self.heads.add(nouns)
+        if blank:
+            pairs = zip(heads.to_pylist(), texts.to_pylist(), strict=True)
+            self.heads.add(head_of("", text) for head, text in pairs if not head)
+
+    def merge(self, other: LabelStats) -> None:
+        """Add the counts of another part of the stream."""
+        for name, value in vars(other).items():
+            own = getattr(self, name)
+            if isinstance(own, TopCounter):
+                own.merge(value)
+            elif isinstance(own, Counter):
+                own.update(value)
+            elif isinstance(own, list):
+                setattr(self, name, [a + b for a, b in zip(own, value, strict=True)])
+            else:
+                setattr(self, name, own + value)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON values."""
+        plain: dict[str, Any] = {}
+        for name, value in vars(self).items():
+            if isinstance(value, TopCounter):
+                plain[name] = [[key, number] for key, number in value.top()]
+                plain[f"{name}_undercount"] = value.undercount
+            else:
+                plain[name] = dict(value) if isinstance(value, Counter) else value
+        return plain
+
+
+def label_stats(tables: Iterable[pa.Table]) -> LabelStats:
+    """Statistics of tables of annotations or of curated rows."""
+    stats = LabelStats()
+    for table in tables:
+        stats.add(table)
+    return stats
+
+
+def _named(boxes: pa.StructArray, first_phrase: Ints) -> Ints:
+    """The phrases that boxes carry, counted over all pairs; a phrase may come several times."""
+    if boxes.type.get_field_index("phrase_index") >= 0:
+        return np.asarray(first_phrase + boxes.field("phrase_index").to_numpy())
+    lists = boxes.field("phrase_indices")
+    sizes = np.diff(lists.offsets.to_numpy())
+    return np.asarray(np.repeat(first_phrase, sizes) + lists.flatten().to_numpy())
+
+
+def _counted(strings: pa.Array | pa.ChunkedArray) -> dict[str, int]:
+    found = strings.value_counts()
+    return dict(
+        zip(found.field("values").to_pylist(), found.field("counts").to_pylist(), strict=True)
+    )
+
+
+def _counted_lower(strings: pa.Array) -> dict[str, int]:
+    if pc.all(pc.string_is_ascii(strings)).as_py():
+        return _counted(pc.ascii_lower(strings))
+    total: Counter[str] = Counter()  # beyond ASCII Python's rules and Arrow's differ
+    for text, number in _counted(strings).items():
+        total[text.lower()] += number
+    return total
+
+
+def _plus(bins: list[int], counts: NDArray[np.int64]) -> list[int]:
+    padded = np.zeros(len(bins), dtype=np.int64)
+    padded[: len(counts)] = counts
+    return [a + b for a, b in zip(bins, padded.tolist(), strict=True)]

@@ -1,0 +1,35 @@
+"""Opening a run that later steps read, and what they ask of its committed rows."""
+
+from __future__ import annotations
+
+from pipeline.run.store import RunStore
+from schemas.errors import ConfigError
+from schemas.fingerprint import fingerprint
+
+
+def open_run(uri: str) -> RunStore:
+    """The run in a directory or at a URL.
+
+    Raises:
+        ConfigError: this is not a labelling run, or nothing of it is committed yet.
+    """
+    run = RunStore(uri)
+    run.plan()
+    if not run.commits():
+        raise ConfigError(
+            f"run {uri!r} has no committed unit yet; glipforge status {uri} tells how far it is"
+        )
+    return run
+
+
+def num_records(run: RunStore) -> int:
+    """Rows that the run has committed, also those in quarantine."""
+    return sum(commit.rows_out for commit in run.commits().values())
+
+
+def annotations_id(run: RunStore) -> str:
+    """Fingerprint of the annotation files that the run has committed."""
+    commits = run.commits()
+    return fingerprint(
+        [[unit, [file.sha256 for file in commits[unit].files]] for unit in sorted(commits)]
+    )

@@ -1,0 +1,112 @@
+"""Words to a `Config`: repetitions, names of options in messages, sub-commands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+import pytest
+import tyro
+
+from jobs.arguments import Repeated, Run
+from jobs.parsing import Option, as_typed, options_of, parse
+from schemas.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Size:
+    min_side_px: int = 8
+    limit: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    run: tyro.conf.Positional[Run] = "r"
+    corpus: str = ""
+    image_field: str | None = None
+    gold: Repeated = ()
+    kinds: tuple[Literal["a", "b"], ...] = ()
+    verify: bool = False
+    open: bool = True
+    images: Size = field(default_factory=Size)
+    flat: tyro.conf.OmitArgPrefixes[Size] = field(default_factory=Size)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Other:
+    gold: str = ""
+    place: str = ""
+
+
+Both = (
+    Annotated[Config, tyro.conf.subcommand("one")] | Annotated[Other, tyro.conf.subcommand("two")]
+)
+
+
+def read(*words: str, kind: object = Config) -> object:
+    return parse(kind, words, prog="glipforge x", description=None)
+
+
+def test_options_are_named_as_typed() -> None:
+    assert set(options_of(Config)) == {
+        *("--corpus", "--image-field", "--gold", "--kinds", "--verify", "--open"),
+        *("--images.min-side-px", "--images.limit", "--min-side-px", "--limit"),
+    }
+    assert options_of(Both).keys() == options_of(Config).keys() | {"--place"}
+    assert options_of(Both)["--gold"].is_list
+
+
+@pytest.mark.parametrize(
+    "words, said",
+    [
+        (["--corpus", "a", "--corpus", "b"], "--corpus was given 2 times, with 'a' and 'b'"),
+        (["--corpus=a", "--corpus", "a"], "--corpus was given 2 times, with 'a' and 'a'"),
+        (["--image_field", "a", "--image-field=b"], "--image-field was given 2 times"),
+        (["--images.limit", "2", "--images.limit", "3"], "--images.limit was given 2 times"),
+        (["--verify", "--verify"], "--verify was given 2 times; it is taken once"),
+        (["--no-open", "--no-open"], "--open was given 2 times"),
+        (["--kinds", "a", "--kinds", "b"], "--kinds was given 2 times, with 'a' and 'b'"),
+    ],
+)
+def test_no_repetition_is_lost(words: list[str], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        read(*words)
+
+
+def test_lists_may_be_repeated() -> None:
+    found = read("--gold", "a", "--gold", "b", "--kinds", "a", "b")
+    assert isinstance(found, Config)
+    assert (found.gold, found.kinds) == (("a", "b"), ("a", "b"))
+
+
+def test_none_is_a_word_as_any_other() -> None:
+    found = read("--image-field", "None")
+    assert isinstance(found, Config)
+    assert found.image_field == "None"
+
+
+def test_sub_commands_are_checked_too() -> None:
+    with pytest.raises(ConfigError, match="--place was given 2 times"):
+        read("two", "--place", "a", "--place", "b", kind=Both)
+
+
+@pytest.mark.parametrize(
+    "message, typed",
+    [
+        ("limit must be 0 or more", "--limit must be 0 or more"),
+        ("corpus: '/limit' is gone", "--corpus: '/limit' is gone"),
+        ("corpus 'x' holds no records", "corpus 'x' holds no records"),
+        ("choose one with image_field", "choose one with --image-field"),
+        ("plan.image_field was 'image_field'", "plan.image_field was 'image_field'"),
+        ("image_field=3 is wrong", "--image-field=3 is wrong"),
+    ],
+)
+def test_messages_name_options_as_typed(message: str, typed: str) -> None:
+    names = ("limit", "corpus", "image_field")
+    options = {
+        f"--{name.replace('_', '-')}": Option(
+            typed=f"--{name.replace('_', '-')}", field=name, is_list=False
+        )
+        for name in names
+    }
+    assert as_typed(message, options) == typed
