@@ -43,6 +43,8 @@ class Patched:
     touched: tuple[ObjectId, ...]
     drawn: tuple[ObjectId, ...]
     """Labels that were added."""
+    carried: Mapping[ObjectId, str]
+    """The texts that the page took over to them from the box before: not the reviewer's word."""
 
 
 def apply_patch(
@@ -52,6 +54,7 @@ def apply_patch(
     base: Sequence[Label],
     page_ids: Sequence[ObjectId],
     phrases: Sequence[Mapping[str, Any]],
+    carried: Mapping[ObjectId, str] | None = None,
 ) -> Patched:
     """Do what the reviewer did, and nothing else.
 
@@ -61,6 +64,7 @@ def apply_patch(
         base: the labels as the page got them.
         page_ids: the labels that the page has, in its order: fewer than `base` in a filtered view.
         phrases: the caption's phrases, with `text`.
+        carried: `Patched.carried` of the patch before.
 
     Raises:
         WriteRefused: the patch is about something else than labels, or more than one box would
@@ -77,6 +81,7 @@ def apply_patch(
         page=[copy.deepcopy(by_id[label_id]) for label_id in page_ids],
         now=keyed_labels(copy.deepcopy(list(current))),
         base=by_id,
+        carried=carried or {},
     )
     for operation in operations:
         work.do(operation)
@@ -88,6 +93,7 @@ def apply_patch(
         known=[*hidden, *work.page],
         touched=tuple(dict.fromkeys([*work.fields, *work.removed, *work.drawn])),
         drawn=tuple(work.drawn),
+        carried=work.taken_over,
     )
 
 
@@ -95,11 +101,18 @@ class _Work:
     """The page's labels and the stored ones, changed side by side."""
 
     def __init__(
-        self, *, page: list[Label], now: dict[ObjectId, Label], base: Mapping[ObjectId, Label]
+        self,
+        *,
+        page: list[Label],
+        now: dict[ObjectId, Label],
+        base: Mapping[ObjectId, Label],
+        carried: Mapping[ObjectId, str],
     ) -> None:
         self.page = page
         self.now = now
         self.base = base
+        self.carried = carried
+        self.taken_over: dict[ObjectId, str] = {}
         self.fields: dict[ObjectId, set[str]] = {}
         self.removed: list[ObjectId] = []
         self.drawn: list[ObjectId] = []
@@ -151,6 +164,8 @@ class _Work:
         self.page.insert(number, label)
         self.now[label["_id"]] = copy.deepcopy(label)
         self.drawn.append(label["_id"])
+        if isinstance(value.get("label"), str):
+            self.taken_over[label["_id"]] = value["label"]
 
     def _change(self, label: Label, name: str, step: dict[str, Any]) -> None:
         key = label["_id"]
@@ -158,7 +173,8 @@ class _Work:
             jsonpatch.JsonPatch([step]).apply(label, in_place=True)
         except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException, TypeError) as error:
             raise WriteRefused(f"field {name!r} of a box cannot be changed so: {error}") from error
-        if name not in OWN_FIELDS:
+        echo = name == "label" and label.get("label") == self.carried.get(key)
+        if name not in OWN_FIELDS and not (echo and key in self.carried):
             self.fields.setdefault(key, set()).add(name)
 
     def finish(self, phrases: Sequence[str]) -> None:

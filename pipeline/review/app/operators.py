@@ -19,7 +19,7 @@ from pipeline.images.palette import PALETTE, phrase_hex
 from pipeline.review.sync.box_state import Review
 from pipeline.review.sync.changes import labels_of
 from pipeline.review.sync.documents import BOXES
-from pipeline.review.sync.label_store import LabelStore, Written, WriteRefused
+from pipeline.review.sync.label_store import LabelStore, WriteRefused, Written
 from pipeline.review.sync.verdicts import give_phrase, judge_boxes
 
 Meant = dict[ObjectId, list[ObjectId]]

@@ -25,7 +25,7 @@ from pymongo.errors import PyMongoError
 from pipeline.review.app.label_patch import Patched, apply_patch
 from pipeline.review.sync.changes import labels_of
 from pipeline.review.sync.documents import BOXES
-from pipeline.review.sync.label_store import LabelStore, Wanted, WriteRefused, version_key
+from pipeline.review.sync.label_store import LabelStore, Version, Wanted, WriteRefused, version_key
 
 LABELS_HEADER = b"x-glipforge-labels"
 """Ids of the labels that the page has, in its order; our JS bundle adds it to every save."""
@@ -91,8 +91,8 @@ class SamplePatches:
         def change(document: dict[str, Any]) -> Wanted:
             current = labels_of(document)
             same = key == version_key(document["last_modified_at"])
-            base = current if same else store.labels_at(sample_id, key)
-            if base is None:
+            version = Version(labels=current) if same else store.version(sample_id, key)
+            if version is None:
                 raise WriteRefused(
                     "this image was changed since you opened it, in a way that cannot be joined "
                     "with your edit; open it again"
@@ -100,9 +100,10 @@ class SamplePatches:
             patched = apply_patch(
                 operations,
                 current=current,
-                base=base,
+                base=version.labels,
                 page_ids=page_ids,
                 phrases=document.get("phrases") or (),
+                carried=version.carried,
             )
             outcome["patched"] = patched
             return Wanted(labels=patched.labels)
@@ -130,7 +131,7 @@ class SamplePatches:
                     if key in stored.get(label["_id"], {})
                 }
         token = "gf-" + secrets.token_hex(12)
-        store.remember(after["_id"], token, patched.known)
+        store.remember(after["_id"], token, Version(labels=patched.known, carried=patched.carried))
         merged = patched.page != labels_of(after)
         document = {**after, BOXES: {**(after.get(BOXES) or {}), "detections": patched.page}}
         if merged:

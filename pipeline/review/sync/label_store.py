@@ -63,6 +63,16 @@ class Wanted:
     """Other fields of the sample."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Version:
+    """What a page was given."""
+
+    labels: Sequence[Label]
+    carried: Mapping[ObjectId, str] = field(default_factory=dict)
+    """Drawn labels -> the text that the page gave them by itself, from the box before; it sends
+    it once more."""
+
+
 def current_reviewer() -> str:
     """Who works in this process: `$GLIPFORGE_REVIEWER`, else the login name."""
     return os.environ.get(ENV_REVIEWER) or getpass.getuser()
@@ -121,15 +131,23 @@ class LabelStore:
             raise WriteRefused("this image is no longer in the dataset; go back to the grid")
         return dict(found)
 
-    def labels_at(self, sample_id: ObjectId, key: str) -> list[Label] | None:
-        """The labels as a page got them under a version; None where that version is not known."""
+    def version(self, sample_id: ObjectId, key: str) -> Version | None:
+        """What a page got under a version; None where that version is not known."""
         row = self._versions.find_one({"_id": f"{sample_id}:{key}"})
-        return None if row is None else list(row["labels"])
+        if row is None:
+            return None
+        carried = {ObjectId(label_id): text for label_id, text in row["carried"].items()}
+        return Version(labels=list(row["labels"]), carried=carried)
 
-    def remember(self, sample_id: ObjectId, key: str, labels: Sequence[Label]) -> None:
-        """Keep the labels of a version, so that an edit that starts from it can be understood."""
+    def remember(self, sample_id: ObjectId, key: str, version: Version) -> None:
+        """Keep a version, so that an edit that starts from it can be understood."""
         name = f"{sample_id}:{key}"
-        row = {"_id": name, "at": datetime.now(UTC), "labels": list(labels)}
+        row = {
+            "_id": name,
+            "at": datetime.now(UTC),
+            "labels": list(version.labels),
+            "carried": {str(label_id): text for label_id, text in version.carried.items()},
+        }
         self._versions.replace_one({"_id": name}, row, upsert=True)
 
     def rewrite(
@@ -174,7 +192,8 @@ class LabelStore:
             }
             entries = [{**click, **entry} for entry in _entries(before, after, touched)]
             journal = self.journal(before["_dataset_id"])
-            self.remember(sample_id, version_key(before["last_modified_at"]), labels_of(before))
+            key = version_key(before["last_modified_at"])
+            self.remember(sample_id, key, Version(labels=labels_of(before)))
             # First: an entry without its write is harmless, a write without its entry is not.
             journal.insert_many(entries)
             match = {

@@ -12,8 +12,8 @@ from pipeline.review.sync.label_store import (
     Fields,
     Label,
     LabelStore,
-    Written,
     WriteRefused,
+    Written,
     write_labels,
 )
 

@@ -26,42 +26,21 @@ export async function start() {
   checkGlobals();
   registerPageJob();
   wrapFetch();
-  registerButtons();
   watchEdits();
   watchSelection();
   const settings = await python("page_settings", {});
-  showStrip({ colors: settings.colors || ["#888"], onPhrase: (index) => run(phrase(index)) });
+  showStrip({
+    colors: settings.colors || ["#888"],
+    onPhrase: (index) => run(phrase(index)),
+    buttons: [
+      ["accept", "✓ Accept (a)", accept],
+      ["reject", "✗ Reject (r)", reject],
+    ],
+  });
   const keys = { a: accept, r: reject };
   for (let number = 1; number <= 9; number++) keys[String(number)] = () => run(phrase(number - 1));
   listen(keys);
   window.__glipforge__ = { ready: true };
-}
-
-// Buttons beside the image's other actions; they do what the keys do.
-function registerButtons() {
-  const foo = window.__foo__;
-  const { types } = foo;
-  const buttons = [
-    ["accept", "Accept boxes (a)", "check", accept],
-    ["reject", "Reject boxes (r)", "close", reject],
-  ];
-  for (const [name, label, icon, action] of buttons) {
-    class Button extends foo.Operator {
-      get config() {
-        return new foo.OperatorConfig({ name, label, icon });
-      }
-      async resolvePlacement() {
-        return new types.Placement(
-          types.Places.SAMPLES_VIEWER_ACTIONS,
-          new types.Button({ label, icon, prompt: false })
-        );
-      }
-      async execute() {
-        action();
-      }
-    }
-    foo.registerOperator(Button, "@glipforge/review");
-  }
 }
 
 // An edit in Annotate is unsaved until FiftyOne sends it (within 3 s): leaving the page asks.

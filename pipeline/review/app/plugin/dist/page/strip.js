@@ -4,17 +4,18 @@ import { look, modal } from "./fiftyone.js";
 import { onSave, status } from "./saves.js";
 
 const STYLE = `
-#glipforge-strip{position:fixed;top:0;left:0;right:0;z-index:2000;display:flex;gap:12px;
+#glipforge-strip{position:fixed;top:0;left:0;right:0;z-index:100000;display:flex;gap:12px;
   align-items:center;flex-wrap:wrap;padding:6px 14px;background:#1d1f23;color:#eee;
   font:15px/1.6 system-ui,sans-serif;border-bottom:1px solid #444}
 #glipforge-strip .caption{flex:1 1 50%;white-space:pre-wrap}
 #glipforge-strip button{font:inherit;border:0;border-radius:4px;padding:0 5px;cursor:pointer;
   color:#fff}
+#glipforge-strip .action{background:#3a3d44;padding:2px 9px}
 #glipforge-strip .note{color:#bbb;font-size:13px}
 #glipforge-strip.asking .caption{outline:2px solid #ffb300;outline-offset:4px}
 #glipforge-strip .asked{color:#ffb300;font-weight:600}
 #glipforge-question,#glipforge-help{position:fixed;top:30%;left:50%;transform:translateX(-50%);
-  z-index:2100;background:#2b2d31;color:#eee;padding:18px 24px;border-radius:8px;
+  z-index:100001;background:#2b2d31;color:#eee;padding:18px 24px;border-radius:8px;
   font:16px system-ui,sans-serif;box-shadow:0 4px 24px #000a}
 #glipforge-question button{font:inherit;margin-right:10px;padding:4px 14px;cursor:pointer}
 body.glipforge-open [data-cy="modal"]{top:var(--glipforge-strip,44px)!important;
@@ -25,20 +26,19 @@ let strip = null;
 let shown = "";
 export const waiting = { sampleId: null, labelId: null };
 
-export function showStrip({ colors, onPhrase }) {
+export function showStrip(options) {
   const style = document.createElement("style");
   style.textContent = STYLE;
   document.head.appendChild(style);
   strip = document.createElement("div");
   strip.id = "glipforge-strip";
-  strip.hidden = true;
   strip.style.display = "none";
   document.body.appendChild(strip);
   onSave((event) => {
     if (event.kind === "drawn") Object.assign(waiting, event);
-    draw(colors, onPhrase);
+    draw(options);
   });
-  setInterval(() => draw(colors, onPhrase), 400);
+  setInterval(() => draw(options), 400);
 }
 
 export function stopWaiting() {
@@ -46,7 +46,7 @@ export function stopWaiting() {
 }
 
 let drawing = false;
-async function draw(colors, onPhrase) {
+async function draw({ colors, onPhrase, buttons }) {
   if (drawing) return;
   drawing = true;
   try {
@@ -73,7 +73,8 @@ async function draw(colors, onPhrase) {
     strip.replaceChildren(
       caption(page.sample.caption || "(no caption)", phrases, counts, colors, onPhrase),
       note(Object.entries(words).map(([word, count]) => `${count} ${word}`).join(" · ")),
-      note(saveWord(), "saved")
+      note(saveWord(), "saved"),
+      ...buttons.map(button)
     );
     strip.classList.toggle("asking", !!waiting.labelId);
     if (waiting.labelId)
@@ -90,6 +91,15 @@ function saveWord() {
   if (status.refused) return "not saved";
   if (status.saving) return "saving…";
   return status.unsaved ? "unsaved edit" : "saved";
+}
+
+function button([name, text, action]) {
+  const node = document.createElement("button");
+  node.dataset.action = name;
+  node.className = "action";
+  node.textContent = text;
+  node.addEventListener("click", action);
+  return node;
 }
 
 function note(text, kind) {
