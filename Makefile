@@ -12,7 +12,7 @@ export RAY_ENABLE_UV_RUN_RUNTIME_ENV := 0
 export RAY_USAGE_STATS_ENABLED := 0
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install demo test lint types unit system constraints clean
+.PHONY: help install demo test lint types quick unit system constraints clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -29,13 +29,14 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $(STAMP)
 
 demo: install  ## make a small captioned world and run the whole loop on it
-	$(BIN)/python -m jobs demo
+	$(BIN)/python -m glipforge demo
 
 test: install system lint types unit  ## lint, import contract, types and all tests
 
 system:  # what pip cannot install: a library of the review database, and a browser for the tests
 	@ldconfig -p | grep -q 'libcurl\.so\.4 ' || { \
 		test "$$(id -u)" = 0 || { echo "the tests need libcurl4: sudo apt-get install libcurl4"; exit 1; }; \
+		echo "root: installing libcurl4, which the review database of the tests loads"; \
 		apt-get update -qq && apt-get install -qq -y libcurl4 >/dev/null; }
 	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || { \
 		test "$$(id -u)" = 0 || { echo "the tests need Chromium: sudo apt-get install chromium"; exit 1; }; \
@@ -48,6 +49,9 @@ lint: install  ## ruff and the import contract
 
 types: install  ## mypy
 	$(BIN)/mypy
+
+quick: install  ## the tests without a real Ray, MongoDB, browser or full-size model
+	$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)
 
 unit: install  ## pytest; PYTEST_ARGS="-m 'not slow'" for the quick ones
 	$(BIN)/python -m pytest $(PYTEST_ARGS)

@@ -3,83 +3,106 @@
 from __future__ import annotations
 
 import os
-import re
-import time
-import urllib.error
-import urllib.request
+import stat
 
-from pipeline.storage.errors import MissingFile, StorageDenied
-from pipeline.storage.files import is_local, local_path, read_bytes
+from pipeline.images.access import ANYTHING, WEB, ImageAccess, plain_uri, scheme_of
+from pipeline.images.connections import Admit, NotAdmitted
+from pipeline.images.uri_kind import IN_ARCHIVE, IN_TABLE
+from pipeline.images.web import fetch_web
+from pipeline.storage.errors import MissingFile, StorageDenied, StorageKeysRefused
+from pipeline.storage.files import is_local, local_path, read_bytes, stat_file
 from pipeline.storage.parquet_cell import read_parquet_cell
 from pipeline.storage.tar_members import read_tar_member
-from schemas.errors import GlipforgeError, RecordError
+from schemas.errors import ConfigError, RecordError, RetryableError, UnitError
 from schemas.records import Status
 
 MAX_IMAGE_BYTES = 512 * 2**20
 """A larger file is not read: no image that is worth decoding has so many bytes."""
-_TOO_LONG = f"has more than {MAX_IMAGE_BYTES:,} bytes; so many are not read"
-WEB_ATTEMPTS = 3
-WEB_TIMEOUT_S = 30.0
-_IN_ARCHIVE = re.compile(r"(?P<file>.+?\.(?:tar|tar\.gz|tgz))#(?P<member>.+)", re.DOTALL)
-_IN_TABLE = re.compile(r"(?P<file>.+?\.parquet)#(?P<row>\d+)/(?P<column>.+)", re.DOTALL)
 
 
-def read_image_uri(uri: str) -> bytes:
+def read_image_uri(
+    uri: str, *, access: ImageAccess = ANYTHING, admit: Admit = lambda size: None
+) -> bytes:
     """The encoded bytes that `uri` names.
 
     `uri` is a path, a `file://`, `s3://` or `http(s)://` URL, `<tar>#<member>` or
     `<file.parquet>#<row>/<column>`.
 
+    Args:
+        uri: As a corpus or a row has it.
+        access: What may be read.
+        admit: Called with the size before the bytes are read; may raise to have none read.
+
     Raises:
-        RecordError: IMAGE_MISSING where nothing is there, IMAGE_TOO_LARGE where it is not an image
-            by its size alone.
+        RecordError: IMAGE_MISSING where nothing is there that can be read, IMAGE_TOO_LARGE where
+            it is not an image by its size alone.
+        NotAdmitted: `admit` says so.
         RetryableError: the store failed.
-        ConfigError: the store refuses.
+        StorageKeysRefused: the store does not know the keys: this concerns every record.
     """
     if not uri or "\0" in uri:
         raise RecordError(Status.IMAGE_MISSING, f"{uri!r} names no image")
+    uri = plain_uri(uri)
     try:
-        if uri.startswith(("http://", "https://")):
-            return _read_web(uri)
+        if scheme_of(uri) in WEB:
+            return fetch_web(uri, MAX_IMAGE_BYTES, access=access, admit=admit)
         if not (is_local(uri) and os.path.isfile(local_path(uri))):
             # Only a name that is not a file itself is taken apart: a file name may hold `#`.
-            if found := _IN_ARCHIVE.fullmatch(uri):
-                return read_tar_member(found["file"], found["member"])
-            if found := _IN_TABLE.fullmatch(uri):
+            if found := IN_ARCHIVE.fullmatch(uri):
+                access.require(found["file"])
+                return read_tar_member(found["file"], found["member"], MAX_IMAGE_BYTES, admit)
+            if found := IN_TABLE.fullmatch(uri):
+                access.require(found["file"])
                 return read_parquet_cell(found["file"], int(found["row"]), found["column"])
-        data = read_bytes(uri, 0, MAX_IMAGE_BYTES + 1)
-        if len(data) > MAX_IMAGE_BYTES:
-            raise RecordError(Status.IMAGE_TOO_LARGE, f"{uri} {_TOO_LONG}")
-        return data
-    except MissingFile as error:
-        raise RecordError(Status.IMAGE_MISSING, str(error)) from error
-    except StorageDenied as error:
-        if not is_local(uri):
-            raise  # the credentials of a store concern every record; a file's mode only this one
-        raise RecordError(Status.IMAGE_MISSING, str(error)) from error
-    except GlipforgeError:
+        access.require(uri)
+        if is_local(uri):
+            return _read_file(local_path(uri), admit)
+        _require_size(uri, stat_file(uri).size, admit)
+        return read_bytes(uri, 0, MAX_IMAGE_BYTES)
+    except (RecordError, RetryableError, StorageKeysRefused, NotAdmitted):
         raise
-    except (OSError, ValueError) as error:
-        raise RecordError(Status.IMAGE_MISSING, f"{uri} cannot be read: {error}") from error
+    except (MissingFile, StorageDenied, UnitError, ConfigError) as error:
+        raise RecordError(Status.IMAGE_MISSING, str(error)) from error
+    except MemoryError as error:
+        raise RecordError(
+            Status.IMAGE_TOO_LARGE, f"{uri}: reading it needs too much memory"
+        ) from error
+    except Exception as error:
+        # Whatever a file system, a table or a store raises for one address: only its row suffers.
+        raise RecordError(
+            Status.IMAGE_MISSING, f"{uri} cannot be read: {type(error).__name__}: {error}"
+        ) from error
 
 
-def _read_web(url: str) -> bytes:
-    """GET, with a few attempts where the server may recover."""
-    request = urllib.request.Request(url, headers={"User-Agent": "glipforge"})
-    reason: object = ""
-    for attempt in range(WEB_ATTEMPTS):
-        if attempt:
-            time.sleep(2.0**attempt / 2)
-        try:
-            with urllib.request.urlopen(request, timeout=WEB_TIMEOUT_S) as answer:
-                data = bytes(answer.read(MAX_IMAGE_BYTES + 1))
-            if len(data) > MAX_IMAGE_BYTES:
-                raise RecordError(Status.IMAGE_TOO_LARGE, f"{url} {_TOO_LONG}")
-            return data
-        except urllib.error.HTTPError as error:
-            reason = f"HTTP {error.code} {error.reason}"
-            if error.code < 500 and error.code not in (408, 429):
-                break
-        except (OSError, ValueError) as error:
-            reason = error
-    raise RecordError(Status.IMAGE_MISSING, f"{url} cannot be fetched: {reason}")
+def _read_file(path: str, admit: Admit) -> bytes:
+    # Not blocking: opening a pipe that nobody writes to would wait without end.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    with open(descriptor, "rb") as stream:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            raise RecordError(
+                Status.IMAGE_MISSING, f"{path} is a {_kind(found.st_mode)}, not a file"
+            )
+        _require_size(path, found.st_size, admit)
+        # By its size: files of /proc have none, and one that grows is not followed.
+        return stream.read(found.st_size)
+
+
+def _require_size(uri: str, size: int, admit: Admit) -> None:
+    if size > MAX_IMAGE_BYTES:
+        raise RecordError(
+            Status.IMAGE_TOO_LARGE,
+            f"{uri} has more than {MAX_IMAGE_BYTES:,} bytes; so many are not read",
+        )
+    admit(size)
+
+
+def _kind(mode: int) -> str:
+    kinds = {
+        stat.S_IFDIR: "folder",
+        stat.S_IFIFO: "named pipe",
+        stat.S_IFCHR: "character device",
+        stat.S_IFBLK: "block device",
+        stat.S_IFSOCK: "socket",
+    }
+    return kinds.get(stat.S_IFMT(mode), "special file")

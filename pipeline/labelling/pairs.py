@@ -5,6 +5,7 @@ A pair that cannot be used keeps the reason and goes on to become a row; nothing
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,9 +13,12 @@ from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from pipeline.images.access import ANYTHING, ImageAccess
+from pipeline.images.connections import NotAdmitted
 from pipeline.images.decode import ImageLimits, image_size, read_image_uri
 from pipeline.labelling.retries import Retries
 from schemas.errors import ConfigError, RecordError, RetryableError
+from schemas.fingerprint import sha256_bytes
 from schemas.records import CorpusRecord, Phrase, Status
 
 FETCH_AHEAD = 16
@@ -44,6 +48,8 @@ class PairLimits:
     """Pairs that are sorted by size together."""
     window_bytes: int = 256 * 2**20
     """Encoded images held at once."""
+    access: ImageAccess = ANYTHING
+    """What images may be read from."""
 
     def __post_init__(self) -> None:
         for name in ("max_caption_chars", "window_records", "window_bytes"):
@@ -63,6 +69,10 @@ class Pair:
     """Encoded image; dropped once decoded."""
     size_wh: tuple[int, int] = (0, 0)
     sha256: str = ""
+    num_bytes: int = 0
+    """Length of the encoded image, where it was read."""
+    held: int = 0
+    """Bytes of it that count as in memory until the window is done."""
     phrases: tuple[Phrase, ...] = ()
 
     @property
@@ -88,12 +98,37 @@ class Seconds(dict[str, float]):
         self[stage] = self.get(stage, 0.0) + seconds
 
 
+class _Budget:
+    """Encoded bytes in memory. The oldest fetch always gets room, so that it goes on."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self._held = 0
+        self._lock = threading.Lock()
+
+    @property
+    def is_full(self) -> bool:
+        return self._held >= self.limit
+
+    def take(self, size: int, *, is_oldest: bool) -> None:
+        """Count bytes in; raises `NotAdmitted` where they do not fit."""
+        with self._lock:
+            if not is_oldest and self._held + size > self.limit:
+                raise NotAdmitted(f"{size:,} bytes more do not fit")
+            self._held += size
+
+    def give(self, size: int) -> None:
+        with self._lock:
+            self._held -= size
+
+
 def read_windows(
     records: Iterable[CorpusRecord], limits: PairLimits, pool: Executor, seconds: Seconds
 ) -> Iterator[list[Pair]]:
     """The records in groups that fit in memory, each with its image's bytes and size.
 
-    Where a window ends depends on the records alone, so that a run can be repeated exactly.
+    Where a window ends depends on the records alone, so that a run can be repeated exactly. At
+    most `window_bytes` of images are held, and one image more.
 
     Raises:
         RetryableError, ConfigError: a store failed or refused; the unit fails.
@@ -101,25 +136,33 @@ def read_windows(
     waiting: deque[tuple[Pair, Future[float]]] = deque()
     window: list[Pair] = []
     held = 0
+    budget = _Budget(limits.window_bytes)
     source = iter(_check_records(records, limits))
     exhausted = False
     while not exhausted or waiting:
         began = time.perf_counter()
-        while not exhausted and len(waiting) < FETCH_AHEAD:
+        while not exhausted and len(waiting) < FETCH_AHEAD and not (waiting and budget.is_full):
             pair = next(source, None)
             if pair is None:
                 exhausted = True
             else:
-                waiting.append((pair, pool.submit(_fetch, pair, limits.image)))
+                if pair.record.image_bytes is not None:  # it is in memory already
+                    budget.take(len(pair.record.image_bytes), is_oldest=True)
+                waiting.append((pair, pool.submit(_fetch, pair, limits, budget)))
         seconds.add("read", time.perf_counter() - began)
         if not waiting:
             break
         pair, fetched = waiting.popleft()
-        seconds.add("fetch", fetched.result())
+        try:
+            spent = fetched.result()
+        except NotAdmitted:
+            spent = _fetch(pair, limits, budget, is_oldest=True)
+        seconds.add("fetch", spent)
         window.append(pair)
-        held += len(pair.data or b"")
+        held += pair.num_bytes
         if len(window) >= limits.window_records or held >= limits.window_bytes:
             yield window
+            budget.give(sum(pair.held for pair in window))
             window, held = [], 0
     if window:
         yield window
@@ -189,19 +232,45 @@ def _caption_failure(caption: str | None, limits: PairLimits) -> tuple[Status, s
     return None
 
 
-def _fetch(pair: Pair, limits: ImageLimits) -> float:
+def _fetch(pair: Pair, limits: PairLimits, budget: _Budget, *, is_oldest: bool = False) -> float:
     """Bytes and header of the image; returns the seconds it took."""
     began = time.perf_counter()
-    if pair.failure is None:
-        record = pair.record
-        try:
+    taken = 0
+
+    def admit(size: int) -> None:
+        nonlocal taken
+        if size > taken:
+            budget.take(size - taken, is_oldest=is_oldest)
+            taken = size
+
+    try:
+        if pair.failure is None:
+            record = pair.record
             if record.image_bytes is not None:
                 pair.data = record.image_bytes
             elif record.image_uri is not None:
-                pair.data = read_image_uri(record.image_uri)
+                pair.data = read_image_uri(record.image_uri, access=limits.access, admit=admit)
+                admit(len(pair.data))
             else:
                 raise RecordError(Status.IMAGE_MISSING, "the record names no image")
-            pair.size_wh = image_size(pair.data, limits)
-        except RecordError as error:
-            pair.fail(error)
+            pair.size_wh = image_size(pair.data, limits.image)
+    except RecordError as error:
+        pair.fail(error)
+    except NotAdmitted:
+        pair.data = None
+        budget.give(taken)
+        raise
+    except (ConfigError, RetryableError):
+        raise
+    except Exception as error:
+        # Nothing that one image raises may end the others of its unit.
+        pair.fail(RecordError(Status.IMAGE_CORRUPT, f"{type(error).__name__}: {error}"))
+    pair.num_bytes = len(pair.data or b"")
+    if pair.failure is not None:
+        if pair.data is not None:
+            pair.sha256 = sha256_bytes(pair.data)
+        pair.data = None
+        budget.give(taken)
+        taken = 0
+    pair.held = taken + len(pair.record.image_bytes or b"")
     return time.perf_counter() - began

@@ -22,6 +22,10 @@ class StorageDenied(ConfigError, PermissionError):
         return str(self.args[0])
 
 
+class StorageKeysRefused(StorageDenied):
+    """The store does not take the keys at all: every further request would fail too."""
+
+
 class StorageFull(ConfigError, OSError):
     """Nothing more can be written, so that every further unit would be labelled in vain."""
 

@@ -13,12 +13,20 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from pipeline.storage.errors import StorageDenied, StorageUnavailable
+from pipeline.storage.errors import StorageDenied, StorageKeysRefused, StorageUnavailable
 
 MAX_ATTEMPTS = 6
 CONNECT_TIMEOUT_S = 10
 READ_TIMEOUT_S = 60
-_DENIED = {"401", "403", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch"}
+_DENIED = {"401", "403", "AccessDenied", "AllAccessDisabled", "AccountProblem"}
+_BAD_KEYS = {
+    "InvalidAccessKeyId",
+    "SignatureDoesNotMatch",
+    "InvalidSecurity",
+    "NotSignedUp",
+    "RequestTimeTooSkewed",
+}
+_EXPIRED = {"ExpiredToken", "ExpiredTokenException", "InvalidToken", "TokenRefreshRequired"}
 _MISSING = {"404", "NoSuchKey", "NoSuchBucket", "NotFound"}
 _EXISTS = {"412", "PreconditionFailed"}
 _RACE = {"409", "ConditionalRequestConflict", "OperationAborted"}
@@ -54,13 +62,20 @@ def s3_client() -> Any:
 @contextmanager
 def explained(path: str) -> Iterator[None]:
     """Turn botocore's errors into built-in and Glipforge errors that name the object."""
-    from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+    from botocore.exceptions import (
+        BotoCoreError,
+        ClientError,
+        CredentialRetrievalError,
+        NoCredentialsError,
+        ParamValidationError,
+        TokenRetrievalError,
+    )
 
     endpoint = os.environ.get("AWS_ENDPOINT_URL", "AWS")
     try:
         yield
     except NoCredentialsError as error:
-        raise StorageDenied(
+        raise StorageKeysRefused(
             f"s3://{path}: no credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
             "AWS_PROFILE, or give the machine a role"
         ) from error
@@ -69,8 +84,14 @@ def explained(path: str) -> Iterator[None]:
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         if code in _EXISTS:
             raise FileExistsError(f"s3://{path} exists") from error
-        if code in _DENIED or status in (401, 403):
-            raise StorageDenied(
+        if code in _EXPIRED:
+            raise StorageKeysRefused(
+                f"s3://{path}: {endpoint} refuses {error.operation_name} ({code}): the session's "
+                "token has expired; get new credentials and repeat the command, it goes on"
+            ) from error
+        if code in _BAD_KEYS or code in _DENIED or status in (401, 403):
+            refused = StorageKeysRefused if code in _BAD_KEYS else StorageDenied
+            raise refused(
                 f"s3://{path}: {endpoint} refuses {error.operation_name} ({code}): check that the "
                 "credentials are those of this store and may list the bucket (s3:ListBucket), "
                 "read (s3:GetObject) and, for a run directory, write (s3:PutObject, "
@@ -84,6 +105,13 @@ def explained(path: str) -> Iterator[None]:
                 f"s3://{path}: {endpoint} failed after {MAX_ATTEMPTS} attempts: {error}"
             ) from error
         raise OSError(f"s3://{path}: {error}") from error
+    except ParamValidationError as error:
+        raise FileNotFoundError(f"s3://{path}: not a valid bucket and key: {error}") from error
+    except (CredentialRetrievalError, TokenRetrievalError) as error:
+        raise StorageKeysRefused(
+            f"s3://{path}: the credentials cannot be had: {error}; get new ones and repeat the "
+            "command, it goes on"
+        ) from error
     except BotoCoreError as error:
         raise StorageUnavailable(
             f"s3://{path}: {endpoint} cannot be reached after {MAX_ATTEMPTS} attempts: {error}"

@@ -12,7 +12,7 @@ import tarfile
 import threading
 import zlib
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, cast
 
@@ -23,6 +23,10 @@ from schemas.records import Status
 BLOCK = 512
 MAX_NAME_BYTES = 1 << 20
 """A header that announces a longer name is broken."""
+MAX_MEMBER_BYTES = 1 << 43
+"""No member is so long; a header that says so is broken."""
+MAX_DIGITS = 32
+_READ_BYTES = 1 << 24
 _MAX_PADDING = 64 * 1024
 CACHED_INDEXES = 16
 GZIP_ERRORS = (EOFError, gzip.BadGzipFile, zlib.error)
@@ -76,7 +80,10 @@ def iter_members(stream: BinaryIO, start: int = 0, stop: int | None = None) -> I
     long_name: str | None = None
     pax: dict[str, str] = {}
     while stop is None or header_start < stop:
-        stream.seek(position)
+        try:
+            stream.seek(position)
+        except (OSError, OverflowError, ValueError) as error:  # no file goes on so far
+            raise TarDamage(f"has a member that ends at byte {position}", header_start) from error
         block = stream.read(BLOCK)
         if position != header_start and not any(block):
             raise TarDamage("ends after an extended header without its member", header_start)
@@ -115,10 +122,19 @@ def iter_members(stream: BinaryIO, start: int = 0, stop: int | None = None) -> I
 
 
 def read_exactly(stream: BinaryIO, start: int, size: int) -> bytes | None:
-    """`size` bytes from `start`; None where the stream ends before."""
+    """`size` bytes from `start`; None where the stream ends before.
+
+    Takes no more memory than there are bytes, whatever a header says.
+    """
     stream.seek(start)
-    data = stream.read(size)
-    return data if len(data) == size else None
+    chunks: list[bytes] = []
+    left = size
+    while left and (chunk := stream.read(min(left, _READ_BYTES))):
+        chunks.append(chunk)
+        left -= len(chunk)
+    if left:
+        return None
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
 @contextlib.contextmanager
@@ -147,11 +163,16 @@ _indexes: OrderedDict[tuple[str, int, str], _Index] = OrderedDict()
 _indexes_lock = threading.Lock()
 
 
-def read_tar_member(url: str, name: str) -> bytes:
+def read_tar_member(
+    url: str, name: str, max_bytes: int, admit: Callable[[int], None] = lambda size: None
+) -> bytes:
     """The bytes of the first member called `name`. The headers are scanned once a process.
 
+    `admit` is called with the size before the bytes are read, and may raise.
+
     Raises:
-        RecordError: IMAGE_MISSING, there is no such member or its bytes are cut off.
+        RecordError: IMAGE_MISSING, there is no such member or its bytes are cut off;
+            IMAGE_TOO_LARGE, it has more than `max_bytes`.
         MissingFile: there is no such archive.
     """
     file = stat_file(url)
@@ -167,6 +188,12 @@ def read_tar_member(url: str, name: str) -> bytes:
     if name not in index:
         raise RecordError(Status.IMAGE_MISSING, f"{url} has no member {name!r}")
     start, size = index[name]
+    if size > max_bytes:
+        raise RecordError(
+            Status.IMAGE_TOO_LARGE,
+            f"{url}: the member {name!r} has {size:,} bytes; at most {max_bytes:,} are read",
+        )
+    admit(size)
     data: bytes | None = None
     if is_gzip(url):
         with open_tar(url) as stream, contextlib.suppress(*GZIP_ERRORS):
@@ -208,9 +235,20 @@ def _header(block: bytes, position: int, header_start: int) -> tarfile.TarInfo:
         info = tarfile.TarInfo.frombuf(block, *_NAME_CODING)
     except (tarfile.HeaderError, ValueError) as error:
         raise TarDamage(f"has a broken header at byte {position}: {error}", header_start) from error
-    if info.size < 0:
-        raise TarDamage(f"has a negative size at byte {position}", header_start)
+    _require_size(info.size, position, header_start)
     return info
+
+
+def _require_size(size: int, position: int, header_start: int) -> None:
+    if not 0 <= size <= MAX_MEMBER_BYTES:
+        raise TarDamage(
+            f"has a member of {_counted(size)} bytes at byte {position}, which cannot be",
+            header_start,
+        )
+
+
+def _counted(size: int) -> str:
+    return f"{size:,}" if abs(size) < 1 << 80 else "more than 2^80"
 
 
 def _member(
@@ -223,12 +261,14 @@ def _member(
     name = pax.get("path") or long_name or info.name
     size = info.size
     if "size" in pax:
-        if not pax["size"].isdecimal():
+        text = pax["size"]
+        if not (text.isascii() and text.isdecimal() and len(text) <= MAX_DIGITS):
             raise TarDamage(
-                f"has the size {pax['size']!r} in the extended header at byte {header_start}",
+                f"has the size {text[:80]!r} in the extended header at byte {header_start}",
                 header_start,
             )
-        size = int(pax["size"])
+        size = int(text)
+        _require_size(size, header_start, header_start)
     kind = "folder" if info.isdir() or name.endswith("/") else _KINDS.get(info.type, "file")
     # Links and devices have no bytes, whatever their header says.
     if kind not in ("file", "sparse file"):
@@ -242,7 +282,12 @@ def _pax_fields(text: bytes, position: int, header_start: int) -> dict[str, str]
     rest = text.rstrip(b"\0")
     while rest:
         length, space, _ = rest.partition(b" ")
-        if not space or not length.isdigit() or not len(length) + 2 < int(length) <= len(rest):
+        if (
+            not space
+            or not length.isdigit()
+            or len(length) > MAX_DIGITS
+            or not len(length) + 2 < int(length) <= len(rest)
+        ):
             raise TarDamage(f"has a broken extended header at byte {position}", header_start)
         record, rest = rest[len(length) + 1 : int(length)], rest[int(length) :]
         key, _, value = record.rstrip(b"\n").partition(b"=")

@@ -36,6 +36,9 @@ REMOTE_SCAN_BYTES = 4 * 2**30
 """Headers of a remote tar are only scanned where it is larger: the scan reads most of it."""
 IMAGE_ENDINGS = ("jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff", "jp2", "avif", "ppm")
 TEXT_ENDINGS = ("txt", "caption")
+MAX_IMAGE_MEMBER = 512 * 2**20
+MAX_TEXT_MEMBER = 16 * 2**20
+"""Bytes of a member that is read: a compressed archive may hold a thousand times its own size."""
 _KEY = re.compile(r"((?:.*/)?[^/.]+)\.([^/]+)", re.DOTALL)
 
 
@@ -93,6 +96,12 @@ class WebdatasetCorpus(Corpus):
         caption_endings = [e for e in (*self._text_endings(), "json") if e in sample.members]
         for ending in [*([image] if image else []), *caption_endings]:
             member = sample.members[ending]
+            most = MAX_IMAGE_MEMBER if ending == image else MAX_TEXT_MEMBER
+            if member.size > most:
+                status = Status.IMAGE_TOO_LARGE if ending == image else Status.RECORD_INVALID
+                detail = f"its member {member.name!r} has {member.size:,} bytes; at most {most:,}"
+                yield from self._pairs(record, None, error=(status, f"{detail} are read"))
+                return
             parts[ending] = read_exactly(stream, member.data_start, member.size)
             if parts[ending] is None:
                 detail = f"the archive ends inside its member {member.name!r}"

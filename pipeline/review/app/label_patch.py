@@ -17,7 +17,7 @@ from typing import Any
 import jsonpatch
 from bson import ObjectId
 
-from pipeline.review.sync.box_state import Origin, Review
+from pipeline.curation.box_state import Origin, Review
 from pipeline.review.sync.documents import BOXES
 from pipeline.review.sync.label_store import Label, WriteRefused, keyed_labels
 

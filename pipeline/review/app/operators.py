@@ -15,11 +15,11 @@ import fiftyone.operators as foo
 from bson import ObjectId
 from fiftyone.operators import types
 
+from pipeline.curation.box_state import Review
 from pipeline.images.palette import PALETTE, phrase_hex
-from pipeline.review.sync.box_state import Review
-from pipeline.review.sync.changes import labels_of
 from pipeline.review.sync.documents import BOXES
 from pipeline.review.sync.label_store import LabelStore, WriteRefused, Written
+from pipeline.review.sync.seen import labels_of
 from pipeline.review.sync.verdicts import give_phrase, judge_boxes
 
 Meant = dict[ObjectId, list[ObjectId]]
@@ -103,7 +103,7 @@ def refused(ctx: Any, error: WriteRefused) -> dict[str, Any]:
     return {**stored_answer(document), "refused": str(error)}
 
 
-class _Judge(foo.Operator):
+class _Judge(foo.Operator):  # type: ignore[misc]
     """Gives boxes a word."""
 
     word: Review
@@ -152,7 +152,7 @@ class RejectLabels(_Judge):
     verb = "reject"
 
 
-class RelabelPhrase(foo.Operator):
+class RelabelPhrase(foo.Operator):  # type: ignore[misc]
     """Gives the selected boxes to another phrase of their caption."""
 
     @property
@@ -200,7 +200,7 @@ def _one_sample_problem(meant: Meant) -> str:
     return f"select boxes of one sample first; {len(meant)} samples are selected"
 
 
-class ReadSample(foo.Operator):
+class ReadSample(foo.Operator):  # type: ignore[misc]
     """Gives the page the labels of an image as they are stored now."""
 
     @property
@@ -214,7 +214,7 @@ class ReadSample(foo.Operator):
             return {"refused": str(error)}
 
 
-class PageSettings(foo.Operator):
+class PageSettings(foo.Operator):  # type: ignore[misc]
     """Gives the page what it shares with Python."""
 
     @property

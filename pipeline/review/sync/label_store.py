@@ -9,8 +9,6 @@ what and when, from which `undo` works and `pull` names authors.
 from __future__ import annotations
 
 import copy
-import getpass
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -21,12 +19,13 @@ from bson import ObjectId
 from pymongo import WriteConcern
 from pymongo.collection import Collection
 
-from pipeline.review.sync.changes import labels_of
+from pipeline.review.home import reviewer_name
 from pipeline.review.sync.documents import BOXES
+from pipeline.review.sync.journal import journal_entries
+from pipeline.review.sync.seen import labels_of
+from pipeline.review.sync.stamp import REVIEWED_AT, REVIEWER, timestamp
 from schemas.errors import GlipforgeError
 
-ENV_REVIEWER = "GLIPFORGE_REVIEWER"
-"""Who reviews in this app process; set by whoever starts it."""
 VERSIONS = "glipforge.versions"
 VERSIONS_KEPT_S = 7 * 24 * 3600
 """A page that was opened longer ago than this must be opened again before it can save."""
@@ -73,19 +72,9 @@ class Version:
     it once more."""
 
 
-def current_reviewer() -> str:
-    """Who works in this process: `$GLIPFORGE_REVIEWER`, else the login name."""
-    return os.environ.get(ENV_REVIEWER) or getpass.getuser()
-
-
 def version_key(moment: datetime) -> str:
     """The name of a version of a sample: its `last_modified_at`, as FiftyOne's page sends it."""
     return moment.replace(tzinfo=None).isoformat(timespec="milliseconds")
-
-
-def moment_text(moment: datetime) -> str:
-    """UTC, ISO 8601 with microseconds: as in decisions."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def keyed_labels(labels: Iterable[Label]) -> dict[ObjectId, Label]:
@@ -105,20 +94,20 @@ class LabelStore:
 
         Args:
             samples: the collection of a dataset.
-            reviewer: who writes; `current_reviewer()` if None.
+            reviewer: who writes; the process's own (`home.reviewer_name`) if None.
         """
         # Journalled: what the app shows as saved survives a kill of the database.
         durable = WriteConcern(w=1, j=True)
         self.samples = samples.with_options(write_concern=durable)
-        self.reviewer = reviewer or current_reviewer()
+        self.reviewer = reviewer_name(reviewer)
         self._durable = durable
         self._versions: Collection[Any] = samples.database[VERSIONS]
         _make_indexes(samples.database.client, samples.database.name)
 
     def journal(self, dataset_id: ObjectId) -> Collection[Any]:
         """The journal of a dataset: an entry for each label, or for the sample's own fields."""
-        name = f"glipforge.{dataset_id}.journal"
-        return self.samples.database[name].with_options(write_concern=self._durable)
+        entries = journal_entries(self.samples.database, dataset_id)
+        return entries.with_options(write_concern=self._durable)
 
     def document(self, sample_id: ObjectId) -> dict[str, Any]:
         """A sample as it is now.
@@ -187,7 +176,7 @@ class LabelStore:
                 "undoes": undoes,
                 "sample_id": sample_id,
                 "reviewer": self.reviewer,
-                "at": moment_text(moment),
+                "at": timestamp(moment),
                 "taken": False,
             }
             entries = [{**click, **entry} for entry in _entries(before, after, touched)]
@@ -222,8 +211,8 @@ class LabelStore:
             labels = list(new.values())
             for key, label in new.items():
                 if label != old.pop(key, None):
-                    label["reviewer"] = self.reviewer
-                    label["reviewed_at"] = moment_text(moment)
+                    label[REVIEWER] = self.reviewer
+                    label[REVIEWED_AT] = timestamp(moment)
                     touched.append(key)
             touched += list(old)
             if touched:

@@ -7,7 +7,7 @@ from typing import Any
 
 from bson import ObjectId
 
-from pipeline.review.sync.box_state import Origin, Review
+from pipeline.curation.box_state import Origin, Review
 from pipeline.review.sync.label_store import (
     Fields,
     Label,

@@ -1,0 +1,122 @@
+"""What the records of a corpus may make this machine read.
+
+A list of image addresses is data of its author. One's own may name any file; that of a stranger
+must not: `/etc/passwd` or the address of a service inside the network would be read on behalf of
+whoever wrote it.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import posixpath
+from dataclasses import dataclass
+
+from pipeline.storage.files import is_local, local_path
+from schemas.errors import RecordError
+from schemas.records import Status
+
+STORES = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss", "oci", "hf", "r2")
+"""Object stores whose addresses a record may name; those besides S3 need their fsspec package."""
+WEB = ("http", "https")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageAccess:
+    """Where images may be read from.
+
+    untrusted: The corpus is somebody else's: only files and objects below `root`, and public
+        addresses of the web, at every redirect.
+    root: Folder or URL of the corpus.
+    """
+
+    untrusted: bool = False
+    root: str = ""
+
+    def require(self, uri: str) -> None:
+        """Refuse a file or an object that is not below the root. The web is checked as it is met.
+
+        Raises:
+            RecordError: IMAGE_MISSING, names what is allowed.
+        """
+        if not self.untrusted or scheme_of(uri) in WEB:
+            return
+        if is_local(uri):
+            inside = is_local(self.root) and _is_below(
+                os.path.realpath(local_path(uri)), os.path.realpath(local_path(self.root))
+            )
+        else:
+            plain = posixpath.normpath(uri.partition("://")[2])
+            inside = scheme_of(uri) == scheme_of(self.root) and _is_below(
+                plain, posixpath.normpath(self.root.partition("://")[2])
+            )
+        if not inside:
+            raise RecordError(
+                Status.IMAGE_MISSING,
+                f"{uri} is not below the corpus, and the corpus is untrusted",
+            )
+
+    def require_address(self, host: str, address: str) -> None:
+        """Refuse an address of the web that is not public.
+
+        Raises:
+            RecordError: IMAGE_MISSING, names the host.
+        """
+        if self.untrusted and not is_public(address):
+            raise RecordError(
+                Status.IMAGE_MISSING,
+                f"{host} is {address}, which is not a public address, and the corpus is untrusted",
+            )
+
+
+ANYTHING = ImageAccess()
+"""What one's own corpus may name."""
+
+
+def scheme_of(uri: str) -> str:
+    """The scheme of a URL in lower case, `a::b` where it is chained; empty for a path."""
+    scheme, mark, _ = uri.partition("://")
+    return scheme.lower() if mark else ""
+
+
+def plain_uri(uri: str) -> str:
+    """`uri` without white space around it, its scheme in lower case.
+
+    Raises:
+        RecordError: IMAGE_MISSING, it names nothing, or its scheme is not one that is read.
+    """
+    stripped = uri.strip()
+    scheme = scheme_of(stripped)
+    if "://" not in uri:
+        return uri  # a path may begin or end with a blank
+    if not stripped or "\0" in stripped:
+        raise RecordError(Status.IMAGE_MISSING, f"{uri!r} names no image")
+    if scheme not in ("file", *WEB, *STORES):
+        raise RecordError(
+            Status.IMAGE_MISSING,
+            f"{stripped!r}: images are read from paths, file://, http(s):// and s3:// (or another "
+            f"object store: {', '.join(STORES[2:])}); {scheme}:// is not read",
+        )
+    return scheme + stripped[len(scheme) :]
+
+
+def is_public(address: str) -> bool:
+    """True for an address that the whole internet sees, also when written inside another one."""
+    try:
+        found = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return False
+    if isinstance(found, ipaddress.IPv6Address):
+        inner = found.ipv4_mapped or found.sixtofour or (found.teredo or (None, None))[1]
+        if inner is None and found in _NAT64:
+            inner = ipaddress.IPv4Address(int(found) & 0xFFFFFFFF)
+        if inner is not None and not is_public(str(inner)):
+            return False
+    return found.is_global and not found.is_multicast and not found.is_reserved
+
+
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+
+
+def _is_below(path: str, root: str) -> bool:
+    return path.startswith(root.rstrip("/") + "/")
