@@ -8,20 +8,27 @@ from __future__ import annotations
 
 import json as json_module
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import tyro
 
-from jobs.arguments import Run
+from jobs.arguments import Repeated, Run
 from schemas.errors import ConfigError
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from pipeline.curation.manifest import CurateStats
+    from pipeline.curation.policy import FilterPolicy
+    from pipeline.report.policies import PolicyComparison
+    from pipeline.run.map_units import Mapper
+    from pipeline.run.store import RunStore
 
 
-EXAMPLES = ("glipforge filter runs/1 --policy default",)
+EXAMPLES = (
+    "glipforge filter runs/1 --policy default",
+    "glipforge filter runs/1 --policy glip --policy grit --compare",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,8 +37,16 @@ class Config:
 
     run: tyro.conf.Positional[Run]
     """The run directory or URL."""
-    policy: str = "default"
-    """default, glip, grit, yoloworld, owlst, strict-review, or a JSON file of your own rules."""
+    policy: Repeated = ()
+    """default, glip, grit, yoloworld, owlst, strict-review, or a JSON file of your own rules; may
+    be given several times. `default` if not given."""
+    compare: bool = False
+    """Write no labels: say what each of several policies keeps and drops, and how far they
+    agree."""
+    out: str = ""
+    """With --compare: the page with the plot; RUN/policies.html if not given."""
+    runner: Literal["local", "ray"] = "local"
+    """Processes of this machine, or the cores of a Ray cluster that `RAY_ADDRESS` names."""
     workers: int = 0
     """Processes; 0: as many as pay. The result is the same."""
     json: bool = False
@@ -40,43 +55,128 @@ class Config:
 
 def run(config: Config) -> int:
     """Curate the run and say what every rule dropped."""
-    from jobs.progress_bar import reading_bar
-    from pipeline.curation.curate import curate_run
+    from jobs.ray_map import ray_map
+    from jobs.ray_session import ray_session, require_absolute
     from pipeline.curation.policy import get_policy
-    from pipeline.report.stats import merge_stats
-    from pipeline.run.open import num_records, open_run
+    from pipeline.run.map_units import map_run
+    from pipeline.run.open import open_run
 
     if config.workers < 0:
         raise ConfigError(f"workers must be 0 or more, got {config.workers}")
-    policy = get_policy(config.policy)
+    if config.out and not config.compare:
+        raise ConfigError(
+            f"out is the page of a comparison: give --compare too, got {config.out!r}"
+        )
+    policies = [get_policy(name) for name in config.policy or ("default",)]
     labelled = open_run(config.run)
-    total = num_records(labelled)
-    with reading_bar("filter", total) as progress:
-        stats = curate_run(labelled, policy, workers=config.workers, progress=progress)
-    with reading_bar("statistics", total) as progress:
-        merge_stats(labelled, [policy.policy_id], workers=config.workers, progress=progress)
+    if config.runner == "local":
+        return _run(config, labelled, policies, map_run)
+    require_absolute("run", config.run)
+    with ray_session(config.workers):
+        return _run(config, labelled, policies, ray_map)
+
+
+def _run(config: Config, labelled: RunStore, policies: list[FilterPolicy], mapper: Mapper) -> int:
+    if config.compare:
+        return _compare(config, labelled, policies, mapper)
+    found = [_curate(config, labelled, policy, mapper) for policy in policies]
     if config.json:
-        print(json_module.dumps(_as_json(stats), indent=1, sort_keys=True))
+        plain = [_as_json(stats) for stats in found]
+        print(json_module.dumps(plain[0] if len(plain) == 1 else plain, indent=1, sort_keys=True))
         return 0
     from rich.console import Console
 
     console = Console()
-    console.print(f"policy {policy.policy_id}", markup=False)
-    console.print(_boxes_table(stats))
-    console.print(_pairs_table(stats))
-    for line in _closing_lines(stats):
-        console.print(line, markup=False)
-    console.print(
-        f"written {labelled.url('curated', policy.policy_id)}; next: glipforge export "
-        f"{config.run} --policy {config.policy} --format goldg --out labels.json",
-        markup=False,
-        soft_wrap=True,
-    )
+    for stats, name in zip(found, config.policy or ("default",), strict=True):
+        console.print(f"policy {stats.policy_id}", markup=False)
+        console.print(_boxes_table(stats))
+        console.print(_pairs_table(stats))
+        for line in _closing_lines(stats):
+            console.print(line, markup=False)
+        console.print(
+            f"written {labelled.url('curated', stats.policy_id)}; next: glipforge export "
+            f"{config.run} --policy {name} --format goldg --out labels.json",
+            markup=False,
+            soft_wrap=True,
+        )
     return 0
 
 
+def _curate(
+    config: Config, labelled: RunStore, policy: FilterPolicy, mapper: Mapper
+) -> CurateStats:
+    from jobs.progress_bar import reading_bar
+    from pipeline.curation.curate import curate_run
+    from pipeline.report.stats import merge_stats
+    from pipeline.run.open import num_records
+
+    with reading_bar("filter", num_records(labelled)) as progress:
+        stats = curate_run(
+            labelled, policy, workers=config.workers, progress=progress, mapper=mapper
+        )
+    merge_stats(labelled, [policy.policy_id], workers=config.workers)
+    return stats
+
+
+def _compare(
+    config: Config, labelled: RunStore, policies: list[FilterPolicy], mapper: Mapper
+) -> int:
+    from rich.console import Console
+
+    from jobs.progress_bar import reading_bar
+    from pipeline.report.policies import compare_policies, comparison_page
+    from pipeline.run.open import num_records
+    from pipeline.storage.files import write_bytes
+
+    with reading_bar("compare", num_records(labelled)) as progress:
+        found = compare_policies(
+            labelled, policies, workers=config.workers, progress=progress, mapper=mapper
+        )
+    out = config.out or labelled.url("policies.html")
+    write_bytes(out, comparison_page(found, title=f"policies over {config.run}").encode())
+    if config.json:
+        print(json_module.dumps(found.to_dict(), indent=1, sort_keys=True))
+        return 0
+    console = Console()
+    console.print(_comparison_table(found))
+    console.print(_overlap_table(found))
+    console.print(f"written {out}", markup=False, soft_wrap=True)
+    return 0
+
+
+def _comparison_table(found: PolicyComparison) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    table.add_column("boxes")
+    for policy_id in found.policy_ids:
+        table.add_column(policy_id, justify="right")
+    table.add_row("candidates", *(f"{drops.boxes:,}" for drops in found.drops))
+    for reason in found.reasons():
+        table.add_row(f"  - {reason}", *(f"{-d.boxes_dropped[reason]:,}" for d in found.drops))
+    table.add_row("  - merged onto another", *(f"{-d.boxes_merged:,}" for d in found.drops))
+    table.add_row("kept", *(f"{drops.boxes_kept:,}" for drops in found.drops))
+    table.add_row("pairs kept", *(f"{drops.records_kept:,}" for drops in found.drops))
+    return table
+
+
+def _overlap_table(found: PolicyComparison) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, title="overlap: kept by both / by either")
+    table.add_column("")
+    for policy_id in found.policy_ids:
+        table.add_column(policy_id, justify="right")
+    for a, policy_id in enumerate(found.policy_ids):
+        shares = [found.overlap(a, b) for b in range(len(found.policy_ids))]
+        table.add_row(policy_id, *(f"{v:.1%}" if v == v else "-" for v in shares))
+    return table
+
+
 def _as_json(stats: CurateStats) -> dict[str, Any]:
-    return vars(stats) | {"drops": vars(stats.drops)}
+    plain = vars(stats) | {"drops": vars(stats.drops)}
+    del plain["candidates"], plain["labels"]  # in RUN/stats.json
+    return plain
 
 
 def _boxes_table(stats: CurateStats) -> Table:

@@ -117,7 +117,7 @@ class SelfTraining:
         code = label.run(label.Config(**of_label | {"out": str(run_dir), "teacher": teacher}))
         if code:
             raise RoundFailed(f"{run_dir} is not complete, see above; the same command goes on")
-        filter_job.run(filter_job.Config(run=str(run_dir), policy=self.config.policy))
+        filter_job.run(filter_job.Config(run=str(run_dir), policy=(self.config.policy,)))
         stats = ensure_curated(open_run(str(run_dir)), get_policy(self.config.policy))
         return {"pairs": stats.records_out, "labels": stats.boxes_out.total()}
 

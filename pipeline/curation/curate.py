@@ -5,77 +5,32 @@ from __future__ import annotations
 import contextlib
 import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
-from pipeline.curation import candidates, curated_table, label_stats
-from pipeline.curation.curated_record import curated_record
+from pipeline.curation.batch import FOLDER, BatchWork, curate_batch, in_batches
 from pipeline.curation.decisions import (
     decisions_by_record,
     decisions_id,
     load_decisions,
-    resolve_record,
 )
-from pipeline.curation.filters import filter_candidates
 from pipeline.curation.label_stats import LabelStats
 from pipeline.curation.manifest import CurateStats, empty_stats
 from pipeline.curation.policy import FilterPolicy
-from pipeline.run.columns import unit_tables
 from pipeline.run.map_units import Mapper, map_run, num_workers
 from pipeline.run.open import annotations_id
 from pipeline.run.store import RunStore
 from pipeline.storage.files import exists, read_bytes, write_bytes
 from pipeline.storage.folders import list_folders, remove_other_files
-from schemas.arrow_schemas import CURATED_SCHEMA
 from schemas.errors import ConfigError, DataError
 from schemas.fingerprint import sha256_bytes
-from schemas.plan import UnitCommit
 from schemas.records import CuratedRecord, Decision
-from schemas.tables import curated_to_table, table_to_annotations, table_to_curated
+from schemas.tables import table_to_curated
 
-FOLDER = "curated"
 MANIFEST = "manifest.json"
-ROWS_PER_GROUP = 1_000
-_REPEATED = (
-    *("source", "teacher_id", "policy_id", "decisions_id", "width", "height"),
-    *(f"phrases.list.element.{name}" for name in ("text", "head", "status", "start")),
-    *("boxes.list.element.origin", "boxes.list.element.phrase_indices.list.element"),
-)
-"""Columns whose values repeat: a dictionary of the others costs time and is thrown away."""
 BOXES_PER_ROW = 16
 """Candidates that take about as long as one row of other work, see `num_workers`."""
-
-
-READ = tuple(dict.fromkeys((*candidates.COLUMNS, *label_stats.COLUMNS, *curated_table.COLUMNS)))
-"""The columns of a pair that nobody decided about; what no rule and no curated row has, stays on
-the disk."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Work:
-    """What every unit is curated with."""
-
-    policy: FilterPolicy
-    decisions: Mapping[str, Sequence[Decision]]
-    """record_id -> its decisions, oldest first."""
-    stats: CurateStats
-    """Without counts: the ids that go into every record."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Part:
-    """What curating one unit gave."""
-
-    stats: CurateStats
-    candidates: LabelStats
-    labels: LabelStats
-    decided: set[str]
-    """The decided pairs that the unit holds."""
 
 
 def curate_run(
@@ -107,14 +62,14 @@ def curate_run(
         is_complete=run.is_complete(),
     )
     by_record = decisions_by_record(decisions)
-    work = _Work(policy=policy, decisions=by_record, stats=empty_stats(stats))
+    work = BatchWork(policy=policy, decisions=by_record, stats=empty_stats(stats))
     commits = list(run.commits().values())
     total = sum(commit.num_boxes for commit in commits) // BOXES_PER_ROW
     of_candidates, of_labels = LabelStats(), LabelStats()
     waiting, done = set(by_record), 0
-    for part in mapper(
-        run, _curate_unit, commits, work, workers=num_workers(total, len(commits), workers)
-    ):
+    batches = in_batches(commits)
+    pool = num_workers(total, len(batches), workers)
+    for part in mapper(run, curate_batch, batches, work, workers=pool):
         stats.merge(part.stats)
         of_candidates.merge(part.candidates)
         of_labels.merge(part.labels)
@@ -132,71 +87,6 @@ def curate_run(
     write_bytes(run.url(FOLDER, stats.policy_id, MANIFEST), stats.to_json(policy).encode())
     remove_other_files(folder, {entry["name"] for entry in stats.files}, suffix=".parquet")
     return stats
-
-
-def _curate_unit(run: RunStore, work: _Work, commit: UnitCommit) -> _Part:
-    """Curate and write one unit."""
-    part = _Part(
-        stats=empty_stats(work.stats),
-        candidates=LabelStats(),
-        labels=LabelStats(),
-        decided=set(),
-    )
-    buffer, num_rows = io.BytesIO(), 0
-    with pq.ParquetWriter(
-        buffer, CURATED_SCHEMA, compression="zstd", use_dictionary=list(_REPEATED)
-    ) as writer:
-        # Pairs with decisions go row by row, and need all of their row.
-        for table in unit_tables(run, commit, None if work.decisions else READ):
-            curated = _curate_table(table, work, part)
-            num_rows += curated.num_rows
-            if curated.num_rows:
-                part.labels.add(curated)
-                writer.write_table(curated, row_group_size=ROWS_PER_GROUP)
-    if num_rows:
-        _write_file(run, part.stats, commit.unit_id, buffer.getvalue(), num_rows)
-    return part
-
-
-def _curate_table(table: pa.Table, work: _Work, part: _Part) -> pa.Table:
-    found = candidates.candidates_of(table)
-    outcome = filter_candidates(found, work.policy)
-    part.stats.drops.add(found, outcome)
-    part.candidates.add(table)
-    decided = _decided_rows(table, work)
-    rows = np.flatnonzero(outcome.image_codes == 0)
-    rows = rows[~np.isin(rows, decided)]
-    ids = {"policy_id": part.stats.policy_id, "decisions_id": part.stats.decisions_id}
-    curated = curated_table.curated_table(table, found, outcome, rows, **ids)
-    part.stats.records_out += len(rows)
-    if boxes := len(curated.column("boxes").combine_chunks().flatten()):
-        part.stats.boxes_out["teacher"] += boxes
-    if not len(decided):
-        return curated
-    records, places = [], []
-    whole = table_to_annotations(table.take(pa.array(decided)))
-    for place, row in zip(decided.tolist(), whole, strict=True):
-        part.decided.add(row.record_id)
-        record = curated_record(
-            row,
-            outcome.row_result(found, place),
-            work.policy,
-            resolve_record(row, work.decisions[row.record_id]),
-            part.stats,
-        )
-        if record is not None:
-            records.append(record)
-            places.append(place)
-    both = pa.concat_tables([curated, curated_to_table(records)])
-    return both.take(pa.array(np.argsort(np.concatenate([rows, places]), kind="stable")))
-
-
-def _decided_rows(table: pa.Table, work: _Work) -> NDArray[np.int64]:
-    if not work.decisions:
-        return np.zeros(0, np.int64)
-    record_ids = table.column("record_id").to_pylist()
-    decided = [n for n, record_id in enumerate(record_ids) if record_id in work.decisions]
-    return np.array(decided, dtype=np.int64)
 
 
 def ensure_curated(
@@ -277,13 +167,3 @@ def read_curated_file(
     parquet = pq.ParquetFile(io.BytesIO(data))
     for group in range(parquet.num_row_groups):
         yield from table_to_curated(parquet.read_row_group(group))
-
-
-def _write_file(
-    run: RunStore, stats: CurateStats, unit_id: str, data: bytes, num_rows: int
-) -> None:
-    digest = sha256_bytes(data)
-    # A name from the content: an older manifest goes on naming whole files until it is replaced.
-    name = f"{unit_id}-{digest[:16]}.parquet"
-    write_bytes(run.url(FOLDER, stats.policy_id, name), data)
-    stats.files.append({"name": name, "num_rows": num_rows, "sha256": digest})

@@ -45,15 +45,66 @@ def test_filter_as_json(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     toy_run(tmp_path, monkeypatch)
-    filter_job.run(filter_job.Config(run="RUN", policy="glip", json=True))
+    filter_job.run(filter_job.Config(run="RUN", policy=("glip",), json=True))
     counts = json.loads(capsys.readouterr().out)
     assert counts["drops"]["boxes"] == 6
     assert counts["records_out"] == 2
 
 
+def test_policies_are_compared_without_writing_labels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    toy_run(tmp_path, monkeypatch)
+    both = ("glip", "owlst")
+    assert filter_job.run(filter_job.Config(run="RUN", policy=both, compare=True)) == 0
+    shown = capsys.readouterr().out
+    for line in ("candidates", "- score: not above", "kept by both", "written"):
+        assert line in shown
+    page = (tmp_path / "run" / "policies.html").read_text()
+    assert "<svg" in page
+    assert get_policy("owlst").policy_id in page
+    assert not (tmp_path / "run" / "curated").exists()
+    filter_job.run(filter_job.Config(run="RUN", policy=both, compare=True, json=True))
+    found = json.loads(capsys.readouterr().out)
+    assert found["kept_by_both"] == [[4, 4], [4, 6]]
+    assert found["overlap"][0] == [1.0, 4 / 6]
+    with pytest.raises(ConfigError, match=r"needs two or more policies that differ, got glip@"):
+        filter_job.run(filter_job.Config(run="RUN", policy=("glip", "glip"), compare=True))
+    with pytest.raises(ConfigError, match=r"out is the page of a comparison: give --compare"):
+        filter_job.run(filter_job.Config(run="RUN", out="p.html"))
+
+
+def test_several_policies_are_curated_one_after_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = toy_run(tmp_path, monkeypatch)
+    assert filter_job.run(filter_job.Config(run="RUN", policy=("glip", "owlst"))) == 0
+    assert {path.name.split("@")[0] for path in Path(run.url("curated")).iterdir()} == {
+        "glip",
+        "owlst",
+    }
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_a_ray_cluster_curates_the_same_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = toy_run(tmp_path, monkeypatch)
+    filter_job.run(filter_job.Config(run="RUN"))
+    folder = Path(run.url("curated", get_policy("default").policy_id))
+    here = {path.name: path.read_bytes() for path in folder.iterdir()}
+    for path in folder.iterdir():
+        path.unlink()
+    filter_job.run(filter_job.Config(run="RUN", runner="ray", workers=2))
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == here
+    with pytest.raises(ConfigError, match="cannot make such scores yet"):
+        filter_job.run(filter_job.Config(run="RUN", policy=("yoloworld",), runner="ray", workers=1))
+
+
 def test_an_unknown_policy_is_explained() -> None:
     with pytest.raises(ConfigError, match=r"policy must be one of default, .*got 'best'"):
-        filter_job.run(filter_job.Config(run="RUN", policy="best"))
+        filter_job.run(filter_job.Config(run="RUN", policy=("best",)))
 
 
 def test_export_and_read_back(
