@@ -19,6 +19,7 @@ from pathlib import Path
 from pipeline.run.commit_protocol import MARKERS, UnitFile, is_intact, marker_path
 from pipeline.storage.errors import WRITES_NOTHING, StorageFull
 from pipeline.storage.exclusive import place_exclusively
+from schemas.atomic import sync_folder, write_synced
 from schemas.errors import DataError, UnitError
 from schemas.plan import CommittedFile, UnitCommit
 
@@ -52,10 +53,10 @@ class LocalCommitter:
         try:
             for content, path in zip(files, staged, strict=True):
                 self.step(f"stage {content.folder}")
-                _write_synced(path, content.data)
+                write_synced(path, content.data)
             self.step("stage marker")
-            _write_synced(staged_marker, commit.to_json().encode())
-            _sync_folder(self.root / STAGING)
+            write_synced(staged_marker, commit.to_json().encode())
+            sync_folder(self.root / STAGING)
         except OSError as error:
             if error.errno not in WRITES_NOTHING:
                 raise
@@ -153,7 +154,7 @@ class LocalCommitter:
         final.parent.mkdir(parents=True, exist_ok=True)
         if not place_exclusively(staged, final):
             return False
-        _sync_folder(final.parent)
+        sync_folder(final.parent)
         return True
 
     def _publish(self, commit: UnitCommit) -> None:
@@ -166,28 +167,12 @@ class LocalCommitter:
                 continue  # published before, by us or by a recovery; `settle` checks
             except OSError as error:
                 raise UnitError(f"{commit.unit_id}: cannot publish {final}: {error}") from error
-            _sync_folder(final.parent)
+            sync_folder(final.parent)
 
 
 def _text(path: Path) -> str:
     # What is not UTF-8 is damage, which reading the marker names.
     return path.read_text(encoding="utf-8", errors="surrogateescape")
-
-
-def _write_synced(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("wb") as stream:
-        stream.write(data)
-        stream.flush()
-        os.fsync(stream.fileno())
-
-
-def _sync_folder(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _size(path: Path) -> int:

@@ -112,7 +112,7 @@ def test_a_manifest_of_others_names_no_path(name: str, tmp_path: Path, capsys) -
         (errno.EMFILE, "ulimit -n"),
     ],
 )
-@pytest.mark.parametrize("call", ["fsync", "replace", "makedirs"])
+@pytest.mark.parametrize("call", ["fsync", "replace"])
 @pytest.mark.parametrize("command", ["filter", "export", "report"])
 def test_what_the_disk_says_is_a_sentence(
     number: int, said: str, call: str, command: str, tmp_path: Path, monkeypatch, capsys
