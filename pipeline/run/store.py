@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from os import PathLike, fspath
 from pathlib import Path
+from shlex import quote
 
 from pipeline.run.commit_local import LocalCommitter
 from pipeline.run.commit_objects import NUM_THREADS, ObjectCommitter
@@ -139,7 +140,7 @@ class RunStore:
             except MissingFile as error:
                 raise ConfigError(
                     f"{self.uri} is not a labelling run: it has no {PLAN}; `glipforge label "
-                    f"--corpus CORPUS --out {self.uri}` makes one"
+                    f"--corpus CORPUS --out {quote(self.uri)}` makes one"
                 ) from error
             where = self.url(PLAN)
             with whole(where, "copy the plan of this run back, or label into another --out"):
