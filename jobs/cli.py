@@ -38,7 +38,10 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "make right": {
         "filter": ("jobs.commands.filter", "apply a filter policy to a labelled run"),
-        "review": ("jobs.commands.review", "review labels in FiftyOne: push, open, pull"),
+        "review": (
+            "jobs.commands.review",
+            "review labels: push, open, pull, assign, agree, gold",
+        ),
         "compare": ("jobs.commands.compare", "compare the labels of two runs"),
         "report": ("jobs.commands.report", "write one HTML page about a run"),
     },
