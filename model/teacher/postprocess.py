@@ -36,14 +36,6 @@ class Detections(NamedTuple):
     centerness_K: Tensor
     best_scores_L: Tensor
 
-    def boxes_in_original(self, ratios: Tensor) -> Tensor:
-        """Inclusive xyxy in pixels of the image before the resize, as the reference reports.
-
-        Args:
-            ratios: horizontal and vertical ratio network / original.
-        """
-        return self.boxes_inclusive_K4 / ratios.to(self.boxes_inclusive_K4).repeat(2)
-
 
 def label_scores(
     logits_BNT: Tensor, positive_map_BLT: Tensor, aggregation: Aggregation = "mean"
