@@ -24,7 +24,7 @@ from pipeline.gold.checks import (
     usable_spans,
     usable_xywh,
 )
-from pipeline.gold.coco import stream_annotated
+from pipeline.gold.formats.coco import stream_annotated
 from pipeline.gold.gold_set import GoldCounts, GoldKind, GoldSet, finish_counts
 from schemas.errors import DataError
 from schemas.records import Span, TrainingSample, Xyxy
