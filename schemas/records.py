@@ -10,6 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+PEOPLE = "people@"
+"""Begins the `teacher_id` of rows that people labelled: of an imported run."""
+
 Xyxy = tuple[float, float, float, float]
 Span = tuple[int, int]
 

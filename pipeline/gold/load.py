@@ -103,14 +103,16 @@ def load_gold(
     return load_coco(path, image_root=beside, counts=counts)
 
 
-def guess_format(path: str) -> str:
+def guess_format(path: str, *, grounding: bool = False) -> str:
     """The format of a gold file or directory, from what is in it.
+
+    Our own COCO export holds both: with `grounding` its captions and spans count, else its boxes.
 
     Raises:
         ConfigError: nothing tells.
     """
     file = Path(path)
-    found = _guess_folder(file) if file.is_dir() else _guess_file(file)
+    found = _guess_folder(file) if file.is_dir() else _guess_file(file, grounding)
     if found:
         return found
     raise ConfigError(
@@ -135,14 +137,14 @@ _FOLDER_MARKS = {
 }
 
 
-def _guess_file(file: Path) -> str:
+def _guess_file(file: Path, grounding: bool) -> str:
     path = str(file)
     match file.suffix.lower():
         case ".jsonl":
             return _guess_lines(path)
         case ".json":
             try:
-                return _guess_object(path)
+                return _guess_object(path, grounding)
             except NotAnObject:
                 return "label-studio" if is_label_studio(read_json(path)) else ""
         case ".yaml" | ".yml":
@@ -170,7 +172,7 @@ def _guess_lines(path: str) -> str:
     raise ConfigError(f"gold {path!r} is empty")
 
 
-def _guess_object(path: str) -> str:
+def _guess_object(path: str, grounding: bool) -> str:
     """What a COCO-shaped file is: spans of captions make it grounding, whatever else it holds."""
     keys: set[str] = set()
     marks: set[str] = set()
@@ -194,6 +196,8 @@ def _guess_object(path: str) -> str:
     if "lvis" in marks:
         return "lvis"
     grounds = marks & {"tokens_negative", "dataset_name", "spans"} or not num_annotations
+    if grounding and marks >= {"caption", "ours"}:
+        return "mdetr"
     if "caption" in marks and "ours" not in marks and grounds:
         return "mdetr"
     return "coco" if "categories" in keys else ""
