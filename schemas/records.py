@@ -6,8 +6,7 @@ Spans are half-open CHARACTER offsets into the caption as it was given; boxes ar
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 
 PEOPLE = "people@"
@@ -63,7 +62,6 @@ class CorpusRecord:
     image_bytes: bytes | None = None
     image_uri: str | None = None
     source: str = ""
-    metadata: Mapping[str, str] = field(default_factory=dict)
     error: tuple[Status, str] | None = None
 
 

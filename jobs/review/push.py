@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import tyro
 
-from jobs.arguments import MaybeDir, Run
+from jobs.arguments import MaybeDir, MaybeRun, Run
 from pipeline.review.sync.run_dataset import dataset_name, review_store, run_address
 
 if TYPE_CHECKING:
+    from pipeline.curation.carry import CarryReport
     from pipeline.review.sync.push import PushReport
+    from pipeline.run.store import RunStore
 
 SHOWN_FAILURES = 10
+NOT_CARRIED = "not_carried.jsonl"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +39,10 @@ class Push:
     """Drop the dataset and make it again from the run; refused while it holds unpulled work."""
     discard_unpulled: bool = False
     """With --rebuild: drop what people did since the last pull."""
+    carry: MaybeRun = None
+    """An older run over the same corpus: its decisions move to the boxes of this one."""
+    carry_min_iou: float = 0.7
+    """With --carry: from which overlap on two boxes of a phrase are the same one."""
     restore: bool = False
     """Show pairs again that were deleted in the app or called bad."""
     home: MaybeDir = None
@@ -67,6 +74,8 @@ def push_run(config: Push) -> PushReport:
         min_score=config.min_score,
         policy=None if config.policy is None else get_policy(config.policy),
     )
+    if config.carry is not None:
+        carry_decisions(run_store, config.carry, min_iou=config.carry_min_iou)
     decisions = load_decisions(run_store)
     name = dataset_name(config.run, config.dataset)
     started = time.monotonic()
@@ -112,6 +121,50 @@ def push_run(config: Push) -> PushReport:
     if len(report.failures) > SHOWN_FAILURES:
         print(f"...and {len(report.failures) - SHOWN_FAILURES} more", file=sys.stderr)
     print(f"next: glipforge review open {config.run}")
+    return report
+
+
+def carry_decisions(run_store: RunStore, old_uri: str, *, min_iou: float) -> CarryReport:
+    """Append the decisions of an older run that fit this one, and list the others in a file.
+
+    Raises:
+        ConfigError: the old run is not one, or is this one, or `min_iou` is not in (0, 1].
+    """
+    import json
+
+    from pipeline.curation.carry import carry
+    from pipeline.curation.decisions import append_decisions, decisions_by_record, load_decisions
+    from pipeline.run.open import open_run
+    from pipeline.storage.files import write_bytes
+    from schemas.errors import ConfigError
+
+    old_store = open_run(old_uri)
+    if run_address(old_store.uri) == run_address(run_store.uri):
+        raise ConfigError(f"carry must name another run, got this one ({old_uri})")
+    report = carry(
+        old_store.iter_annotations(),
+        run_store.iter_annotations(),
+        decisions_by_record(load_decisions(old_store)),
+        decisions_by_record(load_decisions(run_store)),
+        min_iou=min_iou,
+    )
+    append_decisions(run_store, report.decisions)
+    rows = [
+        {
+            "record_id": one.record_id,
+            "box_id": one.box_id,
+            "verdict": str(one.verdict),
+            "reason": one.reason,
+        }
+        for one in report.left
+    ]
+    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    write_bytes(run_store.url(NOT_CARRIED), text.encode())
+    print(f"{len(report.decisions):,} decisions carried over from {old_uri}")
+    for reason, count in report.reasons().most_common():
+        print(f"not carried: {count:,} x {reason}")
+    if report.left:
+        print(f"each of them: {run_store.url(NOT_CARRIED)}")
     return report
 
 

@@ -37,7 +37,7 @@ def _labels(sample: Any) -> list[Any]:
     return [] if sample[BOXES] is None else list(sample[BOXES].detections)
 
 
-class _Judge(foo.Operator):
+class _Judge(foo.Operator):  # type: ignore[misc]
     """Gives the selected boxes a word; without a selection, every pending box of the sample."""
 
     word: Review
@@ -88,7 +88,7 @@ class RejectLabels(_Judge):
     verb = "reject"
 
 
-class RelabelPhrase(foo.Operator):
+class RelabelPhrase(foo.Operator):  # type: ignore[misc]
     """Gives the selected boxes to another phrase of their caption."""
 
     @property
