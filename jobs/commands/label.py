@@ -27,6 +27,7 @@ from pipeline.labelling.pairs import PairLimits
 from pipeline.phrases.class_list import ClassList
 from pipeline.phrases.extract import PhraseOptions
 from schemas.errors import ConfigError
+from schemas.redaction import redact, shown
 
 if TYPE_CHECKING:
     from jobs.labelling.setup import Corpus as CorpusReader
@@ -245,7 +246,7 @@ def _write_info(store: RunStore, setup: LabelSetup, running: Running, size: int)
         {
             "at": datetime.now(UTC).isoformat(timespec="seconds"),
             "running": asdict(running),
-            "command": sys.argv,
+            "command": [redact(word) for word in sys.argv],
             "packages": package_versions(),
         },
     ]
@@ -269,7 +270,7 @@ def _finish(store: RunStore, plan: Plan, failed: dict[str, str], max_failure_rat
     found = replace(read_status(store), driver=None)  # which is this process, at its end
     print_status(found)
     for unit_id, reason in failed.items():
-        print(f"glipforge label: unit {unit_id} failed: {reason}", file=sys.stderr)
+        print(f"glipforge label: unit {unit_id} failed: {shown(reason)}", file=sys.stderr)
     if not complete:
         left = len(plan.units) - len(store.commits())
         print(

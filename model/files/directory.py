@@ -137,7 +137,7 @@ def load_config(directory: Path) -> GlipConfig:
     path = directory / CONFIG_NAME
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"{path} cannot be read: {error}") from error
     if not isinstance(raw, dict) or raw.get("model_type") != MODEL_TYPE:
         kind = raw.get("model_type") if isinstance(raw, dict) else type(raw).__name__
@@ -156,10 +156,12 @@ def read_weights(directory: Path) -> dict[str, Tensor]:
     paths = [directory / WEIGHTS_NAME]
     if index.is_file():
         try:
-            shards = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()
-        except (ValueError, KeyError, AttributeError) as error:
+            shards = set(json.loads(index.read_bytes())["weight_map"].values())
+            if not shards or any(Path(name).name != name for name in shards):
+                raise ValueError("weight_map must name files of this directory")
+        except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
             raise ConfigError(f"{index} is not an index of weights: {error!r}") from error
-        paths = [directory / name for name in sorted(set(shards))]
+        paths = [directory / name for name in sorted(shards)]
     state: dict[str, Tensor] = {}
     for path in paths:
         try:

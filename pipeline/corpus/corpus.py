@@ -18,6 +18,7 @@ from pipeline.corpus.record_ids import (
     unit_id,
     with_unique_ids,
 )
+from pipeline.images.access import ImageAccess
 from schemas.errors import ConfigError
 from schemas.plan import InputFile, Unit
 from schemas.records import CorpusRecord, Status
@@ -66,6 +67,12 @@ class Corpus(ABC):
     def __getstate__(self) -> dict[str, Any]:
         # Workers read units; the list of a hundred thousand files stays with the driver.
         return self.__dict__ | {"_files": None}
+
+    @property
+    def access(self) -> ImageAccess:
+        """What the records may make this machine read."""
+        root = self.options.image_root or self.root
+        return ImageAccess(untrusted=self.options.untrusted, root=root)
 
     def inputs(self) -> tuple[InputFile, ...]:
         """The files that hold the pairs, sorted by name, with size and version."""

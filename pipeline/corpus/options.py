@@ -40,6 +40,9 @@ class CorpusOptions:
     """First part of every record id; the name of the corpus folder if not given."""
     max_caption_chars: int = 10_000
     """A longer caption is not labelled; its row says so."""
+    untrusted: bool = False
+    """The corpus is somebody else's: of this machine only files below it are read, of the web only
+    public addresses."""
 
     def __post_init__(self) -> None:
         if self.format != "auto" and self.format not in FORMATS:
@@ -55,5 +58,8 @@ class CorpusOptions:
                 raise ConfigError(f"{name} must not be empty; leave it out to have it found")
 
     def as_dict(self) -> dict[str, object]:
-        """All fields, for a plan."""
-        return asdict(self)
+        """All fields, for a plan; `untrusted` only where it is set, as older plans have none."""
+        fields = asdict(self)
+        if not self.untrusted:
+            del fields["untrusted"]
+        return fields
