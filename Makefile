@@ -12,7 +12,7 @@ export RAY_ENABLE_UV_RUN_RUNTIME_ENV := 0
 export RAY_USAGE_STATS_ENABLED := 0
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install demo test lint types unit system constraints clean
+.PHONY: help install demo test lint types quick unit system constraints clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -29,13 +29,14 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $(STAMP)
 
 demo: install  ## make a small captioned world and run the whole loop on it
-	$(BIN)/python -m jobs demo
+	$(BIN)/python -m glipforge demo
 
 test: install system lint types unit  ## lint, import contract, types and all tests
 
 system:  # a shared library that the review database loads; nothing to do on most machines
 	@ldconfig -p | grep -q 'libcurl\.so\.4 ' || { \
 		test "$$(id -u)" = 0 || { echo "the tests need libcurl4: sudo apt-get install libcurl4"; exit 1; }; \
+		echo "root: installing libcurl4, which the review database of the tests loads"; \
 		apt-get update -qq && apt-get install -qq -y libcurl4 >/dev/null; }
 
 lint: install  ## ruff and the import contract
@@ -45,6 +46,9 @@ lint: install  ## ruff and the import contract
 
 types: install  ## mypy
 	$(BIN)/mypy
+
+quick: install  ## the tests without a real Ray, MongoDB, browser or full-size model
+	$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)
 
 unit: install  ## pytest; PYTEST_ARGS="-m 'not slow'" for the quick ones
 	$(BIN)/python -m pytest $(PYTEST_ARGS)

@@ -53,6 +53,8 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
 COMMANDS: dict[str, tuple[str, str]] = {
     name: entry for group in GROUPS.values() for name, entry in group.items()
 }
+# Where a module's name is not that of the package that brings it.
+DISTRIBUTIONS = {"PIL": "pillow", "bson": "fiftyone", "pymongo": "fiftyone"}
 COMPOSED = ("demo",)
 """Commands whose steps are commands: they are given the command line itself."""
 EXIT_USAGE = 2
@@ -118,6 +120,9 @@ def _run(args: list[str]) -> int:
     except GlipforgeError as error:
         print(f"glipforge {name}: {error}", file=sys.stderr)
         return 1
+    except ModuleNotFoundError as error:
+        print(f"glipforge {name}: {_missing_package(error)}", file=sys.stderr)
+        return EXIT_USAGE
     except KeyboardInterrupt:
         print(f"glipforge {name}: interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
@@ -137,6 +142,19 @@ def _run_command(name: str, words: list[str]) -> int:
     if name in COMPOSED:
         return int(module.run(config, main))
     return int(module.run(config))
+
+
+def _missing_package(error: ModuleNotFoundError) -> str:
+    """A sentence about a package that this environment lacks; ours are a fault of ours."""
+    package = (error.name or "").partition(".")[0]
+    if not package or package in ("jobs", "model", "pipeline", "schemas", "tests"):
+        raise error
+    package = DISTRIBUTIONS.get(package, package)
+    return (
+        f"the package {package!r} is not installed, which this command needs: pip install "
+        f"{package}, with the versions of constraints.txt; requirements-worker.txt holds only what "
+        "labelling, filtering and exporting need"
+    )
 
 
 def _as_typed(name: str, error: ConfigError) -> str:

@@ -124,6 +124,11 @@ def _print(facts: dict[str, Any], found: dict[str, Any], *, limited: bool) -> No
                 f"  {label:<16} {spread['min']:,} to {spread['max']:,}, median "
                 f"{spread['median']:,.0f}"
             )
-    print(f"repeats  {found['repeated_captions']:,} captions, {found['repeated_images']:,} images")
+    print(f"repeats  {found['repeated_captions']:,} captions that another pair has too")
+    if found["repeated_images"]:
+        print(
+            f"         {found['repeated_images']:,} more pairs of an image that has one: several "
+            "captions of an image make several pairs"
+        )
     for entry in found["most_repeated"]:
         print(f"  {entry['count']:>10,} x {entry['caption']!r}")

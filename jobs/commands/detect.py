@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
 
 from jobs.arguments import MaybeFile, Model
+from pipeline.phrases.class_list import split_names
 from schemas.errors import ConfigError
 
 EXAMPLES = ('glipforge detect photo.jpg --names "cat, dog, red umbrella" --teacher glip-t',)
-_COMMA = re.compile(r",(?![^(]*\))")
-"""A comma that is not inside parentheses."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,15 +43,7 @@ def parse_names(text: str) -> tuple[str, ...]:
     Raises:
         ConfigError: no name is left, or the file cannot be read.
     """
-    parts: list[str]
-    if text.startswith("@"):
-        try:
-            parts = Path(text[1:]).read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"names: cannot read the file {text[1:]!r}: {error}") from error
-    else:
-        parts = _COMMA.split(text)
-    names = tuple(dict.fromkeys(part.strip() for part in parts if part.strip()))
+    names = tuple(dict.fromkeys(split_names(text)))
     if not names:
         raise ConfigError(f'names has no name in it, got {text!r}; for example "person, car"')
     return names

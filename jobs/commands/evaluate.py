@@ -136,7 +136,7 @@ def _of_teacher(config: Config, gold: GoldSet) -> EvaluationResult:
     from pipeline.evaluation.teacher import TeacherQuestions, teacher_figures
 
     teacher = load_teacher(
-        None if config.teacher == "shipped" else config.teacher,
+        config.teacher,
         device=config.device,
         options=TeacherOptions(
             score_floor=0.0,

@@ -1,32 +1,42 @@
 """Write curated labels as grounding data that other trainers read.
 
 The run is curated first where it was not yet, or where annotations or decisions came since.
+docs/formats.md says which program reads which format, and what each cannot say.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
 import tyro
 
-from jobs.arguments import DirName, FileName, Run
+from jobs.arguments import DirName, FileName, Repeated, Run
 from schemas.errors import ConfigError
 
 if TYPE_CHECKING:
-    from pipeline.export import ExportSummary
+    from pipeline.curation.policy import FilterPolicy
+    from pipeline.export import CardFacts, ExportOptions, ExportSummary
+    from pipeline.run.store import RunStore
     from schemas.records import CuratedRecord
 
 EXAMPLES = ("glipforge export runs/1 --format odvg --out labels.jsonl --copy-images images",)
-EXTENSIONS = {
-    "goldg": ".json",
-    "coco": ".json",
-    "lvis": ".json",
-    "odvg": ".jsonl",
-    "glip-tsv": ".tsv",
-    "grit": ".parquet",
-}
+FormatName = Literal[
+    "goldg",
+    "odvg",
+    "odvg-detection",
+    "coco",
+    "lvis",
+    "glip-tsv",
+    "grit",
+    "yolo",
+    "flickr30k",
+    "boxes",
+    "hf",
+    "hf-imagefolder",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,59 +46,178 @@ class Config:
     run: tyro.conf.Positional[Run]
     """The run directory or URL."""
     out: FileName
-    """The file to write: .json for goldg, coco and lvis, .jsonl for odvg, .tsv for glip-tsv,
-    .parquet for grit."""
-    policy: str = "default"
-    """Preset or JSON file, as for `glipforge filter`."""
-    format: Literal["goldg", "odvg", "coco", "lvis", "glip-tsv", "grit"] = "goldg"
+    """The file to write: .json for goldg, coco and lvis, .jsonl for odvg and odvg-detection, .tsv
+    for glip-tsv, .parquet for grit and boxes; a folder for yolo, flickr30k, hf, hf-imagefolder."""
+    policy: str = ""
+    """Preset or JSON file, as for `glipforge filter`; by default `default`, and for a run that was
+    imported all that people labelled."""
+    format: FormatName = "goldg"
     """goldg is MDETR's grounding JSON, which GLIP and Grounding DINO train on."""
+    merge: Repeated = ()
+    """Another run, written behind the first; of pairs that both have, the first run's stay."""
     image_root: DirName = ""
     """Write file names relative to this folder; whole addresses if not given."""
     copy_images: DirName = ""
     """Copy every image, upright, into this folder, and write file names relative to it. Needed
     where images are members of archives, or have an EXIF orientation that trainers ignore."""
-    categories: Literal["head", "object"] = "head"
-    """coco: one category per head noun, or a single dummy one."""
+    link_images: DirName = ""
+    """The same with symbolic links, for images that are plain upright files."""
+    images: Literal["auto", "reference", "copy", "link", "embed"] = "auto"
+    """Formats that are folders keep copies or links in it; glip-tsv can embed (a TSV of images)."""
+    image_names: Literal["original", "content"] = "original"
+    """Names of copies: their own, or a hash of their bytes in folders of 256."""
+    categories: str = "head"
+    """Formats with categories: head (one per head noun), object (one for all), "cat, dog", or a
+    file: a name a line, JSON of numbers to names or of names to synonyms, YOLO's data.yaml."""
+    keep_pairs: bool = False
+    """coco, lvis: one image entry per caption of an image, not one per image."""
+    split: str = ""
+    """Shares of train and val (and test) such as 0.9,0.1, by image: copies stay together."""
+    shard_pairs: int = 0
+    """Begin a new file after so many pairs; 0: one file."""
+    seed: int = 0
+    """Of the split."""
+    tsv_version: Literal[1, 2] = 1
+    """glip-tsv: rows of GLIP's caption_format_version v1 or v2."""
+    card: bool = True
+    """Write a data set card: README.md in a folder, NAME.README.md beside a file."""
+    license: str = ""
+    """Of the images, for the card."""
     force: bool = False
-    """Replace the file if it exists."""
+    """Replace the file, or the folder of an earlier export."""
 
 
 def run(config: Config) -> int:
     """Export and say what was left out."""
     from jobs.progress_bar import reading_bar
     from pipeline.curation.curate import ensure_curated, iter_curated
-    from pipeline.curation.policy import get_policy
-    from pipeline.export import ExportOptions, export_records
-    from pipeline.export.image_files import ImageCopier
-    from pipeline.run.limits import image_limits
+    from pipeline.export import FORMATS, export_records
+    from pipeline.export.merge import REPEATED, merged_records
     from pipeline.run.open import num_records, open_run
+
+    chosen = FORMATS[config.format]
+    if not config.out.endswith(chosen.extension):
+        raise ConfigError(
+            f"out must end in {chosen.extension} for {config.format}, got {config.out!r}"
+        )
+    mode = _image_mode(config)
+    runs = [open_run(uri) for uri in (config.run, *config.merge)]
+    options = _options(config, mode, runs)
+    if not chosen.is_folder:
+        _require_new(config, options)
+    policies = [_policy(config.policy, one) for one in runs]
+    total = 0
+    for one, policy in zip(runs, policies, strict=True):
+        with reading_bar("curate", num_records(one)) as progress:
+            total += ensure_curated(one, policy, progress=progress).records_out
+    merge_counts: Counter[str] = Counter()
+    streams = [
+        iter_curated(one, policy.policy_id) for one, policy in zip(runs, policies, strict=True)
+    ]
+    with reading_bar("export", total) as progress:
+        summary = export_records(
+            _counted(merged_records(streams, merge_counts), progress),
+            config.format,
+            config.out,
+            options,
+            known_categories=_known_categories(runs),
+            card=_card_facts(config, runs, policies) if config.card else None,
+            force=config.force,
+        )
+    summary.left_out[REPEATED] += merge_counts.pop(REPEATED, 0)
+    summary.notes += [f"{number:,} x {note}" for note, number in merge_counts.items()]
+    _print(summary, config)
+    return 0
+
+
+def _image_mode(config: Config) -> str:
+    """What is done with images; empty: what the format does by itself."""
+    from pipeline.export import FORMATS
+
+    folders = {"copy": config.copy_images, "link": config.link_images}
+    given = [mode for mode, folder in folders.items() if folder]
+    if len(given) > 1:
+        raise ConfigError("give copy_images or link_images, not both")
+    if given and config.image_root:
+        raise ConfigError("give image_root or copy_images, not both: copies have their own root")
+    if given and FORMATS[config.format].is_folder:
+        raise ConfigError(
+            f"{config.format} keeps its images in its own folder: give --images {given[0]} in "
+            f"place of --{given[0]}-images"
+        )
+    if given and config.images not in ("auto", given[0]):
+        raise ConfigError(f"give images {config.images} or {given[0]}_images, not both")
+    if config.format == "glip-tsv" and given:
+        raise ConfigError(
+            "the rows of glip-tsv name no files: give --images embed, which writes the TSV of "
+            f"images that the loader reads, in place of --{given[0]}-images"
+        )
+    return given[0] if given else "" if config.images == "auto" else config.images
+
+
+def _options(config: Config, mode: str, runs: list[RunStore]) -> ExportOptions:
+    from pipeline.export import ExportOptions
+    from pipeline.run.limits import image_limits, widest_limits
+
+    try:
+        split = tuple(float(share) for share in config.split.split(",")) if config.split else ()
+    except ValueError as error:
+        raise ConfigError(f"split must be shares such as 0.9,0.1, got {config.split!r}") from error
+    limits = [image_limits(one) for one in runs]
+    return ExportOptions(
+        image_root=config.image_root,
+        images=mode,
+        image_folder=config.copy_images or config.link_images,
+        image_names=config.image_names,
+        limits=limits[0] if len(limits) == 1 else widest_limits(limits),
+        categories=config.categories,
+        keep_pairs=config.keep_pairs,
+        split=split,
+        shard_pairs=config.shard_pairs,
+        seed=config.seed,
+        tsv_version=config.tsv_version,
+    )
+
+
+def _require_new(config: Config, options: ExportOptions) -> None:
+    from pipeline.export.parts import Parts
     from pipeline.storage.files import exists
 
-    extension = EXTENSIONS[config.format]
-    if not config.out.endswith(extension):
-        raise ConfigError(f"out must end in {extension} for {config.format}, got {config.out!r}")
-    if config.copy_images and config.image_root:
-        raise ConfigError("give image_root or copy_images, not both: copies have their own root")
-    if exists(config.out) and not config.force:
-        raise ConfigError(f"out {config.out!r} exists; give --force to replace it")
-    policy = get_policy(config.policy)
-    labelled = open_run(config.run)
-    with reading_bar("curate", num_records(labelled)) as progress:
-        stats = ensure_curated(labelled, policy, progress=progress)
-    records = iter_curated(labelled, policy.policy_id)
-    copier = None
-    if config.copy_images:
-        copier = ImageCopier(config.copy_images, image_limits(labelled))
-    with reading_bar("export", stats.records_out) as progress:
-        counted = _counted(records if copier is None else copier.copied(records), progress)
-        options = ExportOptions(
-            image_root=copier.folder if copier else config.image_root, categories=config.categories
-        )
-        summary = export_records(counted, config.format, config.out, options)
-    if copier is not None:
-        summary.left_out.update(copier.left_out)
-    _print(summary, policy.policy_id)
-    return 0
+    folder, slash, name = config.out.rpartition("/")
+    for part in Parts(options).first():
+        path = f"{folder}{slash}{part.of_name(name)}"
+        if exists(path) and not config.force:
+            raise ConfigError(f"out {path!r} exists; give --force to replace it")
+
+
+def _policy(name: str, run: RunStore) -> FilterPolicy:
+    from pipeline.curation.policy import get_policy
+
+    return get_policy(name or "default")
+
+
+def _known_categories(runs: list[RunStore]) -> dict[str, Any]:
+    """Names and ids of the categories of an imported run; nothing where several runs are merged."""
+    from pipeline.run.info import read_run_info
+
+    found = read_run_info(runs[0]).get("categories") if len(runs) == 1 else None
+    return dict(found) if isinstance(found, dict) else {}
+
+
+def _card_facts(config: Config, runs: list[RunStore], policies: list[FilterPolicy]) -> CardFacts:
+    from importlib.metadata import version
+
+    from pipeline.export import CardFacts
+
+    # The name alone: a path would tell about the machine.
+    corpora = [str(one.plan().corpus).rstrip("/").rpartition("/")[2] for one in runs]
+    rules = {policy.policy_id: asdict(policy) for policy in policies}
+    return CardFacts(
+        made_with=f"glipforge {version('glipforge')}",
+        corpora=tuple(dict.fromkeys(corpora)),
+        license=config.license,
+        policies=tuple(rules.values()),
+    )
 
 
 def _counted(
@@ -100,17 +229,21 @@ def _counted(
             progress(done)
 
 
-def _print(summary: ExportSummary, policy_id: str) -> None:
+def _print(summary: ExportSummary, config: Config) -> None:
     from rich.console import Console
 
     console = Console()
+    splits = {name: number for name, number in summary.split_pairs.items() if name}
     lines = [
-        f"policy {policy_id}",
+        f"policy {', '.join(summary.policies) or config.policy or 'default'}",
         f"{summary.format}: {summary.records:,} pairs, {summary.boxes:,} boxes, "
         f"{summary.spans:,} box-phrase links, {summary.negatives:,} negative phrases",
+        *(f"split {name}: {number:,} pairs" for name, number in splits.items()),
+        *([f"{summary.images:,} images written"] if summary.images else []),
         *(f"left out: {number:,} x {reason}" for reason, number in summary.left_out.items()),
         *(f"note: {note}" for note in summary.notes),
         *(f"written {path}" for path in summary.paths),
+        *(f"next: {advice}" for advice in summary.advice),
     ]
     for line in lines:
         console.print(line, markup=False, soft_wrap=True)

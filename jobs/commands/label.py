@@ -10,71 +10,34 @@ import os
 import sys
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import tyro
 
 from jobs.arguments import Corpus, Model, Run
 from jobs.labelling.progress import LabelProgress, TooManyFailures, describe_failures
+from jobs.labelling.running import Running, worker_needs
 from jobs.labelling.setup import LabelSetup, TeacherSetup
 from jobs.termination import sigterm_as_interrupt
 from model.teacher.options import TeacherOptions
 from pipeline.corpus.options import CorpusOptions
 from pipeline.images.decode import ImageLimits
 from pipeline.labelling.pairs import PairLimits
+from pipeline.phrases.class_list import ClassList
 from pipeline.phrases.extract import PhraseOptions
 from schemas.errors import ConfigError
 
 if TYPE_CHECKING:
-    from jobs.labelling.ray_actor import ActorNeeds
     from jobs.labelling.setup import Corpus as CorpusReader
     from jobs.labelling.worker import WorkerSpec
     from pipeline.run.store import RunStore
     from schemas.plan import Plan, Unit
 
 
-EXAMPLES = ("glipforge label --corpus photos --out runs/1 --teacher glip-t --runner local",)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Running:
-    """Where and how fast; none of it changes a row, but for the threads the last digits."""
-
-    runner: Literal["ray", "local"] = "ray"
-    """`ray`: the cluster of the job, or one started here. `local`: this process, without Ray."""
-    workers: int = 0
-    """Ray actors, each with a teacher. 0: as many as the cluster has GPUs, or CPUs for."""
-    cpus_per_worker: float = 0.0
-    """Also the threads of its arithmetic, with `--runner local` too: there the number of cores is
-    fastest. Other threads change last digits. 0: 4 beside a GPU, else 1."""
-    gpus_per_worker: float = -1.0
-    """May be a fraction. -1: one where the cluster has GPUs."""
-    memory_per_worker: int = 0
-    """Bytes that Ray reserves for each worker. 0: none."""
-    call_size: int = 32
-    """Images that are sorted, decoded and given to the teacher together."""
-    decode_threads: int = 4
-    """Threads of a worker that fetch and decode."""
-    attempts: int = 3
-    """Tries of a unit that fails with an exception."""
-    hang_s: float = 600.0
-    """A worker without any progress for so many seconds is replaced."""
-    max_failure_rate: float = 0.9
-    """Give up when after 1,000 rows a larger share than this could not be used; of the whole run
-    in the end, however short: exit code 1."""
-    verify: bool = False
-    """Before going on, read every committed file and compare its hash; torn ones are done again."""
-
-    def __post_init__(self) -> None:
-        for name in ("call_size", "decode_threads", "attempts"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if self.workers < 0 or self.cpus_per_worker < 0 or self.memory_per_worker < 0:
-            raise ConfigError("workers, cpus_per_worker and memory_per_worker must be 0 or more")
-        if self.hang_s <= 0:
-            raise ConfigError(f"hang_s must be positive, got {self.hang_s}")
-        if not 0 <= self.max_failure_rate <= 1:
-            raise ConfigError(f"max_failure_rate must be in [0, 1], got {self.max_failure_rate}")
+EXAMPLES = (
+    "glipforge label --corpus photos --out runs/1 --teacher glip-t --runner local",
+    'glipforge label --corpus photos --out runs/2 --names "cat, dog, fire hydrant"',
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,10 +50,15 @@ class Config:
     """The run: a folder, or a URL such as s3://bucket/runs/1. One that is there is continued."""
     teacher: Model = None
     """A model directory or hub id; the shipped glip-nano if not given."""
+    names: str = ""
+    """Look for these classes in every image, instead of its caption's phrases: "cat, dog", with
+    wordings and what it must not be "person: person, man; helmet: -cap", or @FILE, a class a line.
+    """
     device: str = "auto"
     """cpu, cuda, cuda:1; auto takes a GPU where there is one."""
-    records_per_unit: int = 512
-    """Pairs that are committed together: what a crash costs at most, for each worker."""
+    records_per_unit: int = 0
+    """Pairs that are committed together: what a crash costs at most, for each worker. 0: about a
+    minute of work, at most 512, and at least two units for each worker."""
     reading: tyro.conf.OmitArgPrefixes[CorpusOptions] = field(default_factory=CorpusOptions)
     """How the corpus is read."""
     asking: tyro.conf.OmitArgPrefixes[TeacherOptions] = field(default_factory=TeacherOptions)
@@ -113,6 +81,8 @@ def run(config: Config) -> int:
     if in_ray_job() and config.running.runner == "local":
         print("glipforge label: --runner local in a Ray job: one process works", file=sys.stderr)
     corpus = local_path(config.corpus) if is_local(config.corpus) else config.corpus
+    classes = ClassList.parse(config.names) if config.names else None
+    list_chars = len(classes.caption) if classes else 0
     setup = TeacherSetup(
         corpus=corpus,
         corpus_options=config.reading,
@@ -120,7 +90,11 @@ def run(config: Config) -> int:
         device=config.device,
         options=config.asking,
         phrase_options=config.phrases,
-        limits=PairLimits(image=config.images, max_caption_chars=config.reading.max_caption_chars),
+        limits=PairLimits(
+            image=config.images,
+            max_caption_chars=max(config.reading.max_caption_chars, list_chars),
+        ),
+        classes=classes,
     )
     return label(setup, config.out, config.records_per_unit, config.running)
 
@@ -136,6 +110,8 @@ def label(setup: LabelSetup, out: str, records_per_unit: int, running: Running) 
 
 
 def _label(setup: LabelSetup, out: str, records_per_unit: int, running: Running) -> int:
+    from jobs.labelling.unit_size import choose_units, likely_workers
+    from jobs.labelling.unseen import tell_what_it_never_saw
     from jobs.labelling.worker import WorkerSpec
     from pipeline.run.lock import run_lock
     from pipeline.run.store import RunStore
@@ -143,10 +119,18 @@ def _label(setup: LabelSetup, out: str, records_per_unit: int, running: Running)
     corpus = setup.open_corpus()
     print(f"corpus   {corpus.uri} ({corpus.format}) {getattr(corpus, 'explanation', '')}".rstrip())
     print(f"teacher  {setup.teacher_id()}")
-    plan = make_plan(setup, corpus, records_per_unit)
-    if not plan.units:
-        raise ConfigError(f"corpus {corpus.uri!r} holds no records")
     store = RunStore(out)
+    units, records_per_unit = choose_units(
+        corpus,
+        setup,
+        store,
+        workers=likely_workers(running.runner, running.workers),
+        chosen=records_per_unit,
+    )
+    if not units:
+        raise ConfigError(f"corpus {corpus.uri!r} holds no records")
+    tell_what_it_never_saw(setup, corpus, units[0])
+    plan = make_plan(setup, corpus, units)
     _require_writable(store)
     with run_lock(store):
         plan = store.write_plan(plan)
@@ -188,7 +172,7 @@ def _label(setup: LabelSetup, out: str, records_per_unit: int, running: Running)
         return _finish(store, plan, failed, running.max_failure_rate)
 
 
-def make_plan(setup: LabelSetup, corpus: CorpusReader, records_per_unit: int) -> Plan:
+def make_plan(setup: LabelSetup, corpus: CorpusReader, units: tuple[Unit, ...]) -> Plan:
     """Everything that decides the rows, and the units."""
     from schemas.plan import Plan
 
@@ -197,7 +181,7 @@ def make_plan(setup: LabelSetup, corpus: CorpusReader, records_per_unit: int) ->
         corpus=corpus.uri,
         corpus_format=corpus.format,
         inputs=corpus.inputs(),
-        units=corpus.units(records_per_unit),
+        units=units,
         config={
             **setup.fingerprint(),
             "limits": {"image": limits["image"], "max_caption_chars": limits["max_caption_chars"]},
@@ -232,25 +216,6 @@ def _run_units(
             attempts=running.attempts,
             hang_s=running.hang_s,
         ).run(pending)
-
-
-def worker_needs(running: Running, setup: LabelSetup) -> tuple[ActorNeeds, int]:
-    """What a worker takes of the connected cluster, and how many find room."""
-    import ray
-
-    from jobs.labelling.ray_actor import ActorNeeds
-
-    total = ray.cluster_resources()
-    cpus, gpus = float(total.get("CPU", 1)), float(total.get("GPU", 0))
-    num_gpus = running.gpus_per_worker
-    if num_gpus < 0:
-        num_gpus = 1.0 if gpus and getattr(setup, "device", "cpu") != "cpu" else 0.0
-    num_cpus = running.cpus_per_worker or min(4.0 if num_gpus else 1.0, cpus)
-    room = cpus // num_cpus
-    if num_gpus:
-        room = min(room, gpus // num_gpus)
-    needs = ActorNeeds(num_cpus=num_cpus, num_gpus=num_gpus, memory=running.memory_per_worker)
-    return needs, max(1, int(room))
 
 
 def _require_writable(store: RunStore) -> None:

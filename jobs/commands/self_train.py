@@ -136,7 +136,7 @@ class SelfTraining:
         from jobs.training.load_recipe import load_recipe
         from jobs.training.recipe import SourceSpec
         from jobs.training.run import Machine
-        from model.teacher.load import shipped_nano
+        from model.files.shipped import shipped_nano
 
         config = self.config
         labels = SourceSpec(

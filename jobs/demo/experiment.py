@@ -172,7 +172,7 @@ class Experiment:
         return range(1, config.rounds + 1)
 
     def _recipe(self, kind: str) -> dict[str, Any]:
-        from model.teacher.load import shipped_nano
+        from model.files.shipped import shipped_nano
 
         config = self.config
         share = 0.5 if kind == CONTROL else (1 - LABELS_WEIGHT) / 2  # a round adds its labels

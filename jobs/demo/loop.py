@@ -244,7 +244,7 @@ def _row(
 
 
 def _shipped() -> str:
-    from model.teacher.load import shipped_nano
+    from model.files.shipped import shipped_nano
 
     return str(shipped_nano())
 

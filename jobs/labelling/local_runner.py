@@ -56,6 +56,7 @@ def _run(
                     unit = waiting.pop()
                     running[pool.submit(_label, worker, unit, attempts)] = unit
                 done, _ = wait(running, timeout=TELL_S, return_when=FIRST_COMPLETED)
+                progress.under_way = worker.beat().rows
                 progress.tell()
                 for future in done:
                     unit = running.pop(future)

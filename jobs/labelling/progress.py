@@ -40,11 +40,19 @@ class LabelProgress:
     statuses: Counter[str] = field(default_factory=Counter)
     num_units: int = 0
     num_boxes: int = 0
+    under_way: int = 0
+    """Rows that teachers have answered of units that are not committed."""
     replaced: int = 0
     """Workers that were started again."""
     _is_loading: bool = True
     _began: float = field(default_factory=time.monotonic)
     _said: float = 0.0
+    _total_rows: int | None = None
+    """Of all units; None where only reading tells."""
+
+    def __post_init__(self) -> None:
+        if all(unit is not None and unit.num_records >= 0 for unit in self.units):
+            self._total_rows = sum(unit.num_records for unit in self.units)
 
     @property
     def rows(self) -> int:
@@ -98,23 +106,29 @@ class LabelProgress:
         """How much is done, for a terminal; nothing while the teacher is loaded."""
         if self._is_loading:
             return ""
-        done = self.num_units / max(1, len(self.units))
+        done = self.share_done()
         filled = int(done * BAR_CHARS)
         return f"[{'#' * filled}{'-' * (BAR_CHARS - filled)}] {done:4.0%}  "
+
+    def share_done(self) -> float:
+        """In [0, 1]: of the rows where all units know theirs, else of the units."""
+        if self._total_rows is None:
+            return self.num_units / max(1, len(self.units))
+        return min(1.0, (self.rows + self.under_way) / max(1, self._total_rows))
 
     def line(self) -> str:
         """Units, rows, rate, time left, reasons of failures."""
         seconds = max(1e-6, time.monotonic() - self._began)
         if self._is_loading:
             return f"loading the teacher, {seconds:.0f} s"
-        parts = [
-            f"units {self.num_units:,}/{len(self.units):,}",
-            f"rows {self.rows:,}",
-            f"boxes {self.num_boxes:,}",
-        ]
-        if self.num_units:
-            left = seconds / self.num_units * (len(self.units) - self.num_units)
-            parts += [f"{self.rows / seconds:.1f} images/s", f"left {_duration(left)}"]
+        parts = [f"units {self.num_units:,}/{len(self.units):,}", f"rows {self.rows:,}"]
+        if self.under_way:
+            parts.append(f"under way {self.under_way:,}")
+        parts.append(f"boxes {self.num_boxes:,}")
+        if share := self.share_done():
+            left = seconds / share * (1 - share)
+            rate = (self.rows + self.under_way) / seconds
+            parts += [f"{rate:.1f} images/s", f"left {_duration(left)}"]
         if self.replaced:
             parts.append(f"workers replaced {self.replaced}")
         if self.failed:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from jobs.labelling.worker import LabelWorker, WorkerSpec
+    from jobs.labelling.worker import Beat, LabelWorker, WorkerSpec
     from pipeline.run.commit_unit import CommitOutcome
     from schemas.plan import Unit
     from schemas.records import Annotation, CorpusRecord
@@ -39,9 +39,9 @@ class LabelActor:
         self._worker = LabelWorker(self._spec, on_commit=self._metrics.add)
         return self._worker.ready()
 
-    def beats(self) -> int:
-        """See `LabelWorker.beats`."""
-        return self._loaded().beats()
+    def beat(self) -> Beat:
+        """See `LabelWorker.beat`."""
+        return self._loaded().beat()
 
     def label(self, unit: Unit) -> CommitOutcome:
         """See `LabelWorker.label`."""

@@ -44,6 +44,8 @@ class _Slot:
     is_alone: bool = False
     """It has one unit that is under suspicion and gets no other."""
     beats: int = -1
+    rows: int = 0
+    """Answered by the teacher and not committed, at the last beat."""
     moved: float = field(default_factory=time.monotonic)
     """When there was progress last."""
     beats_ref: Any = None
@@ -155,6 +157,7 @@ class RayRunner:
                 if ref is slot.ready_ref or ref in slot.running or ref is slot.beats_ref:
                     self._take(slot, ref)
                     break
+        self.progress.under_way = sum(slot.rows for slot in self._slots)
         self.progress.tell()
         self._say_waiting()
 
@@ -172,13 +175,16 @@ class RayRunner:
             slot.moved = time.monotonic() if ref is not slot.beats_ref else slot.moved
             if ref is slot.beats_ref:
                 slot.beats_ref = None
-                if answer != slot.beats:
-                    slot.beats, slot.moved = answer, time.monotonic()
+                if answer.signs != slot.beats:
+                    slot.beats, slot.moved = answer.signs, time.monotonic()
+                slot.rows = answer.rows
             elif not slot.is_ready:
                 self._set_ready(slot)
             else:
                 slot.running.pop(ref)
                 slot.is_alone = False
+                slot.rows = max(0, slot.rows - answer.commit.rows_out)
+                self.progress.under_way = sum(slot.rows for slot in self._slots)
                 self.progress.commit(answer)
 
     def _set_ready(self, slot: _Slot) -> None:
@@ -240,7 +246,7 @@ class RayRunner:
             if now - slot.moved > self.hang_s:
                 self._bury(slot, f"no progress for {self.hang_s:.0f} s")
             elif slot.beats_ref is None and now - slot.asked > ASK_BEATS_EVERY_S:
-                slot.beats_ref, slot.asked = slot.actor.beats.remote(), now
+                slot.beats_ref, slot.asked = slot.actor.beat.remote(), now
 
     def _isolate(self, pool: ThreadPoolExecutor) -> None:
         for unit in [u for u in self._suspects if self._deaths[u.unit_id] >= LONE_DEATHS]:

@@ -7,7 +7,7 @@ load the weights. Tests bring a setup of their own.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from schemas.grounder import Grounder
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pipeline.corpus import CorpusOptions
     from pipeline.labelling.annotate_unit import SizeKey
     from pipeline.labelling.pairs import CaptionParser, PairLimits
+    from pipeline.phrases.class_list import ClassList
     from pipeline.phrases.extract import PhraseOptions
 
 
@@ -102,6 +103,8 @@ class TeacherSetup:
     options: TeacherOptions
     phrase_options: PhraseOptions
     limits: PairLimits
+    classes: ClassList | None = None
+    """What to look for in every image, in place of captions and their phrases."""
     _identity: dict[str, Any] = field(default_factory=dict, compare=False)
 
     def open_corpus(self) -> Corpus:
@@ -110,18 +113,20 @@ class TeacherSetup:
         Raises:
             ConfigError: there is no corpus, or not of a kind that is read.
         """
+        from jobs.labelling.class_corpus import ClassCorpus
         from pipeline.corpus import open_corpus
 
-        return open_corpus(self.corpus, self.corpus_options)
+        if self.classes is None:
+            return open_corpus(self.corpus, self.corpus_options)
+        once = replace(self.corpus_options, captions="first")  # else an image for each caption
+        return ClassCorpus(open_corpus(self.corpus, once), self.classes.caption)
 
     def fingerprint(self) -> dict[str, Any]:
         """Teacher and phrase extractor as the workers will have them."""
         if not self._identity:
             from model.teacher.load import teacher_identity
-            from pipeline.phrases.parser_process import PhraseProcess
 
-            # In a process that ends: a driver of days need not hold the parser.
-            parser = PhraseProcess(self.phrase_options)
+            parser = self._parser()
             teacher_id, teacher = teacher_identity(self.teacher, options=self.options)
             phrases = parser.fingerprint()
             self._identity.update(teacher_id=teacher_id, teacher=dict(teacher), phrases=phrases)
@@ -132,21 +137,47 @@ class TeacherSetup:
         self.fingerprint()
         return str(self._identity["teacher_id"])
 
+    def note(self) -> str:
+        """What a user must know about this teacher; empty where there is nothing."""
+        from model.teacher.load import teacher_note
+
+        return teacher_note(self.teacher)
+
+    def seconds_per_record(self) -> float:
+        """Of one worker, roughly; nothing is loaded."""
+        from model.teacher.load import torch_device
+        from model.teacher.speed import seconds_per_image
+
+        return seconds_per_image(
+            self.teacher,
+            min_size=self.options.min_size,
+            on_gpu=torch_device(self.device).type == "cuda",
+        )
+
     def load(self) -> Tools:
         """Load the weights and the parser."""
         from model.teacher.load import load_teacher
-        from pipeline.phrases.parser_process import PhraseProcess
+        from pipeline.labelling.class_grounder import ClassGrounder
 
-        parser = PhraseProcess(self.phrase_options)  # it loads while the teacher does
+        parser = self._parser()  # it loads while the teacher does
         teacher = load_teacher(self.teacher, device=self.device, options=self.options)
 
         def set_before_batch(call: Callable[[], object]) -> None:
             teacher.before_batch = call
 
         return Tools(
-            grounder=teacher,
+            grounder=ClassGrounder(teacher, self.classes) if self.classes else teacher,
             parser=parser,
             size_key=teacher.size_key,
             note=teacher.note,
             set_before_batch=set_before_batch,
         )
+
+    def _parser(self) -> CaptionParser:
+        """In a process that ends: a driver of days need not hold the parser."""
+        from pipeline.labelling.class_grounder import ClassListParser
+        from pipeline.phrases.parser_process import PhraseProcess
+
+        if self.classes is not None:
+            return ClassListParser(self.classes)
+        return PhraseProcess(self.phrase_options)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import islice
+from typing import NamedTuple
 
 from jobs.labelling.setup import Corpus, LabelSetup
 from pipeline.labelling.annotate_unit import AnnotateOptions, UnitRows, annotate_unit
@@ -25,6 +26,15 @@ from schemas.records import Annotation, CorpusRecord
 
 DEPTH = 2
 """Units in a worker at once."""
+
+
+class Beat(NamedTuple):
+    """A sign of life."""
+
+    signs: int
+    """Grows while there is progress: with every record read and every batch of the teacher."""
+    rows: int
+    """Rows that the teacher has answered of units that are not committed yet, roughly."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +80,8 @@ class LabelWorker:
         )
         self._pool = ThreadPoolExecutor(spec.decode_threads, thread_name_prefix="decode")
         self._turn = threading.Lock()
+        self._under_way: list[_Asked] = []
+        self._batch_size = max(1, getattr(getattr(spec.setup, "options", None), "batch_size", 1))
         self._on_commit = on_commit
         self._reading: _Reading | None = None
 
@@ -85,7 +97,12 @@ class LabelWorker:
             RetryableError: a store failed.
         """
         began = time.perf_counter()
-        found = self._annotate(self.spec.corpus.read(unit))
+        asked = _Asked(self._watched, self._batch_size)
+        self._under_way.append(asked)
+        try:
+            found = self._annotate(self.spec.corpus.read(unit), asked)
+        finally:
+            self._under_way.remove(asked)
         outcome = commit_unit(
             self.store,
             unit,
@@ -98,9 +115,10 @@ class LabelWorker:
         self._on_commit(outcome)
         return outcome
 
-    def beats(self) -> int:
-        """Grows while there is progress: with every record read and every batch of the teacher."""
-        return self._watched.beats
+    def beat(self) -> Beat:
+        """Whether there is progress, and how much of it is not committed."""
+        rows = sum(asked.rows() for asked in list(self._under_way))
+        return Beat(self._watched.beats, rows)
 
     def stop(self) -> None:
         """Let the units that are under way fail at the teacher's next batch."""
@@ -120,12 +138,13 @@ class LabelWorker:
             records = iter(self.spec.corpus.read(unit))
             reading = self._reading = _Reading(unit, islice(records, start, None), start)
         reading.position = stop
-        return list(self._annotate(islice(reading.records, stop - start)).rows)
+        records = islice(reading.records, stop - start)
+        return list(self._annotate(records, self._watched).rows)
 
-    def _annotate(self, records: Iterable[CorpusRecord]) -> UnitRows:
+    def _annotate(self, records: Iterable[CorpusRecord], grounder: Grounder) -> UnitRows:
         return annotate_unit(
             self._watched.count(records),
-            self._watched,
+            grounder,
             self.tools.parser,
             self.options,
             pool=self._pool,
@@ -165,6 +184,7 @@ class _Watched:
     def __init__(self, grounder: Grounder) -> None:
         self._grounder = grounder
         self.beats = 0
+        self.batches = 0
         self.is_stopped = False
 
     @property
@@ -175,18 +195,53 @@ class _Watched:
         return self._grounder.fingerprint()
 
     def ground(self, requests: Sequence[GroundingRequest]) -> list[Grounding]:
-        self.beat()
+        self.beats += 1
+        if self.is_stopped:
+            raise Stopped("the run was stopped")
         answers = self._grounder.ground(requests)
         self.beats += 1
         return answers
 
     def beat(self) -> None:
-        """Called before each call and each batch: a call may take minutes on a CPU."""
+        """Called before each batch: a call may take minutes on a CPU."""
         if self.is_stopped:
             raise Stopped("the run was stopped")
         self.beats += 1
+        self.batches += 1
 
     def count(self, records: Iterable[CorpusRecord]) -> Iterator[CorpusRecord]:
         for record in records:
             self.beats += 1
             yield record
+
+
+class _Asked:
+    """The watched teacher as one unit asks it, with the number of rows that it has answered."""
+
+    def __init__(self, watched: _Watched, batch_size: int) -> None:
+        self._watched = watched
+        self._batch_size = batch_size
+        self._answered = 0
+        self._asking = 0
+        self._beats_before = 0
+
+    @property
+    def teacher_id(self) -> str:
+        return self._watched.teacher_id
+
+    def fingerprint(self) -> Mapping[str, object]:
+        return self._watched.fingerprint()
+
+    def ground(self, requests: Sequence[GroundingRequest]) -> list[Grounding]:
+        self._beats_before, self._asking = self._watched.batches, len(requests)
+        try:
+            answers = self._watched.ground(requests)
+        finally:
+            self._asking = 0
+        self._answered += len(requests)
+        return answers
+
+    def rows(self) -> int:
+        """Of a call that is under way, by its batches: one may take minutes on a CPU."""
+        begun = self._watched.batches - self._beats_before - 1
+        return self._answered + min(self._asking, max(0, begun) * self._batch_size)

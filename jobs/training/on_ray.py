@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from jobs.ray_session import ray_session, require_absolute
 from jobs.training.recipe import Recipe
-from model.training.checkpoint import write_atomically
+from schemas.atomic import write_whole
 from schemas.errors import ConfigError, GlipforgeError, RetryableError
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def write_refusal(path: Path, error: GlipforgeError) -> None:
     """Leave word for the driver, and for workers that Ray starts again: this is not an accident."""
     is_usage = isinstance(error, ConfigError)
     said = json.dumps({"is_usage": is_usage, "message": str(error)})
-    write_atomically(path, said.encode())
+    write_whole(path, said.encode())
 
 
 def _read_refusal(path: Path) -> GlipforgeError:

@@ -201,8 +201,23 @@ def training_directory(out: Path, recipe: Recipe) -> Iterator[None]:
             stack.enter_context(training_lock(out))
         except OSError as error:
             raise ConfigError(f"--out {out} cannot be written: {error}") from error
+        is_new = not (out / RECIPE_NAME).exists()
         write_recipe(out, recipe)
-        yield
+        try:
+            yield
+        except ConfigError:
+            # A wrong command leaves nothing behind that would refuse the right one.
+            if is_new and not _has_begun(out):
+                (out / RECIPE_NAME).unlink(missing_ok=True)
+            raise
+
+
+def _has_begun(out: Path) -> bool:
+    """True where there is something of a training that its recipe explains."""
+    from model.training.checkpoint import list_checkpoints
+    from model.training.journal import LOG_NAME
+
+    return bool(list_checkpoints(out)) or (out / LOG_NAME).exists()
 
 
 def write_recipe(out: Path, recipe: Recipe) -> None:
@@ -212,7 +227,7 @@ def write_recipe(out: Path, recipe: Recipe) -> None:
         FingerprintMismatch: the directory holds a run of another recipe.
         ConfigError: the directory cannot be written.
     """
-    from model.training.checkpoint import write_atomically
+    from schemas.atomic import write_whole
 
     path = out / RECIPE_NAME
     plain = recipe_json(recipe)
@@ -224,6 +239,6 @@ def write_recipe(out: Path, recipe: Recipe) -> None:
             remedy="Give another --out, or the recipe of this run to continue it.",
         )
     try:
-        write_atomically(path, (json.dumps(plain, indent=1) + "\n").encode())
+        write_whole(path, (json.dumps(plain, indent=1) + "\n").encode())
     except OSError as error:
         raise ConfigError(f"--out {out} cannot be written: {error}") from error

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from model.training.checkpoint import write_atomically
+from schemas.atomic import write_whole
 from schemas.checked import read_object
 from schemas.errors import ConfigError, MissingDependency
 
@@ -113,7 +113,7 @@ def _known_runs(directory: Path) -> dict[str, str]:
 
 def _keep_run(directory: Path, tracker: str, run_id: str) -> None:
     runs = _known_runs(directory) | {tracker: run_id}
-    write_atomically(directory / KNOWN_RUNS, json.dumps(runs).encode())
+    write_whole(directory / KNOWN_RUNS, json.dumps(runs).encode())
 
 
 def _import(name: str) -> Any:

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 from collections.abc import Callable, Iterable, Mapping
@@ -21,8 +20,10 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from model.config import GlipConfig
+from model.files.shipped import SHIPPED, shipped_nano
 from model.inputs.tokenizer import SHIPPED_VOCAB, VOCAB_NAME
 from model.network.glip import Glip
+from schemas.atomic import write_whole
 from schemas.errors import ConfigError, MissingDependency
 
 CONFIG_NAME = "config.json"
@@ -66,9 +67,7 @@ def save_pretrained(
     _write_weights(tensors, directory, shard_bytes)
     shutil.copyfile(vocab or SHIPPED_VOCAB, directory / VOCAB_NAME)
     config = {"model_type": MODEL_TYPE, "architectures": ["Glip"], **model.config.to_dict()}
-    staging = directory / f".{CONFIG_NAME}"
-    staging.write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
-    os.replace(staging, directory / CONFIG_NAME)
+    write_whole(directory / CONFIG_NAME, (json.dumps(config, indent=1) + "\n").encode())
     return directory
 
 
@@ -103,13 +102,15 @@ def resolve_source(source: Path | str, revision: str | None = None) -> Path:
     """A local model directory: the one named, or a copy of the hub's.
 
     Args:
-        source: A directory or `owner/name` on the Hugging Face hub.
+        source: A directory, `shipped`, or `owner/name` on the Hugging Face hub.
         revision: Branch, tag or commit on the hub; its main branch if not given.
 
     Raises:
         ConfigError: no model directory is there.
         MissingDependency: the hub cannot be reached, or has nothing of this name.
     """
+    if str(source) == SHIPPED:
+        return shipped_nano()
     directory = Path(source)
     if directory.is_dir() or not _HUB_ID.fullmatch(str(source)):
         if not (directory / CONFIG_NAME).is_file():

@@ -109,16 +109,19 @@ def plan_names(
         max_tokens: per prompt.
 
     Returns:
-        The plan; `not_seen` has names without a token (such as "(x)") and single names longer
-        than a prompt.
+        The plan; `not_seen` has names without a token (such as "(x)"), names of which the
+        vocabulary has no piece, and single names longer than a prompt.
     """
     cleaned = [clean_name(name) for name in names]
     prompts: list[Prompt] = []
     chunk: list[int] = []
     used = NUM_SPECIAL
     for index, name in enumerate(cleaned):
-        length = len(tokenizer.tokenize(name)) - NUM_SPECIAL
+        alone = tokenizer.tokenize(name)
+        length = len(alone) - NUM_SPECIAL
         if not 0 < length <= max_tokens - NUM_SPECIAL:
+            continue
+        if not tokenizer.knows(alone, range(1, length + 1)):
             continue
         needed = length + bool(chunk)
         if chunk and (used + needed > max_tokens or len(chunk) == max_names):
@@ -147,14 +150,21 @@ def _name_prompts(
     found = [
         (index, tokenized.span_to_tokens(span)) for index, span in zip(chunk, spans, strict=True)
     ]
-    yield _prompt(tokenized, found, max_tokens)
+    yield _prompt(tokenized, found, tokenizer, max_tokens)
 
 
 def _prompt(
-    tokenized: TokenizedText, found: Sequence[tuple[int, tuple[int, ...]]], max_tokens: int
+    tokenized: TokenizedText,
+    found: Sequence[tuple[int, tuple[int, ...]]],
+    tokenizer: GlipTokenizer,
+    max_tokens: int,
 ) -> Prompt:
     last = min(len(tokenized), max_tokens) - 1  # [SEP]
-    kept = [(index, tokens) for index, tokens in found if tokens and tokens[-1] < last]
+    kept = [
+        (index, tokens)
+        for index, tokens in found
+        if tokens and tokens[-1] < last and tokenizer.knows(tokenized, tokens)
+    ]
     return Prompt(tokenized, tuple(index for index, _ in kept), tuple(tokens for _, tokens in kept))
 
 
@@ -181,8 +191,8 @@ def plan_caption(
         max_tokens: per prompt.
 
     Returns:
-        The plan; windows without a phrase are left out. `not_seen` has phrases without a token
-        and phrases that alone exceed the limit.
+        The plan; windows without a phrase are left out. `not_seen` has phrases without a token,
+        phrases of which the vocabulary has no piece, and phrases that alone exceed the limit.
     """
     tokenized = tokenizer.tokenize(caption)
     if len(tokenized) <= max_tokens:
@@ -203,7 +213,7 @@ def plan_caption(
             tokenized if end - start == len(caption) else tokenizer.tokenize(caption[start:end])
         )
         found = [(index, _phrase_tokens(window, phrases[index], start)) for index in inside]
-        prompt = _prompt(window, found, max_tokens)
+        prompt = _prompt(window, found, tokenizer, max_tokens)
         if prompt.targets:
             prompts.append(prompt)
             taken.update(prompt.targets)

@@ -95,12 +95,20 @@ class GlipTokenizer:
             raise ConfigError(f"the vocabulary {path} lacks {', '.join(absent)}")
         self.vocab_size = len(vocab)
         self.pad_id, self.cls_id, self.sep_id = vocab["[PAD]"], vocab["[CLS]"], vocab["[SEP]"]
+        self.unk_id = vocab["[UNK]"]
         self._backend = BertWordPieceTokenizer(vocab=vocab, lowercase=True)
 
     def tokenize(self, text: str) -> TokenizedText:
         """All word pieces of a text, between [CLS] and [SEP]."""
         encoding = self._backend.encode(text)
         return TokenizedText(text, tuple(encoding.ids), tuple(encoding.offsets))
+
+    def knows(self, text: TokenizedText, positions: Sequence[int]) -> bool:
+        """Whether the vocabulary has a piece for any of these text positions.
+
+        Words that it lacks are all the same [UNK], so a name made of them alone asks for nothing.
+        """
+        return any(text.ids[position] != self.unk_id for position in positions)
 
     def batch(
         self, texts: Sequence[str | TokenizedText], *, max_tokens: int = MAX_TOKENS

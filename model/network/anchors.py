@@ -1,4 +1,4 @@
-"""One square anchor for each position of each level (glip.md section 8)."""
+"""One square anchor for each position of each level (docs/glip.md section 8)."""
 
 from __future__ import annotations
 

@@ -230,7 +230,7 @@ def reread(x_BCHW: Tensor, size: tuple[int, int]) -> Tensor:
 
     The reference hands a level's offsets to the convolution of the next coarser level, whose
     kernel indexes the buffer by its own, smaller size; the released weights were trained so
-    (glip.md section 14.1).
+    (docs/glip.md section 14.1).
     """
     batch, channels = x_BCHW.shape[:2]
     height, width = size

@@ -1,4 +1,4 @@
-"""One layer of the dynamic head: every level looks at its neighbours (glip.md section 7.3)."""
+"""One layer of the dynamic head: every level looks at its neighbours (docs/glip.md section 7.3)."""
 
 from __future__ import annotations
 

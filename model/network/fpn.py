@@ -1,4 +1,4 @@
-"""The feature pyramid (glip.md section 5)."""
+"""The feature pyramid (docs/glip.md section 5)."""
 
 from __future__ import annotations
 

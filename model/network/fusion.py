@@ -1,4 +1,4 @@
-"""Early fusion: image positions and words attend to each other (glip.md section 7.1).
+"""Early fusion: image positions and words attend to each other (docs/glip.md section 7.1).
 
 The reference projects every image position to the 2048-wide joint space three times. All three
 projections are linear, so here they are folded into the words instead, which are few: scores are

@@ -1,4 +1,4 @@
-"""Predictions at every position: box, centerness, and the match with every word (section 8)."""
+"""Predictions at each position: box, centerness, match with each word (docs/glip.md section 8)."""
 
 from __future__ import annotations
 

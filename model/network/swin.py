@@ -2,7 +2,7 @@
 
 Where timm and the reference differ, released GLIP weights want the reference: windows are padded
 before the cyclic shift, the zero padding takes part as keys, the shift mask covers the padded
-size, and every odd block shifts whatever the map's size (glip.md section 4).
+size, and every odd block shifts whatever the map's size (docs/glip.md section 4).
 
 B images, H W positions, C channels, G windows, L positions of a window.
 """

@@ -11,14 +11,14 @@ from torch import Tensor
 
 from model.config import GlipConfig
 from model.files.directory import CONFIG_NAME, load_config, load_pretrained, resolve_source
+from model.files.shipped import SHIPPED, shipped_nano
 from model.inputs.preprocess import Preprocessor
 from model.inputs.tokenizer import VOCAB_NAME, directory_tokenizer
 from model.outputs import GlipOutput, TextFeatures, TokenBatch
 from model.teacher.glip import Network, Teacher
 from model.teacher.options import TeacherOptions
-from schemas.errors import ConfigError, MissingDependency
+from schemas.errors import ConfigError
 
-SHIPPED_NANO = Path(__file__).parents[1] / "weights" / "nano"
 NANO_NOTE = (
     "glip-nano was trained on drawings made by code and has never seen a photograph; for real "
     "pictures give --teacher a directory made by `glipforge convert` (see `glipforge models`)"
@@ -36,8 +36,8 @@ def load_teacher(
 
     Args:
         source: A directory with `config.json` and safetensors, as `glipforge convert` and
-            `glipforge pretrain` write it, or `owner/name` of one on the Hugging Face hub; None:
-            the shipped glip-nano.
+            `glipforge pretrain` write it, or `owner/name` of one on the Hugging Face hub; None
+            or `shipped`: the shipped glip-nano.
         device: cpu, cuda, cuda:1; auto takes a GPU where there is one.
         options: Thresholds, sizes, precision, batch size.
 
@@ -46,7 +46,7 @@ def load_teacher(
             give what was asked for.
         ConfigError: no model directory, another architecture, or no such device.
     """
-    path = shipped_nano() if source is None else _directory(source)
+    path = _directory(SHIPPED if source is None else source)
     place = torch_device(device)
     model = load_pretrained(path)
     network = model.eval().requires_grad_(False).to(place)
@@ -61,7 +61,7 @@ def teacher_identity(
     Raises:
         MissingDependency, ConfigError: as `load_teacher`.
     """
-    path = shipped_nano() if source is None else _directory(source)
+    path = _directory(SHIPPED if source is None else source)
     teacher = _teacher(path, _NotLoaded(), load_config(path), options, torch.device("cpu"))
     return teacher.teacher_id, teacher.fingerprint()
 
@@ -98,11 +98,23 @@ def _teacher(
         options=options,
         device=place,
         max_tokens=config.max_tokens,
-        note=NANO_NOTE if config.preset == "glip-nano" else "",
+        note=_note(config),
     )
 
 
+def teacher_note(source: Path | str | None = None) -> str:
+    """What a user must know about a teacher; empty where there is nothing. Nothing is loaded."""
+    config = load_config(_directory(SHIPPED if source is None else source))
+    return _note(config)
+
+
+def _note(config: GlipConfig) -> str:
+    return NANO_NOTE if config.preset == "glip-nano" else ""
+
+
 def _directory(source: Path | str) -> Path:
+    if source == SHIPPED:
+        return shipped_nano()
     try:
         return resolve_source(source)
     except ConfigError as error:
@@ -110,21 +122,6 @@ def _directory(source: Path | str) -> Path:
             f"teacher: {error}; `glipforge convert` makes one from an official checkpoint, "
             "`glipforge pretrain` writes OUT/model"
         ) from error
-
-
-def shipped_nano() -> Path:
-    """The directory of the glip-nano that comes with the package.
-
-    Raises:
-        MissingDependency: this installation has none.
-    """
-    if not (SHIPPED_NANO / CONFIG_NAME).is_file():
-        raise MissingDependency(
-            "this installation has no shipped glip-nano (model/weights/nano); reinstall the "
-            "package, train one with `glipforge pretrain --preset glip-nano`, or give --teacher a "
-            "model directory"
-        )
-    return SHIPPED_NANO
 
 
 def torch_device(name: str) -> torch.device:

@@ -16,6 +16,7 @@ from pathlib import Path
 import torch
 
 from model.training.seal import check_seal, seal
+from schemas.atomic import replacing
 from schemas.checked import Count, CountOrZero, checked
 from schemas.errors import DataError
 
@@ -63,32 +64,14 @@ def list_checkpoints(directory: Path) -> list[tuple[int, Path]]:
     return sorted(found)
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file that is whole or not there, also after a power cut."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    staging = path.with_name(f".{path.name}.{os.getpid()}")
-    with staging.open("wb") as stream:
-        stream.write(data)
-        stream.flush()
-        os.fsync(stream.fileno())
-    os.replace(staging, path)
-    _sync_directory(path.parent)
-
-
 def save_checkpoint(
     directory: Path, step: int, state: Mapping[str, object], policy: KeepPolicy
 ) -> Path:
     """Write the checkpoint of `step`, then delete what the policy does not keep."""
-    directory.mkdir(parents=True, exist_ok=True)
     path = checkpoint_path(directory, step)
-    staging = path.with_name(f".{path.name}.{os.getpid()}")
-    with staging.open("w+b") as stream:
+    with replacing(path) as stream:
         torch.save({"version": CHECKPOINT_VERSION, "step": step, **state}, stream)
         seal(stream)
-        stream.flush()
-        os.fsync(stream.fileno())
-    os.replace(staging, path)
-    _sync_directory(directory)
     _prune(directory, policy)
     return path
 
@@ -168,11 +151,3 @@ def _is_written(staging: Path) -> bool:
     except PermissionError:
         pass  # it is there, and another user's
     return True
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

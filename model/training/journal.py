@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
-from model.training.checkpoint import write_atomically
+from schemas.atomic import write_whole
 
 STATE_NAME = "train.json"
 LOG_NAME = "log.jsonl"
@@ -68,7 +68,7 @@ class Journal:
         directory.mkdir(parents=True, exist_ok=True)
         kept = [line for line in read_log(self._log) if line["step"] <= first_step]
         text = "".join(json.dumps(line) + "\n" for line in kept)
-        write_atomically(self._log, text.encode())
+        write_whole(self._log, text.encode())
         self._state: dict[str, object] = {
             "kind": "train",
             "version": 1,
@@ -105,7 +105,7 @@ class Journal:
             self._state["step"] = step
         self._state |= {"status": status, "updated_at": _now(), **more}
         text = json.dumps(self._state, indent=1)
-        write_atomically(self._directory / STATE_NAME, text.encode())
+        write_whole(self._directory / STATE_NAME, text.encode())
 
     def close(self) -> None:
         """Close the trackers."""

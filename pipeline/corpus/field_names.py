@@ -75,5 +75,13 @@ def require_field(
     return found
 
 
+def not_taken(chosen: str | None, wanted: str | None, present: Iterable[str]) -> str:
+    """What to say where other fields look like captions too; nothing where the user chose."""
+    others = [name for name in CAPTIONS if name in set(present) and name != chosen]
+    if wanted is not None or not others:
+        return ""
+    return f"; not read: {_listed(others)} (--caption-field {others[0]} takes it)"
+
+
 def _listed(names: Sequence[str]) -> str:
     return ", ".join(map(repr, names)) or "nothing"

@@ -23,6 +23,7 @@ JSONL_ENDINGS = (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz")
 MAX_JSON_LOOKED_AT = 64
 """So many JSON files beside images are opened to see whether they are COCO captions."""
 _TEXT_FILES = tuple(f".{ending}" for ending in TEXT_ENDINGS)
+_CAPTION_TABLES = (".csv", ".tsv", ".txt", ".xlsx", ".token")
 _CLASSES: dict[str, type[Corpus]] = {
     "imagefolder": ImageFolderCorpus,
     "jsonl": JsonlCorpus,
@@ -66,7 +67,9 @@ def open_corpus(uri: str, options: CorpusOptions | None = None) -> Corpus:
             f"{_endings(found)}"
         )
     if kind_found == "images":
-        return ImageFilesCorpus(uri, root, tuple(files), options)
+        corpus = ImageFilesCorpus(uri, root, tuple(files), options)
+        corpus.explanation += _unread_captions(files, found)
+        return corpus
     return _CLASSES[kind_found](uri, root, tuple(files), options)
 
 
@@ -105,6 +108,23 @@ def _detect(uri: str, found: Sequence[InputFile]) -> tuple[str, list[InputFile]]
         f"corpus {uri!r}: nothing in it is a corpus that is read: an image folder with or without "
         f"{METADATA_NAME}, JSON lines, WebDataset tars, Parquet, COCO captions, img2dataset "
         f"output; there is: {_endings(found)}"
+    )
+
+
+def _unread_captions(images: Sequence[InputFile], found: Sequence[InputFile]) -> str:
+    """What to say of tables and lists beside images, which may be where the captions are."""
+    stems = {_stem(file) for file in images}
+    names = [
+        file.uri.rpartition("/")[2]
+        for file in found
+        if file.uri.lower().endswith(_CAPTION_TABLES) and _stem(file) not in stems
+    ]
+    if not names:
+        return ""
+    listed = ", ".join(names[:3]) + (f" and {len(names) - 3:,} more" if len(names) > 3 else "")
+    return (
+        f"; not read: {listed}: captions in a table are read as {METADATA_NAME}, a line "
+        '{"file_name": ..., "text": ...} for each image'
     )
 
 

@@ -25,9 +25,10 @@ from pipeline.gold.gold_set import GoldKind, GoldSet
 from schemas.boxes import as_boxes
 from schemas.errors import ConfigError, RecordError
 from schemas.grounder import Grounding, GroundingRequest
-from schemas.records import Phrase, TrainingSample
+from schemas.records import Phrase, PhraseStatus, TrainingSample
 
 READERS = 4
+MAX_NAMED = 10
 Pixels = NDArray[np.uint8]
 
 
@@ -81,10 +82,13 @@ def teacher_figures(
         result.recalls = [phrase_recall(images, protocol=protocol) for protocol in PROTOCOLS]
     else:
         asked: dict[str, list[int]] = {}
-        detected = dict(_detect(teacher, gold, batches, questions, asked, progress))
+        unseen: set[int] = set()
+        detected = dict(_detect(teacher, gold, batches, questions, asked, unseen, progress))
         _require_some(len(detected), gold, left_out)
         result.detection = detection_figures(gold, detected, asked=asked)
-        result.notes.append(_prompt_note(gold, questions))
+        result.notes.append(_prompt_note(gold, questions, len(unseen)))
+        if unseen:
+            result.notes.append(_unseen_note([gold.categories[c] for c in sorted(unseen)]))
     for reason, number in left_out.items():
         result.notes.append(f"{number} gold images left out: {reason}")
     return result
@@ -126,9 +130,11 @@ def _detect(
     batches: Iterator[list[tuple[TrainingSample, Pixels]]],
     questions: TeacherQuestions,
     asked_of: dict[str, list[int]],
+    unseen: set[int],
     progress: Callable[[int], None],
 ) -> Iterator[tuple[str, Detected]]:
-    """(sample_id, detections) of every image; writes the asked categories into `asked_of`."""
+    """(sample_id, detections) of every image; writes the asked categories into `asked_of`, and
+    into `unseen` those that no prompt could hold."""
     generator = np.random.default_rng(questions.seed)
     everything = list(range(len(gold.categories)))
     limit = MAX_DETECTIONS if gold.is_exhaustive else FIXED_AP_DETECTIONS
@@ -148,6 +154,11 @@ def _detect(
             ]
         for (sample, _), own, found in zip(batch, asked, answers, strict=True):
             asked_of[sample.sample_id] = own
+            unseen.update(
+                category
+                for category, status in zip(own, found.phrase_status, strict=True)
+                if status == PhraseStatus.TRUNCATED
+            )
             answer = Detected(
                 xyxy=as_boxes(found.xyxy),
                 categories=np.asarray(own, dtype=np.int64)[found.phrase_index],
@@ -228,9 +239,20 @@ def _require_some(number: int, gold: GoldSet, left_out: Counter[str]) -> None:
         )
 
 
-def _prompt_note(gold: GoldSet, questions: TeacherQuestions) -> str:
+def _unseen_note(names: Sequence[str]) -> str:
+    shown = ", ".join(repr(name[:40]) for name in names[:MAX_NAMED])
+    more = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
+    return (
+        f"{len(names)} categories were not asked, since the teacher has no word for their name or "
+        f"it is too long, and count as not found: {shown}{more}"
+    )
+
+
+def _prompt_note(gold: GoldSet, questions: TeacherQuestions, num_unseen: int) -> str:
     if questions.negatives < 0:
-        note = f"asked for all {len(gold.categories)} categories in every image"
+        number = len(gold.categories) - num_unseen
+        which = f"{number} of {len(gold.categories)}" if num_unseen else f"all {number}"
+        note = f"asked for {which} categories in every image"
     else:
         note = (
             f"asked for the image's own categories and {questions.negatives} others: figures are "

@@ -1,31 +1,77 @@
-"""Exporters of curated records: one file per format, all streaming, all with a summary."""
+"""Exporters of curated records: one module per format, all streaming, all with a summary."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
-from pipeline.export.checked_output import ExportOptions, ExportSummary
-from pipeline.export.coco import export_coco
-from pipeline.export.glip_tsv import export_glip_tsv
-from pipeline.export.goldg import export_goldg
-from pipeline.export.grit import export_grit
-from pipeline.export.lvis import export_lvis
-from pipeline.export.odvg import export_odvg
-from schemas.errors import ConfigError
+from pipeline.export.border import ExportBorder
+from pipeline.export.card import CardFacts, write_card
+from pipeline.export.categories import read_categories
+from pipeline.export.coco import CocoExport
+from pipeline.export.flickr30k import IMAGE_FOLDER as FLICKR_IMAGES
+from pipeline.export.flickr30k import Flickr30kWriter
+from pipeline.export.glip_tsv import GlipTsvWriter
+from pipeline.export.goldg import GoldgWriter
+from pipeline.export.grit import GritWriter
+from pipeline.export.hugging_face import BoxTableWriter, ImageFolderWriter, ImageTableWriter
+from pipeline.export.image_files import ImagePlaces
+from pipeline.export.lvis import LvisWriter
+from pipeline.export.odvg import OdvgDetectionWriter, OdvgWriter
+from pipeline.export.options import ExportOptions, ExportSummary
+from pipeline.export.parts import Part, Parts
+from pipeline.export.publication import Publication, publication
+from pipeline.export.remarks import add_remarks
+from pipeline.export.writer import Format, Item, Target
+from pipeline.export.yolo import IMAGE_FOLDER as YOLO_IMAGES
+from pipeline.export.yolo import YoloWriter
+from schemas.errors import ConfigError, RecordError
 from schemas.records import CuratedRecord
 
-Exporter = Callable[[Iterable[CuratedRecord], str, ExportOptions], ExportSummary]
-
-EXPORTERS: Mapping[str, Exporter] = {
-    "goldg": export_goldg,
-    "odvg": export_odvg,
-    "coco": export_coco,
-    "lvis": export_lvis,
-    "glip-tsv": export_glip_tsv,
-    "grit": export_grit,
+FORMATS: Mapping[str, Format] = {
+    "goldg": Format(extension=".json", writer=GoldgWriter),
+    "odvg": Format(extension=".jsonl", writer=OdvgWriter, keeps_empty=False),
+    "odvg-detection": Format(extension=".jsonl", writer=OdvgDetectionWriter, has_categories=True),
+    "coco": Format(extension=".json", writer=CocoExport, has_categories=True),
+    "lvis": Format(extension=".json", writer=LvisWriter, has_categories=True),
+    "glip-tsv": Format(
+        extension=".tsv", writer=GlipTsvWriter, modes=("reference", "embed"), keeps_empty=False
+    ),
+    "grit": Format(extension=".parquet", writer=GritWriter),
+    "yolo": Format(
+        extension="",
+        writer=YoloWriter,
+        images="copy",
+        modes=("copy", "link"),
+        image_prefix=YOLO_IMAGES,
+        has_categories=True,
+    ),
+    "flickr30k": Format(
+        extension="",
+        writer=Flickr30kWriter,
+        images="copy",
+        modes=("copy", "link", "reference"),
+        image_prefix=FLICKR_IMAGES,
+    ),
+    "boxes": Format(extension=".parquet", writer=BoxTableWriter, keeps_empty=False),
+    "hf": Format(
+        extension="",
+        writer=ImageTableWriter,
+        images="embed",
+        modes=("embed",),
+        has_categories=True,
+    ),
+    "hf-imagefolder": Format(
+        extension="",
+        writer=ImageFolderWriter,
+        images="copy",
+        modes=("copy", "link"),
+        has_categories=True,
+    ),
 }
+"""Every format by its name."""
 
-__all__ = ["EXPORTERS", "ExportOptions", "ExportSummary", "export_records"]
+__all__ = ["FORMATS", "CardFacts", "ExportOptions", "ExportSummary", "export_records"]
 
 
 def export_records(
@@ -33,13 +79,101 @@ def export_records(
     export_format: str,
     path: str,
     options: ExportOptions | None = None,
+    *,
+    known_categories: Mapping[str, Sequence[Any]] | None = None,
+    card: CardFacts | None = None,
+    force: bool = False,
 ) -> ExportSummary:
-    """Write curated records to `path` in a format; the file appears whole or not at all.
+    """Write curated records to `path` in a format; all files appear, or none.
+
+    Args:
+        path: The file to write, or the folder of formats that are folders.
+        known_categories: `names` and `ids` of an imported run.
+        card: Write a data set card with these facts.
+        force: Replace a folder that an earlier export made.
 
     Raises:
-        ConfigError: unknown format, or a path that the format does not take.
+        ConfigError: unknown format, options or a path that the format does not take.
         DataError: a record breaks the contract.
     """
-    if export_format not in EXPORTERS:
-        raise ConfigError(f"format must be one of {', '.join(EXPORTERS)}, got {export_format!r}")
-    return EXPORTERS[export_format](records, path, options or ExportOptions())
+    if export_format not in FORMATS:
+        raise ConfigError(f"format must be one of {', '.join(FORMATS)}, got {export_format!r}")
+    chosen, options = FORMATS[export_format], options or ExportOptions()
+    if not path.endswith(chosen.extension):
+        raise ConfigError(f"out must end in {chosen.extension} for {export_format}, got {path!r}")
+    mode = options.images or chosen.images
+    if mode not in chosen.modes:
+        raise ConfigError(
+            f"images must be {' or '.join(chosen.modes)} for {export_format}, got {mode!r}"
+        )
+    if mode in ("copy", "link") and not chosen.is_folder and not options.image_folder:
+        raise ConfigError(f"images {mode!r} needs the folder where they go")
+    categories = read_categories(options.categories, known_categories)
+    summary = ExportSummary(format=export_format, paths=[path])
+    parts = Parts(options)
+    with publication(path, is_folder=chosen.is_folder, force=force) as published:
+        images = _image_places(mode, chosen, summary, options, published)
+        border = ExportBorder(summary, options, images, empty=chosen.keeps_empty)
+        target = Target(
+            publication=published,
+            border=border,
+            parts=parts.first(),
+            categories=categories,
+            splits=parts.splits(),
+            name=path.rstrip("/").rpartition("/")[2],
+        )
+        writer = chosen.writer(target)
+        for record in records:
+            if not border.accept(record):
+                continue
+            part = parts.of(record)
+            item = _item(record, part, images, chosen, summary)
+            if item is not None and writer.add(item):
+                border.count(record, part.split)
+        writer.finish()
+        add_remarks(summary, images, chosen)
+        summary.left_out = +summary.left_out
+        if card is not None:
+            write_card(published, summary, categories, card)
+        summary.paths = published.main_urls()
+    return summary
+
+
+def _image_places(
+    mode: str,
+    chosen: Format,
+    summary: ExportSummary,
+    options: ExportOptions,
+    published: Publication,
+) -> ImagePlaces:
+    folder, prefix = options.image_folder, ""
+    if chosen.is_folder:
+        prefix = f"{chosen.image_prefix}/" if chosen.image_prefix else ""
+        folder = str(published.stage / chosen.image_prefix)
+    return ImagePlaces(
+        mode,
+        summary,
+        options,
+        folder=folder,
+        prefix=prefix,
+        unique_stems=chosen.is_folder,
+        as_jpeg=chosen.image_prefix == FLICKR_IMAGES,
+    )
+
+
+def _item(
+    record: CuratedRecord, part: Part, images: ImagePlaces, chosen: Format, summary: ExportSummary
+) -> Item | None:
+    """The record with its image; None where that fails, which is counted."""
+    sub = ""
+    if chosen.is_folder and chosen.image_prefix != FLICKR_IMAGES:
+        sub = f"{part.split or 'train'}/"
+    try:
+        if images.mode == "embed":
+            name, data = images.embedded(record)
+            return Item(record=record, part=part, file_name=name, image=data)
+        return Item(record=record, part=part, file_name=images.file_name(record, sub))
+    except RecordError as error:
+        verb = {"link": "linked", "embed": "embedded"}.get(images.mode, "copied")
+        summary.left_out[f"pair whose image cannot be {verb}: {error.status}"] += 1
+        return None

@@ -2,74 +2,72 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
-from pipeline.export.checked_output import (
-    ExportBorder,
-    ExportOptions,
-    ExportSummary,
-    box_spans,
-    published,
-    short_float,
-    short_xywh,
-)
+from pipeline.export.border import box_spans, size_of
 from pipeline.export.coco_writer import CocoWriter
-from schemas.records import CuratedRecord
+from pipeline.export.decimals import short_float, short_xywh
+from pipeline.export.parts import Part
+from pipeline.export.writer import Item, PerPart, Target, Writer
+from schemas.records import CuratedBox
 
 
-def export_goldg(
-    records: Iterable[CuratedRecord], path: str, options: ExportOptions
-) -> ExportSummary:
+class GoldgWriter(Writer):
     """One image entry per pair, one annotation per box, spans of all its phrases.
 
     `tokens_negative` holds the recorded negatives: phrases that the teacher found nowhere.
-
-    Raises:
-        DataError: a record breaks the contract.
     """
-    summary = ExportSummary(format="goldg", paths=[path])
-    border = ExportBorder(summary, options)
-    with published(path) as staged:
-        writer = CocoWriter(staged, info={"description": "glipforge grounding export"})
-        for record in records:
-            if border.accept(record):
-                image_id = writer.image(_image_entry(record, border))
-                for annotation in _annotations(record, image_id):
-                    writer.annotation(annotation)
-        writer.finish([{"id": 1, "name": "object", "supercategory": "object"}])
-    summary.notes.append(
-        "an image with several captions has one entry per caption under the same file_name; "
-        "boxes are xywh, spans are half-open character offsets"
-    )
-    return summary
 
+    def __init__(self, target: Target) -> None:
+        super().__init__(target)
+        self._files = PerPart(target.parts, self._open, CocoWriter.seal)
 
-def _image_entry(record: CuratedRecord, border: ExportBorder) -> dict[str, Any]:
-    return {
-        "file_name": border.file_name(record),
-        "height": record.height,
-        "width": record.width,
-        "caption": record.caption,
-        "dataset_name": border.options.dataset_name,
-        "data_source": border.options.data_source,
-        "tokens_negative": [[p.start, p.end] for p in border.negatives(record)],
-        "record_id": record.record_id,
-        "source": record.source,
-    }
+    def add(self, item: Item) -> bool:
+        file = self._files.of(item.part)
+        placed = file.image(item, self._image_entry(item))
+        if placed is None:
+            raise AssertionError("pairs are kept apart")
+        for box in item.record.boxes:
+            file.annotation(_annotation(item, box, placed[0]))
+        return True
 
+    def finish(self) -> None:
+        for file in self._files.all():
+            file.finish(lambda: [{"id": 1, "name": "object", "supercategory": "object"}])
+        self.summary.notes.append(
+            "an image with several captions has one entry per caption under the same file_name; "
+            "boxes are xywh, spans are half-open character offsets"
+        )
 
-def _annotations(record: CuratedRecord, image_id: int) -> Iterable[dict[str, Any]]:
-    for box in record.boxes:
-        bbox = short_xywh(box)
-        yield {
-            "image_id": image_id,
-            "category_id": 1,
-            "iscrowd": 0,
-            "bbox": bbox,
-            "area": short_float(bbox[2] * bbox[3]),
-            "tokens_positive": [list(span) for span in box_spans(record, box)],
-            "score": short_float(box.score),
-            "box_id": box.box_id,
-            "origin": box.origin,
+    def _open(self, part: Part) -> CocoWriter:
+        path = self.target.publication.file(part.of_name(self.target.name))
+        return CocoWriter(path, info={"description": "glipforge grounding export"}, keep_pairs=True)
+
+    def _image_entry(self, item: Item) -> dict[str, Any]:
+        record = item.record
+        return {
+            "file_name": item.file_name,
+            "height": record.height,
+            "width": record.width,
+            "caption": record.caption,
+            "dataset_name": self.options.dataset_name,
+            "data_source": self.options.data_source,
+            "tokens_negative": [[p.start, p.end] for p in self.border.negatives(record)],
+            "record_id": record.record_id,
+            "source": record.source,
         }
+
+
+def _annotation(item: Item, box: CuratedBox, image_id: int) -> dict[str, Any]:
+    bbox = short_xywh(box.xyxy, size_of(item.record))
+    return {
+        "image_id": image_id,
+        "category_id": 1,
+        "iscrowd": 0,
+        "bbox": bbox,
+        "area": short_float(bbox[2] * bbox[3]),
+        "tokens_positive": [list(span) for span in box_spans(item.record, box)],
+        "score": short_float(box.score),
+        "box_id": box.box_id,
+        "origin": box.origin,
+    }

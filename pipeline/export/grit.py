@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from itertools import islice
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from pipeline.export.checked_output import (
-    ExportBorder,
-    ExportOptions,
-    ExportSummary,
-    published,
-)
-from schemas.records import CuratedRecord
+from pipeline.export.border import size_of
+from pipeline.export.decimals import relative_xyxy
+from pipeline.export.parquet_rows import ParquetFiles
+from pipeline.export.writer import Item, Target, Writer
 
 _CHUNKS = pa.list_(pa.list_(pa.float64()))
 GRIT_SCHEMA = pa.schema(
@@ -35,44 +29,42 @@ GRIT_SCHEMA = pa.schema(
         ("sha256", pa.string()),
     ]
 )
-_ROWS_PER_GROUP = 1_000
 
 
-def export_grit(
-    records: Iterable[CuratedRecord], path: str, options: ExportOptions
-) -> ExportSummary:
-    """One row per pair; noun_chunks is a list of [start, end, x0, y0, x1, y1, score].
+class GritWriter(Writer):
+    """One row per pair; noun_chunks is a list of [start, end, x0, y0, x1, y1, score]."""
 
-    Raises:
-        DataError: a record breaks the contract.
-    """
-    summary = ExportSummary(format="grit", paths=[path])
-    border = ExportBorder(summary, options)
-    with published(path) as staged, pq.ParquetWriter(staged, GRIT_SCHEMA) as writer:
-        accepted = (record for record in records if border.accept(record))
-        rows = (_row(record, number, border) for number, record in enumerate(accepted))
-        while batch := list(islice(rows, _ROWS_PER_GROUP)):
-            writer.write_table(pa.Table.from_pylist(batch, schema=GRIT_SCHEMA))
-    summary.notes.append(
-        "ref_exps is empty (phrases are not expanded to referring expressions) and the CLIP "
-        "similarities are null; boxes are shares of the image"
-    )
-    return summary
+    def __init__(self, target: Target) -> None:
+        super().__init__(target)
+        self._files = ParquetFiles(target, GRIT_SCHEMA)
+        self._number = 0
+
+    def add(self, item: Item) -> bool:
+        self._files.write(item.part, _row(item, self._number))
+        self._number += 1
+        return True
+
+    def finish(self) -> None:
+        self._files.close()
+        self.summary.notes.append(
+            "ref_exps is empty (phrases are not expanded to referring expressions) and the CLIP "
+            "similarities are null; boxes are shares of the image; negative phrases cannot be said"
+        )
 
 
-def _row(record: CuratedRecord, number: int, border: ExportBorder) -> dict[str, Any]:
-    width, height = record.width, record.height
+def _row(item: Item, number: int) -> dict[str, Any]:
+    record = item.record
+    width, height = size_of(record)
     chunks = []
     for box in record.boxes:
-        x0, y0, x1, y1 = box.xyxy
-        place = [x0 / width, y0 / height, x1 / width, y1 / height]
+        place = relative_xyxy(box.xyxy, (width, height))
         for index in box.phrase_indices:
             phrase = record.phrases[index]
             chunks.append([float(phrase.start), float(phrase.end), *place, box.score])
     return {
         "key": record.record_id,
         "id": number,
-        "url": border.file_name(record),
+        "url": item.file_name,
         "caption": record.caption,
         "width": width,
         "height": height,

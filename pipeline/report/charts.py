@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from html import escape
 
@@ -42,9 +43,9 @@ def histogram(
                 f'<rect x="{x:.1f}" y="{y:.1f}" width="{bar:.1f}" height="{height:.1f}" '
                 f'fill="{COLORS[number % len(COLORS)]}"><title>{tip}</title></rect>'
             )
-    for share in (0.0, 0.25, 0.5, 0.75, 1.0):
-        x = _LEFT + plot_width * share
-        parts.append(_text(x, _HEIGHT - 14, _number(low + (high - low) * share), "middle"))
+    for tick in ticks(low, high):
+        x = _LEFT + plot_width * (tick - low) / ((high - low) or 1)
+        parts.append(_text(x, _HEIGHT - 14, _number(tick), "middle"))
     parts.append(_text(_LEFT + plot_width / 2, _HEIGHT - 2, x_label, "middle"))
     return _figure(title, _legend(series), _svg(_WIDTH, _HEIGHT, parts))
 
@@ -71,11 +72,11 @@ def bars(rows: Sequence[tuple[str, int]], *, title: str, color: str = COLORS[0])
 
 def _grid(peak: int, plot_width: float, plot_height: float) -> str:
     lines = []
-    for share in (0.0, 0.5, 1.0):
-        y = _TOP + plot_height * (1 - share)
+    for tick in ticks(0, peak, whole=True):
+        y = _TOP + plot_height * (1 - tick / peak)
         lines.append(
             f'<line x1="{_LEFT}" x2="{_LEFT + plot_width:.1f}" y1="{y:.1f}" y2="{y:.1f}" '
-            f'stroke="{_GRID}"/>' + _text(_LEFT - 5, y + 4, _number(peak * share), "end")
+            f'stroke="{_GRID}"/>' + _text(_LEFT - 5, y + 4, _number(tick), "end")
         )
     return "".join(lines)
 
@@ -106,8 +107,20 @@ def _text(x: float, y: float, text: str, anchor: str, full: str = "") -> str:
     )
 
 
+def ticks(low: float, high: float, *, whole: bool = False) -> list[float]:
+    """About five round numbers in [low, high]: multiples of 1, 2 or 5 times a power of ten."""
+    if not high > low:
+        return [low]
+    rough = (high - low) / 4
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = power * next(factor for factor in (1, 2, 5, 10) if factor * power >= rough * 0.999)
+    step = max(step, 1.0) if whole else step
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    return [round(number * step, 10) for number in range(first, last + 1)]
+
+
 def _number(value: float) -> str:
     for size, unit in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
         if abs(value) >= size:
             return f"{value / (1e3 if unit == 'k' else size):.3g}{unit}"
-    return f"{value:.3g}"
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from pipeline.run.commit_protocol import MARKERS, UnitFile, is_intact, marker_path
 from pipeline.storage.errors import StorageFull
+from schemas.atomic import sync_folder, write_synced
 from schemas.errors import ConfigError, UnitError
 from schemas.plan import CommittedFile, UnitCommit
 
@@ -55,10 +56,10 @@ class LocalCommitter:
         try:
             for content, path in zip(files, staged, strict=True):
                 self.step(f"stage {content.folder}")
-                _write_synced(path, content.data)
+                write_synced(path, content.data)
             self.step("stage marker")
-            _write_synced(staged_marker, commit.to_json().encode())
-            _sync_folder(self.root / STAGING)
+            write_synced(staged_marker, commit.to_json().encode())
+            sync_folder(self.root / STAGING)
         except OSError as error:
             if error.errno not in FULL:
                 raise
@@ -156,7 +157,7 @@ class LocalCommitter:
                 f"{self.root}: this file system refuses hard links, which commits need ({error}); "
                 "write to another disk or to an object store"
             ) from error
-        _sync_folder(final.parent)
+        sync_folder(final.parent)
         return True
 
     def _publish(self, commit: UnitCommit) -> None:
@@ -169,23 +170,7 @@ class LocalCommitter:
                 continue  # published before, by us or by a recovery; `settle` checks
             except OSError as error:
                 raise UnitError(f"{commit.unit_id}: cannot publish {final}: {error}") from error
-            _sync_folder(final.parent)
-
-
-def _write_synced(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("wb") as stream:
-        stream.write(data)
-        stream.flush()
-        os.fsync(stream.fileno())
-
-
-def _sync_folder(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+            sync_folder(final.parent)
 
 
 def _size(path: Path) -> int:

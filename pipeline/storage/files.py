@@ -8,23 +8,21 @@ from __future__ import annotations
 
 import contextlib
 import os
-import uuid
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, BinaryIO, cast
 from urllib.parse import unquote, urlsplit
 
-import fsspec
 from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.spec import AbstractFileSystem
 
 from pipeline.storage.errors import MissingFile, StorageDenied, StorageUnavailable
+from schemas.atomic import beside, sync_folder, write_synced, write_whole
 from schemas.errors import ConfigError, MissingDependency
 from schemas.plan import InputFile
 
-_OUR_S3 = "pipeline.storage.s3_filesystem.S3FileSystem"
-for _protocol in ("s3", "s3a"):
-    fsspec.register_implementation(_protocol, _OUR_S3, clobber=True)
+_S3 = ("s3://", "s3a://")
 
 
 def is_local(url: str) -> bool:
@@ -48,6 +46,12 @@ def filesystem_of(url: str) -> tuple[AbstractFileSystem, str]:
     """
     if is_local(url):
         return LocalFileSystem(), local_path(url)
+    if url.startswith(_S3):
+        # Ours, and nobody else's s3 of this process: fsspec's table is left alone.
+        from pipeline.storage.s3_filesystem import S3FileSystem
+
+        store = S3FileSystem()
+        return store, str(store._strip_protocol(url))
     try:
         filesystem, path = url_to_fs(url)
     except ImportError as error:
@@ -176,10 +180,7 @@ def write_bytes(url: str, data: bytes) -> None:
             filesystem, path = filesystem_of(url)
             filesystem.pipe_file(path, data)
             return
-        path = local_path(url)
-        with _staged(path, data) as staged:
-            os.replace(staged, path)
-            _sync_folder(path)
+        write_whole(Path(local_path(url)), data)
 
 
 def create_bytes(url: str, data: bytes) -> bool:
@@ -193,7 +194,7 @@ def create_bytes(url: str, data: bytes) -> bool:
     with _explained(url):
         if not is_local(url):
             filesystem, path = filesystem_of(url)
-            if not url.startswith(("s3://", "s3a://")):
+            if not url.startswith(_S3):
                 raise ConfigError(
                     f"{url}: runs can be written to local paths and s3:// stores; "
                     f"{url.partition('://')[0]} has no exclusive create here"
@@ -203,10 +204,11 @@ def create_bytes(url: str, data: bytes) -> bool:
             except FileExistsError:
                 return False
             return True
-        path = local_path(url)
-        with _staged(path, data) as staged:
+        target = Path(local_path(url))
+        with beside(target) as staged:
+            write_synced(staged, data)
             try:
-                os.link(staged, path)
+                os.link(staged, target)
             except FileExistsError:
                 return False
             except PermissionError as error:
@@ -214,7 +216,7 @@ def create_bytes(url: str, data: bytes) -> bool:
                     f"{url}: this file system refuses hard links, which commits need ({error}); "
                     "write to another disk or to an object store"
                 ) from error
-            _sync_folder(path)
+            sync_folder(target.parent)
             return True
 
 
@@ -242,31 +244,6 @@ def _explained(url: str) -> Iterator[None]:
         raise StorageDenied(
             f"{url}: permission denied: check the owner and mode of the file and its folders"
         ) from error
-
-
-@contextlib.contextmanager
-def _staged(path: str, data: bytes) -> Iterator[str]:
-    """A synced temporary file beside `path`; it is gone afterwards."""
-    folder, name = os.path.split(path)
-    os.makedirs(folder, exist_ok=True)
-    staged = os.path.join(folder, f".{name}.{uuid.uuid4().hex}")
-    try:
-        with open(staged, "wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        yield staged
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(staged)
-
-
-def _sync_folder(path: str) -> None:
-    descriptor = os.open(os.path.dirname(path), os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _list_local(url: str) -> tuple[list[InputFile], list[str]]:

@@ -85,7 +85,7 @@ def write_setup(options: argparse.Namespace, folder: Path) -> TeacherSetup:
 def write_spec(setup: LabelSetup, options: argparse.Namespace, run: Path) -> WorkerSpec:
     """A planned run and what its workers are told."""
     corpus = setup.open_corpus()
-    plan = RunStore(run).write_plan(make_plan(setup, corpus, options.unit))
+    plan = RunStore(run).write_plan(make_plan(setup, corpus, corpus.units(options.unit)))
     return WorkerSpec(
         run=str(run),
         setup=setup,

@@ -5,8 +5,8 @@
 Each row runs in a process of its own, with random weights loaded from a model directory, through
 the teacher as labelling does: resize, network, boxes. CPU seconds are the process's own, over all
 threads. Where the reference's record for the same work is known, the ratio to it is printed; it was
-taken on two shared cores of another machine (`glip.md`, section 16), so the ratio compares machines
-too.
+taken on two shared cores of another machine (docs/glip.md section 16), so the ratio compares
+machines too.
 """
 
 from __future__ import annotations

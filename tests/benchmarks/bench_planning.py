@@ -102,7 +102,7 @@ def main() -> int:
         out = str(folder / "run")
 
         corpus = step("list the corpus", setup.open_corpus)
-        plan = step("units and plan", lambda: make_plan(setup, corpus, 512))
+        plan = step("units and plan", lambda: make_plan(setup, corpus, corpus.units(512)))
         store = RunStore(out)
         step("write the plan", lambda: store.write_plan(plan))
         step("its fingerprint", store.plan_id)

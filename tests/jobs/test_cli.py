@@ -147,3 +147,18 @@ def test_the_list_of_commands_loads_nothing() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("module, package", [("bson.objectid", "fiftyone"), ("peft", "peft")])
+def test_a_package_that_is_not_there_is_a_sentence(
+    module: str, package: str, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    def run(config: object) -> int:
+        raise ModuleNotFoundError(f"No module named {module!r}", name=module)
+
+    monkeypatch.setattr("jobs.commands.models.run", run)
+    assert main(["models"]) == 2
+    assert f"the package {package!r} is not installed" in capsys.readouterr().err
+    monkeypatch.setattr("jobs.commands.models.run", lambda config: __import__("model.gone"))
+    with pytest.raises(ModuleNotFoundError):  # ours: a fault that must be seen
+        main(["models"])

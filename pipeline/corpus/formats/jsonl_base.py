@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, BinaryIO, ClassVar, cast
 
 from pipeline.corpus.corpus import WHOLE_FILE, Corpus, Part
-from pipeline.corpus.field_names import CAPTIONS, choose_field
+from pipeline.corpus.field_names import CAPTIONS, choose_field, not_taken
 from pipeline.corpus.image_paths import resolve_image
 from pipeline.corpus.options import CorpusOptions
 from pipeline.storage.files import open_file
@@ -70,6 +70,7 @@ class JsonLinesCorpus(Corpus):
         self.explanation = (
             f"{len(files):,} file(s) of JSON lines; image from {self.image_field!r}, caption from "
             f"{self.caption_field!r}, id from {self.id_field or 'the position'!r}"
+            f"{not_taken(self.caption_field, options.caption_field, present)}"
         )
 
     def fingerprint(self) -> dict[str, object]:
@@ -141,7 +142,10 @@ class JsonLinesCorpus(Corpus):
 
     def _key(self, row: dict[str, Any], offset: int) -> str | None:
         if self.id_field is None:
-            return f"{str(row.get(self.image_field) or '')[:200]}@{offset}"
+            image = str(row.get(self.image_field) or "")
+            if image.startswith(("/", "file:")):  # of one machine: an id is of the corpus
+                image = image.rpartition("/")[2]
+            return f"{image[:200]}@{offset}"
         value = row.get(self.id_field)
         if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
             return None

@@ -12,7 +12,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.corpus.corpus import WHOLE_FILE, Corpus, Part
-from pipeline.corpus.field_names import CAPTIONS, IMAGE_PATHS, choose_field, require_field
+from pipeline.corpus.field_names import (
+    CAPTIONS,
+    IMAGE_PATHS,
+    choose_field,
+    not_taken,
+    require_field,
+)
 from pipeline.corpus.formats.parquet_columns import (
     as_raw,
     find_image_columns,
@@ -78,6 +84,7 @@ class ParquetCorpus(Corpus):
         self.explanation = (
             f"{len(files):,} Parquet file(s); image {kind} from {self.image_field!r}, caption "
             f"from {self.caption_field!r}, id from {self.id_field or 'the row number'!r}"
+            f"{not_taken(self.caption_field, options.caption_field, schema.names)}"
         )
 
     def fingerprint(self) -> dict[str, object]:

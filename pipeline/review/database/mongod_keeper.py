@@ -27,6 +27,7 @@ from pipeline.review.child_process import (
     stop_child,
 )
 from pipeline.review.home import ReviewHome
+from schemas.atomic import write_whole
 
 POLL_S = 0.3
 START_TIMEOUT_S = 120.0
@@ -108,9 +109,7 @@ def _alone(clients: object) -> bool:
 
 
 def _publish(home: ReviewHome, endpoint: dict[str, int]) -> None:
-    staged = home.endpoint.with_suffix(".staged")
-    staged.write_text(json.dumps(endpoint))
-    os.replace(staged, home.endpoint)
+    write_whole(home.endpoint, json.dumps(endpoint).encode())
 
 
 if __name__ == "__main__":

@@ -8,13 +8,13 @@ written once below the review home, named by the SHA-256 of the bytes they came 
 from __future__ import annotations
 
 import io
-import os
 from pathlib import Path
 
 from PIL import Image
 
 from pipeline.images.decode import FORMATS, ImageLimits, decode_image, read_image_uri
 from pipeline.storage.files import is_local, local_path
+from schemas.atomic import write_whole
 from schemas.errors import RecordError
 from schemas.fingerprint import sha256_bytes
 from schemas.records import Annotation, Status
@@ -78,11 +78,8 @@ class MediaStore:
                 ending = ".png"
                 upright.save(stream, "PNG")
             data = stream.getvalue()
-        folder.mkdir(parents=True, exist_ok=True)
         target = folder / f"{row.image_sha256}{ending}"
-        staged = folder / f".{row.image_sha256}.{os.getpid()}"
-        staged.write_bytes(data)
-        os.replace(staged, target)
+        write_whole(target, data)
         return target
 
 

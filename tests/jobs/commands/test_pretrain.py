@@ -329,8 +329,12 @@ def test_status_of_a_training_run(recipe: Path, gold, tmp_path: Path, capsys) ->
 
 def test_status_of_a_training_that_has_not_begun(recipe: Path, tmp_path: Path, capsys) -> None:
     out = tmp_path / "run"
-    assert main(arguments(recipe, (tmp_path / "no.json", tmp_path / "none.json"), out)) == 2
+    command = arguments(recipe, (tmp_path / "no.json", tmp_path / "none.json"), out)
+    assert main(command) == 2
+    assert not (out / "recipe.json").exists()
     capsys.readouterr()
+    assert main([*command, "--dry-run"]) == 0
+    (out / "recipe.json").write_text(capsys.readouterr().out)  # killed before the first step
     assert main(["status", str(out)]) == 0
     said = capsys.readouterr().out
     assert "not complete and nobody works on it (it has not begun); the same" in said
@@ -340,3 +344,17 @@ def test_status_of_a_training_that_has_not_begun(recipe: Path, tmp_path: Path, c
     (out / "recipe.json").write_text("{}")
     assert main(["status", str(out)]) == 2
     assert "has no number train.steps" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_wrong_command_leaves_nothing_that_refuses_the_right_one(
+    recipe: Path, gold, tmp_path: Path, capsys
+) -> None:
+    out = tmp_path / "student"
+    wrong = arguments(recipe, gold, out, "--warm-start", str(tmp_path / "nowhere"))
+    assert main(wrong) == 2
+    assert "nowhere' is not a model directory" in capsys.readouterr().err
+    assert not (out / "recipe.json").exists()
+    assert main(arguments(recipe, gold, out, "--steps", "1")) == 0
+    assert main([*arguments(recipe, gold, out), "--steps", "2", "--rate", "5"]) == 2
+    assert (out / "recipe.json").exists()  # of a run that has begun

@@ -64,8 +64,8 @@ def test_names_follow_the_run_not_the_way_it_was_typed(
 @pytest.mark.parametrize(
     "options, said",
     [
-        (["push", "--limit", "0"], "limit must be at least 1, got 0"),
-        (["push", "--min-score", "2"], "min_score must be in [0, 1], got 2.0"),
+        (["push", "--limit", "0"], "--limit must be at least 1, got 0"),
+        (["push", "--min-score", "2"], "--min-score must be in [0, 1], got 2.0"),
         (["push", "--policy", "nice"], "nice"),
         (["open", "--address", "0.0.0.0"], "the App has no login"),
     ],

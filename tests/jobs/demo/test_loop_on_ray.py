@@ -10,7 +10,7 @@ import pytest
 
 from jobs.cli import main
 from jobs.ray_session import ray_session
-from model.teacher.load import shipped_nano
+from model.files.shipped import shipped_nano
 from pipeline.run.store import RunStore
 from pipeline.storage.files import write_bytes
 from tests.faulty_store import BUCKET, faulty_store

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from jobs.labelling.progress import LabelProgress
+from jobs.labelling.worker import _Asked, _Watched
 from pipeline.run.commit_unit import CommitOutcome
 from pipeline.run.store import RunStore
+from schemas.plan import Unit
 from tests.jobs.fake_label import UNIT, FakeSetup, write_corpus
 
 
@@ -56,3 +58,34 @@ def test_lines_in_a_log(outcome: CommitOutcome, capsys: pytest.CaptureFixture[st
     assert line.startswith("units 1/4  rows 8  boxes ")
     assert "images/s  left " in line
     assert line.endswith("caption_missing 1")
+
+
+def test_rows_within_a_unit(capsys: pytest.CaptureFixture[str]) -> None:
+    """One unit of 512 pairs and a slow teacher: a number that moves, and a time that is left."""
+    unit = Unit(unit_id="u", uri="x", kind="k", start=0, stop=1, num_records=512)
+    progress = LabelProgress(units=[unit])
+    progress.start_clock()
+    assert "left" not in progress.line()
+    progress.under_way = 128
+    assert "units 0/1  rows 0  under way 128  boxes 0" in progress.line()
+    assert "images/s  left " in progress.line()
+    assert progress.bar().endswith(" 25%  ")
+
+
+def test_a_call_that_is_under_way_is_counted_by_its_batches(tmp_path: Path) -> None:
+    seen = []
+
+    class Slow:
+        teacher_id = "slow"
+
+        def ground(self, requests):  # four batches of two
+            for _ in range(4):
+                watched.beat()
+                seen.append(asked.rows())
+            return [None] * len(requests)
+
+    watched = _Watched(Slow())  # type: ignore[arg-type]
+    asked = _Asked(watched, 2)
+    asked.ground([None] * 7)  # type: ignore[list-item]
+    assert seen == [0, 2, 4, 6]
+    assert asked.rows() == 7

@@ -108,9 +108,20 @@ def test_caption_without_phrases_needs_no_prompt() -> None:
     assert plan_caption("it is what it is", [], TOKENIZER).prompts == ()
 
 
-def test_an_emoji_is_one_unknown_piece() -> None:
-    plan = plan_caption("😀 and 🐶", [[(0, 1)], [(6, 7)]], TOKENIZER)
-    assert plan.prompts[0].tokens == ((1,), (3,))
+@pytest.mark.parametrize("word", ["🐶", "☕☕", "狗", "Ｈｅｌｌｏ ｄｏｇ"])
+def test_what_the_vocabulary_has_no_piece_for_is_not_seen(word: str) -> None:
+    """All such words are the same [UNK]; asked for, they get boxes that mean nothing."""
+    caption = f"a dog and {word}"
+    plan = plan_caption(caption, [[(0, 5)], [(10, len(caption))]], TOKENIZER)
+    assert plan.prompts[0].targets == (0,)
+    assert plan.not_seen == (1,)
+    names = plan_names(["dog", word, "cat"], TOKENIZER)
+    assert [p.text for p in names.prompts] == ["dog. cat"]
+    assert names.not_seen == (1,)
+
+
+def test_a_word_that_is_known_in_part_is_asked() -> None:
+    assert plan_names(["red 🐶"], TOKENIZER).not_seen == ()
 
 
 def test_a_phrase_of_spaces_is_reported() -> None:

@@ -12,9 +12,9 @@ from transformers import AutoConfig, AutoModel, AutoProcessor
 import model.interop.auto
 from model.config import get_preset
 from model.files.directory import load_pretrained, save_pretrained
+from model.files.shipped import shipped_nano
 from model.interop.processor import GlipProcessor
 from model.network.glip import Glip
-from model.teacher.load import shipped_nano
 from schemas.errors import ConfigError
 
 

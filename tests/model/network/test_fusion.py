@@ -31,7 +31,7 @@ def _inputs():
 
 
 def _as_written(layer: BiAttention, v, words, mask):
-    """The formulas of glip.md section 7.1, one projection after the other."""
+    """The formulas of docs/glip.md section 7.1, one projection after the other."""
     v, words = layer.norm_v(v), layer.norm_l(words)
 
     def heads(x):

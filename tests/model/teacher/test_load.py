@@ -45,7 +45,7 @@ def test_no_directory_says_what_makes_one(tmp_path: Path) -> None:
 def test_absent_shipped_weights_say_how_to_get_a_teacher(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(teacher_files, "SHIPPED_NANO", tmp_path)
+    monkeypatch.setattr("model.files.shipped.SHIPPED_NANO", tmp_path)
     with pytest.raises(MissingDependency, match="no shipped glip-nano.*glipforge pretrain"):
         load_teacher()
 
@@ -128,3 +128,12 @@ def test_the_identity_needs_no_network(toy: Path) -> None:
     loaded = load_teacher(toy, device="cpu", options=options)
     teacher_id, found = teacher_files.teacher_identity(toy, options=options)
     assert (teacher_id, found) == (loaded.teacher_id, loaded.fingerprint())
+
+
+def test_shipped_is_a_name_wherever_a_model_is() -> None:
+    from model.files.directory import resolve_source
+    from model.files.shipped import shipped_nano
+
+    assert resolve_source("shipped") == shipped_nano()
+    assert teacher_files.teacher_identity("shipped") == teacher_files.teacher_identity()
+    assert "has never seen a photograph" in teacher_files.teacher_note("shipped")

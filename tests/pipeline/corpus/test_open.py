@@ -290,3 +290,23 @@ def test_shards_of_unlike_sizes_give_even_units(
     # A file is never joined with another: the two small ones are a unit each.
     assert len(units) in (12, 13), sizes
     assert max(sizes) <= 24, sizes
+
+
+@pytest.mark.parametrize("named, read", [(None, "a dog"), ("captions", "a cat")])
+def test_two_fields_of_captions_are_said(named: str | None, read: str, tmp_path: Path) -> None:
+    root = tmp_path / "toy"
+    root.mkdir()
+    row = {"image": "0.png", "caption": "a dog", "captions": ["a cat"]}
+    write_lines(root / "rows.jsonl", [row])
+    corpus = open_corpus(str(root), CorpusOptions(caption_field=named))
+    assert [record.caption for record in read_all(corpus, 1)] == [read]
+    said = "; not read: 'captions' (--caption-field captions takes it)"
+    assert (said in corpus.explanation) == (named is None)
+
+
+def test_ids_do_not_know_where_images_lie(tmp_path: Path) -> None:
+    root = tmp_path / "toy"
+    root.mkdir()
+    write_lines(root / "rows.jsonl", [{"image": f"{tmp_path}/far/0.png", "caption": "a dog"}])
+    (record,) = read_all(open_corpus(str(root)), 1)
+    assert record.record_id == "toy/rows/0.png@0"

@@ -25,6 +25,7 @@ class ColourTeacher:
 
     def __init__(self, *, swapped: bool = False) -> None:
         self.swapped = swapped
+        self.unknown: tuple[str, ...] = ()
         self.asked: list[tuple[str, ...]] = []
 
     def ground(self, requests: Sequence[GroundingRequest]) -> list[Grounding]:
@@ -51,7 +52,10 @@ class ColourTeacher:
             token_score=np.full(len(found), 0.9, dtype=np.float32),
             centerness=np.full(len(found), 0.9, dtype=np.float32),
             phrase_best_score=np.full(len(texts), 0.9, dtype=np.float32),
-            phrase_status=(PhraseStatus.OK,) * len(texts),
+            phrase_status=tuple(
+                PhraseStatus.TRUNCATED if text in self.unknown else PhraseStatus.OK
+                for text in texts
+            ),
         )
 
 
@@ -86,6 +90,17 @@ def test_detection_gold_asks_for_all_names_or_for_some(tmp_path: Path) -> None:
     assert few.detection is not None
     assert few.detection.num_images == 2
     assert "figures are higher than with all categories" in few.notes[0]
+
+
+def test_names_that_were_never_asked_are_named(tmp_path: Path) -> None:
+    pictures(tmp_path)
+    gold = load_gold(write_gold(tmp_path, detection=True))
+    teacher = ColourTeacher()
+    teacher.unknown = ("blue box",)
+    result = teacher_figures(teacher, gold, TeacherQuestions())
+    assert result.notes[0].startswith("asked for 1 of 2 categories in every image")
+    assert "1 categories were not asked" in result.notes[1]
+    assert "'blue box'" in result.notes[1]
 
 
 def test_images_that_cannot_be_used_are_counted(tmp_path: Path) -> None:

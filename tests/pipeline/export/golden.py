@@ -15,11 +15,14 @@ GOLDEN = Path(__file__).parents[2] / "golden" / "export"
 FILES = {
     "goldg": "goldg.json",
     "odvg": "odvg.jsonl",
+    "odvg-detection": "odvg-detection.jsonl",
     "coco": "coco.json",
     "lvis": "lvis.json",
     "glip-tsv": "glip.tsv",
     "grit": "grit.parquet",
+    "boxes": "boxes.parquet",
 }
+"""Formats that are files; the others are folders with images."""
 KITE = "two kids fly a red kite over un café, no dog"
 
 
@@ -98,9 +101,9 @@ def write_golden(folder: Path) -> None:
     for export_format, name in FILES.items():
         options = ExportOptions(image_root="corpus")
         export_records(golden_records(), export_format, str(folder / name), options)
-    parquet = folder / "grit.parquet"
-    parquet.with_suffix(".jsonl").write_bytes(golden_text(parquet).encode())
-    parquet.unlink()
+    for parquet in (folder / "grit.parquet", folder / "boxes.parquet"):
+        parquet.with_suffix(".jsonl").write_bytes(golden_text(parquet).encode())
+        parquet.unlink()
 
 
 if __name__ == "__main__":

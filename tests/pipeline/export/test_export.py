@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.export import EXPORTERS, ExportOptions, export_records
+from pipeline.export import ExportOptions, export_records
 from pipeline.gold import load_gold
 from schemas.boxes import xywh_to_xyxy
 from schemas.errors import ConfigError, DataError
@@ -34,7 +34,7 @@ def test_every_format_writes_what_the_golden_files_hold(tmp_path: Path) -> None:
         assert (tmp_path / name).read_bytes() == (GOLDEN / name).read_bytes(), name
 
 
-@pytest.mark.parametrize("export_format", EXPORTERS)
+@pytest.mark.parametrize("export_format", FILES)
 def test_nothing_to_export_is_still_a_whole_file(tmp_path: Path, export_format: str) -> None:
     path = tmp_path / FILES[export_format]
     summary = export_records([], export_format, str(path))
@@ -42,22 +42,25 @@ def test_nothing_to_export_is_still_a_whole_file(tmp_path: Path, export_format: 
     assert (summary.records, summary.boxes, dict(summary.left_out)) == (0, 0, {})
 
 
-@pytest.mark.parametrize("export_format", EXPORTERS)
+@pytest.mark.parametrize("export_format", FILES)
 def test_the_summary_says_what_is_in_and_what_is_not(tmp_path: Path, export_format: str) -> None:
     path = str(tmp_path / "deep" / FILES[export_format])
     options = ExportOptions(image_root="corpus/")
     summary = export_records(golden_records(), export_format, path, options)
-    assert (summary.records, summary.boxes, summary.spans) == (2, 5, 6)
-    assert summary.left_out["pair without a box"] == 1
-    outside = summary.left_out["image outside of the image root: its whole address is written"]
-    assert outside == (0 if export_format == "glip-tsv" else 1)  # the TSV names no files
+    keeps_empty = export_format not in ("odvg", "glip-tsv", "boxes")
+    assert (summary.records, summary.boxes, summary.spans) == (2 + keeps_empty, 5, 6)
+    assert summary.empty == keeps_empty
+    unsaid = summary.left_out["pair without a box, which this format cannot say"]
+    assert unsaid == (not keeps_empty)
+    said = any("are outside of the image root" in note for note in summary.notes)
+    assert said
     if export_format in ("goldg", "lvis"):
-        assert summary.negatives == 2
+        assert summary.negatives == 2  # two phrases, one span each
     assert summary.notes
     assert summary.paths[0] == path
 
 
-@pytest.mark.parametrize("export_format", EXPORTERS)
+@pytest.mark.parametrize("export_format", FILES)
 def test_a_wrong_span_stops_the_export_and_leaves_no_file(
     tmp_path: Path, export_format: str
 ) -> None:
@@ -76,7 +79,8 @@ def test_the_importers_read_back_what_was_written(tmp_path: Path, export_format:
     export_records(golden_records(), export_format, path, ExportOptions(image_root="corpus"))
     gold = load_gold(path, image_root="corpus")
     assert not any(key.startswith("dropped") and n for key, n in gold.counts.items())
-    for record, sample in zip([kite_record(), dogs_record()], gold.samples, strict=True):
+    written = [kite_record(), dogs_record(), empty_record()][: 3 if export_format == "goldg" else 2]
+    for record, sample in zip(written, gold.samples, strict=True):
         assert (sample.sample_id, sample.caption) == (record.record_id, record.caption)
         assert (sample.width, sample.height) == (record.width, record.height)
         assert links(record) == {
@@ -127,6 +131,46 @@ def test_pycocotools_loads_plain_coco(
         [[0, 8]],
     )
     assert load_gold(path).format == "coco"
+    assert [sample.sample_id for sample in load_gold(path).samples] == ["toy/0", "toy/1", "toy/2"]
+
+
+def test_an_image_with_several_captions_has_one_entry(tmp_path: Path) -> None:
+    """The others of its captions may come much later; pycocotools and FiftyOne see one image."""
+    first, second = kite_record(), dogs_record()
+    again = replace(first, record_id="toy/again", boxes=(box(7, (1.0, 1.0, 9.0, 9.0), (1,), 0.7),))
+    other = replace(first, record_id="toy/other", width=641)
+    path = tmp_path / "coco.json"
+    summary = export_records([first, again, second, again, other], "coco", str(path))
+    raw = json.loads(path.read_text())
+    assert [entry["record_ids"] for entry in raw["images"]] == [
+        ["toy/0", "toy/again", "toy/again"],
+        ["toy/1"],
+    ]
+    assert [len(entry["captions"]) for entry in raw["images"]] == [3, 1]
+    assert [(a["image_id"], a["caption_index"]) for a in raw["annotations"]] == [
+        *[(1, 0)] * 3,
+        (1, 1),
+        *[(2, 0)] * 2,
+        (1, 2),
+    ]
+    assert summary.left_out == {
+        "pair whose image has another size than an earlier pair of the same file name": 1
+    }
+    export_records([first, again], "coco", str(path), ExportOptions(keep_pairs=True))
+    assert [len(entry["captions"]) for entry in json.loads(path.read_text())["images"]] == [1, 1]
+
+
+def test_a_category_that_one_caption_names_is_not_absent(tmp_path: Path) -> None:
+    kite = kite_record()  # "no dog" has no box
+    dog = replace(dogs_record(), image_uri=kite.image_uri, width=kite.width, height=kite.height)
+    path = tmp_path / "lvis.json"
+    export_records([kite, dog], "lvis", str(path))
+    raw = json.loads(path.read_text())
+    names = {entry["id"]: entry["name"] for entry in raw["categories"]}
+    (entry,) = raw["images"]
+    assert entry["neg_category_ids"] == []
+    assert [names[i] for i in entry["not_exhaustive_category_ids"]] == ["kid", "kite", "dog"]
+    assert [c["image_count"] for c in raw["categories"]] == [1, 1, 1]
 
 
 def test_lvis_lists_known_absences_and_never_claims_to_be_exhaustive(tmp_path: Path) -> None:
@@ -194,7 +238,7 @@ def test_negatives_overlapping_a_named_phrase_are_left_out(tmp_path: Path) -> No
     assert summary.left_out["negative phrase that overlaps a named one"] == 1
 
 
-@pytest.mark.parametrize("export_format", EXPORTERS)
+@pytest.mark.parametrize("export_format", FILES)
 def test_on_an_object_store(export_format: str) -> None:
     from pipeline.storage.files import read_bytes
 
@@ -212,5 +256,20 @@ def test_an_unwritable_place_is_explained(tmp_path: Path) -> None:
 def test_wrong_options_are_explained() -> None:
     with pytest.raises(ConfigError, match=r"format must be one of goldg, .*got 'voc'"):
         export_records([empty_record()], "voc", "x")
-    with pytest.raises(ConfigError, match=r"categories must be head or object, got 'phrase'"):
-        ExportOptions(categories="phrase")
+    for fields, message in (
+        ({"images": "paint"}, r"images must be one of reference, copy, link, embed, got 'paint'"),
+        ({"image_names": "new"}, r"image_names must be one of original, content, got 'new'"),
+        ({"image_root": "a", "images": "copy"}, r"give image_root or images copy, not both"),
+        ({"shard_pairs": -1}, r"shard_pairs must be 0 or more, got -1"),
+        ({"tsv_version": 3}, r"tsv_version must be 1 or 2, got 3"),
+        ({"split": (0.5, 0.4)}, r"split must be two or three shares that add up to 1.*0.5,0.4"),
+        ({"split": (1.0,)}, r"split must be two or three shares"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            ExportOptions(**fields)
+    with pytest.raises(ConfigError, match=r"images must be embed for hf, got 'copy'"):
+        export_records([], "hf", "x", ExportOptions(images="copy"))
+    with pytest.raises(ConfigError, match=r"images 'copy' needs the folder where they go"):
+        export_records([], "coco", "x.json", ExportOptions(images="copy"))
+    with pytest.raises(ConfigError, match=r"out must end in .json for coco, got 'x'"):
+        export_records([], "coco", "x")

@@ -5,7 +5,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from pipeline.report.charts import bars, histogram
+from pipeline.report.charts import bars, histogram, ticks
 
 
 def svg(chart: str) -> ElementTree.Element:
@@ -42,3 +42,28 @@ def test_bars() -> None:
     assert "a &amp; b" in chart
     assert "1,200" in chart
     assert "none" in bars([], title="t")
+
+
+@pytest.mark.parametrize(
+    "low, high, whole, expected",
+    [
+        (0, 1, False, [0, 0.5, 1]),
+        (0, 51, False, [0, 20, 40]),
+        (0, 9_999, True, [0, 5_000]),
+        (0, 8_600, True, [0, 5_000]),
+        (0, 3, True, [0, 1, 2, 3]),
+        (0, 1, True, [0, 1]),
+        (0.1, 0.9, False, [0.2, 0.4, 0.6, 0.8]),
+        (5, 5, False, [5]),
+    ],
+)
+def test_ticks_are_round(low: float, high: float, whole: bool, expected: list[float]) -> None:
+    assert ticks(low, high, whole=whole) == expected
+
+
+@pytest.mark.parametrize("peak", [7, 83, 999, 2_150, 9_999, 10_000, 24_300_000])
+def test_labels_of_counts_are_whole_and_fit_left_of_the_axis(peak: int) -> None:
+    chart = histogram([("a", [peak])], low=0, high=51, title="t", x_label="x")
+    labels = [text.text or "" for text in svg(chart).iter("text")]
+    assert all(len(label) <= 6 for label in labels)
+    assert not [label for label in labels if "e+" in label]

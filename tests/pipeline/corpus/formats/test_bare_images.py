@@ -57,3 +57,11 @@ def test_the_plan_keeps_the_names(tmp_path: Path) -> None:
         ("0.png", "1.png", "2.png", "3.png"),
         ("4.png", "5.png"),
     ]
+
+
+def test_a_table_beside_the_images_is_named(tmp_path: Path) -> None:
+    root = image_files(tmp_path / "toy")
+    assert "not read" not in open_corpus(str(root)).explanation
+    (root / "captions.csv").write_text("image,caption\n")
+    found = open_corpus(str(root)).explanation
+    assert "not read: captions.csv: captions in a table are read as metadata.jsonl" in found

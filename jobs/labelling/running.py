@@ -1,0 +1,72 @@
+"""Where a labelling runs and how fast: what a user says, and what a worker takes of a cluster."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from schemas.errors import ConfigError
+
+if TYPE_CHECKING:
+    from jobs.labelling.ray_actor import ActorNeeds
+    from jobs.labelling.setup import LabelSetup
+
+
+@dataclass(frozen=True, kw_only=True)
+class Running:
+    """Where and how fast; none of it changes a row, but for the threads the last digits."""
+
+    runner: Literal["ray", "local"] = "ray"
+    """`ray`: the cluster of the job, or one started here. `local`: this process, without Ray."""
+    workers: int = 0
+    """Ray actors, each with a teacher. 0: as many as the cluster has GPUs, or CPUs for."""
+    cpus_per_worker: float = 0.0
+    """Also the threads of its arithmetic, with `--runner local` too: there the number of cores is
+    fastest. Other threads change last digits. 0: 4 beside a GPU, else 1."""
+    gpus_per_worker: float = -1.0
+    """May be a fraction. -1: one where the cluster has GPUs."""
+    memory_per_worker: int = 0
+    """Bytes that Ray reserves for each worker. 0: none."""
+    call_size: int = 32
+    """Images that are sorted, decoded and given to the teacher together."""
+    decode_threads: int = 4
+    """Threads of a worker that fetch and decode."""
+    attempts: int = 3
+    """Tries of a unit that fails with an exception."""
+    hang_s: float = 600.0
+    """A worker without any progress for so many seconds is replaced."""
+    max_failure_rate: float = 0.9
+    """Give up when after 1,000 rows a larger share than this could not be used; of the whole run
+    in the end, however short: exit code 1."""
+    verify: bool = False
+    """Before going on, read every committed file and compare its hash; torn ones are done again."""
+
+    def __post_init__(self) -> None:
+        for name in ("call_size", "decode_threads", "attempts"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.workers < 0 or self.cpus_per_worker < 0 or self.memory_per_worker < 0:
+            raise ConfigError("workers, cpus_per_worker and memory_per_worker must be 0 or more")
+        if self.hang_s <= 0:
+            raise ConfigError(f"hang_s must be positive, got {self.hang_s}")
+        if not 0 <= self.max_failure_rate <= 1:
+            raise ConfigError(f"max_failure_rate must be in [0, 1], got {self.max_failure_rate}")
+
+
+def worker_needs(running: Running, setup: LabelSetup) -> tuple[ActorNeeds, int]:
+    """What a worker takes of the connected cluster, and how many find room."""
+    import ray
+
+    from jobs.labelling.ray_actor import ActorNeeds
+
+    total = ray.cluster_resources()
+    cpus, gpus = float(total.get("CPU", 1)), float(total.get("GPU", 0))
+    num_gpus = running.gpus_per_worker
+    if num_gpus < 0:
+        num_gpus = 1.0 if gpus and getattr(setup, "device", "cpu") != "cpu" else 0.0
+    num_cpus = running.cpus_per_worker or min(4.0 if num_gpus else 1.0, cpus)
+    room = cpus // num_cpus
+    if num_gpus:
+        room = min(room, gpus // num_gpus)
+    needs = ActorNeeds(num_cpus=num_cpus, num_gpus=num_gpus, memory=running.memory_per_worker)
+    return needs, max(1, int(room))

@@ -1,0 +1,78 @@
+"""The last check of a record on its way out: what is written of it, and what is counted."""
+
+from __future__ import annotations
+
+from pipeline.export.image_files import ImagePlaces
+from pipeline.export.options import ExportOptions, ExportSummary
+from schemas.checks import check_curated
+from schemas.records import CuratedBox, CuratedRecord, Phrase, PhraseStatus, Span
+
+NEGATIVE_BELOW = 0.1
+"""A phrase without a box is a recorded negative if no candidate reached this score."""
+
+NO_BOX = "pair without a box, which this format cannot say"
+NEGATIVE_OVERLAP = "negative phrase that overlaps a named one"
+
+
+class ExportBorder:
+    """Checks records on their way out and counts into a summary."""
+
+    def __init__(
+        self, summary: ExportSummary, options: ExportOptions, images: ImagePlaces, *, empty: bool
+    ) -> None:
+        self.summary = summary
+        self.options = options
+        self.images = images
+        self._keeps_empty = empty
+
+    def accept(self, record: CuratedRecord) -> bool:
+        """True where the record can be written; it is checked again first.
+
+        Raises:
+            DataError: a span does not hold its text, or a box leaves its image.
+        """
+        where = f"export, record {self.summary.records}"
+        check_curated(record, where)
+        if not record.boxes and not self._keeps_empty:
+            self.summary.left_out[NO_BOX] += 1
+            return False
+        return True
+
+    def count(self, record: CuratedRecord, split: str) -> None:
+        """Count a record that is written."""
+        self.summary.records += 1
+        self.summary.split_pairs[split] += 1
+        self.summary.teachers[record.teacher_id] += 1
+        self.summary.policies[record.policy_id] += 1
+        self.summary.origins.update(box.origin for box in record.boxes)
+        self.summary.empty += not record.boxes
+        self.summary.boxes += len(record.boxes)
+        self.summary.spans += sum(len(box.phrase_indices) for box in record.boxes)
+
+    def negatives(self, record: CuratedRecord) -> list[Phrase]:
+        """Phrases that are known to have no box; those that overlap a named span are counted."""
+        named = sorted({i for box in record.boxes for i in box.phrase_indices})
+        spans = [(record.phrases[i].start, record.phrases[i].end) for i in named]
+        found = []
+        for index, phrase in enumerate(record.phrases):
+            if index in named or phrase.status != PhraseStatus.OK:
+                continue
+            if phrase.best_score >= NEGATIVE_BELOW:
+                continue
+            if any(phrase.start < end and start < phrase.end for start, end in spans):
+                self.summary.left_out[NEGATIVE_OVERLAP] += 1
+            else:
+                found.append(phrase)
+        self.summary.negatives += len(found)
+        return found
+
+
+def box_spans(record: CuratedRecord, box: CuratedBox) -> list[Span]:
+    """The spans that name a box, in the order of the caption, each once."""
+    spans = {(record.phrases[i].start, record.phrases[i].end) for i in box.phrase_indices}
+    return sorted(spans)
+
+
+def size_of(record: CuratedRecord) -> tuple[int, int]:
+    """(width, height)."""
+    return record.width, record.height

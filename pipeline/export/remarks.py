@@ -1,0 +1,28 @@
+"""What is said after an export: addresses that no trainer opens, names that changed."""
+
+from __future__ import annotations
+
+from pipeline.export.image_files import ImagePlaces
+from pipeline.export.options import ExportSummary
+from pipeline.export.writer import Format
+from pipeline.images.uri_kind import UriKind
+
+
+def add_remarks(summary: ExportSummary, images: ImagePlaces, chosen: Format) -> None:
+    """Notes about the images of an export, and the option that would have been better."""
+    unread = {kind: number for kind, number in images.kinds.items() if kind is not UriKind.FILE}
+    if unread and images.mode == "reference" and summary.format != "glip-tsv":
+        what = ", ".join(f"{number:,} of a {kind}" for kind, number in unread.items())
+        summary.notes.append(f"addresses that trainers of plain files do not open: {what}")
+        way = "--copy-images FOLDER" if "copy" in chosen.modes else "--images embed"
+        summary.advice.append(f"{way} writes the images as plain files")
+    if images.outside_root:
+        summary.notes.append(
+            f"{images.outside_root:,} images are outside of the image root: their whole addresses "
+            "are written"
+        )
+    if images.renamed:
+        summary.notes.append(
+            f"{images.renamed:,} copies could not keep their file name, because another image has "
+            "it: a hash was added"
+        )

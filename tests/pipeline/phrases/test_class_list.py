@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.phrases.class_list import ClassList, list_caption, planned_classes
+from schemas.errors import ConfigError
+
+
+@pytest.mark.parametrize(
+    "text, names",
+    [
+        ("cat", ("cat",)),
+        (" cat ,dog,, fire  hydrant ,", ("cat", "dog", "fire hydrant")),
+        ("cat, cat", ("cat",)),
+        ("bow (weapon, old), tie", ("bow (weapon, old)", "tie")),
+        ("person: man, woman; cat", ("person", "cat")),
+        ("St. Bernard, C++, N/A", ("St. Bernard", "C++", "N/A")),
+        ("狗, café", ("狗", "café")),
+    ],
+)
+def test_names_in_the_order_given(text: str, names: tuple[str, ...]) -> None:
+    classes = ClassList.parse(text)
+    assert classes.names == names
+    assert [p.text for p in classes.phrases] == list(names)
+    for phrase in classes.phrases:
+        assert classes.caption[phrase.start : phrase.end] == phrase.text
+    assert ClassList.from_plain(classes.to_plain()) == classes
+
+
+def test_wordings_and_what_it_must_not_be() -> None:
+    person, helmet, bow = ClassList.parse(
+        "person: person, man , woman; helmet: -cap,-hat; bow_(weapon):"
+    ).entries
+    assert (person.wordings, person.competitors) == (("person", "man", "woman"), ())
+    assert (helmet.wordings, helmet.competitors) == (("helmet",), ("cap", "hat"))
+    assert (bow.name, bow.wordings) == ("bow_(weapon)", ("bow",))
+
+
+def test_a_file_has_a_class_a_line(tmp_path: Path) -> None:
+    file = tmp_path / "classes.txt"
+    file.write_text("\ufeffdog\r\n# remark\n\nperson: man, woman  # people\nC#\n", encoding="utf-8")
+    assert ClassList.parse(f"@{file}").names == ("dog", "person", "C#")
+    with pytest.raises(ConfigError, match="names: cannot read the file .*none.txt"):
+        ClassList.parse(f"@{tmp_path / 'none.txt'}")
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("", "no name in it; for example"),
+        (" , ", "no name in it"),
+        ("cat: a; Cat: b", "the class 'Cat' stands twice"),
+        (": a, b", "no name before the colon"),
+        ("cap: cap, -Cap", "'Cap' is a wording of 'cap' and a word that it must not be"),
+    ],
+)
+def test_what_cannot_be_asked_is_said(text: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        ClassList.parse(text)
+
+
+def test_a_plan_knows_its_classes() -> None:
+    classes = ClassList.parse("cat, dog: puppy, -wolf")
+    assert planned_classes({"phrases": classes.fingerprint()}) == classes
+    assert planned_classes({"phrases": {"extractor": "spacy-noun-chunks"}}) is None
+    assert list_caption([]) == (".", ())

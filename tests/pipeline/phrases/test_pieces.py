@@ -1,0 +1,55 @@
+"""No phrase runs across a line, a stop or a list sign; what only looks like one stays whole."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.phrases.pieces import pieces
+from tests.pipeline.phrases.test_extract import _shared, asked
+
+NAMES = ("dog", "red car", "traffic light", "person", "dining table", "umbrella")
+
+
+BORDERS = [". ", ".\n", "\n", "\r\n", "\t", "\u2028", "; ", " | ", "|", " · ", " - ", " — "]
+BORDERS += [" / ", "! ", "。", " ... ", "?! ", "<br>", "</li><li>", " > ", " . "]
+
+
+@pytest.mark.parametrize("between", BORDERS)
+@pytest.mark.parametrize("spell", [str, str.upper, str.title])
+def test_names_are_phrases_of_their_own_whatever_parts_them(between: str, spell) -> None:
+    names = [spell(name) for name in NAMES]
+    assert asked(_shared(), between.join(names)) == names
+
+
+@pytest.mark.parametrize(
+    "caption, phrases",
+    [
+        ("a St. Bernard beside the U.S. flag", ["a St. Bernard", "the U.S. flag"]),
+        ("Dr. Smith holds a 3.5 inch disk", ["Dr. Smith", "a 3.5 inch disk"]),
+        ("a black-and-white dog at 10:30", ["a black-and-white dog"]),
+        ("a woman's hat, a boy's t-shirt", ["a woman's hat", "a boy's t-shirt"]),
+        ("hot dog.cat.person", ["hot dog", "cat", "person"]),
+        ("a man in a red\nshirt", ["a man", "shirt"]),
+        ("see http://a.org/x.y|z for a dog", ["a dog"]),
+        ("\n.\n", []),
+        ("|", []),
+    ],
+)
+def test_what_ends_a_piece_and_what_does_not(caption: str, phrases: list[str]) -> None:
+    assert asked(_shared(), caption) == phrases
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text(st.sampled_from("ab .|\n<>/-;。St\u2028"), max_size=40))
+def test_pieces_are_parts_of_the_text_in_order(text: str) -> None:
+    end = 0
+    for offset, piece in pieces(text):
+        assert offset >= end
+        assert piece == text[offset : offset + len(piece)]
+        assert piece.strip()
+        assert not re.search(r"[\n。\u2028|]", piece)
+        end = offset + len(piece)
