@@ -66,7 +66,7 @@ def run(config: Config) -> int:
         print(f"  {name}: {drawn:,} of {sample.totals[number]:,}")
     print(f"written {where}")
     print(
-        f"next: glipforge review push {config.run} --queue audit; judge; "
-        f"glipforge review pull {config.run} --queue audit; glipforge calibrate {config.run}"
+        f"next: glipforge review push {config.run} --queue audit; review open and review pull with "
+        f"the --dataset that it names; glipforge calibrate {config.run}"
     )
     return 0

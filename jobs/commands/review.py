@@ -9,7 +9,7 @@ import signal
 import sys
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
@@ -19,6 +19,8 @@ from pipeline.review.sync.run_dataset import dataset_name, pushed_dataset, revie
 if TYPE_CHECKING:
     from pipeline.review.sync.pull import PullReport
     from pipeline.review.sync.push import PushReport
+    from pipeline.review.sync.selection import Selection
+    from pipeline.run.store import RunStore
 
 EXAMPLES = (
     "glipforge review push runs/1 --policy default",
@@ -39,6 +41,8 @@ class Push:
     """Name of the dataset in the app; from the run's name if not given."""
     policy: str | None = None
     """Show what this filter policy keeps; all candidates if not given."""
+    queue: Literal["", "audit"] = ""
+    """`audit`: show what `glipforge audit` drew, in a dataset of its own."""
     min_score: float = 0.0
     """Show candidates with at least this score."""
     limit: int | None = None
@@ -111,6 +115,16 @@ def _show_log() -> None:
         logger.setLevel(logging.INFO)
 
 
+def _queue(config: Push, run_store: RunStore) -> Selection:
+    from pipeline.curation.policy import get_policy
+    from pipeline.review.sync.selection import Selection
+    from pipeline.trust.audit import find_audit
+
+    policy = None if config.policy is None else get_policy(config.policy)
+    sample = find_audit(run_store, policy)
+    return Selection(box_ids=sample.box_ids(), queue=f"audit {sample.audit_id}")
+
+
 def push_run(config: Push) -> PushReport:
     """Make or refresh the dataset of a run.
 
@@ -138,6 +152,9 @@ def push_run(config: Push) -> PushReport:
     )
     decisions = load_decisions(run_store)
     name = dataset_name(config.run, config.dataset)
+    if config.queue:
+        selection = _queue(config, run_store)
+        name = config.dataset or f"{name}-{config.queue}"
     started = time.monotonic()
     with review_store(config.home) as (home, database, store):
         found = find_dataset(store, name)

@@ -63,10 +63,10 @@ def judged_by_gold(
             own = np.flatnonzero(rows == number)
             for phrase, offered in _phrases(record, sample, gold):
                 here = _on(labels, own, number, offered)
-                hits = pairwise_iou(labels.candidates.boxes_at(labels.index[here]), phrase.xyxy)
-                hits = hits >= HIT_IOU
+                boxes = labels.candidates.boxes_at(labels.index[here])
+                hits = pairwise_iou(boxes, phrase.xyxy) >= HIT_IOU
                 levels += labels.level[here].tolist()
-                rights += hits.any(axis=1).tolist()
+                rights += [bool(row.any()) for row in hits]
                 nouns += [of_label[place] for place in here]
                 best = np.where(hits, labels.level[here][:, None], -1.0)
                 found += best.max(axis=0, initial=-1.0).tolist()
