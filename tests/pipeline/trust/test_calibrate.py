@@ -107,17 +107,17 @@ def test_on_a_run_the_promise_is_kept(
     score, kept, off = scores(run), [], []
     for seed in range(200):
         sample = draw_audit(run, POLICY, size=300, seed=seed, strata=strata)
-        found = calibrated(world, sample, precisions=(0.9,))
+        found = calibrated(world, sample, precisions=(0.8,))
         threshold = found.promises[0].threshold
         if threshold is not None:
             above = [truth[b] for b, s in score.items() if s > np.float32(threshold)]
-            kept.append(np.mean(above) >= 0.9)
+            kept.append(np.mean(above) >= 0.8)
             assert found.promises[0].labels == len(above)
         whole = np.mean([truth[b] for b, s in score.items() if s > np.float32(0.5)])
         off.append(abs((found.curve[-1].precision or 0) - whole))
     assert np.mean([*kept, *[True] * (200 - len(kept))]) >= 0.95
     assert np.quantile(off, 0.8) < 0.03
-    assert len(kept) > 100  # and it is not by promising nothing
+    assert len(kept) > 150  # and it is not by promising nothing
 
 
 def test_a_policy_in_precision(world: tuple[RunStore, dict[str, bool]], tmp_path: Path) -> None:
