@@ -9,6 +9,8 @@ import tyro
 
 Run = Annotated[str, tyro.conf.arg(metavar="RUN")]
 """The directory or URL of a run."""
+MaybeRun = Annotated[str | None, tyro.conf.arg(metavar="RUN")]
+"""The directory or URL of a run, or none."""
 Corpus = Annotated[str, tyro.conf.arg(metavar="CORPUS")]
 """A file, a folder, a pattern or a URL of these."""
 Model = Annotated[str | None, tyro.conf.arg(metavar="MODEL")]

@@ -39,7 +39,10 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
         "filter": ("jobs.commands.filter", "apply a filter policy to a labelled run"),
         "audit": ("jobs.commands.audit", "draw labels for people to judge"),
         "calibrate": ("jobs.commands.calibrate", "state the precision of a run's labels"),
-        "review": ("jobs.commands.review", "review labels in FiftyOne: push, open, pull"),
+        "review": (
+            "jobs.commands.review",
+            "review labels: push, open, pull, assign, agree, gold",
+        ),
         "compare": ("jobs.commands.compare", "compare the labels of two runs"),
         "report": ("jobs.commands.report", "write one HTML page about a run"),
     },

@@ -33,7 +33,7 @@ def ray_map(
     import ray
 
     task = ray.remote(num_cpus=1, max_retries=3)(_call)
-    ahead = AHEAD * max(1, int(ray.cluster_resources().get("CPU", 1)))
+    ahead = AHEAD * max(1, int(ray.cluster_resources().get("CPU", 1)))  # type: ignore[no-untyped-call]
     shared_ref = ray.put(shared)
     waiting: deque[Any] = deque()
     try:

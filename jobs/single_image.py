@@ -19,7 +19,7 @@ from schemas.records import PhraseStatus, Span
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from model.teacher.glip import Teacher
+    from model.teacher.asking import BatchedTeacher
 
 MAX_ROWS = 40
 ROWS_PER_LABEL = 6
@@ -82,7 +82,7 @@ def output_path(given: Path | None, image_uri: str, command: str) -> Path:
 
 
 def show_answer(
-    answer: Answer, teacher: Teacher, *, out: Path, threshold: float, as_json: bool
+    answer: Answer, teacher: BatchedTeacher[Any], *, out: Path, threshold: float, as_json: bool
 ) -> None:
     """Print the answer and save the picture."""
     picture = _draw(answer)
@@ -166,7 +166,7 @@ def _table(answer: Answer, threshold: float) -> Table:
     return table
 
 
-def _as_json(answer: Answer, teacher: Teacher, out: Path) -> dict[str, Any]:
+def _as_json(answer: Answer, teacher: BatchedTeacher[Any], out: Path) -> dict[str, Any]:
     found = answer.grounding
     if teacher.note:
         print(teacher.note, file=sys.stderr)

@@ -80,6 +80,15 @@ CURATED_SCHEMA = _schema(
         _required("decisions_id", pa.string()),
     ],
 )
+_XYXY_TYPE = pa.list_(_required("item", pa.float32()), 4)
+DECISION_FIELDS_ADDED = (
+    _required("reason", pa.string()),
+    _required("before_review", pa.string()),
+    pa.field("before_xyxy", _XYXY_TYPE, nullable=True),
+    pa.field("before_phrase_index", pa.int32(), nullable=True),
+    _required("carried_from", pa.string()),
+)
+"""Columns that the first decision files do not have; they are read as empty there."""
 DECISION_SCHEMA = _schema(
     "decision",
     [
@@ -87,9 +96,10 @@ DECISION_SCHEMA = _schema(
         _required("record_id", pa.string()),
         _required("box_id", pa.string()),
         _required("verdict", pa.string()),
-        pa.field("xyxy", pa.list_(_required("item", pa.float32()), 4), nullable=True),
+        pa.field("xyxy", _XYXY_TYPE, nullable=True),
         pa.field("phrase_index", pa.int32(), nullable=True),
         _required("reviewer", pa.string()),
         _required("decided_at", pa.string()),
+        *DECISION_FIELDS_ADDED,
     ],
 )

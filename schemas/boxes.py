@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-FloatArray = NDArray[np.float32] | NDArray[np.float64]
+NMS_BLOCK = 256
+"""Boxes that suppression compares with all that are left at once."""
 
 
 def as_boxes(boxes: ArrayLike) -> NDArray[np.float64]:
@@ -82,13 +83,17 @@ def nms(xyxy: ArrayLike, scores: ArrayLike, iou_threshold: float) -> NDArray[np.
 
     A box goes when its IoU with a kept one is GREATER than `iou_threshold`.
     """
-    boxes = as_boxes(xyxy)
     order = np.argsort(-np.asarray(scores, dtype=np.float64), kind="stable")
-    overlap = pairwise_iou(boxes, boxes) > iou_threshold
-    alive = np.ones(len(boxes), dtype=bool)
-    kept: list[int] = []
-    for index in order:
-        if alive[index]:
-            kept.append(int(index))
-            alive[overlap[index]] = False
-    return np.asarray(kept, dtype=np.int64)
+    boxes = as_boxes(xyxy)[order]
+    kept = [np.zeros(0, np.int64)]
+    left = np.arange(len(boxes))
+    while len(left):
+        block, left = left[:NMS_BLOCK], left[NMS_BLOCK:]
+        over = pairwise_iou(boxes[block], boxes[block]) > iou_threshold
+        dead = np.zeros(len(block), bool)
+        for place, row in enumerate(over):
+            if not dead[place]:
+                dead[place + 1 :] |= row[place + 1 :]
+        kept.append(block[~dead])
+        left = left[~(pairwise_iou(boxes[kept[-1]], boxes[left]) > iou_threshold).any(0)]
+    return np.asarray(order[np.concatenate(kept)], dtype=np.int64)

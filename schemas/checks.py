@@ -118,10 +118,21 @@ def check_curated(row: CuratedRecord, where: str) -> None:
 
 def check_decision(row: Decision, where: str) -> None:
     where = f"{where} ({row.decision_id!r})"
-    for name in ("decision_id", "record_id", "box_id", "reviewer", "decided_at"):
+    for name in ("decision_id", "record_id", "reviewer", "decided_at"):
         _text(getattr(row, name), where, name, empty=False)
+    for name in ("box_id", "reason", "before_review", "carried_from"):
+        _text(getattr(row, name), where, name)
     if not isinstance(row.verdict, Verdict):
         raise DataError(f"{where}: verdict must be a Verdict, got {row.verdict!r}")
+    if row.verdict.is_of_pair and row.box_id:
+        raise DataError(
+            f"{where}: verdict {row.verdict} is about the whole pair: box_id must be empty, got "
+            f"{row.box_id!r}"
+        )
+    if not row.box_id and not row.verdict.is_of_pair and row.verdict != Verdict.OPEN:
+        raise DataError(f"{where}: verdict {row.verdict} is about a box: box_id must not be empty")
+    if row.verdict == Verdict.BAD and not row.reason.strip():
+        raise DataError(f"{where}: verdict bad needs a reason")
     if row.verdict == Verdict.ADD and (row.xyxy is None or row.phrase_index is None):
         raise DataError(f"{where}: verdict add needs xyxy and phrase_index")
     if row.verdict == Verdict.EDIT and row.xyxy is None and row.phrase_index is None:

@@ -6,8 +6,7 @@ Spans are half-open CHARACTER offsets into the caption as it was given; boxes ar
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 
 Xyxy = tuple[float, float, float, float]
@@ -60,7 +59,6 @@ class CorpusRecord:
     image_bytes: bytes | None = None
     image_uri: str | None = None
     source: str = ""
-    metadata: Mapping[str, str] = field(default_factory=dict)
     error: tuple[Status, str] | None = None
 
 
@@ -112,12 +110,21 @@ class Annotation:
 
 
 class Verdict(StrEnum):
-    """What a person decided about a box."""
+    """What a person decided: the first four about a box, the last three about a whole pair."""
 
     KEEP = "keep"
     DROP = "drop"
     EDIT = "edit"  # moved, or given to another phrase
     ADD = "add"  # a box the teacher did not find
+    OPEN = "open"  # the word before is taken back: nobody's judgement stands
+    DONE = "done"  # the pair was looked at to the end
+    BAD = "bad"  # the pair is no training data, with a reason
+    MISSING = "missing"  # something that the caption names has no box
+
+    @property
+    def is_of_pair(self) -> bool:
+        """True for a verdict that is always about a whole pair (OPEN may be about either)."""
+        return self in (Verdict.DONE, Verdict.BAD, Verdict.MISSING)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,13 +134,23 @@ class Decision:
     decision_id: str
     record_id: str
     box_id: str
-    """The annotation's box id, or a new one for ADD."""
+    """The annotation's box id, or a new one for ADD; empty for a verdict about the whole pair."""
     verdict: Verdict
     xyxy: Xyxy | None
     phrase_index: int | None
     reviewer: str
     decided_at: str
-    """UTC, ISO 8601 with microseconds."""
+    """UTC, ISO 8601 with microseconds: when the reviewer gave the word."""
+    reason: str = ""
+    """Why a pair is BAD, or what is MISSING; else a reviewer's remark."""
+    before_review: str = ""
+    """What stood before, as the app shows it (`pending`, `accepted`, ...); empty where unknown."""
+    before_xyxy: Xyxy | None = None
+    """Where the box stood before; None for a new box or a whole pair."""
+    before_phrase_index: int | None = None
+    """Whose phrase's it was before; None for a new box or a whole pair."""
+    carried_from: str = ""
+    """The decision of another run that this one repeats; empty for a person's own word here."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,12 @@ from typing import Any, TypeVar
 
 import pyarrow as pa
 
-from schemas.arrow_schemas import ANNOTATION_SCHEMA, CURATED_SCHEMA, DECISION_SCHEMA
+from schemas.arrow_schemas import (
+    ANNOTATION_SCHEMA,
+    CURATED_SCHEMA,
+    DECISION_FIELDS_ADDED,
+    DECISION_SCHEMA,
+)
 from schemas.checks import check_annotation, check_curated, check_decision
 from schemas.errors import DataError
 from schemas.records import (
@@ -82,7 +87,18 @@ def table_to_decisions(table: pa.Table) -> list[Decision]:
     Raises:
         DataError: the schema or a row breaks the contract.
     """
-    return _from_table(table, DECISION_SCHEMA, _decision_from, check_decision)
+    return _from_table(_with_added(table), DECISION_SCHEMA, _decision_from, check_decision)
+
+
+def _with_added(table: pa.Table) -> pa.Table:
+    """A decision table of before the added columns, with them empty."""
+    added = {field.name for field in DECISION_FIELDS_ADDED}
+    if set(DECISION_SCHEMA.names) - set(table.schema.names) != added:
+        return table
+    for field in DECISION_FIELDS_ADDED:
+        empty = None if field.nullable else ""
+        table = table.append_column(field, pa.array([empty] * len(table), type=field.type))
+    return table
 
 
 # --- both ways ---------------------------------------------------------------------------------
@@ -215,6 +231,11 @@ def _decision_dict(row: Decision) -> dict[str, Any]:
         "phrase_index": row.phrase_index,
         "reviewer": row.reviewer,
         "decided_at": row.decided_at,
+        "reason": row.reason,
+        "before_review": row.before_review,
+        "before_xyxy": None if row.before_xyxy is None else list(row.before_xyxy),
+        "before_phrase_index": row.before_phrase_index,
+        "carried_from": row.carried_from,
     }
 
 
@@ -244,5 +265,6 @@ def _curated_from(raw: dict[str, Any]) -> CuratedRecord:
 
 def _decision_from(raw: dict[str, Any]) -> Decision:
     raw["verdict"] = Verdict(raw["verdict"])
-    raw["xyxy"] = None if raw["xyxy"] is None else tuple(raw["xyxy"])
+    for name in ("xyxy", "before_xyxy"):
+        raw[name] = None if raw[name] is None else tuple(raw[name])
     return Decision(**raw)

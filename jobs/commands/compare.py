@@ -1,4 +1,4 @@
-"""Compare the labels of two runs over one corpus: what B kept, lost and gained against A."""
+"""Compare the labels of two runs of one corpus: what B kept, moved, missed and added to A."""
 
 from __future__ import annotations
 
@@ -67,7 +67,8 @@ def _lines(config: Config, found: RunComparison) -> list[str]:
         f"{found.pairs_only_b:,} only in B",
         f"{found.phrases:,} phrases in both, {found.phrases_only_a:,} only in A, "
         f"{found.phrases_only_b:,} only in B",
-        f"labels: {total.kept:,} kept, {total.lost:,} lost, {total.gained:,} gained; agreement "
+        f"labels: {total.kept:,} kept ({total.moved:,} of them moved), {total.missed:,} missed, "
+        f"{total.added:,} added; agreement "
         f"{_share(total.agreement)} (2 kept / all labels)",
         f"kept labels: mean change of score {total.mean_shift:+.3f}, mean IoU {total.mean_iou:.3f}"
         if total.kept
@@ -89,11 +90,12 @@ def _noun_table(found: RunComparison, number: int) -> Table:
         box=None, pad_edge=False, title="nouns with the most changes", title_justify="left"
     )
     table.add_column("noun")
-    for name in ("kept", "lost", "gained", "agreement", "score"):
+    for name in ("kept", "moved", "missed", "added", "agreement", "score"):
         table.add_column(name, justify="right")
     for noun, change in found.most_changed(number):
         shift = f"{change.mean_shift:+.3f}" if change.kept else ""
-        counts = (f"{change.kept:,}", f"{change.lost:,}", f"{change.gained:,}")
+        numbers = (change.kept, change.moved, change.missed, change.added)
+        counts = (f"{number:,}" for number in numbers)
         table.add_row(noun, *counts, _share(change.agreement), shift)
     return table
 
@@ -111,7 +113,12 @@ def as_json(found: RunComparison, nouns: int) -> dict[str, Any]:
             "mean_shift": one.mean_shift,
             "mean_iou": one.mean_iou,
         }
-        counts = {"kept": one.kept, "lost": one.lost, "gained": one.gained}
+        counts = {
+            "kept": one.kept,
+            "moved": one.moved,
+            "missed": one.missed,
+            "added": one.added,
+        }
         return counts | {k: v if v == v else None for k, v in figures.items()}
 
     content = vars(found) | {

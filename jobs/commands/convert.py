@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import Annotated, Literal
 
 import tyro
@@ -62,7 +63,7 @@ def run(config: Config) -> int:
         save_pretrained(model, config.out)
     parameters = sum(parameter.numel() for parameter in model.parameters())
     print(f"{config.checkpoint.name}: {model.config.preset}, {parameters / 1e6:.1f} M parameters")
-    print(f"wrote {config.out}; use it with --teacher {config.out}")
+    print(f"wrote {config.out}; use it with --teacher {quote(str(config.out))}")
     return 0
 
 

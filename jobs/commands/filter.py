@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json as json_module
 from dataclasses import dataclass
+from shlex import quote
 from typing import TYPE_CHECKING, Any, Literal
 
 import tyro
@@ -95,7 +96,7 @@ def _run(config: Config, labelled: RunStore, policies: list[FilterPolicy], mappe
             console.print(line, markup=False)
         console.print(
             f"written {labelled.url('curated', stats.policy_id)}; next: glipforge export "
-            f"{config.run} --policy {name} --format goldg --out labels.json",
+            f"{quote(config.run)} --policy {quote(name)} --format goldg --out labels.json",
             markup=False,
             soft_wrap=True,
         )
@@ -205,6 +206,8 @@ def _pairs_table(stats: CurateStats) -> Table:
         _row(table, f"  - {reason}", -number, drops.records)
     if stats.records_decided["restored"]:
         _row(table, "  + brought back by people", stats.records_decided["restored"], drops.records)
+    if stats.records_decided["bad"]:
+        _row(table, "  - called bad by people", -stats.records_decided["bad"], drops.records)
     if stats.records_decided["emptied"]:
         label = "  - every box rejected by people"
         _row(table, label, -stats.records_decided["emptied"], drops.records)

@@ -10,6 +10,7 @@ import os
 import sys
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
+from shlex import quote
 from typing import TYPE_CHECKING
 
 import tyro
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = (
     "glipforge label --corpus photos --out runs/1 --teacher glip-t --runner local",
+    "glipforge label --corpus photos --out runs/1 --teacher glip-t --dry-run 100",
     'glipforge label --corpus photos --out runs/2 --names "cat, dog, fire hydrant"',
 )
 
@@ -54,6 +56,9 @@ class Config:
     """Look for these classes in every image, instead of its caption's phrases: "cat, dog", with
     wordings and what it must not be "person: person, man; helmet: -cap", or @FILE, a class a line.
     """
+    dry_run: int = 0
+    """Write no run: label so many records drawn at random, tell speed, hours and disk for the whole
+    corpus, and save three pictures in OUT-dry-run. 0: label."""
     device: str = "auto"
     """cpu, cuda, cuda:1; auto takes a GPU where there is one."""
     records_per_unit: int = 0
@@ -96,6 +101,10 @@ def run(config: Config) -> int:
         ),
         classes=classes,
     )
+    if config.dry_run:
+        from jobs.labelling.dry_run import dry_run
+
+        return dry_run(setup, config.out, config.dry_run, config.running.cpus_per_worker)
     return label(setup, config.out, config.records_per_unit, config.running)
 
 
@@ -276,5 +285,5 @@ def _finish(store: RunStore, plan: Plan, failed: dict[str, str], max_failure_rat
             file=sys.stderr,
         )
         return 1
-    print(f"next: glipforge filter {store.uri}")
+    print(f"next: glipforge filter {quote(store.uri)}")
     return 0

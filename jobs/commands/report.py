@@ -54,7 +54,7 @@ def run(config: Config) -> int:
     chosen = choose_samples(iter_curated(labelled, policy.policy_id), config.pictures)
     page = report_page(
         title=config.run,
-        facts=_facts(labelled),
+        facts=[*_facts(labelled), *_reviews(labelled)],
         stats=stats,
         policy_id=policy.policy_id,
         pictures=sample_pictures(chosen, image_limits(labelled)),
@@ -63,6 +63,18 @@ def run(config: Config) -> int:
     write_bytes(out, page.encode())
     print(f"written {out} ({len(page) / 1e6:.1f} MB)")
     return 0
+
+
+def _reviews(labelled: RunStore) -> list[tuple[str, str]]:
+    """What people's decisions say about the labels."""
+    from pipeline.curation.decisions import load_decisions
+    from pipeline.report.reviews import lines, review_stats
+
+    decisions = load_decisions(labelled)
+    if not decisions:
+        return []
+    stats = review_stats(labelled.iter_annotations(), decisions)
+    return [] if stats is None else [("review", line) for line in lines(stats)]
 
 
 def _facts(labelled: RunStore) -> list[tuple[str, str]]:

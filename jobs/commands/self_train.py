@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, fields
 from pathlib import Path
+from shlex import quote
 from typing import Any, Literal
 
 from jobs.arguments import FilePath, Repeated
@@ -104,7 +105,11 @@ class SelfTraining:
             text = json.dumps(rows, indent=1, sort_keys=True)
             (self.out / TABLE).write_text(text + "\n", encoding="utf-8")
         print_rounds(rows)
-        print(f"written {self.out / TABLE}; next: glipforge label --teacher {teacher}")
+        print(
+            f"written {self.out / TABLE}; next: glipforge label --corpus "
+            f"{quote(self.config.corpus)} --out {quote(str(self.out / 'labels'))} --teacher "
+            f"{quote(str(teacher))}"
+        )
         return 0
 
     def _label(self, run_dir: Path, teacher: str | None) -> dict[str, Any]:

@@ -14,8 +14,11 @@ from jobs.arguments import Run
 from schemas.errors import ConfigError
 from schemas.records import Status
 
+READ_FOR_REVIEWS = 200_000
+"""`status` reads the rows of a run up to this size: that of a larger one must stay quick."""
 if TYPE_CHECKING:
     from pipeline.run.status import RunStatus
+    from pipeline.run.store import RunStore
 
 EXAMPLES = ("glipforge status runs/1 --watch 10",)
 
@@ -50,11 +53,31 @@ def run(config: Config) -> int:
             print(json_module.dumps(to_plain(found)), flush=True)
         elif isinstance(found, labelling.RunStatus):
             print_status(found)
+            _print_reviews(run_store)
         else:
             print_training(found)
         if not config.watch or found.complete:
             return 0
         time.sleep(config.watch)
+
+
+def _print_reviews(run_store: RunStore) -> None:
+    """What the decisions of people say, where there are some."""
+    from pipeline.curation.decisions import load_decisions
+    from pipeline.report.reviews import lines, review_stats
+    from pipeline.run.open import num_records
+
+    decisions = load_decisions(run_store)
+    small = num_records(run_store) <= READ_FOR_REVIEWS
+    stats = review_stats(run_store.iter_annotations() if small else (), decisions)
+    if stats is None:
+        return
+    text = lines(stats)
+    print(f"review   {text[0]}")
+    for line in text[1:]:
+        print(f"         {line}")
+    if not small:
+        print("         acceptance of a run as large as this one is in glipforge report RUN")
 
 
 def print_status(found: RunStatus) -> None:

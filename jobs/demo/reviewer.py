@@ -48,11 +48,11 @@ def judge_by_truth(
     Raises:
         ConfigError: the run was never pushed, or no pair of it is in the gold.
     """
+    from pipeline.curation.box_state import Review
     from pipeline.evaluation.run_join import JoinCounts, join_run
-    from pipeline.review.sync.box_state import Review
-    from pipeline.review.sync.changes import labels_of
     from pipeline.review.sync.documents import sample_object_id
     from pipeline.review.sync.run_dataset import pushed_dataset, review_store
+    from pipeline.review.sync.seen import labels_of
 
     joined = join_run(labelled.iter_annotations(), gold, JoinCounts())
     judged = Judged()

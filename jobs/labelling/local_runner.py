@@ -38,7 +38,7 @@ def run_local(
         TooManyFailures: see `LabelProgress`.
     """
     worker = LabelWorker(spec)
-    with _threads(cpus, getattr(spec.setup, "device", "cpu")):
+    with teacher_threads(cpus, getattr(spec.setup, "device", "cpu")):
         return _run(units, worker, progress, attempts)
 
 
@@ -84,7 +84,7 @@ def _label(worker: LabelWorker, unit: Unit, attempts: int) -> CommitOutcome:
 
 
 @contextmanager
-def _threads(cpus: float, device: str) -> Iterator[None]:
+def teacher_threads(cpus: float, device: str) -> Iterator[None]:
     """The threads of a Ray worker: another number changes the last digits of the rows.
 
     Ray leaves OMP_NUM_THREADS alone where it is set, and so does this.

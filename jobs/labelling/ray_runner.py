@@ -281,8 +281,9 @@ class RayRunner:
             return
         if time.monotonic() - self._said_waiting > SAY_WAITING_EVERY_S:
             self._said_waiting = time.monotonic()
+            free = ray.available_resources()  # type: ignore[no-untyped-call]
             _log.warning(
                 "waiting for workers (%s); the cluster has %s free",
                 self.needs,
-                {k: v for k, v in ray.available_resources().items() if k in ("CPU", "GPU")},
+                {k: v for k, v in free.items() if k in ("CPU", "GPU")},
             )

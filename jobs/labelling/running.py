@@ -59,7 +59,7 @@ def worker_needs(running: Running, setup: LabelSetup) -> tuple[ActorNeeds, int]:
 
     from jobs.labelling.ray_actor import ActorNeeds
 
-    total = ray.cluster_resources()
+    total = ray.cluster_resources()  # type: ignore[no-untyped-call]
     cpus, gpus = float(total.get("CPU", 1)), float(total.get("GPU", 0))
     num_gpus = running.gpus_per_worker
     if num_gpus < 0:

@@ -16,6 +16,7 @@ from pipeline.gold import GoldKind, GoldSet, load_gold
 from schemas.errors import ConfigError, DataError, RecordError
 from schemas.grounder import Grounding, GroundingRequest
 from schemas.records import Phrase, Span, TrainingSample
+from schemas.spread import evenly_spread
 
 if TYPE_CHECKING:
     from torch import nn
@@ -68,7 +69,13 @@ def make_evaluation(
                 found = _phrase_figures(answers) if answers else {}
             else:
                 found = _detection_figures(teacher, gold, failures)
-                answers = list(_ground(teacher, _first(gold, NUM_PICTURES), failures))
+                answers = list(
+                    _ground(
+                        teacher,
+                        replace(gold, samples=evenly_spread(gold.samples, NUM_PICTURES)),
+                        failures,
+                    )
+                )
             if failures:
                 sentence = _require_some(name, gold, failures)
                 found["unreadable"] = float(len(failures))
@@ -91,7 +98,7 @@ def _load(spec: SourceSpec, limit: int) -> tuple[str, GoldSet]:
             f"evaluation source {spec.label!r} has {len(gold.samples)} images and no annotation; "
             "nothing can be measured"
         )
-    gold = _first(gold, spec.limit or limit)
+    gold = replace(gold, samples=evenly_spread(gold.samples, spec.limit or limit))
     failures: dict[str, str] = {}
     if not any(True for _ in _images(gold, failures)):  # stops at the first good one
         try:
@@ -133,14 +140,6 @@ def _require_some(name: str, gold: GoldSet, failures: Mapping[str, str]) -> str:
     if len(failures) == len(gold.samples):
         raise DataError(told)
     return f"{told}. The figures are of the others"
-
-
-def _first(gold: GoldSet, count: int) -> GoldSet:
-    """A part of a gold set, evenly spread."""
-    total = len(gold.samples)
-    if total <= count:
-        return gold
-    return replace(gold, samples=tuple(gold.samples[i * total // count] for i in range(count)))
 
 
 def _ground(teacher: Teacher, gold: GoldSet, failures: dict[str, str]) -> Iterator[Answer]:

@@ -12,6 +12,7 @@ from pipeline.training_set.mixture import TrainingSource
 from schemas.errors import ConfigError
 from schemas.fingerprint import fingerprint
 from schemas.records import TrainingSample
+from schemas.spread import evenly_spread
 
 
 def load_sources(
@@ -87,7 +88,7 @@ def _load(spec: SourceSpec) -> tuple[TrainingSource, Counter[str]]:
         from pipeline.training_set.few_shot import few_shot
 
         samples = few_shot(samples, spec.shots, spec.shots_seed)
-    samples = _limited(samples, spec.limit)
+    samples = evenly_spread(samples, spec.limit)
     return (
         TrainingSource(
             name=spec.label,
@@ -99,9 +100,3 @@ def _load(spec: SourceSpec) -> tuple[TrainingSource, Counter[str]]:
         ),
         counts,
     )
-
-
-def _limited(samples: tuple[TrainingSample, ...], limit: int) -> tuple[TrainingSample, ...]:
-    if not limit or len(samples) <= limit:
-        return samples
-    return tuple(samples[i * len(samples) // limit] for i in range(limit))

@@ -30,7 +30,9 @@ def require_trackers(names: Sequence[str]) -> None:
             raise _missing(name)
 
 
-def make_trackers(names: Sequence[str], directory: Path, recipe: Mapping[str, Any]) -> tuple:
+def make_trackers(
+    names: Sequence[str], directory: Path, recipe: Mapping[str, Any]
+) -> tuple[Any, ...]:
     """TensorBoard and the trackers named; each is configured by its own environment variables.
 
     Raises:

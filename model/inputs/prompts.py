@@ -9,19 +9,36 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from model.inputs.tokenizer import MAX_TOKENS, GlipTokenizer, TokenizedText
+from model.inputs.tokenizer import MAX_TOKENS, TokenizedText
 from schemas.records import Span
 
 NAME_SEPARATOR = ". "
-NUM_SPECIAL = 2  # [CLS] and [SEP]
 
 _SENTENCE_END = re.compile(r"[.!?]+[\"')\]]*(?=\s)|[\r\n]+")
 _CLAUSE_END = re.compile(r"[,;:](?=\s)")
 _SPACE = re.compile(r"\s+")
+
+
+class PromptTokenizer(Protocol):
+    """What plans prompts needs to count: GLIP's tokenizer, or another model's."""
+
+    @property
+    def num_special(self) -> int:
+        """Pieces that every text has beside its own, such as [CLS] and [SEP]."""
+        ...
+
+    def tokenize(self, text: str) -> TokenizedText:
+        """All pieces of a text, [CLS] first and [SEP] last."""
+        ...
+
+    def knows(self, text: TokenizedText, positions: Sequence[int]) -> bool:
+        """Whether the vocabulary has a piece for any of these text positions."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -95,7 +112,7 @@ def join_names(names: Sequence[str]) -> tuple[str, tuple[Span, ...]]:
 
 def plan_names(
     names: Sequence[str],
-    tokenizer: GlipTokenizer,
+    tokenizer: PromptTokenizer,
     *,
     max_names: int | None = None,
     max_tokens: int = MAX_TOKENS,
@@ -115,18 +132,19 @@ def plan_names(
     cleaned = [clean_name(name) for name in names]
     prompts: list[Prompt] = []
     chunk: list[int] = []
-    used = NUM_SPECIAL
+    special = tokenizer.num_special
+    used = special
     for index, name in enumerate(cleaned):
         alone = tokenizer.tokenize(name)
-        length = len(alone) - NUM_SPECIAL
-        if not 0 < length <= max_tokens - NUM_SPECIAL:
+        length = len(alone) - special
+        if not 0 < length <= max_tokens - special:
             continue
         if not tokenizer.knows(alone, range(1, length + 1)):
             continue
         needed = length + bool(chunk)
         if chunk and (used + needed > max_tokens or len(chunk) == max_names):
             prompts.extend(_name_prompts(chunk, cleaned, tokenizer, max_tokens))
-            chunk, used, needed = [], NUM_SPECIAL, length
+            chunk, used, needed = [], special, length
         chunk.append(index)
         used += needed
     if chunk:
@@ -137,7 +155,7 @@ def plan_names(
 
 
 def _name_prompts(
-    chunk: Sequence[int], cleaned: Sequence[str], tokenizer: GlipTokenizer, max_tokens: int
+    chunk: Sequence[int], cleaned: Sequence[str], tokenizer: PromptTokenizer, max_tokens: int
 ) -> Iterator[Prompt]:
     text, spans = join_names([cleaned[index] for index in chunk])
     tokenized = tokenizer.tokenize(text)
@@ -156,7 +174,7 @@ def _name_prompts(
 def _prompt(
     tokenized: TokenizedText,
     found: Sequence[tuple[int, tuple[int, ...]]],
-    tokenizer: GlipTokenizer,
+    tokenizer: PromptTokenizer,
     max_tokens: int,
 ) -> Prompt:
     last = min(len(tokenized), max_tokens) - 1  # [SEP]
@@ -174,7 +192,7 @@ def _prompt(
 def plan_caption(
     caption: str,
     phrases: Sequence[Sequence[Span]],
-    tokenizer: GlipTokenizer,
+    tokenizer: PromptTokenizer,
     *,
     max_tokens: int = MAX_TOKENS,
 ) -> PromptPlan:
@@ -198,7 +216,7 @@ def plan_caption(
     if len(tokenized) <= max_tokens:
         windows = [(0, len(caption))]
     else:
-        windows = _windows(caption, tokenized, phrases, max_tokens)
+        windows = _windows(caption, tokenized, phrases, max_tokens - tokenizer.num_special)
     prompts: list[Prompt] = []
     taken: set[int] = set()
     for start, end in windows:
@@ -232,10 +250,9 @@ def _windows(
     caption: str,
     tokenized: TokenizedText,
     phrases: Sequence[Sequence[Span]],
-    max_tokens: int,
+    room: int,
 ) -> list[Span]:
-    """Character windows that together cover the caption, each within the token limit."""
-    room = max_tokens - NUM_SPECIAL
+    """Character windows that together cover the caption, each of at most `room` pieces."""
     # A phrase's spans stay together; one that cannot fit must not forbid every border inside it.
     blocked: set[int] = set()
     for spans in phrases:

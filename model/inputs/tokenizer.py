@@ -77,6 +77,9 @@ class GlipTokenizer:
         ConfigError: the file is not UTF-8 text, or lacks a special entry.
     """
 
+    num_special = 2
+    """[CLS] and [SEP]."""
+
     def __init__(self, vocab_path: Path | None = None) -> None:
         path = vocab_path or SHIPPED_VOCAB
         if not path.is_file():

@@ -64,13 +64,3 @@ def clip_inclusive(boxes_inclusive: Tensor, size_hw: Tensor) -> Tensor:
     # repeat_interleave gives (w, w, h, h); the corners are (x, y, x, y).
     limits = limits[..., [0, 2, 1, 3]]
     return torch.minimum(boxes_inclusive.clamp(min=0), limits)
-
-
-def pairwise_iou_inclusive(a_inclusive: Tensor, b_inclusive: Tensor) -> Tensor:
-    """Intersection over union [len(a), len(b)] with +1 areas."""
-    low = torch.maximum(a_inclusive[:, None, :2], b_inclusive[None, :, :2])
-    high = torch.minimum(a_inclusive[:, None, 2:], b_inclusive[None, :, 2:])
-    intersection = (high - low + 1).clamp(min=0).prod(dim=-1)
-    areas_a = _sides(a_inclusive).prod(dim=-1)
-    areas_b = _sides(b_inclusive).prod(dim=-1)
-    return intersection / (areas_a[:, None] + areas_b[None, :] - intersection)

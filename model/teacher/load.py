@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,6 +16,9 @@ from model.files.shipped import SHIPPED, shipped_nano
 from model.inputs.preprocess import Preprocessor
 from model.inputs.tokenizer import VOCAB_NAME, directory_tokenizer
 from model.outputs import GlipOutput, TextFeatures, TokenBatch
+from model.teacher.asking import BatchedTeacher
+from model.teacher.detectors.kinds import GLIP, model_type
+from model.teacher.detectors.load import detector_fingerprint, load_detector
 from model.teacher.glip import Network, Teacher
 from model.teacher.options import TeacherOptions
 from schemas.errors import ConfigError
@@ -31,12 +35,13 @@ def load_teacher(
     *,
     device: str = "auto",
     options: TeacherOptions | None = None,
-) -> Teacher:
+) -> BatchedTeacher[Any]:
     """The teacher of a model directory.
 
     Args:
         source: A directory with `config.json` and safetensors, as `glipforge convert` and
-            `glipforge pretrain` write it, or `owner/name` of one on the Hugging Face hub; None
+            `glipforge pretrain` write it or transformers saves a detector (see
+            `model.teacher.detectors.kinds`), or `owner/name` of one on the Hugging Face hub; None
             or `shipped`: the shipped glip-nano.
         device: cpu, cuda, cuda:1; auto takes a GPU where there is one.
         options: Thresholds, sizes, precision, batch size.
@@ -48,6 +53,9 @@ def load_teacher(
     """
     path = _directory(SHIPPED if source is None else source)
     place = torch_device(device)
+    kind = model_type(path)
+    if kind != GLIP:
+        return load_detector(path, kind, options=options or TeacherOptions(), device=place)
     model = load_pretrained(path)
     network = model.eval().requires_grad_(False).to(place)
     return _teacher(path, network, model.config, options, place)
@@ -62,6 +70,9 @@ def teacher_identity(
         MissingDependency, ConfigError: as `load_teacher`.
     """
     path = _directory(SHIPPED if source is None else source)
+    kind = model_type(path)
+    if kind != GLIP:
+        return detector_fingerprint(path, kind, options or TeacherOptions())
     teacher = _teacher(path, _NotLoaded(), load_config(path), options, torch.device("cpu"))
     return teacher.teacher_id, teacher.fingerprint()
 
@@ -104,8 +115,8 @@ def _teacher(
 
 def teacher_note(source: Path | str | None = None) -> str:
     """What a user must know about a teacher; empty where there is nothing. Nothing is loaded."""
-    config = load_config(_directory(SHIPPED if source is None else source))
-    return _note(config)
+    path = _directory(SHIPPED if source is None else source)
+    return _note(load_config(path)) if model_type(path) == GLIP else ""
 
 
 def _note(config: GlipConfig) -> str:

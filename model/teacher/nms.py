@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from model.network.box_coder import to_half_open
-
-BLOCK = 256
-"""Boxes that are compared with all that are left at once, on a CPU."""
+from schemas.boxes import nms as boxes_nms
 
 
 def nms_by_class(
@@ -38,30 +34,4 @@ def nms_by_class(
 
         return nms(apart, scores_K.double(), iou_threshold)
     # Importing torchvision costs 0.16 GB and a second, which a CPU teacher does without.
-    order = scores_K.argsort(descending=True, stable=True)
-    return order[torch.from_numpy(_suppress(apart[order].numpy(), iou_threshold))]
-
-
-def _suppress(boxes_K4: NDArray[np.float64], iou_threshold: float) -> NDArray[np.int64]:
-    """Places kept of half-open boxes that stand in the order of their scores."""
-    kept = [np.zeros(0, np.int64)]
-    left = np.arange(len(boxes_K4))
-    while len(left):
-        block, left = left[:BLOCK], left[BLOCK:]
-        over = _iou(boxes_K4[block], boxes_K4[block]) > iou_threshold
-        dead = np.zeros(len(block), bool)
-        for place, row in enumerate(over):
-            if not dead[place]:
-                dead[place + 1 :] |= row[place + 1 :]
-        kept.append(block[~dead])
-        left = left[~(_iou(boxes_K4[kept[-1]], boxes_K4[left]) > iou_threshold).any(0)]
-    return np.concatenate(kept)
-
-
-def _iou(a_K4: NDArray[np.float64], b_L4: NDArray[np.float64]) -> NDArray[np.float64]:
-    low = np.maximum(a_K4[:, None, :2], b_L4[None, :, :2])
-    sides = (np.minimum(a_K4[:, None, 2:], b_L4[None, :, 2:]) - low).clip(min=0)
-    shared = sides[..., 0] * sides[..., 1]
-    area_K, area_L = ((x[:, 2:] - x[:, :2]).prod(1) for x in (a_K4, b_L4))
-    with np.errstate(invalid="ignore"):  # boxes without area overlap nothing
-        return shared / (area_K[:, None] + area_L[None] - shared)
+    return torch.from_numpy(boxes_nms(apart.numpy(), scores_K.double().numpy(), iou_threshold))

@@ -36,14 +36,6 @@ class Detections(NamedTuple):
     centerness_K: Tensor
     best_scores_L: Tensor
 
-    def boxes_in_original(self, ratios: Tensor) -> Tensor:
-        """Inclusive xyxy in pixels of the image before the resize, as the reference reports.
-
-        Args:
-            ratios: horizontal and vertical ratio network / original.
-        """
-        return self.boxes_inclusive_K4 / ratios.to(self.boxes_inclusive_K4).repeat(2)
-
 
 def label_scores(
     logits_BNT: Tensor, positive_map_BLT: Tensor, aggregation: Aggregation = "mean"
@@ -123,7 +115,7 @@ def postprocess(
             centerness_BN[image, anchor],
             best_BL[image, : len(positive_map)],
         )
-        results.append(_suppress(detections, options))
+        results.append(suppress(detections, options))
     return results
 
 
@@ -158,7 +150,8 @@ def _best_of_levels(
     return torch.cat(scores, 1), torch.cat(positions, 1)
 
 
-def _suppress(detections: Detections, options: PostprocessOptions) -> Detections:
+def suppress(detections: Detections, options: PostprocessOptions) -> Detections:
+    """Non-maximum suppression of each label, then the limits; best score first."""
     keep = nms_by_class(
         detections.boxes_inclusive_K4, detections.scores_K, detections.labels_K, options.nms_iou
     )

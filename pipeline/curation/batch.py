@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from pipeline.curation import candidates, curated_table, label_stats
+from pipeline.curation.box_state import resolve_record
 from pipeline.curation.curated_record import curated_record
-from pipeline.curation.decisions import resolve_record
 from pipeline.curation.filters import filter_candidates
 from pipeline.curation.label_stats import LabelStats
 from pipeline.curation.manifest import CurateStats, empty_stats

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -164,7 +165,7 @@ def _column(table: pa.Table, name: str) -> pa.Array:
     return array
 
 
-def _numbers(values: pa.StructArray, name: str, kind: type) -> NDArray:
+def _numbers(values: pa.StructArray, name: str, kind: type) -> NDArray[Any]:
     field = values.field(name)
     if field.null_count:
         raise DataError(f"field {name} must not hold null")
@@ -172,7 +173,7 @@ def _numbers(values: pa.StructArray, name: str, kind: type) -> NDArray:
 
 
 def _check(
-    found: Candidates, local: Ints, widths: NDArray, heights: NDArray, table: pa.Table
+    found: Candidates, local: Ints, widths: NDArray[Any], heights: NDArray[Any], table: pa.Table
 ) -> None:
     """What the border checks of a row's numbers, over all of them; a bad one is told by row."""
     x0, y0, x1, y1 = found.corners

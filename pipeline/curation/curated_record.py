@@ -6,7 +6,7 @@ policy merged onto another: dropping the better box leaves the phrase of the oth
 
 from __future__ import annotations
 
-from pipeline.curation.decisions import RecordDecisions
+from pipeline.curation.box_state import PairReview, RecordDecisions
 from pipeline.curation.filter_result import KEPT, MERGED, FilterResult
 from pipeline.curation.manifest import CurateStats
 from pipeline.curation.policy import FilterPolicy
@@ -34,6 +34,9 @@ def curated_record(
     Raises:
         DataError: a decision puts a box outside of the image.
     """
+    if decided.pair.review == PairReview.BAD:
+        stats.records_decided["bad"] += result.image_reason == KEPT
+        return None
     boxes = _candidate_boxes(row, result, decided, stats)
     boxes += [_drawn_box(row, decision, stats) for decision in decided.added]
     if not boxes and (result.image_reason != KEPT or policy.min_boxes > 0):

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import pyarrow.parquet as pq
@@ -14,7 +13,7 @@ from pipeline.storage.files import read_bytes, write_bytes
 from pipeline.storage.folders import list_files
 from schemas.errors import DataError
 from schemas.fingerprint import fingerprint, sha256_bytes
-from schemas.records import Annotation, Decision, Verdict
+from schemas.records import Decision
 from schemas.tables import decisions_to_table, table_to_decisions
 
 if TYPE_CHECKING:
@@ -87,72 +86,6 @@ def decisions_by_record(decisions: Iterable[Decision]) -> dict[str, list[Decisio
     for decision in in_order(decisions):
         grouped.setdefault(decision.record_id, []).append(decision)
     return grouped
-
-
-def latest_by_box(decisions: Iterable[Decision]) -> dict[tuple[str, str], Decision]:
-    """(record_id, box_id) -> the decision that wins.
-
-    A box that a person added and edited later stays an ADD, at its latest place; KEEP of an added
-    box changes nothing. The order is that of the first decision about each box.
-    """
-    latest: dict[tuple[str, str], Decision] = {}
-    drawn: dict[tuple[str, str], Decision] = {}
-    for decision in in_order(decisions):
-        key = (decision.record_id, decision.box_id)
-        if decision.verdict == Verdict.ADD:
-            drawn[key] = decision
-        start = drawn.get(key)
-        if start is not None and decision.verdict in (Verdict.KEEP, Verdict.EDIT):
-            decision = replace(
-                decision,
-                verdict=Verdict.ADD,
-                xyxy=decision.xyxy or start.xyxy,
-                phrase_index=(
-                    start.phrase_index if decision.phrase_index is None else decision.phrase_index
-                ),
-            )
-        latest[key] = decision
-    return latest
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RecordDecisions:
-    """What stands decided about one pair: by candidate, and the boxes that people added."""
-
-    by_box: Mapping[str, Decision]
-    """box_id of a candidate -> KEEP, DROP or EDIT."""
-    added: tuple[Decision, ...]
-
-
-def resolve_record(row: Annotation, decisions: Sequence[Decision]) -> RecordDecisions:
-    """The decisions about one pair, checked against its annotation.
-
-    Raises:
-        DataError: naming the decision whose box or phrase the pair does not have.
-    """
-    candidates = {box.box_id for box in row.boxes}
-    drawn = {d.box_id for d in decisions if d.verdict == Verdict.ADD}
-    for decision in decisions:
-        where = f"decision {decision.decision_id!r} about {row.record_id!r}"
-        if decision.box_id not in candidates and decision.box_id not in drawn:
-            raise DataError(
-                f"{where}: box_id {decision.box_id!r} is neither a candidate of the teacher nor "
-                "a box that a person added"
-            )
-        if decision.box_id in candidates and decision.verdict == Verdict.ADD:
-            raise DataError(f"{where}: add needs a new box_id, got {decision.box_id!r}")
-        index = decision.phrase_index
-        if index is not None and index >= len(row.phrases):
-            raise DataError(
-                f"{where}: phrase_index {index} is not one of the {len(row.phrases)} phrases"
-            )
-    by_box, added = {}, []
-    for (_, box_id), decision in latest_by_box(decisions).items():
-        if box_id in candidates:
-            by_box[box_id] = decision
-        elif decision.verdict == Verdict.ADD:
-            added.append(decision)
-    return RecordDecisions(by_box=by_box, added=tuple(added))
 
 
 def _check_time(row: Decision, *, where: str) -> None:

@@ -35,7 +35,8 @@ class CurateStats:
     `clipped`: drawn partly outside of the image."""
     records_decided: Counter[str] = field(default_factory=Counter)
     """`restored`: pairs that the policy left out and people brought back; `emptied`: pairs that
-    the policy keeps and whose every box people took away."""
+    the policy keeps and whose every box people took away; `bad`: pairs that the policy keeps and
+    people called bad."""
     files: list[dict[str, Any]] = field(default_factory=list)
     """name, num_rows and sha256 of every file, in order."""
     candidates: dict[str, Any] = field(default_factory=dict)

@@ -26,6 +26,7 @@ from schemas.boxes import as_boxes
 from schemas.errors import ConfigError, RecordError
 from schemas.grounder import Grounding, GroundingRequest
 from schemas.records import Phrase, PhraseStatus, TrainingSample
+from schemas.spread import evenly_spread
 
 READERS = 4
 MAX_NAMED = 10
@@ -72,7 +73,7 @@ def teacher_figures(
         ConfigError: not one gold image can be used.
     """
     result, left_out = EvaluationResult.of_gold(teacher.teacher_id, gold), Counter[str]()
-    samples = _spread(gold.samples, questions.limit)
+    samples = evenly_spread(gold.samples, questions.limit)
     if gold.kind == GoldKind.GROUNDING:
         samples = tuple(sample for sample in samples if sample.boxes)
     batches = _batches(samples, questions.batch_size, left_out)
@@ -223,12 +224,6 @@ def _read(sample: TrainingSample) -> Pixels | str:
     if (decoded.width, decoded.height) != (sample.width, sample.height):
         return "its size is not the one of the gold file"
     return decoded.array
-
-
-def _spread(samples: tuple[TrainingSample, ...], limit: int) -> tuple[TrainingSample, ...]:
-    if not limit or len(samples) <= limit:
-        return samples
-    return tuple(samples[number * len(samples) // limit] for number in range(limit))
 
 
 def _require_some(number: int, gold: GoldSet, left_out: Counter[str]) -> None:

@@ -47,15 +47,14 @@ def load_imagefolder(
             if image is not None:
                 images.append(image)
     used = {category for image in images for _, category in image.boxes}
-    used |= {box.category for image in images for box in image.ignored}  # type: ignore[misc]
+    used |= {box.category for image in images for box in image.ignored}
     unnamed = sorted(used - set(names.values()))
     order = [names[number] for number in sorted(names)] + unnamed
     index_of = {name: index for index, name in reversed(list(enumerate(order)))}
     for image in images:
         image.boxes = [(xyxy, index_of[category]) for xyxy, category in image.boxes]
         image.ignored = [
-            IgnoredBox(xyxy=box.xyxy, category=index_of[box.category])  # type: ignore[index]
-            for box in image.ignored
+            IgnoredBox(xyxy=box.xyxy, category=index_of[box.category]) for box in image.ignored
         ]
     return detection_set(
         images,

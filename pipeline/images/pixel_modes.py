@@ -26,7 +26,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _eight_bits(values: NDArray) -> NDArray[np.uint8]:
+def _eight_bits(values: NDArray[np.generic]) -> NDArray[np.uint8]:
     """Deep grey values as uint8 [height, width].
 
     Unsigned 16-bit values are divided by 257. Wider integers and floats have no agreed range: up

@@ -24,6 +24,8 @@ from schemas.records import Span
 
 MATCH_IOU = 0.5
 """Two boxes of one phrase are the same label at this IoU or more."""
+MOVED_IOU = 0.9
+"""Below it, a kept label's box was moved."""
 
 COLUMNS = candidates.COLUMNS
 """What the tables of a comparison must hold."""
@@ -31,12 +33,16 @@ COLUMNS = candidates.COLUMNS
 
 @dataclass(kw_only=True)
 class LabelChange:
-    """Labels of one noun, or of all: kept, lost and gained from run A to run B."""
+    """Labels of one noun, or of all: kept, missed and added from run A to run B."""
 
     kept: int = 0
     """Labels of A that B has too, at IoU >= 0.5."""
-    lost: int = 0
-    gained: int = 0
+    moved: int = 0
+    """Kept ones of which the box is elsewhere: IoU < 0.9."""
+    missed: int = 0
+    """Labels of A that B does not have."""
+    added: int = 0
+    """Labels of B that A does not have."""
     score_shift: float = 0.0
     """Sum of (score in B - score in A) over kept labels."""
     iou: float = 0.0
@@ -45,7 +51,7 @@ class LabelChange:
     @property
     def agreement(self) -> float:
         """2 kept / (labels of A + labels of B); NaN without any label."""
-        total = 2 * self.kept + self.lost + self.gained
+        total = 2 * self.kept + self.missed + self.added
         return 2 * self.kept / total if total else float("nan")
 
     @property
@@ -96,8 +102,8 @@ class RunComparison:
         return self.top1_same / self.top1_both if self.top1_both else float("nan")
 
     def most_changed(self, number: int) -> list[tuple[str, LabelChange]]:
-        """The nouns with the most lost and gained labels."""
-        ranked = sorted(self.by_noun.items(), key=lambda e: (-(e[1].lost + e[1].gained), e[0]))
+        """The nouns with the most missed and added labels."""
+        ranked = sorted(self.by_noun.items(), key=lambda e: (-(e[1].missed + e[1].added), e[0]))
         return ranked[:number]
 
 
@@ -236,13 +242,14 @@ def _compare_phrase(a: _Pair, b: _Pair, span: Span, comparison: RunComparison) -
         reach = np.where(free, reach, -1.0)
         best = int(reach.argmax()) if reach.size else -1
         if best < 0 or reach[best] < MATCH_IOU:
-            change.lost += 1
+            change.missed += 1
             continue
         free[best] = False
         shift = float(b.scores[span][best] - a.scores[span][index])
         change.kept += 1
         change.score_shift += shift
         change.iou += float(reach[best])
+        change.moved += bool(reach[best] < MOVED_IOU)
         comparison.shift_bins[min(int((shift + 1) * 10), 19)] += 1
-    change.gained = int(free.sum())
+    change.added = int(free.sum())
     return change

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import re
 import sys
@@ -13,6 +14,9 @@ from schemas.errors import ConfigError
 ENV_HOME = "GLIPFORGE_REVIEW_HOME"
 ENV_URI = "FIFTYONE_DATABASE_URI"
 ENV_NAME = "FIFTYONE_DATABASE_NAME"
+ENV_REVIEWER = "GLIPFORGE_REVIEWER"
+"""Who reviews in an App process; set by whoever starts it."""
+MAX_REVIEWER_CHARS = 80
 DEFAULT_DATABASE_NAME = "glipforge"
 PLUGIN_DIR = Path(__file__).parent / "app" / "plugin"
 
@@ -63,10 +67,9 @@ class ReviewHome:
         """What the keeper had to say."""
         return self.root / "keeper.log"
 
-    @property
-    def server_log(self) -> Path:
-        """What the App server had to say."""
-        return self.root / "server.log"
+    def server_log(self, port: int) -> Path:
+        """What the App server on a port had to say: several reviewers have one each."""
+        return self.root / f"server-{port}.log"
 
     @property
     def media(self) -> Path:
@@ -104,6 +107,22 @@ def review_home(path: Path | None = None) -> ReviewHome:
     if not os.access(home.root, os.W_OK):
         raise ConfigError(f"the review home {home.root} is not writable; choose another by --home")
     return home
+
+
+def reviewer_name(given: str | None) -> str:
+    """The name that goes into decisions: `given`, else `$GLIPFORGE_REVIEWER`, else the login name.
+
+    Raises:
+        ConfigError: it is blank, too long, or holds characters that cannot be printed.
+    """
+    name = given if given is not None else os.environ.get(ENV_REVIEWER) or getpass.getuser()
+    name = name.strip()
+    if not name or len(name) > MAX_REVIEWER_CHARS or not name.isprintable():
+        raise ConfigError(
+            f"reviewer must be a name of 1 to {MAX_REVIEWER_CHARS} printable characters, got "
+            f"{name!r}"
+        )
+    return name
 
 
 def database_name() -> str:

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from shlex import quote
 from typing import IO, Any
 
 from pipeline.run.store import RunStore
@@ -242,5 +243,5 @@ def _held(place: str, doing: str, holder: dict[str, Any]) -> str:
     )
     return (
         f"{place} is being {doing} by another driver ({who}); wait for it, stop it, or give "
-        f"another --out. `glipforge status {place}` shows how far it is"
+        f"another --out. `glipforge status {quote(str(place))}` shows how far it is"
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from shlex import quote
+
 from pipeline.run.store import RunStore
 from schemas.errors import ConfigError
 from schemas.fingerprint import fingerprint
@@ -17,7 +19,8 @@ def open_run(uri: str) -> RunStore:
     run.plan()
     if not run.commits():
         raise ConfigError(
-            f"run {uri!r} has no committed unit yet; glipforge status {uri} tells how far it is"
+            f"run {uri!r} has no committed unit yet; "
+            f"`glipforge status {quote(uri)}` tells how far it is"
         )
     return run
 

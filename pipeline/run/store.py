@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from os import PathLike, fspath
 from pathlib import Path
+from shlex import quote
 
 from pipeline.run.commit_local import LocalCommitter
 from pipeline.run.commit_objects import NUM_THREADS, ObjectCommitter
@@ -136,7 +137,7 @@ class RunStore:
             except MissingFile as error:
                 raise ConfigError(
                     f"{self.uri} is not a labelling run: it has no {PLAN}; `glipforge label "
-                    f"--corpus CORPUS --out {self.uri}` makes one"
+                    f"--corpus CORPUS --out {quote(self.uri)}` makes one"
                 ) from error
             self._plan = Plan.from_json(text, where=self.url(PLAN))
         return self._plan

@@ -19,7 +19,7 @@ from pipeline.storage.s3_client import again_while, explained, is_broken_body, i
 READ_BLOCK_BYTES = 4 * 2**20
 
 
-class S3FileSystem(AbstractFileSystem):
+class S3FileSystem(AbstractFileSystem):  # type: ignore[misc]
     """The part of fsspec's interface that this product and pyarrow use."""
 
     protocol = ("s3", "s3a")
@@ -167,7 +167,7 @@ class S3FileSystem(AbstractFileSystem):
                     yield _entry(f"{bucket}/{found['Key']}", found["Size"], found.get("ETag", ""))
 
 
-class _S3Reader(AbstractBufferedFile):
+class _S3Reader(AbstractBufferedFile):  # type: ignore[misc]
     """A seekable reader with read-ahead."""
 
     def _fetch_range(self, start: int, end: int) -> bytes:

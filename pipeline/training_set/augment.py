@@ -57,7 +57,9 @@ def names_a_side(caption: str) -> bool:
     return _SIDE.search(caption) is not None
 
 
-def swap_sides(caption: str, groups: tuple[tuple[Span, ...], ...]) -> tuple[str, tuple]:
+def swap_sides(
+    caption: str, groups: tuple[tuple[Span, ...], ...]
+) -> tuple[str, tuple[tuple[Span, ...], ...]]:
     """The caption with every "left" turned into "right" and back, and the spans moved along."""
     pieces: list[str] = []
     shifts: list[tuple[int, int]] = []  # (offset in the old caption, growth from there on)

@@ -91,10 +91,12 @@ def _by_reviewer(label: DrawnLabel, words: Iterable[Decision]) -> dict[str, Trut
 
 def _truth(label: DrawnLabel, word: Decision) -> Truth | None:
     """None for a word that says nothing about the label."""
-    if getattr(word, "reason", "").strip().lower().startswith(UNSURE):
+    if word.carried_from:
+        return None  # said about a box of another run
+    if word.reason.strip().lower().startswith(UNSURE):
         return Truth.UNSURE
     if not word.box_id:
-        return Truth.WRONG if word.verdict.value == "bad" else None
+        return Truth.WRONG if word.verdict is Verdict.BAD else None
     if word.verdict == Verdict.KEEP:
         return Truth.RIGHT
     if word.verdict == Verdict.DROP:

@@ -11,7 +11,10 @@ from pathlib import Path
 from jobs.cli import COMMANDS, main
 
 FILE = Path(__file__).with_name("flags.txt")
-SUB_COMMANDS = {"review": ("push", "open", "pull"), "demo": ("world", "experiment")}
+SUB_COMMANDS = {
+    "review": ("push", "open", "pull", "assign", "agree", "gold"),
+    "demo": ("world", "experiment"),
+}
 _FLAG = re.compile(r"--[a-z][a-z0-9.-]*")
 
 

@@ -14,7 +14,7 @@ from pipeline.images.palette import phrase_hex
 from pipeline.review.app.caption_markup import caption_markup
 
 
-class CaptionPanel(foo.Panel):
+class CaptionPanel(foo.Panel):  # type: ignore[misc]
     """Shows the caption of the open sample."""
 
     @property

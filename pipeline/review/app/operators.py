@@ -11,7 +11,7 @@ from typing import Any
 import fiftyone.operators as foo
 from fiftyone.operators import types
 
-from pipeline.review.sync.box_state import Review
+from pipeline.curation.box_state import Review
 from pipeline.review.sync.documents import BOXES, DETECTIONS
 
 ICONS = {Review.ACCEPTED: "check", Review.REJECTED: "close"}
@@ -37,7 +37,7 @@ def _labels(sample: Any) -> list[Any]:
     return [] if sample[BOXES] is None else list(sample[BOXES].detections)
 
 
-class _Judge(foo.Operator):
+class _Judge(foo.Operator):  # type: ignore[misc]
     """Gives the selected boxes a word; without a selection, every pending box of the sample."""
 
     word: Review
@@ -88,7 +88,7 @@ class RejectLabels(_Judge):
     verb = "reject"
 
 
-class RelabelPhrase(foo.Operator):
+class RelabelPhrase(foo.Operator):  # type: ignore[misc]
     """Gives the selected boxes to another phrase of their caption."""
 
     @property

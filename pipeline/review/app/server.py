@@ -14,6 +14,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import quote
 
 from pipeline.review.app.guard import LOCAL_HOSTS
@@ -26,7 +27,7 @@ from pipeline.review.child_process import (
     stop_child,
 )
 from pipeline.review.database.server import Database
-from pipeline.review.home import ReviewHome, fiftyone_environment
+from pipeline.review.home import ENV_REVIEWER, ReviewHome, fiftyone_environment, reviewer_name
 from schemas.errors import ConfigError, GlipforgeError
 
 DEFAULT_PORT = 5151
@@ -95,8 +96,12 @@ def run_server(
     address: str = LOOPBACK,
     port: int | None = None,
     allow_remote: bool = False,
+    reviewer: str | None = None,
 ) -> Iterator[AppServer]:
     """Serve the App for the length of a `with` block; ready when the block is entered.
+
+    Each reviewer has a process: FiftyOne keeps one session (view, selection, open sample) for all
+    browsers of a server.
 
     Raises:
         ConfigError: the address or port cannot be used.
@@ -109,8 +114,10 @@ def run_server(
         **fiftyone_environment(home, database.uri),
         "FIFTYONE_DEFAULT_APP_PORT": str(port),
         "FIFTYONE_DEFAULT_APP_ADDRESS": address,
+        ENV_REVIEWER: reviewer_name(reviewer),
     }
-    with home.server_log.open("wb") as log:
+    log_file = home.server_log(port)
+    with log_file.open("wb") as log:
         process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "pipeline.review.app.guard"),
@@ -124,24 +131,24 @@ def run_server(
             start_new_session=True,
         )
     try:
-        _wait_until_ready(process, port, home)
+        _wait_until_ready(process, port, log_file)
         yield AppServer(address, port, process)
     finally:
         stop_child(process, patience_s=END_PATIENCE_S)
 
 
-def _wait_until_ready(process: subprocess.Popen[bytes], port: int, home: ReviewHome) -> None:
+def _wait_until_ready(process: subprocess.Popen[bytes], port: int, log_file: Path) -> None:
     deadline = time.monotonic() + READY_TIMEOUT_S
     while time.monotonic() < deadline:
         if process.poll() is not None:
             raise GlipforgeError(
-                f"the App server ended with code {process.returncode}: {log_tail(home.server_log)}"
+                f"the App server ended with code {process.returncode}: {log_tail(log_file)}"
             )
         if _version_at(port) is not None:
             return
         time.sleep(0.2)
     raise GlipforgeError(
-        f"the App server did not answer within {READY_TIMEOUT_S:g} s: {log_tail(home.server_log)}"
+        f"the App server did not answer within {READY_TIMEOUT_S:g} s: {log_tail(log_file)}"
     )
 
 

@@ -11,9 +11,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TextIO
+from typing import Any, TextIO
 
-from pipeline.review.child_process import LOOPBACK, log_tail, module_root
+import pymongo
+import pymongo.errors
+
+from pipeline.review.child_process import LOOPBACK, log_tail, module_root, port_answers
 from pipeline.review.database.mongod_binary import Mongod, find_mongod
 from pipeline.review.home import ENV_URI, ReviewHome
 from schemas.errors import ConfigError
@@ -29,6 +32,22 @@ class Database:
     uri: str
     owned: bool
     """False where the user's own server is used (`FIFTYONE_DATABASE_URI`)."""
+    port: int | None = None
+    """Where the own server listens."""
+
+    def answers(self) -> bool:
+        """True where it accepts connections now."""
+        if self.port is not None:
+            return port_answers(self.port)
+        try:
+            client: pymongo.MongoClient[Any] = pymongo.MongoClient(
+                self.uri, serverSelectionTimeoutMS=3000
+            )
+            with client:
+                client.admin.command("ping")
+        except pymongo.errors.PyMongoError:
+            return False
+        return True
 
 
 @contextmanager
@@ -57,7 +76,7 @@ def open_database(home: ReviewHome) -> Iterator[Database]:
                 port = _start_keeper(home)
         options = "serverSelectionTimeoutMS=5000"
         try:
-            yield Database(f"mongodb://{LOOPBACK}:{port}/?{options}", owned=True)
+            yield Database(f"mongodb://{LOOPBACK}:{port}/?{options}", owned=True, port=port)
         finally:
             _leave(client, home)
 
@@ -90,13 +109,18 @@ def _is_held(stream: TextIO) -> bool:
 def _running_port(home: ReviewHome) -> int | None:
     """The port of the server that a living keeper has published; waits while it starts."""
     deadline = time.monotonic() + START_TIMEOUT_S
+    port: int | None
     while time.monotonic() < deadline:
         try:
-            return int(json.loads(home.endpoint.read_text())["port"])
+            port = int(json.loads(home.endpoint.read_text())["port"])
         except FileNotFoundError:
-            if not _is_held(home.keeper_lock.open("a")):
-                return None
-            time.sleep(0.1)
+            port = None
+        if port is not None and port_answers(port):
+            return port
+        # Not there yet, or killed and its keeper about to end.
+        if not _is_held(home.keeper_lock.open("a")):
+            return None
+        time.sleep(0.1)
     raise ConfigError(f"the review database does not come up; see {home.mongod_log}")
 
 

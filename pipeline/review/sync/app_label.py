@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.review.sync.box_state import Review, Standing
+from pipeline.curation.box_state import Review, Standing
 from schemas.records import Annotation, Phrase, Xyxy
 
 SAME_SHARE = 1e-9
@@ -32,7 +32,7 @@ class ConflictKind(StrEnum):
     BAD_BOX = "bad_box"
     BAD_REVIEW = "bad_review"
     TAGS_DIFFER = "tags_differ"
-    WITHDRAWN = "withdrawn"
+    NEEDS_REASON = "needs_reason"
     BAD_LABEL = "bad_label"
     UNKNOWN_SAMPLE = "unknown_sample"
 

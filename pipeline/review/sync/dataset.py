@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from pipeline.curation.box_state import Origin, Review
 from pipeline.images.palette import PALETTE, phrase_hex
-from pipeline.review.sync.box_state import Origin, Review
 from pipeline.review.sync.documents import BOXES
+from pipeline.review.sync.stamp import PAIR_FIELDS, PAIR_REVIEW, PAIR_REVIEWER, REVIEWER
 from pipeline.review.sync.views import save_views
 
 COLORED_PHRASES = 60
@@ -18,7 +19,7 @@ _TEXT_FIELDS = ("record_id", "image_id", "source", "caption", "status", "teacher
 _SIDEBAR = {
     "tags": ("tags", "_label_tags"),
     "labels": (BOXES,),
-    "pair": ("caption", "status", "conflicts", "source"),
+    "pair": ("caption", "status", PAIR_REVIEW, PAIR_REVIEWER, "conflicts", "source"),
     "phrases": ("phrases.text", "phrases.best_score", "phrases.status"),
 }
 _PHRASE_FIELDS = (
@@ -43,6 +44,8 @@ def create_dataset(name: str, info: dict[str, Any]) -> Any:
     dataset.media_type = "image"
     for field in _TEXT_FIELDS:
         dataset.add_sample_field(field, fo.StringField)
+    for field in PAIR_FIELDS:
+        dataset.add_sample_field(field, fo.StringField)
     for field in ("pushed_box_ids", "conflicts"):
         dataset.add_sample_field(field, fo.ListField, subfield=fo.StringField)
     dataset.add_sample_field(
@@ -58,10 +61,11 @@ def create_dataset(name: str, info: dict[str, Any]) -> Any:
         ("phrase_index", fo.IntField),
         ("review", fo.StringField),
         ("origin", fo.StringField),
+        (REVIEWER, fo.StringField),
     ):
         dataset.add_sample_field(f"{BOXES}.detections.{attribute}", kind)
-    # `box_id` and `decision_id` stay undeclared: they are kept and can be queried, but a filter
-    # with one entry per box would fill the side bar.
+    # `box_id`, `decision_id` and `reviewed_at` stay undeclared: they are kept and can be queried,
+    # but a filter with one entry per box would fill the side bar.
     dataset.info = info
     _configure_app(dataset)
     _configure_annotate(dataset)

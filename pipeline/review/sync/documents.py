@@ -15,7 +15,16 @@ from typing import Any
 
 from bson import ObjectId
 
-from pipeline.review.sync.box_state import Standing
+from pipeline.curation.box_state import OPEN_PAIR, PairStanding, Standing
+from pipeline.review.sync.stamp import (
+    PAIR_DECISION_ID,
+    PAIR_REASON,
+    PAIR_REVIEW,
+    PAIR_REVIEWED_AT,
+    PAIR_REVIEWER,
+    REVIEWED_AT,
+    REVIEWER,
+)
 from schemas.boxes import xyxy_to_relative_xywh
 from schemas.records import Annotation, Phrase
 
@@ -71,6 +80,19 @@ def detection_document(row: Annotation, box: Standing) -> dict[str, Any]:
         "review": str(box.review),
         "origin": str(box.origin),
         "decision_id": box.decision_id,
+        REVIEWER: box.reviewer,
+        REVIEWED_AT: box.reviewed_at,
+    }
+
+
+def pair_fields(pair: PairStanding) -> dict[str, str]:
+    """The verdict about a whole pair as fields of its sample."""
+    return {
+        PAIR_REVIEW: str(pair.review),
+        PAIR_REASON: pair.reason,
+        PAIR_REVIEWER: pair.reviewer,
+        PAIR_REVIEWED_AT: pair.reviewed_at,
+        PAIR_DECISION_ID: pair.decision_id,
     }
 
 
@@ -93,6 +115,7 @@ def sample_document(
     filepath: str,
     dataset_id: ObjectId,
     now: datetime,
+    pair: PairStanding = OPEN_PAIR,
 ) -> dict[str, Any]:
     """One pair as a sample.
 
@@ -102,6 +125,7 @@ def sample_document(
         filepath: absolute path of an image file that a browser can show.
         dataset_id: id of the dataset's own document.
         now: becomes both times of the sample; UTC.
+        pair: the verdict about the whole pair.
     """
     shown = list(boxes)
     return {
@@ -128,6 +152,7 @@ def sample_document(
         "phrases": [phrase_document(phrase) for phrase in row.phrases],
         "pushed_box_ids": [box.box_id for box in shown],
         "conflicts": [],
+        **pair_fields(pair),
         BOXES: {
             "_cls": "Detections",
             "detections": [detection_document(row, box) for box in shown],

@@ -12,9 +12,18 @@ from typing import Any
 
 from bson import ObjectId
 
-from pipeline.review.sync.box_state import BoxHistory, Standing
-from pipeline.review.sync.changes import histories_by_label, labels_of, read_sample, see_label
-from pipeline.review.sync.documents import detection_document
+from pipeline.curation.box_state import BoxHistory, PairHistory, PairReview, Standing
+from pipeline.review.sync.documents import detection_document, pair_fields
+from pipeline.review.sync.reading import NO_DECISIONS, read_sample
+from pipeline.review.sync.seen import histories_by_label, labels_of, see_label
+from pipeline.review.sync.stamp import (
+    PAIR_DECISION_ID,
+    PAIR_FIELDS,
+    PAIR_REASON,
+    PAIR_REVIEW,
+    Stamp,
+    pair_stamp,
+)
 from schemas.records import Annotation
 
 
@@ -75,11 +84,25 @@ def merge_boxes(
     return MergedBoxes(detections=detections, pushed_box_ids=pushed, kept=kept)
 
 
+def merge_pair(document: Mapping[str, Any], pair: PairHistory) -> dict[str, Any]:
+    """The verdict fields of a sample: as it stands, unless a reviewer changed them since."""
+    base = pair.as_of(str(document.get(PAIR_DECISION_ID) or ""))
+    stamp = pair_stamp(document)
+    shown = (document.get(PAIR_REVIEW) or PairReview.OPEN, document.get(PAIR_REASON) or "")
+    fresh = stamp is not None and stamp != Stamp(base.reviewer, base.reviewed_at)
+    if fresh or shown != (base.review, base.reason):
+        return {key: document[key] for key in PAIR_FIELDS if key in document}
+    return dict(pair_fields(pair.current()))
+
+
 def has_human_work(
-    document: Mapping[str, Any], row: Annotation, histories: Mapping[str, BoxHistory]
+    document: Mapping[str, Any],
+    row: Annotation,
+    histories: Mapping[str, BoxHistory],
+    pair: PairHistory = NO_DECISIONS,
 ) -> bool:
     """True where a sample holds something that a new push could not make again."""
-    reading = read_sample(document, row, histories)
+    reading = read_sample(document, row, histories, pair=pair)
     tags = [label.get("tags") for label in labels_of(document) if isinstance(label, Mapping)]
     undecided_drawn = any(
         see_label(label, row, histories_by_label(histories)).history is None

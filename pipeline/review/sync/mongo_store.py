@@ -15,8 +15,9 @@ from typing import Any
 from bson import ObjectId
 from pymongo import MongoClient, UpdateOne
 from pymongo.collection import Collection
-from pymongo.errors import PyMongoError
+from pymongo.errors import ConnectionFailure, PyMongoError
 
+from pipeline.review.database.errors import DatabaseLost
 from schemas.errors import ConfigError
 
 Document = dict[str, Any]
@@ -53,6 +54,7 @@ def open_store(uri: str, database: str) -> Iterator[Any]:
 
     Raises:
         ConfigError: nothing answers at `uri`, or it is not a MongoDB address.
+        DatabaseLost: the server went away inside the block.
     """
     try:
         client: MongoClient[Document] = MongoClient(uri)
@@ -63,7 +65,13 @@ def open_store(uri: str, database: str) -> Iterator[Any]:
             client.admin.command("ping")
         except PyMongoError as error:
             raise ConfigError(f"no MongoDB server answers at {uri!r}: {error}") from error
-        yield client[database]
+        try:
+            yield client[database]
+        except ConnectionFailure as error:
+            raise DatabaseLost(
+                "the review database went away (its server was ended, or the connection broke); "
+                "what was saved before is on its disk, and the same command goes on from there"
+            ) from error
 
 
 def find_dataset(database: Any, name: str) -> StoredDataset | None:

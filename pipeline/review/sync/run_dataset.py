@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from schemas.errors import ConfigError
@@ -66,4 +67,4 @@ def pushed_dataset(store: Any, run_uri: str, given: str | None) -> StoredDataset
     try:
         return get_dataset(store, dataset_name(run_uri, given))
     except ConfigError as error:
-        raise ConfigError(f"{error}; run `glipforge review push {run_uri}` first") from error
+        raise ConfigError(f"{error}; run `glipforge review push {quote(run_uri)}` first") from error

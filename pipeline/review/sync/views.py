@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.review.sync.box_state import Origin, Review
+from pipeline.curation.box_state import Origin, Review
 from pipeline.review.sync.documents import BOXES, DETECTIONS
 from schemas.records import PhraseStatus
 

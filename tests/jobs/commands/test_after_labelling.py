@@ -185,7 +185,7 @@ def test_compare_a_run_with_itself(
     assert compare.run(compare.Config(a="A", b="B")) == 0
     shown = capsys.readouterr().out
     assert "3 pairs in both, 0 only in A, 0 only in B" in shown
-    assert "labels: 4 kept, 0 lost, 0 gained; agreement 100.0%" in shown
+    assert "labels: 4 kept (0 of them moved), 0 missed, 0 added; agreement 100.0%" in shown
     compare.run(compare.Config(a="A", b="B", json=True))
     found = json.loads(capsys.readouterr().out)
     assert found["by_noun"]["box"]["kept"] == 4

@@ -87,7 +87,7 @@ def test_push_open_pull(run_dir: str, tmp_path: Path, capsys: pytest.CaptureFixt
 
     assert cli.main(["review", "push", run_dir, "--min-score", "0.5"]) == 0
     said = capsys.readouterr().out
-    assert "3 pairs added, 0 refreshed, 0 removed, 4 boxes" in said
+    assert "3 pairs added, 0 refreshed, 0 unchanged, 0 removed, 4 boxes" in said
     assert f"next: glipforge review open {run_dir}" in said
 
     app = subprocess.Popen(
@@ -97,7 +97,7 @@ def test_push_open_pull(run_dir: str, tmp_path: Path, capsys: pytest.CaptureFixt
         text=True,
     )
     assert app.stdout is not None
-    lines = [app.stdout.readline() for _ in range(4)]
+    lines = [app.stdout.readline() for _ in range(5)]
     url = lines[1].removeprefix("review: ").strip()
     assert url.endswith(f"/datasets/{dataset_name(run_dir, None)}")
     assert lines[2].startswith("from another machine: ssh -N -L ")

@@ -7,10 +7,10 @@ from model.network.box_coder import (
     clip_inclusive,
     decode_boxes,
     encode_boxes,
-    pairwise_iou_inclusive,
     to_half_open,
     to_inclusive,
 )
+from schemas.boxes import pairwise_iou
 from tests.model.unit_tables import unit_arrays
 
 
@@ -49,20 +49,15 @@ def test_a_huge_delta_is_capped() -> None:
     torch.testing.assert_close(box[0, 2] - box[0, 0] + 1, torch.tensor(1000.0))
 
 
-def test_iou_counts_the_last_pixel() -> None:
-    boxes = torch.tensor([[0.0, 0.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0]])
-    torch.testing.assert_close(
-        pairwise_iou_inclusive(boxes, boxes), torch.tensor([[1.0, 0.5], [0.5, 1.0]])
-    )
-
-
 def test_iou_equals_the_reference() -> None:
     # The table's boxes are the first anchors and ground truths of the coder's table.
     expected = _tensor("iou/plus_one")
     rows, columns = expected.shape
     anchors, boxes = _tensor("coder/anchors"), _tensor("coder/gt")
     candidates = [
-        pairwise_iou_inclusive(a[:rows], b[:columns])
+        torch.from_numpy(
+            pairwise_iou(to_half_open(a[:rows]).numpy(), to_half_open(b[:columns]).numpy())
+        ).float()
         for a in (anchors, boxes)
         for b in (anchors, boxes)
     ]

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from pipeline.curation.box_state import resolve_record
 from pipeline.curation.curate import (
     curate_run,
     ensure_curated,
@@ -15,7 +16,7 @@ from pipeline.curation.curate import (
     read_curate_stats,
 )
 from pipeline.curation.curated_record import curated_record
-from pipeline.curation.decisions import append_decisions, resolve_record
+from pipeline.curation.decisions import append_decisions
 from pipeline.curation.filters import filter_rows
 from pipeline.curation.manifest import CurateStats
 from pipeline.curation.policy import FilterPolicy, get_policy

@@ -8,10 +8,10 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.curation.box_state import resolve_record
 from pipeline.curation.candidates import candidates_of, candidates_of_rows
 from pipeline.curation.curated_record import curated_record
 from pipeline.curation.curated_table import curated_table
-from pipeline.curation.decisions import resolve_record
 from pipeline.curation.filter_result import KEPT, MERGED, DropCounts
 from pipeline.curation.filters import filter_candidates, filter_rows
 from pipeline.curation.label_stats import label_stats

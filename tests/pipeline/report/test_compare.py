@@ -31,7 +31,7 @@ def compared(a: list[Annotation], b: list[Annotation]) -> RunComparison:
 
 
 @pytest.mark.parametrize(
-    "a, b, kept, lost, gained",
+    "a, b, kept, missed, added",
     [
         ([], [], 0, 0, 0),
         ([(0, 0.5, LEFT)], [], 0, 1, 0),
@@ -43,9 +43,14 @@ def compared(a: list[Annotation], b: list[Annotation]) -> RunComparison:
         ([(0, 0.9, LEFT), (0, 0.8, LOOSE)], [(0, 0.7, LEFT)], 1, 1, 0),
     ],
 )
-def test_labels_of_one_pair(a: list, b: list, kept: int, lost: int, gained: int) -> None:
+def test_labels_of_one_pair(a: list, b: list, kept: int, missed: int, added: int) -> None:
     total = compared([row(0, *a)], [row(0, *b)]).total
-    assert (total.kept, total.lost, total.gained) == (kept, lost, gained)
+    assert (total.kept, total.missed, total.added) == (kept, missed, added)
+
+
+def test_a_kept_label_at_another_place_was_moved() -> None:
+    assert compared([row(0, (0, 0.5, LEFT))], [row(0, (0, 0.7, LOOSE))]).total.moved == 1
+    assert compared([row(0, (0, 0.5, LEFT))], [row(0, (0, 0.7, LEFT))]).total.moved == 0
 
 
 def test_a_run_agrees_with_itself() -> None:
@@ -64,7 +69,7 @@ def test_score_shift_and_nouns() -> None:
     assert found.total.mean_shift == pytest.approx(0.3)
     assert found.total.mean_iou == pytest.approx(0.9)
     assert found.total.agreement == pytest.approx(2 * 2 / 6)
-    assert {noun: (c.kept, c.lost, c.gained) for noun, c in found.by_noun.items()} == {
+    assert {noun: (c.kept, c.missed, c.added) for noun, c in found.by_noun.items()} == {
         "dog": (2, 0, 0),
         "café": (0, 1, 1),
     }
@@ -83,7 +88,7 @@ def test_other_parsers_give_other_phrases() -> None:
     short = make_annotation(phrases=(make_phrase("a dog and a café", "dog"),))
     found = compared([make_annotation()], [short])
     assert (found.phrases, found.phrases_only_a, found.phrases_only_b) == (0, 2, 1)
-    assert (found.total.lost, found.total.gained) == (1, 1)
+    assert (found.total.missed, found.total.added) == (1, 1)
 
 
 def test_another_caption_under_the_same_id_is_not_compared() -> None:

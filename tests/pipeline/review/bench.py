@@ -26,6 +26,7 @@ class Bench:
         self.rows = rows
         self.run = folder_run(folder / "run", rows)
         self.name = f"bench-{folder.name}"
+        self.restore = False
         self.make()
 
     def make(self) -> None:
@@ -49,6 +50,7 @@ class Bench:
             load_decisions(self.run),
             media=MediaStore(self.session.home.media),
             selection=Selection(**options),
+            restore=self.restore,
         )
 
     def pull(self) -> PullReport:

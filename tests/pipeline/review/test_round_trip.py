@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
+from pipeline.curation.box_state import box_histories
 from pipeline.curation.decisions import append_decisions, load_decisions
 from pipeline.review.sync.app_label import ConflictKind
-from pipeline.review.sync.box_state import box_histories
 from pipeline.review.sync.documents import label_object_id, sample_document, sample_object_id
 from pipeline.review.sync.mongo_store import Document
 from pipeline.review.sync.pull import pull, unpulled
+from pipeline.review.sync.stamp import PAIR_FIELDS
 from pipeline.review.sync.views import review_views
 from schemas.records import Status, Verdict
 from tests.pipeline.review.bench import Bench
@@ -50,7 +51,7 @@ def test_our_documents_are_those_that_fiftyone_makes_itself(bench: Bench) -> Non
         fo.Detection(**{k: v for k, v in label.items() if k not in plain})
         for label in ours["boxes"]["detections"]
     ]
-    text = ("record_id", "image_id", "source", "caption", "status", "teacher_id")
+    text = ("record_id", "image_id", "source", "caption", "status", "teacher_id", *PAIR_FIELDS)
     sample = fo.Sample(
         filepath=row.image_uri,
         metadata=fo.ImageMetadata(width=row.width, height=row.height),

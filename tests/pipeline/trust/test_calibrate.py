@@ -234,6 +234,11 @@ def test_labels_without_a_verdict_stop_it_or_count_as_wrong(
         (Verdict.EDIT, {"xyxy": (0.0, 5.0, 9.0, 20.0)}, Truth.RIGHT),
         (Verdict.EDIT, {"xyxy": (30.0, 5.0, 60.0, 40.0)}, Truth.WRONG),
         (Verdict.EDIT, {"phrase_index": 2}, Truth.WRONG),
+        (Verdict.BAD, {"box_id": "", "reason": "a collage"}, Truth.WRONG),
+        (Verdict.DONE, {"box_id": ""}, Truth.MISSING),  # looked at, which says nothing of a box
+        (Verdict.OPEN, {}, Truth.MISSING),  # taken back
+        (Verdict.OPEN, {"reason": "unsure: too small"}, Truth.UNSURE),
+        (Verdict.KEEP, {"carried_from": "d7"}, Truth.MISSING),  # said of another run's box
     ],
 )
 def test_what_a_verdict_means(verdict: Verdict, changes: dict[str, Any], expected: Truth) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from pipeline.curation.box_state import Review, box_histories
 from pipeline.review.sync.app_label import ConflictKind, NotUnderstood, Observed, observe
-from pipeline.review.sync.box_state import Review, box_histories
 from schemas.records import Annotation
 from tests.pipeline.review.builders import drawn_label, labels, make_row, make_twins, pushed
 

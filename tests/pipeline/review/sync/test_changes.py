@@ -8,7 +8,9 @@ import pytest
 from bson import ObjectId
 
 from pipeline.review.sync.app_label import ConflictKind
-from pipeline.review.sync.changes import Change, read_sample
+from pipeline.review.sync.changes import Change
+from pipeline.review.sync.reading import read_sample
+from pipeline.review.sync.stamp import Stamp
 from schemas.records import Decision, Verdict
 from tests.pipeline.review.builders import (
     decide,
@@ -122,7 +124,10 @@ def test_decisions_whose_files_are_gone_are_found_again_in_the_app() -> None:
     row = make_row()
     document, _ = pushed(row, decide("toy/0#0", Verdict.DROP, 1))
     _, none = pushed(row)
-    assert read_sample(document, row, none).changes == [change("toy/0#0", Verdict.DROP)]
+    of_ann = Stamp("ann", "2026-01-01T00:00:01.000000Z")
+    assert read_sample(document, row, none).changes == [
+        change("toy/0#0", Verdict.DROP, stamp=of_ann)
+    ]
 
 
 def test_a_deleted_box_that_is_dropped_already_gives_nothing() -> None:
@@ -157,13 +162,12 @@ def test_a_drawn_box_that_moved_after_a_pull_is_added_anew() -> None:
     ]
 
 
-def test_a_withdrawn_decision_is_a_conflict() -> None:
+def test_a_word_taken_back_is_a_decision() -> None:
     document, histories = pushed(make_row(), decide("toy/0#0", Verdict.DROP, 1))
     labels(document)[0]["review"] = "pending"
     reading = read_sample(document, make_row(), histories)
-    assert reading.changes == []
-    assert [c.kind for c in reading.conflicts] == [ConflictKind.WITHDRAWN]
-    assert "was rejected and is pending again" in reading.conflicts[0].detail
+    assert reading.changes == [change("toy/0#0", Verdict.OPEN)]
+    assert (reading.conflicts, reading.undecided) == ([], 3)
 
 
 def test_an_ambiguous_drawn_box_is_taken_and_stays_reported() -> None:

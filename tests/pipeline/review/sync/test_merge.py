@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 
-from pipeline.review.sync.box_state import Standing, box_histories
+from pipeline.curation.box_state import Standing, box_histories
 from pipeline.review.sync.merge import has_human_work, merge_boxes
 from schemas.records import Annotation, Decision, Verdict
 from tests.pipeline.review.builders import decide, drawn_label, labels, make_row, pushed

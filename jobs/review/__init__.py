@@ -1,0 +1,1 @@
+"""What `glipforge review` does, one module an action."""

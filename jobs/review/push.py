@@ -1,0 +1,199 @@
+"""`glipforge review push`: show a run in the app."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import tyro
+
+from jobs.arguments import MaybeDir, MaybeRun, Run
+from pipeline.review.sync.run_dataset import dataset_name, review_store, run_address
+
+if TYPE_CHECKING:
+    from pipeline.curation.carry import CarryReport
+    from pipeline.review.sync.push import PushReport
+    from pipeline.review.sync.selection import Selection
+    from pipeline.run.store import RunStore
+
+SHOWN_FAILURES = 10
+NOT_CARRIED = "not_carried.jsonl"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Push:
+    """Show a run in the app; human work that is already there stays."""
+
+    run: tyro.conf.Positional[Run]
+    """The run directory."""
+    dataset: str | None = None
+    """Name of the dataset in the app; from the run's name if not given."""
+    policy: str | None = None
+    """Show what this filter policy keeps; all candidates if not given."""
+    queue: Literal["", "audit"] = ""
+    """`audit`: show what `glipforge audit` drew, in a dataset of its own."""
+    min_score: float = 0.0
+    """Show candidates with at least this score."""
+    limit: int | None = None
+    """Show at most so many pairs."""
+    rebuild: bool = False
+    """Drop the dataset and make it again from the run; refused while it holds unpulled work."""
+    discard_unpulled: bool = False
+    """With --rebuild: drop what people did since the last pull."""
+    carry: MaybeRun = None
+    """An older run over the same corpus: its decisions move to the boxes of this one."""
+    carry_min_iou: float = 0.7
+    """With --carry: from which overlap on two boxes of a phrase are the same one."""
+    restore: bool = False
+    """Show pairs again that were deleted in the app or called bad."""
+    home: MaybeDir = None
+    """Where the review database lives; $GLIPFORGE_REVIEW_HOME if not given."""
+
+
+def push_run(config: Push) -> PushReport:
+    """Make or refresh the dataset of a run.
+
+    Raises:
+        ConfigError: unknown policy, a limit below 1, unusable home, or --rebuild over unpulled
+            work.
+    """
+    from jobs.progress_bar import reading_bar
+    from pipeline.curation.decisions import load_decisions
+    from pipeline.curation.policy import get_policy
+    from pipeline.review.sync.dataset_process import drop_dataset, make_dataset
+    from pipeline.review.sync.media import MediaStore
+    from pipeline.review.sync.mongo_store import find_dataset, get_dataset
+    from pipeline.review.sync.push import forget, push
+    from pipeline.review.sync.selection import Selection
+    from pipeline.run.open import num_records, open_run
+    from schemas.errors import ConfigError
+
+    if config.limit is not None and config.limit < 1:
+        raise ConfigError(f"limit must be at least 1, got {config.limit}")
+    run_store = open_run(config.run)
+    selection = Selection(
+        min_score=config.min_score,
+        policy=None if config.policy is None else get_policy(config.policy),
+    )
+    if config.carry is not None:
+        carry_decisions(run_store, config.carry, min_iou=config.carry_min_iou)
+    decisions = load_decisions(run_store)
+    name = dataset_name(config.run, config.dataset)
+    if config.queue:
+        selection = _queue(config, run_store)
+        name = config.dataset or f"{name}-{config.queue}"
+    started = time.monotonic()
+    with review_store(config.home) as (home, database, store):
+        found = find_dataset(store, name)
+        if found is not None and config.rebuild:
+            _check_pulled(found, run_store, decisions, config)
+            forget(found)
+            drop_dataset(home, database.uri, name)
+            found = None
+        if found is None:
+            print("starting FiftyOne (it takes some seconds to load)", flush=True)
+            info = {"run": run_address(config.run), "selection": selection.name}
+            make_dataset(home, database.uri, name, info)
+            found = get_dataset(store, name)
+        count = num_records(run_store)
+        with reading_bar("push", min(count, config.limit or count)) as bar:
+            report = push(
+                found,
+                run_store.iter_annotations,
+                decisions,
+                media=MediaStore(home.media),
+                selection=selection,
+                limit=config.limit,
+                restore=config.restore,
+                progress=bar,
+            )
+    seconds = time.monotonic() - started
+    print(
+        f"dataset {name}: {report.added} pairs added, {report.refreshed} refreshed, "
+        f"{report.unchanged} unchanged, {report.removed} removed, {report.boxes} boxes, "
+        f"{report.kept_labels} labels left as people made them ({seconds:.1f} s)"
+    )
+    if report.left_out:
+        print(
+            f"{report.left_out} pairs that people deleted in the app or called bad stay out; "
+            "--restore shows them again"
+        )
+    if report.edited_meanwhile:
+        print(f"{report.edited_meanwhile} pairs were edited during the push and left alone")
+    for record_id, reason in report.failures[:SHOWN_FAILURES]:
+        print(f"not shown: {record_id}: {reason}", file=sys.stderr)
+    if len(report.failures) > SHOWN_FAILURES:
+        print(f"...and {len(report.failures) - SHOWN_FAILURES} more", file=sys.stderr)
+    named = f" --dataset {name}" if config.queue else ""
+    print(f"next: glipforge review open {config.run}{named}")
+    return report
+
+
+def _queue(config: Push, run_store: RunStore) -> Selection:
+    from pipeline.curation.policy import get_policy
+    from pipeline.review.sync.selection import Selection
+    from pipeline.trust.audit import find_audit
+
+    policy = None if config.policy is None else get_policy(config.policy)
+    sample = find_audit(run_store, policy)
+    return Selection(box_ids=sample.box_ids(), queue=f"audit {sample.audit_id}")
+
+
+def carry_decisions(run_store: RunStore, old_uri: str, *, min_iou: float) -> CarryReport:
+    """Append the decisions of an older run that fit this one, and list the others in a file.
+
+    Raises:
+        ConfigError: the old run is not one, or is this one, or `min_iou` is not in (0, 1].
+    """
+    import json
+
+    from pipeline.curation.carry import carry
+    from pipeline.curation.decisions import append_decisions, decisions_by_record, load_decisions
+    from pipeline.run.open import open_run
+    from pipeline.storage.files import write_bytes
+    from schemas.errors import ConfigError
+
+    old_store = open_run(old_uri)
+    if run_address(old_store.uri) == run_address(run_store.uri):
+        raise ConfigError(f"carry must name another run, got this one ({old_uri})")
+    report = carry(
+        old_store.iter_annotations(),
+        run_store.iter_annotations(),
+        decisions_by_record(load_decisions(old_store)),
+        decisions_by_record(load_decisions(run_store)),
+        min_iou=min_iou,
+    )
+    append_decisions(run_store, report.decisions)
+    rows = [
+        {
+            "record_id": one.record_id,
+            "box_id": one.box_id,
+            "verdict": str(one.verdict),
+            "reason": one.reason,
+        }
+        for one in report.left
+    ]
+    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    write_bytes(run_store.url(NOT_CARRIED), text.encode())
+    print(f"{len(report.decisions):,} decisions carried over from {old_uri}")
+    for reason, count in report.reasons().most_common():
+        print(f"not carried: {count:,} x {reason}")
+    if report.left:
+        print(f"each of them: {run_store.url(NOT_CARRIED)}")
+    return report
+
+
+def _check_pulled(found: Any, run_store: Any, decisions: Any, config: Push) -> None:
+    from pipeline.review.sync.pull import unpulled
+    from schemas.errors import ConfigError
+
+    if config.discard_unpulled:
+        return
+    count = unpulled(found, run_store.iter_annotations(), decisions)
+    if count:
+        raise ConfigError(
+            f"dataset {found.name!r} holds {count} changes that were never pulled; run "
+            f"`glipforge review pull {config.run}` first, or add --discard-unpulled"
+        )

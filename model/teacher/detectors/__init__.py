@@ -1,0 +1,1 @@
+"""Open-vocabulary detectors of transformers as teachers."""

@@ -1,0 +1,112 @@
+"""Which detectors of transformers can teach, and what their scores are."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from model.teacher.options import Aggregation
+from schemas.errors import ConfigError
+from schemas.grounder import ScoreFacts
+
+CONFIG_NAME = "config.json"
+GLIP = "glip"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DetectorKind:
+    """One `model_type` of transformers.
+
+    model_type: as its config.json says it.
+    name: as its authors write it.
+    aggregation: of the probabilities of a phrase's words, where a phrase has several.
+    scores: what its scores are. The thresholds are those of the named sources; none was measured
+        by this project.
+    """
+
+    model_type: str
+    name: str
+    aggregation: Aggregation
+    scores: ScoreFacts
+
+
+_WORDS = "best word probability of the phrase (its mean with --aggregation mean)"
+KINDS: Mapping[str, DetectorKind] = {
+    kind.model_type: kind
+    for kind in (
+        DetectorKind(
+            model_type="grounding-dino",
+            name="Grounding DINO",
+            aggregation="max",
+            scores=ScoreFacts(
+                recommended_threshold=0.35,
+                meaning=f"{_WORDS}; 0.35 is the box threshold of its authors' demo",
+            ),
+        ),
+        DetectorKind(
+            model_type="mm-grounding-dino",
+            name="MM-Grounding-DINO, LLMDet",
+            aggregation="max",
+            scores=ScoreFacts(
+                recommended_threshold=0.4,
+                meaning=f"{_WORDS}; 0.4 is the threshold of transformers' examples",
+            ),
+        ),
+        DetectorKind(
+            model_type="owlv2",
+            name="OWLv2",
+            aggregation="max",
+            scores=ScoreFacts(
+                recommended_threshold=0.3,
+                meaning="probability of the phrase at an image patch; OWL-ST keeps images with a "
+                "box over 0.3, transformers' default is 0.1",
+            ),
+        ),
+        DetectorKind(
+            model_type="owlvit",
+            name="OWL-ViT",
+            aggregation="max",
+            scores=ScoreFacts(
+                recommended_threshold=0.1,
+                meaning="probability of the phrase at an image patch; 0.1 is transformers' default",
+            ),
+        ),
+        DetectorKind(
+            model_type="omdet-turbo",
+            name="OmDet-Turbo",
+            aggregation="max",
+            scores=ScoreFacts(
+                recommended_threshold=0.3,
+                meaning="probability of the phrase, from a cosine; 0.3 is transformers' default",
+            ),
+        ),
+    )
+}
+
+
+def model_type(directory: Path) -> str:
+    """What a model directory says it is: `glip`, or a key of `KINDS`.
+
+    Raises:
+        ConfigError: no configuration, a model that cannot teach, or one that brings code of its
+            own.
+    """
+    path = directory / CONFIG_NAME
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}") from error
+    kind = raw.get("model_type") if isinstance(raw, dict) else None
+    if kind == GLIP or kind in KINDS:
+        return str(kind)
+    if isinstance(raw, dict) and raw.get("auto_map"):
+        raise ConfigError(
+            f"{path} wants trust_remote_code: {kind!r} is not part of transformers, and to load it "
+            "would run code of its repository on every worker. It is refused; take a model that "
+            f"transformers itself knows: {', '.join(KINDS)}"
+        )
+    raise ConfigError(
+        f"{path}: model_type must be {GLIP} or one of {', '.join(KINDS)}, got {kind!r}"
+    )

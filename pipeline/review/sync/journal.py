@@ -1,0 +1,113 @@
+"""The journal of the App, as `pull` reads it: what each reviewer wrote, before and after.
+
+A label holds only its last verdict. The journal keeps those before it, so that of two reviewers on
+one box neither is lost, and a deletion has an author. The App writes one entry a write, in the
+collection `glipforge_journal`; a pull marks those that are decisions of the run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bson import ObjectId
+from pymongo.collection import Collection
+
+from pipeline.review.sync.mongo_store import Document, StoredDataset
+from pipeline.review.sync.stamp import PAIR_FIELDS, REVIEWED_AT, REVIEWER
+
+COLLECTION = "glipforge_journal"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """What one write of a reviewer did to one label, or to the verdict about the pair."""
+
+    entry_id: ObjectId
+    """Of the write: it may hold several."""
+    sample_id: ObjectId
+    label_id: ObjectId | None
+    """None for a verdict about the whole pair."""
+    reviewer: str
+    at: str
+    """As `stamp.timestamp` writes it."""
+    before: Document | None
+    """The whole label before; None for a new one. For a pair: its `pair_*` fields."""
+    after: Document | None
+    """The whole label after; None for a deletion. For a pair: its `pair_*` fields."""
+
+
+class Journal:
+    """The entries about one dataset."""
+
+    def __init__(self, dataset: StoredDataset) -> None:
+        """Open; a dataset whose App never wrote has no entry."""
+        self._rows: Collection[Document] = dataset.samples.database[COLLECTION]
+        self._of_dataset = {"dataset_id": dataset.dataset_id}
+
+    def waiting(self) -> dict[ObjectId, list[Entry]]:
+        """Sample id -> what no pull has taken, oldest first."""
+        found: dict[ObjectId, list[Entry]] = {}
+        match = {**self._of_dataset, "taken": {"$ne": True}}
+        for raw in self._rows.find(match).sort([("at", 1), ("_id", 1)]):
+            found.setdefault(raw["sample_id"], []).extend(_entries(raw))
+        return found
+
+    def take(self, entry_ids: Iterable[ObjectId]) -> None:
+        """Mark writes as decisions of the run."""
+        ids = list(dict.fromkeys(entry_ids))
+        if ids:
+            self._rows.update_many({"_id": {"$in": ids}}, {"$set": {"taken": True}})
+
+    def drop(self) -> None:
+        """Forget all: the dataset goes."""
+        self._rows.delete_many(self._of_dataset)
+
+
+def _entries(raw: Mapping[str, Any]) -> Iterator[Entry]:
+    common = {
+        "entry_id": raw["_id"],
+        "sample_id": raw["sample_id"],
+        "reviewer": str(raw.get("reviewer") or ""),
+        "at": str(raw.get("at") or ""),
+    }
+    for part in raw.get("labels") or ():
+        yield Entry(**common, **{key: part.get(key) for key in ("label_id", "before", "after")})
+    changed = {k: v for k, v in (raw.get("fields") or {}).items() if k in PAIR_FIELDS}
+    if changed:
+        sides = ({k: v.get(side) for k, v in changed.items()} for side in ("before", "after"))
+        before, after = sides
+        yield Entry(**common, label_id=None, before=before, after=after)
+
+
+def reached(entries: Sequence[Entry], document: Mapping[str, Any] | None) -> list[Entry]:
+    """The entries whose write reached the sample.
+
+    The App notes a write before it makes it. Where it was killed in between, nothing that came
+    later knows the entry: neither the label as it is now, nor a later entry's label before.
+
+    Args:
+        entries: of one sample, oldest first.
+        document: the sample; None where it was deleted, which proves nothing against an entry.
+    """
+    if document is None:
+        return list(entries)
+    boxes = (document.get("boxes") or {}).get("detections") or ()
+    now = {label.get("_id"): label for label in boxes if isinstance(label, Mapping)}
+    found: list[Entry] = []
+    for number, entry in enumerate(entries):
+        if entry.label_id is None:
+            found.append(entry)
+            continue
+        later = [e.before for e in entries[number + 1 :] if e.label_id == entry.label_id]
+        seen = [*later, now.get(entry.label_id)]
+        if entry.after is None:
+            fits = None in seen
+        else:
+            stamp = (entry.reviewer, entry.at)
+            fits = any(s and (s.get(REVIEWER), s.get(REVIEWED_AT)) == stamp for s in seen)
+        # A pull that marked the label meanwhile wrote the decision's own stamp: the same.
+        if fits:
+            found.append(entry)
+    return found
