@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from types import ModuleType
 
 from schemas.errors import ConfigError, GlipforgeError
+from schemas.redaction import shown
 
 # Group -> name -> (module, one line for --help), in the order of work.
 GROUPS: dict[str, dict[str, tuple[str, str]]] = {
@@ -23,6 +24,7 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
         "demo": ("jobs.commands.demo", "make a small captioned world and run the whole loop on it"),
         "ground": ("jobs.commands.ground", "find the phrases of a caption in one image"),
         "detect": ("jobs.commands.detect", "find named things in one image"),
+        "ask": ("jobs.commands.ask", "ask where things are in one image"),
     },
     "prepare": {
         "doctor": ("jobs.commands.doctor", "look at this machine: what is there, what is missing"),
@@ -120,17 +122,29 @@ def _run(args: list[str]) -> int:
     try:
         return _run_command(name, rest)
     except ConfigError as error:
-        print(f"glipforge {name}: {_as_typed(name, error)}", file=sys.stderr)
-        return EXIT_USAGE
+        return _refuse(name, _as_typed(name, error), EXIT_USAGE)
     except GlipforgeError as error:
-        print(f"glipforge {name}: {error}", file=sys.stderr)
-        return 1
+        return _refuse(name, str(error), 1)
     except ModuleNotFoundError as error:
-        print(f"glipforge {name}: {_missing_package(error)}", file=sys.stderr)
-        return EXIT_USAGE
+        return _refuse(name, _missing_package(error), EXIT_USAGE)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        from pipeline.storage.errors import os_sentence
+
+        if error.errno is None:  # a library's, not the operating system's: where it was matters
+            raise
+        return _refuse(name, os_sentence(error), EXIT_USAGE)
+    except MemoryError:
+        return _refuse(name, "there is not enough memory; close other programs, or ask for less", 1)
     except KeyboardInterrupt:
         print(f"glipforge {name}: interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
+
+
+def _refuse(name: str, reason: str, code: int) -> int:
+    print(f"glipforge {name}: {shown(reason)}", file=sys.stderr)
+    return code
 
 
 def _run_command(name: str, words: list[str]) -> int:

@@ -159,7 +159,7 @@ def parse_object(
     """
     try:
         raw = json.loads(text)
-    except ValueError as problem:  # not JSON, or bytes that are not UTF-8
+    except (ValueError, RecursionError) as problem:  # not JSON, not UTF-8, or too deep
         raise error(f"{where} is not JSON: {problem}") from problem
     if not isinstance(raw, dict):
         raise error(f"{where} must hold a JSON object, got {type(raw).__name__}")

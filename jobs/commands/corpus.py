@@ -65,7 +65,7 @@ def run(config: Config) -> int:
             except UnitError as error:
                 unreadable.append(str(error))
 
-    found = check_corpus(records(), ImageLimits()).to_dict()
+    found = check_corpus(records(), ImageLimits(), corpus.access).to_dict()
     files = corpus.inputs()
     facts: dict[str, Any] = {
         "corpus": corpus.uri,

@@ -15,6 +15,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from jobs.labelling.setup import Corpus, LabelSetup
+from pipeline.images.access import ANYTHING
 from pipeline.labelling.annotate_unit import AnnotateOptions, UnitRows, annotate_unit
 from pipeline.run.commit_unit import CommitOutcome, commit_unit
 from pipeline.run.store import RunStore
@@ -76,7 +77,9 @@ class LabelWorker:
         self._watched = _Watched(self.tools.grounder)
         self.tools.set_before_batch(self._watched.beat)
         self.options = AnnotateOptions(
-            limits=spec.setup.limits, call_size=spec.call_size, size_key=self.tools.size_key
+            limits=replace(spec.setup.limits, access=getattr(spec.corpus, "access", ANYTHING)),
+            call_size=spec.call_size,
+            size_key=self.tools.size_key,
         )
         self._pool = ThreadPoolExecutor(spec.decode_threads, thread_name_prefix="decode")
         self._turn = threading.Lock()

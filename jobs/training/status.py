@@ -67,10 +67,10 @@ def read_training(folder: Path) -> TrainingStatus:
     if not path.exists():
         return _not_begun(folder, recipe)
     try:
-        state = json.loads(path.read_text())
+        state = json.loads(path.read_bytes())
         last = dict(state.get("last") or {})
         step, total = int(state["step"]), int(state["total_steps"])
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise DataError(f"{path} is not the state of a training run: {error}") from error
     batch = _train_field(folder, recipe, "batch_size")
     rate = last.get("images_per_s")

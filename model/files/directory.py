@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
@@ -20,11 +19,10 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from model.config import GlipConfig
-from model.files.shipped import SHIPPED, shipped_nano
 from model.inputs.tokenizer import SHIPPED_VOCAB, VOCAB_NAME
 from model.network.glip import Glip
 from schemas.atomic import write_whole
-from schemas.errors import ConfigError, MissingDependency
+from schemas.errors import ConfigError
 
 CONFIG_NAME = "config.json"
 WEIGHTS_NAME = "model.safetensors"
@@ -32,7 +30,6 @@ INDEX_NAME = "model.safetensors.index.json"
 MODEL_TYPE = "glip"
 SHARD_BYTES = 1_000_000_000
 """Weights beyond this are divided over several files."""
-_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 _NOT_FIELDS = ("model_type", "architectures", "transformers_version", "dtype")
 
 
@@ -83,6 +80,8 @@ def load_pretrained(source: Path | str) -> Glip:
             configuration; names the first difference.
         MissingDependency: the hub cannot be reached.
     """
+    from model.files.source import resolve_source
+
     directory = resolve_source(source)
     config = load_config(directory)
     with without_random_values():
@@ -98,36 +97,6 @@ def without_random_values() -> AbstractContextManager[Any]:
     return _SkipRandom()
 
 
-def resolve_source(source: Path | str, revision: str | None = None) -> Path:
-    """A local model directory: the one named, or a copy of the hub's.
-
-    Args:
-        source: A directory, `shipped`, or `owner/name` on the Hugging Face hub.
-        revision: Branch, tag or commit on the hub; its main branch if not given.
-
-    Raises:
-        ConfigError: no model directory is there.
-        MissingDependency: the hub cannot be reached, or has nothing of this name.
-    """
-    if str(source) == SHIPPED:
-        return shipped_nano()
-    directory = Path(source)
-    if directory.is_dir() or not _HUB_ID.fullmatch(str(source)):
-        if not (directory / CONFIG_NAME).is_file():
-            raise ConfigError(f"{str(source)!r} is not a model directory (no {CONFIG_NAME})")
-        return directory
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
-    wanted = [CONFIG_NAME, "*.safetensors", INDEX_NAME, VOCAB_NAME]
-    try:
-        return Path(snapshot_download(str(source), revision=revision, allow_patterns=wanted))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        raise MissingDependency(
-            f"{str(source)!r} is not a local directory, and the hub does not give it: {error}"
-        ) from error
-
-
 def load_config(directory: Path) -> GlipConfig:
     """The configuration in a model directory.
 
@@ -137,7 +106,7 @@ def load_config(directory: Path) -> GlipConfig:
     path = directory / CONFIG_NAME
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"{path} cannot be read: {error}") from error
     if not isinstance(raw, dict) or raw.get("model_type") != MODEL_TYPE:
         kind = raw.get("model_type") if isinstance(raw, dict) else type(raw).__name__
@@ -156,10 +125,12 @@ def read_weights(directory: Path) -> dict[str, Tensor]:
     paths = [directory / WEIGHTS_NAME]
     if index.is_file():
         try:
-            shards = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()
-        except (ValueError, KeyError, AttributeError) as error:
+            shards = set(json.loads(index.read_bytes())["weight_map"].values())
+            if not shards or any(Path(name).name != name for name in shards):
+                raise ValueError("weight_map must name files of this directory")
+        except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
             raise ConfigError(f"{index} is not an index of weights: {error!r}") from error
-        paths = [directory / name for name in sorted(set(shards))]
+        paths = [directory / name for name in sorted(shards)]
     state: dict[str, Tensor] = {}
     for path in paths:
         try:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from schemas.atomic import write_whole
+from schemas.damage import whole
 
 STATE_NAME = "train.json"
 LOG_NAME = "log.jsonl"
@@ -117,9 +118,10 @@ def read_log(path: Path) -> list[dict]:
     """The lines of a log; a last line that was cut by a kill is left out."""
     if not path.exists():
         return []
-    lines = path.read_text().splitlines(keepends=True)
-    whole = [line for line in lines if line.endswith("\n")]
-    return [json.loads(line) for line in whole]
+    data = path.read_bytes()
+    with whole(str(path), "take out the damaged line, or move the file away: it is only the log"):
+        lines = [line for line in data.splitlines(keepends=True) if line.endswith(b"\n")]
+        return [dict(json.loads(line)) for line in lines]
 
 
 def _last(lines: Sequence[dict], event: str) -> dict:

@@ -11,10 +11,12 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
+from pipeline.images.access import ANYTHING, ImageAccess
 from pipeline.images.decode import ImageLimits, image_size
 from pipeline.images.fetch import read_image_uri
 from schemas.errors import RecordError
 from schemas.records import CorpusRecord, Status
+from schemas.redaction import shown
 
 NUM_THREADS = 8
 BATCH = 256
@@ -65,7 +67,9 @@ class CorpusCheck:
         }
 
 
-def check_corpus(records: Iterable[CorpusRecord], limits: ImageLimits) -> CorpusCheck:
+def check_corpus(
+    records: Iterable[CorpusRecord], limits: ImageLimits, access: ImageAccess = ANYTHING
+) -> CorpusCheck:
     """Read every record and the header of every image; no pixel is decoded.
 
     Raises:
@@ -75,7 +79,7 @@ def check_corpus(records: Iterable[CorpusRecord], limits: ImageLimits) -> Corpus
     source = iter(records)
     with ThreadPoolExecutor(NUM_THREADS) as pool:
         while batch := list(islice(source, BATCH)):
-            looked = pool.map(lambda record: _look(record, limits), batch)
+            looked = pool.map(lambda record: _look(record, limits, access), batch)
             for record, answer in zip(batch, looked, strict=True):
                 _count(found, record, answer)
     return found
@@ -87,13 +91,15 @@ class _Image:
     digest: bytes
 
 
-def _look(record: CorpusRecord, limits: ImageLimits) -> _Image | tuple[Status, str]:
+def _look(
+    record: CorpusRecord, limits: ImageLimits, access: ImageAccess
+) -> _Image | tuple[Status, str]:
     if record.error is not None:
         return record.error
     try:
         data = record.image_bytes
         if data is None:
-            data = read_image_uri(record.image_uri or "")
+            data = read_image_uri(record.image_uri or "", access=access)
         return _Image(image_size(data, limits), hashlib.blake2b(data, digest_size=8).digest())
     except RecordError as error:
         return Status(error.status), error.detail
@@ -104,7 +110,7 @@ def _count(found: CorpusCheck, record: CorpusRecord, answer: _Image | tuple[Stat
     if isinstance(answer, tuple):
         status, detail = answer
         found.problems[str(status)] += 1
-        found.examples.setdefault(str(status), f"{record.record_id}: {detail}"[:300])
+        found.examples.setdefault(str(status), shown(f"{record.record_id}: {detail}"[:300]))
         return
     caption = record.caption or ""
     found.usable += 1

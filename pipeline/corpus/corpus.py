@@ -18,6 +18,7 @@ from pipeline.corpus.record_ids import (
     unit_id,
     with_unique_ids,
 )
+from pipeline.images.access import ImageAccess
 from schemas.errors import ConfigError
 from schemas.plan import InputFile, Unit
 from schemas.records import CorpusRecord, Status
@@ -66,6 +67,12 @@ class Corpus(ABC):
     def __getstate__(self) -> dict[str, Any]:
         # Workers read units; the list of a hundred thousand files stays with the driver.
         return self.__dict__ | {"_files": None}
+
+    @property
+    def access(self) -> ImageAccess:
+        """What the records may make this machine read."""
+        root = self.options.image_root or self.root
+        return ImageAccess(untrusted=self.options.untrusted, root=root)
 
     def inputs(self) -> tuple[InputFile, ...]:
         """The files that hold the pairs, sorted by name, with size and version."""
@@ -164,6 +171,16 @@ class Corpus(ABC):
         error: tuple[Status, str] | None = None,
     ) -> Iterator[CorpusRecord]:
         """One record for each caption of an image; a list of captions numbers them `/0`, `/1`."""
+        if self.options.captions == "none":
+            yield CorpusRecord(
+                record_id=record,
+                caption=None,
+                image_bytes=None if error else image_bytes,
+                image_uri=image_uri,
+                source=self.source,
+                error=error,
+            )
+            return
         is_list = isinstance(captions, list | tuple)
         for number, raw in enumerate(list_captions(captions, self.options.captions)):
             caption, problem = read_caption(raw, self.options.max_caption_chars)

@@ -15,7 +15,8 @@ from pipeline.corpus.formats.parquet import ParquetCorpus
 from pipeline.corpus.formats.webdataset import IMAGE_ENDINGS, TEXT_ENDINGS, WebdatasetCorpus
 from pipeline.corpus.listing import list_inputs
 from pipeline.corpus.options import CorpusOptions
-from schemas.errors import ConfigError
+from pipeline.images.access import ImageAccess
+from schemas.errors import ConfigError, RecordError
 from schemas.plan import InputFile
 
 TAR_ENDINGS = (".tar", ".tar.gz", ".tgz")
@@ -66,11 +67,22 @@ def open_corpus(uri: str, options: CorpusOptions | None = None) -> Corpus:
             f"corpus {uri!r} holds no {kind} data (files that end in {wanted}); there is: "
             f"{_endings(found)}"
         )
+    if options.untrusted:
+        _require_inside(root, files)
     if kind_found == "images":
         corpus = ImageFilesCorpus(uri, root, tuple(files), options)
         corpus.explanation += _unread_captions(files, found)
         return corpus
     return _CLASSES[kind_found](uri, root, tuple(files), options)
+
+
+def _require_inside(root: str, files: Sequence[InputFile]) -> None:
+    access = ImageAccess(untrusted=True, root=root)
+    for file in files:
+        try:
+            access.require(file.uri)
+        except RecordError as error:
+            raise ConfigError(f"untrusted: {error.detail}; it is a link to elsewhere") from error
 
 
 def _detect(uri: str, found: Sequence[InputFile]) -> tuple[str, list[InputFile]]:

@@ -34,20 +34,24 @@ class CorpusOptions:
     """Column or JSON key with an id of each pair; the file name or position if not given."""
     image_root: str | None = None
     """Folder or URL that image paths start from; the folder of the captions if not given."""
-    captions: Literal["all", "first"] = "all"
-    """Where an image has a list of captions: one pair for each, or only for the first."""
+    captions: Literal["all", "first", "none"] = "all"
+    """Where an image has a list of captions: one pair for each, or only for the first. `none`: the
+    images alone, as for --names; none of them is then without its caption."""
     source: str | None = None
     """First part of every record id; the name of the corpus folder if not given."""
     max_caption_chars: int = 10_000
     """A longer caption is not labelled; its row says so."""
+    untrusted: bool = False
+    """The corpus is somebody else's: of this machine only files below it are read, of the web only
+    public addresses."""
 
     def __post_init__(self) -> None:
         if self.format != "auto" and self.format not in FORMATS:
             raise ConfigError(
                 f"format must be auto or one of {', '.join(FORMATS)}, got {self.format!r}"
             )
-        if self.captions not in ("all", "first"):
-            raise ConfigError(f"captions must be all or first, got {self.captions!r}")
+        if self.captions not in ("all", "first", "none"):
+            raise ConfigError(f"captions must be all, first or none, got {self.captions!r}")
         if self.max_caption_chars < 1:
             raise ConfigError(f"max_caption_chars must be at least 1, got {self.max_caption_chars}")
         for name in ("caption_field", "image_field", "id_field", "image_root", "source"):
@@ -55,5 +59,8 @@ class CorpusOptions:
                 raise ConfigError(f"{name} must not be empty; leave it out to have it found")
 
     def as_dict(self) -> dict[str, object]:
-        """All fields, for a plan."""
-        return asdict(self)
+        """All fields, for a plan; `untrusted` only where it is set, as older plans have none."""
+        fields = asdict(self)
+        if not self.untrusted:
+            del fields["untrusted"]
+        return fields

@@ -24,6 +24,7 @@ from pipeline.run.open import annotations_id
 from pipeline.run.store import RunStore
 from pipeline.storage.files import exists, read_bytes, write_bytes
 from pipeline.storage.folders import list_folders, remove_other_files
+from schemas.damage import whole
 from schemas.errors import ConfigError, DataError
 from schemas.fingerprint import sha256_bytes
 from schemas.records import CuratedRecord, Decision
@@ -173,6 +174,11 @@ def read_curated_file(
             f"{FOLDER}/{policy_id}/{entry['name']} was changed after it was written; run "
             "glipforge filter again"
         )
-    parquet = pq.ParquetFile(io.BytesIO(data))
-    for group in range(parquet.num_row_groups):
-        yield from table_to_curated(parquet.read_row_group(group))
+    where = f"{FOLDER}/{policy_id}/{entry['name']}"
+    with whole(where, "run glipforge filter again"):
+        parquet = pq.ParquetFile(io.BytesIO(data))
+        groups = parquet.num_row_groups
+    for group in range(groups):
+        with whole(where, "run glipforge filter again"):
+            rows = list(table_to_curated(parquet.read_row_group(group)))
+        yield from rows

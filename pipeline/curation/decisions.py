@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from pipeline.storage.files import read_bytes, write_bytes
 from pipeline.storage.folders import list_files
+from schemas.damage import whole
 from schemas.errors import DataError
 from schemas.fingerprint import fingerprint, sha256_bytes
 from schemas.records import Decision
@@ -53,11 +54,14 @@ def load_decisions(run: RunStore) -> list[Decision]:
     """
     by_id: dict[str, Decision] = {}
     for name in list_files(run.url(FOLDER), suffix=".parquet"):
-        table = pq.read_table(io.BytesIO(read_bytes(run.url(FOLDER, name))))
-        try:
-            rows = table_to_decisions(table)
-        except DataError as error:
-            raise DataError(f"{FOLDER}/{name}: {error}") from error
+        where = run.url(FOLDER, name)
+        data = read_bytes(where)
+        way_out = "put it back from a copy, or move it away: its decisions are then lost"
+        with whole(where, way_out):
+            try:
+                rows = table_to_decisions(pq.read_table(io.BytesIO(data)))
+            except DataError as error:
+                raise DataError(f"{FOLDER}/{name}: {error}") from error
         for row in rows:
             _check_time(row, where=f"{FOLDER}/{name}: decision {row.decision_id!r}")
             if by_id.setdefault(row.decision_id, row) != row:

@@ -147,6 +147,47 @@ class LabelStats:
         return plain
 
 
+def check_label_stats(raw: object) -> None:
+    """What `LabelStats.to_dict` gave and a file has kept.
+
+    Raises:
+        ValueError: it cannot be that; names the field.
+    """
+    wanted = LabelStats().to_dict()
+    if not isinstance(raw, dict) or raw.keys() != wanted.keys():
+        raise ValueError(f"statistics must have the fields {', '.join(wanted)}")
+    for name, example in wanted.items():
+        value = raw[name]
+        if isinstance(example, dict):
+            fits = is_counts(value)
+        elif isinstance(example, int):
+            fits = is_count(value)
+        elif example:  # one count for each bin
+            fits = isinstance(value, list) and len(value) == len(example)
+            fits = fits and all(map(is_count, value))
+        else:  # the most frequent keys, each with its count
+            fits = isinstance(value, list) and all(map(_is_pair, value))
+        if not fits:
+            raise ValueError(f"{name} does not hold counts")
+
+
+def is_counts(value: object) -> bool:
+    """True for names with a count each."""
+    return isinstance(value, dict) and all(_is_pair(list(pair)) for pair in value.items())
+
+
+def is_count(value: object) -> bool:
+    """True for a whole number that is not negative."""
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 63
+
+
+def _is_pair(value: object) -> bool:
+    if not (isinstance(value, list) and len(value) == 2 and isinstance(value[0], str)):
+        return False
+    value[0].encode()  # a lone surrogate, which no page can hold, is a ValueError too
+    return is_count(value[1])
+
+
 def label_stats(tables: Iterable[pa.Table]) -> LabelStats:
     """Statistics of tables of annotations or of curated rows."""
     stats = LabelStats()

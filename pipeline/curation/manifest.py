@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from pipeline.curation.filter_result import DropCounts
+from pipeline.curation.label_stats import check_label_stats, is_count, is_counts
 from pipeline.curation.policy import FilterPolicy
+from schemas.damage import whole
 from schemas.errors import DataError
 
 MANIFEST_VERSION = 2
+_FILE = re.compile(r"[^/\\\0.][^/\\\0]*\.parquet")
 
 
 @dataclass(kw_only=True)
@@ -68,21 +73,51 @@ class CurateStats:
         Raises:
             DataError: the text is not a manifest of a version this code reads.
         """
+        with whole(where, "run glipforge filter again"):
+            return cls._parse(text, where)
+
+    @classmethod
+    def _parse(cls, text: str | bytes, where: str) -> CurateStats:
         try:
             raw = json.loads(text)
             if raw.pop("version") != MANIFEST_VERSION:
                 raise ValueError(f"its version is not {MANIFEST_VERSION}")
             raw.pop("policy")
             drops = raw.pop("drops")
-            for key in ("boxes_dropped", "records_dropped"):
-                drops[key] = Counter(drops[key])
-            for key in ("boxes_out", "decisions_applied", "records_decided"):
-                raw[key] = Counter(raw[key])
+            check_drops(drops)
+            for counts, keys in (
+                (drops, ("boxes_dropped", "records_dropped")),
+                (raw, ("boxes_out", "decisions_applied", "records_decided")),
+            ):
+                for key in keys:
+                    if not is_counts(counts[key]):
+                        raise ValueError(f"{key} does not hold counts")
+                    counts[key] = Counter(counts[key])
+            for key in ("candidates", "labels"):
+                if raw[key]:  # of a whole run
+                    check_label_stats(raw[key])
+            for entry in raw["files"]:
+                name, number, digest = entry["name"], entry["num_rows"], entry["sha256"]
+                # A manifest may come from others: it names files beside it, nothing else.
+                if _FILE.fullmatch(name) is None or not isinstance(digest, str) or number < 0:
+                    raise ValueError(f"files must be Parquet files beside it, got {name!r}")
             return cls(drops=DropCounts(**drops), **raw)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise DataError(
                 f"{where} is not a manifest of curated files ({error}); run glipforge filter again"
             ) from error
+
+
+def check_drops(raw: Mapping[str, Any]) -> None:
+    """Fields of a `DropCounts` as a file has kept them.
+
+    Raises:
+        ValueError: they cannot be that; names the field.
+    """
+    for name, example in vars(DropCounts()).items():
+        fits = is_counts if isinstance(example, Counter) else is_count
+        if not fits(raw[name]):
+            raise ValueError(f"{name} does not hold counts")
 
 
 def empty_stats(of: CurateStats) -> CurateStats:

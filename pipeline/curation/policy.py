@@ -258,7 +258,7 @@ def policy_from_json(text: str, *, where: str) -> FilterPolicy:
     """
     raw = parse_object(text, where=where)
     base = raw.pop("base", None)
-    if base is not None and base not in POLICIES:
+    if base is not None and (not isinstance(base, str) or base not in POLICIES):
         raise ConfigError(f"{where}: base must be one of {', '.join(POLICIES)}, got {base!r}")
     if "name" not in raw:
         raise ConfigError(f"{where}: name is missing: the policy's own name, e.g. 'my-rules'")

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from pipeline.storage.errors import os_sentence
 from pipeline.storage.files import filesystem_of, is_local
 from schemas.atomic import publish
 from schemas.errors import ConfigError
@@ -68,7 +69,7 @@ def publication(out: str, *, is_folder: bool = False, force: bool = False) -> It
         stage = Path(tempfile.mkdtemp(prefix=".export-", dir=folder_above))
         stage.chmod(0o755)
     except OSError as error:
-        raise ConfigError(f"out {out!r} cannot be written: {error}") from error
+        raise ConfigError(f"out {out!r} cannot be written: {os_sentence(error)}") from error
     try:
         found = Publication(out, stage, is_folder=is_folder)
         yield found

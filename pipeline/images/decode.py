@@ -8,15 +8,25 @@ releases the GIL while it decodes.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import math
+import threading
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from pipeline.images.fetch import read_image_uri
+from pipeline.images.hostile import (
+    kind_of,
+    require_modest,
+    require_modest_icon,
+    said,
+    without_texts,
+)
 from pipeline.images.pixel_modes import to_rgb
 from schemas.errors import ConfigError, RecordError
 from schemas.fingerprint import sha256_bytes
@@ -49,7 +59,9 @@ _TRANSPOSE = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_HEAD_BYTES = 12
+_STRIP_PIXELS = 1 << 21
+_LARGE_PIXELS = 32_000_000
+_large = threading.Lock()
 
 # PIL's own limit warns or raises by a process-wide constant; ours is checked for every image.
 Image.MAX_IMAGE_PIXELS = None
@@ -100,13 +112,14 @@ def decode_image(data: bytes, limits: ImageLimits) -> DecodedImage:
     if not data:
         raise RecordError(Status.IMAGE_CORRUPT, "the image has 0 bytes")
     try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+        with open_image(data, limits.max_pixels) as image:
             _check_size(image.size, limits)
-            # Some containers name a size in the header and hold frames of another.
-            image.load()
-            _check_size(image.size, limits)
-            pixels = to_rgb(_upright(image))
-            array = np.array(pixels)
+            require_modest(image, data, limits.max_pixels)
+            with _one_at_a_time(image.size):
+                # Some containers name a size in the header and hold frames of another.
+                image.load()
+                _check_size(image.size, limits)
+                array = _array(to_rgb(_upright(image)))
     except RecordError:
         raise
     except UnidentifiedImageError as error:
@@ -117,9 +130,7 @@ def decode_image(data: bytes, limits: ImageLimits) -> DecodedImage:
         ) from error
     except Exception as error:
         # Decoders raise OSError, SyntaxError, ValueError, struct.error, IndexError and others.
-        raise RecordError(
-            Status.IMAGE_CORRUPT, f"cannot be decoded: {type(error).__name__}: {error}"
-        ) from error
+        raise RecordError(Status.IMAGE_CORRUPT, f"cannot be decoded: {said(error)}") from error
     height, width = array.shape[:2]
     return DecodedImage(array=array, width=width, height=height, sha256=sha256_bytes(data))
 
@@ -131,8 +142,9 @@ def image_size(data: bytes, limits: ImageLimits) -> tuple[int, int]:
         RecordError: it is not an image, or its size is outside of the limits.
     """
     try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+        with open_image(data, limits.max_pixels) as image:
             _check_size(image.size, limits)
+            require_modest(image, data, limits.max_pixels)
             width, height = image.size
             return (height, width) if _orientation(image) >= 5 else (width, height)
     except RecordError:
@@ -140,9 +152,7 @@ def image_size(data: bytes, limits: ImageLimits) -> tuple[int, int]:
     except UnidentifiedImageError as error:
         raise RecordError(Status.IMAGE_CORRUPT, _not_an_image(data)) from error
     except Exception as error:
-        raise RecordError(
-            Status.IMAGE_CORRUPT, f"has a broken header: {type(error).__name__}: {error}"
-        ) from error
+        raise RecordError(Status.IMAGE_CORRUPT, f"has a broken header: {said(error)}") from error
 
 
 def _check_size(size_wh: tuple[int, int], limits: ImageLimits) -> None:
@@ -180,10 +190,40 @@ def _upright(image: Image.Image) -> Image.Image:
     return image if method is None else image.transpose(method)
 
 
+def open_image(data: bytes, max_pixels: int) -> Image.Image:
+    """An image whose header is read; no pixel is decoded, but those of a small icon."""
+    require_modest_icon(data, max_pixels)
+    try:
+        return Image.open(io.BytesIO(data), formats=FORMATS)
+    except ValueError as error:
+        # Pillow refuses a PNG for its texts and colour profile, which nobody asks for.
+        if "MAX_TEXT" not in str(error):
+            raise
+        return Image.open(io.BytesIO(without_texts(data)), formats=FORMATS)
+
+
+def _array(pixels: Image.Image) -> NDArray[np.uint8]:
+    """uint8 [height, width, 3], copied in strips: Pillow's own way holds the image three times."""
+    width, height = pixels.size
+    array = np.empty((height, width, 3), np.uint8)
+    rows = max(1, _STRIP_PIXELS // width)
+    for top in range(0, height, rows):
+        stop = min(height, top + rows)
+        array[top:stop] = np.asarray(pixels.crop((0, top, width, stop)))
+    return array
+
+
+def _one_at_a_time(size_wh: tuple[int, int]) -> contextlib.AbstractContextManager[Any]:
+    """Large images wait for each other: each takes seven bytes a pixel while it is decoded."""
+    if size_wh[0] * size_wh[1] < _LARGE_PIXELS:
+        return contextlib.nullcontext()
+    return _large
+
+
 def _not_an_image(data: bytes) -> str:
     return (
-        f"not an image of a format that is read ({', '.join(FORMATS)}): {len(data):,} bytes that "
-        f"start with {data[:_HEAD_BYTES]!r}"
+        f"not an image of a format that is read ({', '.join(FORMATS)}): {len(data):,} bytes of "
+        f"{kind_of(data)}"
     )
 
 

@@ -31,10 +31,13 @@ from pipeline.labelling.pairs import (
 from pipeline.labelling.retries import Retries
 from pipeline.labelling.rows import answered_row, failed_row
 from schemas.errors import ConfigError, RecordError, RetryableError, UnitError
+from schemas.fingerprint import sha256_bytes
 from schemas.grounder import Grounder, Grounding, GroundingRequest
 from schemas.plan import BatchFailure
 from schemas.records import Annotation, CorpusRecord, Status
 
+MAX_CALL_PIXELS = 128_000_000
+"""Of the images of one call together, and of those decoded ahead: three bytes each."""
 SizeKey = Callable[[tuple[int, int]], Hashable]
 
 
@@ -141,13 +144,15 @@ def _ask(
     ahead: deque[tuple[list[Pair], list[Future[_Decoded]]]] = deque()
     limits = options.limits.image
 
-    def decode_next() -> None:
-        if calls:
+    def decode_ahead() -> None:
+        while calls and len(ahead) < options.calls_ahead:
+            pixels = sum(_pixels(call) for call, _ in ahead)
+            if ahead and pixels + _pixels(calls[0]) > MAX_CALL_PIXELS:
+                return
             call = calls.popleft()
             ahead.append((call, [pool.submit(_decode, pair, limits) for pair in call]))
 
-    for _ in range(options.calls_ahead):
-        decode_next()
+    decode_ahead()
     answers: dict[int, Grounding] = {}
     trouble = _Trouble()
     with turn or contextlib.nullcontext():
@@ -157,7 +162,7 @@ def _ask(
             decoded = [future.result() for future in futures]
             seconds.add("wait", time.perf_counter() - began)
             seconds.add("decode", sum(image.seconds for image in decoded))
-            decode_next()
+            decode_ahead()
             began = time.perf_counter()
             requests = [
                 (pair, GroundingRequest(image=d.array, caption=pair.caption, phrases=pair.phrases))
@@ -175,7 +180,10 @@ def _ask(
 
 
 def plan_calls(pairs: Sequence[Pair], options: AnnotateOptions) -> Iterator[list[Pair]]:
-    """Calls of images that can share batches, as full as possible; what is left over is mixed."""
+    """Calls of images that can share batches, as full as possible; what is left over is mixed.
+
+    A call has at most `call_size` images and `MAX_CALL_PIXELS` pixels, or one image.
+    """
     groups: dict[Hashable, list[Pair]] = {}
     for pair in sorted(pairs, key=lambda pair: (len(pair.caption), pair.ordinal)):
         groups.setdefault(options.size_key(pair.size_wh), []).append(pair)
@@ -184,10 +192,28 @@ def plan_calls(pairs: Sequence[Pair], options: AnnotateOptions) -> Iterator[list
     for _, group in sorted(groups.items(), key=lambda item: min(p.ordinal for p in item[1])):
         full = len(group) - len(group) % size
         for first in range(0, full, size):
-            yield group[first : first + size]
+            yield from _within_pixels(group[first : first + size])
         rest += group[full:]
     for first in range(0, len(rest), size):
-        yield rest[first : first + size]
+        yield from _within_pixels(rest[first : first + size])
+
+
+def _pixels(call: Sequence[Pair]) -> int:
+    return sum(pair.size_wh[0] * pair.size_wh[1] for pair in call)
+
+
+def _within_pixels(call: list[Pair]) -> Iterator[list[Pair]]:
+    part: list[Pair] = []
+    pixels = 0
+    for pair in call:
+        more = pair.size_wh[0] * pair.size_wh[1]
+        if part and pixels + more > MAX_CALL_PIXELS:
+            yield part
+            part, pixels = [], 0
+        part.append(pair)
+        pixels += more
+    if part:
+        yield part
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,9 +228,13 @@ def _decode(pair: Pair, limits: ImageLimits) -> _Decoded:
     try:
         image = decode_image(pair.data or b"", limits)
         pair.size_wh, pair.sha256 = (image.width, image.height), image.sha256
-        pair.data = None
     except RecordError as error:
         pair.fail(error)
+    except Exception as error:
+        pair.fail(RecordError(Status.IMAGE_CORRUPT, f"{type(error).__name__}: {error}"))
+    if image is None and pair.data:
+        pair.sha256 = sha256_bytes(pair.data)
+    pair.data = None
     return _Decoded(None if image is None else image.array, time.perf_counter() - began)
 
 

@@ -12,6 +12,7 @@ from schemas.errors import DataError, RecordError
 from schemas.fingerprint import sha256_bytes
 from schemas.grounder import Grounding
 from schemas.records import Annotation, GroundedBox, PhraseStatus, Status
+from schemas.redaction import shown
 
 MAX_KEPT_CHARS = 10_000
 """Of a caption that is not used, so much is kept to be looked at."""
@@ -44,7 +45,7 @@ def failed_row(pair: Pair, teacher_id: str) -> Annotation:
         height=height,
         caption=_clean(pair.caption[:MAX_KEPT_CHARS]),
         status=status,
-        detail=_clean(detail[:MAX_DETAIL_CHARS]),
+        detail=_clean(shown(detail[:MAX_DETAIL_CHARS])),
         phrases=(),
         boxes=(),
         teacher_id=teacher_id,

@@ -7,7 +7,14 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from pipeline.curation.curate import read_curate_stats
-from pipeline.curation.label_stats import COLUMNS, LabelStats, label_stats
+from pipeline.curation.label_stats import (
+    COLUMNS,
+    LabelStats,
+    check_label_stats,
+    is_counts,
+    label_stats,
+)
+from pipeline.curation.manifest import check_drops
 from pipeline.run.columns import unit_tables
 from pipeline.run.map_units import map_run, num_workers
 from pipeline.run.open import annotations_id
@@ -15,7 +22,7 @@ from pipeline.run.store import RunStore
 from pipeline.run.totals import RunTotals
 from pipeline.storage.files import exists, read_bytes, write_bytes
 from schemas.checked import to_plain
-from schemas.errors import DataError
+from schemas.damage import whole
 from schemas.plan import UnitCommit
 
 FILE = "stats.json"
@@ -97,11 +104,20 @@ def read_stats(run: RunStore) -> dict[str, Any] | None:
     """
     if not exists(run.url(FILE)):
         return None
-    try:
-        content = json.loads(read_bytes(run.url(FILE)))
-    except ValueError as error:
-        raise DataError(f"{FILE} is not JSON ({error}); delete it, it is made again") from error
-    return dict(content) if content.get("version") == STATS_VERSION else None
+    data = read_bytes(run.url(FILE))
+    with whole(run.url(FILE), "delete it, it is made again"):
+        content = dict(json.loads(data))
+        if content.get("version") != STATS_VERSION:
+            return None
+        check_label_stats(content["annotations"])
+        for done in dict(content["policies"]).values():
+            check_label_stats(done["labels"])
+            check_drops(done["drops"])
+            json.dumps(done, allow_nan=False, ensure_ascii=False).encode()
+            for name in ("decisions_applied", "records_decided", "boxes_by_origin"):
+                if not is_counts(done[name]):
+                    raise ValueError(f"{name} does not hold counts")
+    return content
 
 
 def _commit_totals(run: RunStore) -> dict[str, Any]:

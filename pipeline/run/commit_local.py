@@ -1,7 +1,7 @@
 """Commits on a file system: stage, fsync, hard-link the marker, publish by rename.
 
     _staging/<unit>.<attempt>.annotations.parquet    written and synced; no reader looks here
-    _commits/<unit>.json                             os.link: exclusive; this is THE commit
+    _commits/<unit>.json                             exclusive, by a hard link; this is THE commit
     annotations/<unit>.parquet                       os.replace from staging; may be repeated
 
 A killed writer leaves staged files, with or without a marker. With one, `settle` publishes them.
@@ -12,20 +12,18 @@ would then vouch for nothing. Only `clean` removes them, when every unit has its
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from pipeline.run.commit_protocol import MARKERS, UnitFile, is_intact, marker_path
-from pipeline.storage.errors import StorageFull
+from pipeline.storage.errors import WRITES_NOTHING, StorageFull
+from pipeline.storage.exclusive import place_exclusively
 from schemas.atomic import sync_folder, write_synced
-from schemas.errors import ConfigError, UnitError
+from schemas.errors import DataError, UnitError
 from schemas.plan import CommittedFile, UnitCommit
 
 STAGING = "_staging"
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
-"""What a disk says that takes nothing more, now or ever."""
 
 
 class LocalCommitter:
@@ -48,7 +46,6 @@ class LocalCommitter:
         """Stage, mark, publish; False where another attempt was first.
 
         Raises:
-            ConfigError: the file system has no hard links.
             StorageFull: the disk is full or read-only; nothing of the unit is left on it.
         """
         staged_marker = self.root / STAGING / f"{commit.unit_id}.{commit.attempt}.json"
@@ -61,7 +58,7 @@ class LocalCommitter:
             write_synced(staged_marker, commit.to_json().encode())
             sync_folder(self.root / STAGING)
         except OSError as error:
-            if error.errno not in FULL:
+            if error.errno not in WRITES_NOTHING:
                 raise
             for path in (*staged, staged_marker):
                 with contextlib.suppress(OSError):
@@ -99,7 +96,14 @@ class LocalCommitter:
     def withdraw(self, commit: UnitCommit) -> None:
         """Remove the data first: a marker without data is found again, data without one is not."""
         for file in commit.files:
-            (self.root / file.path).unlink(missing_ok=True)
+            path = self.root / file.path
+            # A run that came from others may hold links: what lies elsewhere is not ours to delete.
+            if not path.parent.resolve().is_relative_to(self.root.resolve()):
+                raise DataError(
+                    f"{path.parent} leads out of the run {self.root}; nothing there is deleted. "
+                    "Put the folder itself there, and the same command goes on"
+                )
+            path.unlink(missing_ok=True)
         (self.root / marker_path(commit.unit_id)).unlink(missing_ok=True)
 
     def markers(self, unit_ids: Sequence[str], known: Iterable[str]) -> dict[str, str | None]:
@@ -113,7 +117,7 @@ class LocalCommitter:
         for unit_id in unit_ids:
             if f"{unit_id}.json" in names:
                 path = self.root / marker_path(unit_id)
-                found[unit_id] = None if unit_id in skip else path.read_text()
+                found[unit_id] = None if unit_id in skip else _text(path)
         return found
 
     def clean(self, commits: Iterable[UnitCommit]) -> None:
@@ -148,15 +152,8 @@ class LocalCommitter:
     def _link_marker(self, staged: Path, unit_id: str) -> bool:
         final = self.root / marker_path(unit_id)
         final.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            os.link(staged, final)
-        except FileExistsError:
+        if not place_exclusively(staged, final):
             return False
-        except PermissionError as error:
-            raise ConfigError(
-                f"{self.root}: this file system refuses hard links, which commits need ({error}); "
-                "write to another disk or to an object store"
-            ) from error
         sync_folder(final.parent)
         return True
 
@@ -171,6 +168,11 @@ class LocalCommitter:
             except OSError as error:
                 raise UnitError(f"{commit.unit_id}: cannot publish {final}: {error}") from error
             sync_folder(final.parent)
+
+
+def _text(path: Path) -> str:
+    # What is not UTF-8 is damage, which reading the marker names.
+    return path.read_text(encoding="utf-8", errors="surrogateescape")
 
 
 def _size(path: Path) -> int:

@@ -129,7 +129,9 @@ class ObjectCommitter:
 
     def _marker(self, unit_id: str) -> str | None:
         try:
-            return read_bytes(join_url(self.root, marker_path(unit_id))).decode()
+            return read_bytes(join_url(self.root, marker_path(unit_id))).decode(
+                "utf-8", "surrogateescape"
+            )
         except MissingFile:
             return None
 

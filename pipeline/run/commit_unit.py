@@ -21,6 +21,7 @@ from pipeline.storage.files import read_bytes
 from schemas.errors import UnitError
 from schemas.plan import BatchFailure, Unit, UnitCommit
 from schemas.records import Annotation
+from schemas.redaction import shown
 
 EXAMPLE_CHARS = 300
 
@@ -78,7 +79,9 @@ def commit_unit(
     ]
     examples: dict[str, str] = {}
     for row in bad:
-        examples.setdefault(str(row.status), f"{row.record_id}: {row.detail}"[:EXAMPLE_CHARS])
+        examples.setdefault(
+            str(row.status), shown(f"{row.record_id}: {row.detail}"[:EXAMPLE_CHARS])
+        )
     commit = UnitCommit(
         unit_id=unit.unit_id,
         plan=run.plan_id(),

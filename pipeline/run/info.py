@@ -11,6 +11,7 @@ from typing import Any
 from pipeline.run.store import RunStore
 from pipeline.storage.errors import MissingFile
 from pipeline.storage.files import remove, write_bytes
+from schemas.damage import whole
 from schemas.errors import ConfigError, UnitError
 
 RUN_INFO = "run.json"
@@ -48,9 +49,11 @@ def require_writable(run: RunStore) -> None:
 def read_run_info(run: RunStore) -> dict[str, Any]:
     """The content of run.json; empty where there is none."""
     try:
-        return dict(json.loads(run.read_text(RUN_INFO)))
+        text = run.read_text(RUN_INFO)
     except MissingFile:
         return {}
+    with whole(run.url(RUN_INFO), "delete it: it only says who labelled when"):
+        return dict(json.loads(text))
 
 
 def write_run_info(run: RunStore, content: Mapping[str, Any]) -> None:

@@ -23,12 +23,13 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from shlex import quote
-from typing import IO, Any
+from typing import IO, Any, TextIO
 
 from pipeline.run.store import RunStore
 from pipeline.storage.errors import MissingFile
 from pipeline.storage.files import create_bytes, read_bytes, remove, write_bytes
-from schemas.errors import ConfigError, RetryableError
+from schemas.damage import whole
+from schemas.errors import ConfigError, GlipforgeError, RetryableError
 
 LOCK = "_lock"
 BEAT_S = 15.0
@@ -85,11 +86,13 @@ def lock_holder(run: RunStore) -> LockHolder | None:
     """
     if not run.is_local:
         try:
-            holder = dict(json.loads(read_bytes(run.url(LOCK))))
+            data = read_bytes(run.url(LOCK))
         except MissingFile:
             return None
-        silence = datetime.now(UTC) - datetime.fromisoformat(holder["at"])
-        return LockHolder.of(holder, round(max(0.0, silence.total_seconds()), 1))
+        with whole(run.url(LOCK), "delete it if no driver is at work"):
+            holder = dict(json.loads(data))
+            silence = datetime.now(UTC) - datetime.fromisoformat(holder["at"])
+            return LockHolder.of(holder, round(max(0.0, silence.total_seconds()), 1))
     return folder_holder(Path(run.uri))
 
 
@@ -164,11 +167,21 @@ def _try_lock(stream: IO[str], kind: int) -> bool:
     return True
 
 
-def _read_holder(stream: IO[str]) -> dict[str, Any]:
+def _read_holder(stream: TextIO) -> dict[str, Any]:
     stream.seek(0)
+    return _parsed(stream.buffer.read())
+
+
+def _parsed(data: bytes) -> dict[str, Any]:
+    """What a lock says; nothing where its holder has not written its name yet."""
     try:
-        return dict(json.loads(stream.read()))
-    except ValueError:  # it has the lock and has not written its name yet
+        found = json.loads(data)
+        return {
+            "host": str(found["host"]),
+            "pid": int(found["pid"]),
+            "since": str(found["since"]),
+        }
+    except Exception:  # half written, or damaged: who holds it is not known, that it is held is
         return {}
 
 
@@ -199,7 +212,10 @@ def _object_lock(run: RunStore, *, beat_s: float, stale_s: float) -> Iterator[No
     finally:
         stop.set()
         thread.join()
-        remove(url)
+        try:
+            remove(url)
+        except GlipforgeError as error:  # it must not hide what ended the block
+            _log.warning("the lock of %s stays for a while: %s", run.uri, error)
 
 
 def _take_object(run: RunStore, me: dict[str, Any], *, beat_s: float, stale_s: float) -> None:
@@ -211,7 +227,7 @@ def _take_object(run: RunStore, me: dict[str, Any], *, beat_s: float, stale_s: f
         except MissingFile:
             continue
         if seen and found != seen:
-            raise ConfigError(_held(run.uri, "labelled", dict(json.loads(found))))
+            raise ConfigError(_held(run.uri, "labelled", _parsed(found)))
         if not seen:
             seen, since = found, time.monotonic()
             _log.warning(

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 
-from schemas.errors import ConfigError, FingerprintMismatch
+from pipeline.run.commit_protocol import ANNOTATIONS, QUARANTINE
+from schemas.errors import ConfigError, DataError, FingerprintMismatch
 from schemas.fingerprint import fingerprint, require_same
-from schemas.plan import InputFile, Plan, Unit
+from schemas.plan import InputFile, Plan, Unit, UnitCommit
+from schemas.records import Status
 
 _SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=+-]{0,199}")
+_SAFE_FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=+-]{0,300}\.parquet")
 REMEDY = "Give a new --out, or the old settings: run.json in the directory has them"
 MAX_NAMED_INPUTS = 5
 
@@ -51,6 +55,42 @@ def check_unit_ids(units: Sequence[Unit]) -> None:
                 f"unit_id {unit.unit_id!r} occurs twice: the corpus names {unit.uri!r} twice"
             )
         seen.add(unit.unit_id)
+
+
+def check_marker(commit: UnitCommit, *, where: str) -> None:
+    """Refuse a marker whose files are not in the run's own folders: it may come from anybody; and
+    one whose values nobody can work with.
+
+    Raises:
+        DataError: naming the field, the value and what is allowed.
+    """
+    for file in commit.files:
+        folder, _, name = file.path.partition("/")
+        if folder not in (ANNOTATIONS, QUARANTINE) or _SAFE_FILE.fullmatch(name) is None:
+            raise DataError(
+                f"{where}: files.path must be {ANNOTATIONS}/NAME.parquet or "
+                f"{QUARANTINE}/NAME.parquet, got {file.path!r}; the marker is not one of this "
+                "product: delete it, and `glipforge label` does its unit again"
+            )
+    known = {str(status) for status in Status}
+    if unknown := sorted(set(commit.status_counts) - known):
+        raise DataError(
+            f"{where}: status_counts has {unknown[0]!r}; allowed: {', '.join(sorted(known))}; "
+            "delete the marker, and `glipforge label` does its unit again"
+        )
+    try:
+        datetime.fromisoformat(commit.finished_at)
+    except ValueError as error:
+        raise DataError(
+            f"{where}: finished_at must be a time, got {commit.finished_at!r}; delete the marker, "
+            "and `glipforge label` does its unit again"
+        ) from error
+    if _SAFE_ID.fullmatch(commit.attempt) is None:
+        raise DataError(
+            f"{where}: attempt must be letters, digits and . _ = + - only, got {commit.attempt!r}; "
+            "the marker is not one of this product: delete it, and `glipforge label` does its "
+            "unit again"
+        )
 
 
 def _fields(plan: Plan) -> dict[str, object]:

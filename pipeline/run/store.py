@@ -25,7 +25,7 @@ from pipeline.run.commit_protocol import (
     check_counts,
     decode_rows,
 )
-from pipeline.run.plan_difference import check_unit_ids, require_same_plan
+from pipeline.run.plan_difference import check_marker, check_unit_ids, require_same_plan
 from pipeline.run.totals import RunTotals
 from pipeline.storage.errors import MissingFile
 from pipeline.storage.files import (
@@ -38,6 +38,7 @@ from pipeline.storage.files import (
     remove,
     write_bytes,
 )
+from schemas.damage import whole
 from schemas.errors import ConfigError, DataError
 from schemas.plan import CommittedFile, Plan, Unit, UnitCommit
 from schemas.records import Annotation, Status
@@ -99,7 +100,9 @@ class RunStore:
         Raises:
             MissingFile: there is none.
         """
-        return read_bytes(self.url(*parts)).decode()
+        data = read_bytes(self.url(*parts))
+        with whole(self.url(*parts), "put the file back as it was"):
+            return data.decode()
 
     def write_text_atomic(self, text: str, *parts: str) -> None:
         """Write a file of the run; a reader sees the old one or all of the new one."""
@@ -139,7 +142,11 @@ class RunStore:
                     f"{self.uri} is not a labelling run: it has no {PLAN}; `glipforge label "
                     f"--corpus CORPUS --out {quote(self.uri)}` makes one"
                 ) from error
-            self._plan = Plan.from_json(text, where=self.url(PLAN))
+            where = self.url(PLAN)
+            with whole(where, "copy the plan of this run back, or label into another --out"):
+                self._plan = Plan.from_json(text, where=where)
+            with whole(where, ""):
+                check_unit_ids(self._plan.units)
         return self._plan
 
     def plan_id(self) -> str:
@@ -227,10 +234,11 @@ class RunStore:
     def is_complete(self) -> bool:
         """True where every unit is committed and that was checked."""
         try:
-            found = json.loads(self.read_text(SUCCESS))
+            data = read_bytes(self.url(SUCCESS))
         except MissingFile:
             return False
-        return bool(found.get("plan") == self.plan_id())
+        with whole(self.url(SUCCESS), f"delete it; `glipforge label --out {self.uri}` makes it"):
+            return bool(json.loads(data)["plan"] == self.plan_id())
 
     # --- rows ------------------------------------------------------------------------------------
 
@@ -294,7 +302,9 @@ class RunStore:
 
     def _read_marker(self, unit_id: str, text: str) -> UnitCommit:
         where = self.url("_commits", f"{unit_id}.json")
-        commit = UnitCommit.from_json(text, where=where)
+        with whole(where, f"delete it, then {REDO}"):
+            commit = UnitCommit.from_json(text, where=where)
+        check_marker(commit, where=where)
         if commit.unit_id != unit_id or commit.plan != self.plan_id():
             raise DataError(
                 f"{where} is about unit {commit.unit_id!r} of plan {commit.plan}, not of this "

@@ -17,7 +17,15 @@ from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.spec import AbstractFileSystem
 
-from pipeline.storage.errors import MissingFile, StorageDenied, StorageUnavailable
+from pipeline.storage.errors import (
+    WRITES_NOTHING,
+    MissingFile,
+    StorageDenied,
+    StorageFull,
+    StorageUnavailable,
+    os_sentence,
+)
+from pipeline.storage.exclusive import place_exclusively
 from schemas.atomic import beside, sync_folder, write_synced, write_whole
 from schemas.errors import ConfigError, MissingDependency
 from schemas.plan import InputFile
@@ -207,15 +215,8 @@ def create_bytes(url: str, data: bytes) -> bool:
         target = Path(local_path(url))
         with beside(target) as staged:
             write_synced(staged, data)
-            try:
-                os.link(staged, target)
-            except FileExistsError:
+            if not place_exclusively(staged, target):
                 return False
-            except PermissionError as error:
-                raise ConfigError(
-                    f"{url}: this file system refuses hard links, which commits need ({error}); "
-                    "write to another disk or to an object store"
-                ) from error
             sync_folder(target.parent)
             return True
 
@@ -241,9 +242,11 @@ def _explained(url: str) -> Iterator[None]:
         text = str(error) if error.errno is None and error.args else f"{url} does not exist"
         raise MissingFile(text) from error
     except PermissionError as error:
-        raise StorageDenied(
-            f"{url}: permission denied: check the owner and mode of the file and its folders"
-        ) from error
+        raise StorageDenied(os_sentence(error, url)) from error
+    except OSError as error:
+        if error.errno in WRITES_NOTHING:
+            raise StorageFull(os_sentence(error, url)) from error
+        raise
 
 
 def _list_local(url: str) -> tuple[list[InputFile], list[str]]:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.training_set.pictures import ImageLoader, require_size
+from schemas.damage import whole
 from schemas.errors import DataError, RecordError
 from schemas.fingerprint import fingerprint
 
@@ -45,7 +46,9 @@ class ImageCache:
     """
 
     def __init__(self, directory: Path, load: ImageLoader) -> None:
-        index = json.loads((directory / "index.json").read_text())
+        path = directory / "index.json"
+        with whole(str(path), "delete the directory, it is made again"):
+            index = dict(json.loads(path.read_bytes()))
         if index.get("version") != CACHE_VERSION:
             raise DataError(
                 f"{directory}/index.json has version {index.get('version')!r}; this glipforge "

@@ -5,17 +5,17 @@ This is also how img2dataset writes with `output_format=files`: `000.jpg`, `000.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from itertools import groupby
 
-from pipeline.corpus.captions import file_text
+from pipeline.corpus.captions import Problem, file_text
 from pipeline.corpus.corpus import RECORDS_PER_UNIT, Corpus, Part
 from pipeline.corpus.field_names import CAPTIONS
-from pipeline.corpus.formats.webdataset import TEXT_ENDINGS, read_json_row
+from pipeline.corpus.formats.webdataset import MAX_TEXT_MEMBER, TEXT_ENDINGS, read_json_row
 from pipeline.corpus.options import CorpusOptions
 from pipeline.corpus.record_ids import record_id, unit_id
-from pipeline.storage.files import join_url, list_folder, read_bytes
-from schemas.errors import ConfigError
+from pipeline.storage.files import join_url, list_folder, read_bytes, stat_file
+from schemas.errors import ConfigError, GlipforgeError, RecordError, RetryableError
 from schemas.plan import InputFile, Unit
 from schemas.records import CorpusRecord, Status
 
@@ -71,22 +71,43 @@ class ImageFilesCorpus(Corpus):
         here, _ = list_folder(unit.uri)
         names = {file.uri.rpartition("/")[2] for file in here}
         for image in unit.names:
-            stem = image.rpartition(".")[0]
-            text = next((f"{stem}.{e}" for e in TEXT_ENDINGS if f"{stem}.{e}" in names), None)
-            caption: object = None
-            if text is not None:
-                caption = file_text(read_bytes(join_url(unit.uri, text)))
-            elif f"{stem}.json" in names:
-                row, _ = read_json_row(read_bytes(join_url(unit.uri, f"{stem}.json")))
-                wanted = self.options.caption_field
-                usual = CAPTIONS if wanted is None else (wanted,)
-                caption = next((row[name] for name in usual if row.get(name) is not None), None)
+            caption, problem = self._caption(unit.uri, image, names)
             uri = join_url(unit.uri, image)
-            error = None
+            error = problem
             if image not in names:
                 error = (Status.IMAGE_MISSING, f"{uri} is gone since the run was planned")
             key = record_id(self.source, "", self._relative(uri))
             yield from self._pairs(key, caption, image_uri=uri, error=error)
+
+    def _caption(
+        self, folder: str, image: str, names: Collection[str]
+    ) -> tuple[object, Problem | None]:
+        """What the text file beside an image says, and what is wrong with it."""
+        stem = image.rpartition(".")[0]
+        name = next((f"{stem}.{e}" for e in (*TEXT_ENDINGS, "json") if f"{stem}.{e}" in names), "")
+        if not name:
+            return None, None
+        url = join_url(folder, name)
+        try:
+            self.access.require(url)
+            if stat_file(url).size > MAX_TEXT_MEMBER:
+                return None, (
+                    Status.RECORD_INVALID,
+                    f"{name} is larger than {MAX_TEXT_MEMBER:,} bytes",
+                )
+            data = read_bytes(url, 0, MAX_TEXT_MEMBER)
+        except RecordError as error:
+            return None, (Status.RECORD_INVALID, error.detail)
+        except RetryableError:
+            raise
+        except (GlipforgeError, OSError) as error:
+            return None, (Status.RECORD_INVALID, f"{name} cannot be read: {error}")
+        if not name.endswith(".json"):
+            return file_text(data), None
+        row, problem = read_json_row(data)
+        wanted = self.options.caption_field
+        usual = CAPTIONS if wanted is None else (wanted,)
+        return next((row[key] for key in usual if row.get(key) is not None), None), problem
 
     def _divide(self, file: InputFile, records_per_unit: int) -> list[Part]:
         raise RuntimeError("units of image files are ranges of a folder, see `units`")

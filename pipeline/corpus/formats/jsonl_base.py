@@ -22,6 +22,7 @@ from pipeline.storage.files import open_file
 from schemas.errors import ConfigError
 from schemas.plan import InputFile, Unit
 from schemas.records import CorpusRecord, Status
+from schemas.redaction import redact
 
 LINES = "lines"
 """Kind of a unit of line starts in a byte range."""
@@ -59,6 +60,8 @@ class JsonLinesCorpus(Corpus):
         fields = []
         for option, name, usual in wanted:
             found = choose_field(name, usual, present, option=option, where=where)
+            if found is None and option == "caption_field" and options.captions == "none":
+                found = ""
             if found is None:
                 raise ConfigError(
                     f"{where}: no {option.removesuffix('_field')} among {', '.join(usual)}; the "
@@ -145,7 +148,8 @@ class JsonLinesCorpus(Corpus):
             image = str(row.get(self.image_field) or "")
             if image.startswith(("/", "file:")):  # of one machine: an id is of the corpus
                 image = image.rpartition("/")[2]
-            return f"{image[:200]}@{offset}"
+            # Ids are in markers and reports: a signed URL must not be in them.
+            return f"{redact(image)[:200]}@{offset}"
         value = row.get(self.id_field)
         if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
             return None

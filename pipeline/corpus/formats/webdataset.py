@@ -250,7 +250,8 @@ def read_json_row(data: bytes | None) -> tuple[dict[str, Any], tuple[Status, str
     if data is None:
         return {}, None
     try:
-        row = json.loads(data.decode("utf-8", "surrogateescape"))
+        text = data.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "surrogateescape")
+        row = json.loads(text)
     except (ValueError, RecursionError) as error:
         return {}, (Status.RECORD_INVALID, f"its .json is broken: {error}")
     if not isinstance(row, dict):

@@ -147,7 +147,7 @@ def test_a_full_disk_ends_the_run_before_all_is_labelled_in_vain(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patch:
-        patch.setattr("pipeline.run.commit_local._write_synced", full)
+        patch.setattr("pipeline.run.commit_local.write_synced", full)
         with pytest.raises(StorageFull, match=r"make room, and the same command goes on"):
             label(setup, str(out), UNIT, LOCAL)
     assert asked(log) <= 4 * UNIT

@@ -92,5 +92,5 @@ def test_stats_are_merged_and_read_only_what_is_new(tmp_path: Path) -> None:
 
 def test_a_broken_file_is_explained(tmp_path: Path) -> None:
     (tmp_path / "stats.json").write_text("{")
-    with pytest.raises(DataError, match=r"stats.json is not JSON .*delete it, it is made again"):
+    with pytest.raises(DataError, match=r"stats.json is damaged .*delete it, it is made again"):
         read_stats(folder_run(tmp_path, []))
