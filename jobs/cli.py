@@ -50,6 +50,8 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "use": {
         "export": ("jobs.commands.export", "write curated labels as COCO-style grounding data"),
+        "import": ("jobs.commands.import_gold", "make a run of boxes that people drew"),
+        "validate": ("jobs.commands.validate", "find what is wrong with a file of boxes"),
     },
     "train": {
         "pretrain": ("jobs.commands.pretrain", "train a student on curated runs and gold data"),
