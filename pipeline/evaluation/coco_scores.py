@@ -111,7 +111,9 @@ def score(
             _indexed(COCO(), gold, truth, list(_results(found))),
             "bbox",
         )
-        evaluation.params.areaRng = [[low**2, high**2] for low, high in map(_SIDES.get, areas)]
+        evaluation.params.areaRng = [
+            [low**2, high**2] for low, high in (_SIDES[area] for area in areas)
+        ]
         evaluation.params.areaRngLbl = list(areas)
         evaluation.params.maxDets = list(limits)
         if is_short:

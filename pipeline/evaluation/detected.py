@@ -8,9 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pipeline.gold.gold_set import GoldSet
-from schemas.records import TrainingSample
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Detected:
@@ -43,18 +40,6 @@ class Detected:
         if len(self.scores) <= number:
             return self
         return self.take(np.argsort(-self.scores, kind="stable")[:number])
-
-
-def judged_only(gold: GoldSet, sample: TrainingSample, found: Detected) -> Detected:
-    """Detections of categories that were looked for in the image; all where labels are exhaustive.
-
-    Federated labels (LVIS) say nothing about the other categories: their detections are neither
-    right nor wrong.
-    """
-    if gold.is_exhaustive:
-        return found
-    judged = {*gold.box_categories[sample.sample_id], *gold.absent.get(sample.sample_id, ())}
-    return found.take(np.isin(found.categories, np.array(sorted(judged), dtype=np.int64)))
 
 
 def best_of_category(

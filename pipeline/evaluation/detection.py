@@ -19,7 +19,7 @@ from pipeline.evaluation.coco_scores import (
     score,
     truth_of,
 )
-from pipeline.evaluation.detected import Detected, best_of_category, judged_only
+from pipeline.evaluation.detected import Detected, best_of_category
 from pipeline.evaluation.phrase_recall import HIT_IOU
 from pipeline.gold.gold_set import GoldKind, GoldSet
 from schemas.boxes import as_boxes, nms, pairwise_iou, xywh_to_xyxy
@@ -141,8 +141,15 @@ def agnostic_recall(images: Iterable[tuple[ArrayLike, ArrayLike, ArrayLike]]) ->
 
 
 def _federated(gold: GoldSet, truth: Truth, detected: Mapping[str, Detected]) -> Scores:
-    """The limit has been applied; what was not looked for goes, and no further limit."""
-    judged = [judged_only(gold, s, detected[s.sample_id]) for s in truth.samples]
+    """The limit has been applied. Federated labels say nothing about what was not looked for in an
+    image: such detections are neither right nor wrong, and go."""
+    sought = [set(gold.absent.get(sample.sample_id, ())) for sample in truth.samples]
+    for one in truth.annotations:
+        sought[one["image_id"] - 1].add(one["category_id"] - 1)
+    judged = []
+    for sample, own in zip(truth.samples, sought, strict=True):
+        found = detected[sample.sample_id]
+        judged.append(found.take(np.isin(found.categories, np.array(sorted(own), dtype=np.int64))))
     most = max((len(one.scores) for one in judged), default=0)
     return score(gold, truth, judged, limits=(most + 1,))
 

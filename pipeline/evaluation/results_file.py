@@ -3,57 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from pipeline.evaluation.detected import Detected
+from pipeline.evaluation.detection import detection_figures
+from pipeline.evaluation.result import EvaluationResult, ResultCounts
 from pipeline.gold.checks import finite_numbers, read_json
 from pipeline.gold.gold_set import GoldKind, GoldSet
 from schemas.boxes import as_boxes, xywh_to_xyxy
 from schemas.errors import ConfigError, DataError
 
-MAX_NAMED = 10
 _FORM = '[{"image_id": 1, "category_id": 18, "bbox": [x, y, width, height], "score": 0.9}, ...]'
-
-
-@dataclass(kw_only=True)
-class ResultCounts:
-    """How much of a results file was compared."""
-
-    results: int = 0
-    taken: int = 0
-    unknown_images: Counter[str] = field(default_factory=Counter)
-    """Image id -> its results; gold does not list the image."""
-    unknown_categories: Counter[str] = field(default_factory=Counter)
-    """Category id -> its results; gold does not list the category."""
-    broken: Counter[str] = field(default_factory=Counter)
-    """What is wrong with a result -> how many are so."""
-    images_without: int = 0
-    """Gold images without any result: what they hold counts as not found."""
-
-    def notes(self, num_images: int) -> list[str]:
-        """What was left out, in sentences."""
-        notes = []
-        for what, unknown in (
-            ("images", self.unknown_images),
-            ("categories", self.unknown_categories),
-        ):
-            if unknown:
-                notes.append(
-                    f"{unknown.total()} results are of {len(unknown)} {what} that gold does not "
-                    f"list, and are not judged: {_named(unknown)}"
-                )
-        notes += [f"{number} results left out: {reason}" for reason, number in self.broken.items()]
-        if self.images_without:
-            notes.append(
-                f"{self.images_without} of {num_images} gold images have no result: their boxes "
-                "count as not found"
-            )
-        return notes
 
 
 def load_results(path: str, gold: GoldSet) -> tuple[dict[str, Detected], ResultCounts]:
@@ -100,6 +64,21 @@ def load_results(path: str, gold: GoldSet) -> tuple[dict[str, Detected], ResultC
     return {s.sample_id: _detected(found.get(s.sample_id, [])) for s in gold.samples}, counts
 
 
+def detections_figures(path: str, gold: GoldSet) -> EvaluationResult:
+    """COCO's or LVIS's figures of a results file.
+
+    Raises:
+        ConfigError: the gold is not a COCO or LVIS file, or no result is of its images.
+        DataError: the file is not a list of results.
+    """
+    detected, counts = load_results(path, gold)
+    result = EvaluationResult.of_gold(path, gold)
+    result.detection = detection_figures(gold, detected)
+    result.results = counts
+    result.notes += counts.notes(len(gold.samples))
+    return result
+
+
 def _broken(row: Any) -> str:
     """Why a row is not a result; empty where it is one."""
     if not isinstance(row, dict):
@@ -136,9 +115,3 @@ def _other(key: int | str) -> int | str | None:
     if isinstance(key, int):
         return str(key)
     return int(key) if key.isascii() and key.isdigit() and str(int(key)) == key else None
-
-
-def _named(unknown: Counter[str]) -> str:
-    shown = [f"{name[:40]} ({number})" for name, number in unknown.most_common(MAX_NAMED)]
-    more = len(unknown) - len(shown)
-    return ", ".join(shown) + (f" and {more} more" if more > 0 else "")
