@@ -129,7 +129,8 @@ def check_all_fit(
     if needed > options.token_budget:
         raise ConfigError(
             f"mixture.detection.choice all: the {len(vocabulary.names)} names need {needed} word "
-            f"pieces, token_budget is {options.token_budget}; take --set mixture.detection.choice=sampled"
+            f"pieces, token_budget is {options.token_budget}; take "
+            "--set mixture.detection.choice=sampled"
         )
     if not exhaustive:
         raise ConfigError(
