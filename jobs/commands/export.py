@@ -191,9 +191,9 @@ def _require_new(config: Config, options: ExportOptions) -> None:
 
 
 def _policy(name: str, run: RunStore) -> FilterPolicy:
-    from pipeline.curation.policy import get_policy
+    from pipeline.curation.recommended import policy_for
 
-    return get_policy(name or "default")
+    return policy_for(run, name or "default")
 
 
 def _known_categories(runs: list[RunStore]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from schemas.errors import ConfigError
-from schemas.grounder import Grounder
+from schemas.grounder import Grounder, ScoreFacts
 from schemas.plan import InputFile, Unit
 from schemas.records import CorpusRecord
 
@@ -149,6 +149,12 @@ class TeacherSetup:
         from model.teacher.load import teacher_note
 
         return teacher_note(self.teacher)
+
+    def scores(self) -> ScoreFacts:
+        """What the teacher's scores are; nothing is loaded."""
+        from model.teacher.load import teacher_scores
+
+        return teacher_scores(self.teacher)
 
     def seconds_per_record(self) -> float:
         """Of one worker, roughly; nothing is loaded."""
