@@ -7,15 +7,14 @@ load the weights. Tests bring a setup of their own.
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from jobs.labelling.corpus import Corpus
 from schemas.errors import ConfigError
 from schemas.grounder import Grounder, ScoreFacts
-from schemas.plan import InputFile, Unit
-from schemas.records import CorpusRecord
 
 if TYPE_CHECKING:
     from model.teacher.options import TeacherOptions
@@ -25,35 +24,7 @@ if TYPE_CHECKING:
     from pipeline.phrases.class_list import ClassList
     from pipeline.phrases.extract import PhraseOptions
 
-
-class Corpus(Protocol):
-    """What a run needs of a corpus; `pipeline.corpus.Corpus` has more."""
-
-    @property
-    def format(self) -> str:
-        """Name of the kind of corpus."""
-        ...
-
-    @property
-    def uri(self) -> str:
-        """Where it is."""
-        ...
-
-    def inputs(self) -> tuple[InputFile, ...]:
-        """The input files."""
-        ...
-
-    def units(self, records_per_unit: int) -> tuple[Unit, ...]:
-        """All of it in units."""
-        ...
-
-    def read(self, unit: Unit) -> Iterator[CorpusRecord]:
-        """The records of a unit."""
-        ...
-
-    def fingerprint(self) -> Mapping[str, object]:
-        """What changes the records besides the files."""
-        ...
+__all__ = ["Corpus", "LabelSetup", "TeacherSetup", "Tools"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +69,8 @@ class LabelSetup(Protocol):
 class TeacherSetup:
     """A GLIP teacher on a corpus."""
 
-    corpus: str
+    corpora: tuple[str, ...]
+    """One, or several that are one run."""
     corpus_options: CorpusOptions
     teacher: str | None
     """A model directory or a hub id; None: the shipped glip-nano."""
@@ -117,12 +89,12 @@ class TeacherSetup:
             ConfigError: there is no corpus, or not of a kind that is read.
         """
         from jobs.labelling.class_corpus import ClassCorpus
-        from pipeline.corpus import open_corpus
+        from pipeline.corpus.joined import open_corpora
 
         if self.classes is None:
-            return open_corpus(self.corpus, self.corpus_options)
-        once = replace(self.corpus_options, captions="first")  # else an image for each caption
-        return ClassCorpus(open_corpus(self.corpus, once), self.classes.caption)
+            return open_corpora(self.corpora, self.corpus_options)
+        images = replace(self.corpus_options, captions="none")
+        return ClassCorpus(open_corpora(self.corpora, images), self.classes.caption)
 
     def fingerprint(self) -> dict[str, Any]:
         """Teacher and phrase extractor as the workers will have them."""
