@@ -39,6 +39,8 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "make right": {
         "filter": ("jobs.commands.filter", "apply a filter policy to a labelled run"),
+        "audit": ("jobs.commands.audit", "draw labels for people to judge"),
+        "calibrate": ("jobs.commands.calibrate", "state the precision of a run's labels"),
         "review": (
             "jobs.commands.review",
             "review labels: push, open, pull, assign, agree, gold",
@@ -48,6 +50,8 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "use": {
         "export": ("jobs.commands.export", "write curated labels as COCO-style grounding data"),
+        "import": ("jobs.commands.import_gold", "make a run of boxes that people drew"),
+        "validate": ("jobs.commands.validate", "find what is wrong with a file of boxes"),
     },
     "train": {
         "pretrain": ("jobs.commands.pretrain", "train a student on curated runs and gold data"),
