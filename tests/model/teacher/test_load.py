@@ -132,7 +132,7 @@ def test_the_identity_needs_no_network(toy: Path) -> None:
 
 
 def test_shipped_is_a_name_wherever_a_model_is() -> None:
-    from model.files.directory import resolve_source
+    from model.files.source import resolve_source
     from model.files.shipped import shipped_nano
 
     assert resolve_source("shipped") == shipped_nano()
