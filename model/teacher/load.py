@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from model.config import GlipConfig
-from model.files.directory import CONFIG_NAME, load_config, load_pretrained
+from model.files.directory import CONFIG_NAME, load_config
+from model.files.pretrained import load_pretrained
 from model.files.shipped import SHIPPED, shipped_nano
 from model.files.source import resolve_source
 from model.inputs.preprocess import Preprocessor
