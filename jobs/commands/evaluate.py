@@ -52,6 +52,9 @@ class Config:
     """odvg detection rows: the JSON of category names."""
     policy: str = "default"
     """--run: whose labels are judged for precision; recall takes all candidates."""
+    synonyms: FileName = ""
+    """--run, detection gold: a JSON or YAML file of other words for categories, {"person":
+    ["woman"]}, in place of the built-in table for COCO's names; `none`: names only."""
     limit: int = 0
     """--teacher: take so many images, evenly spread; 0: all."""
     negatives: int = -1
@@ -103,7 +106,7 @@ def run(config: Config) -> int:
         label_map=config.label_map,
     )
     if config.run is not None:
-        result = _of_run(config.run, config.policy, gold)
+        result = _of_run(config.run, config.policy, gold, config.synonyms)
     elif config.detections is not None:
         result = detections_figures(config.detections, gold)
     else:
@@ -119,13 +122,18 @@ def run(config: Config) -> int:
     return 0
 
 
-def _of_run(uri: str, policy_name: str, gold: GoldSet) -> EvaluationResult:
+def _of_run(uri: str, policy_name: str, gold: GoldSet, synonyms: str) -> EvaluationResult:
     from jobs.progress_bar import reading_bar
     from pipeline.curation.curate import ensure_curated, iter_curated
     from pipeline.curation.recommended import policy_for
     from pipeline.evaluation.run_figures import run_figures
+    from pipeline.evaluation.synonyms import BUILT_IN, read_synonyms
     from pipeline.run.open import num_records, open_run
 
+    if synonyms in ("", "none"):
+        words = {} if synonyms else BUILT_IN
+    else:
+        words = read_synonyms(synonyms)
     labelled = open_run(uri)
     policy = policy_for(labelled, policy_name)
     with reading_bar("curate", num_records(labelled)) as progress:
@@ -136,6 +144,7 @@ def _of_run(uri: str, policy_name: str, gold: GoldSet) -> EvaluationResult:
         labelled.iter_annotations(),
         iter_curated(labelled, policy.policy_id),
         policy.policy_id,
+        words,
     )
 
 

@@ -10,9 +10,9 @@ from typing import Any
 
 from pipeline.evaluation.bootstrap import Interval, drawn_interval
 from pipeline.evaluation.detection import COCO, FIXED, DetectionFigures
+from pipeline.evaluation.gold_index import JoinCounts
 from pipeline.evaluation.label_quality import LabelQuality
 from pipeline.evaluation.phrase_recall import PhraseRecall
-from pipeline.evaluation.run_join import JoinCounts
 from pipeline.gold.gold_set import GoldSet
 
 MAX_NAMED = 10
