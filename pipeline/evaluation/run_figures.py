@@ -8,7 +8,7 @@ from dataclasses import replace
 from pipeline.evaluation.detection import agnostic_recall
 from pipeline.evaluation.gold_index import JoinCounts, JoinedPair, LabelledPair, join_run
 from pipeline.evaluation.label_quality import label_quality
-from pipeline.evaluation.phrase_recall import PROTOCOLS, PhraseImage, phrase_recall
+from pipeline.evaluation.phrase_recall import PhraseImage, phrase_recalls
 from pipeline.evaluation.result import EvaluationResult
 from pipeline.evaluation.run_join import all_boxes, category_image, phrase_image
 from pipeline.evaluation.synonyms import BUILT_IN, Synonyms
@@ -36,7 +36,7 @@ def run_figures(
     result, counts = EvaluationResult.of_gold(subject, gold), JoinCounts()
     joined = join_run(candidates, gold, counts)
     images = [_image(pair, gold, counts, synonyms) for pair in joined]
-    result.recalls = [phrase_recall(images, protocol=protocol) for protocol in PROTOCOLS]
+    result.recalls = phrase_recalls(images, [pair.sample for pair in joined], gold)
     result.join = counts
     if gold.kind == GoldKind.DETECTION:
         result.agnostic_recall = agnostic_recall(
