@@ -15,31 +15,14 @@ WAIT_S = 20.0
 SIZE = {"width": 1400, "height": 900}
 
 
-def wait_for(what: Callable[[], Any], message: str, seconds: float = WAIT_S) -> Any:
-    """The first true value of `what`.
-
-    Raises:
-        AssertionError: it stayed false.
-    """
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        value = what()
-        if value:
-            return value
-        time.sleep(0.1)
-    raise AssertionError(f"not within {seconds:g} s: {message}; at last {what()!r}")
-
-
 class ReviewPage:
     """One browser window on one dataset."""
 
-    def __init__(self, chromium: Any, app: AppServer, bench: Bench) -> None:
+    def __init__(self, context: Any, app: AppServer, bench: Bench) -> None:
         self.bench = bench
         self.url = app.url(bench.name)
-        self.context = chromium.new_context(viewport=SIZE)
-        # The only outside addresses of the app: fonts.
-        self.context.route(lambda url: "127.0.0.1" not in url, lambda route: route.abort())
-        self.page = self.context.new_page()
+        self.page = context.new_page()
+        self.page.on("dialog", lambda dialog: dialog.accept())
         self.page.set_default_timeout(WAIT_S * 1000)
         self.saves: list[tuple[int, Any]] = []
         self.number = 0
@@ -52,26 +35,37 @@ class ReviewPage:
 
     def close(self) -> None:
         """Close the window without a question."""
-        self.context.close()
+        self.page.close()
+
+    def wait_for(self, what: Callable[[], Any], message: str, seconds: float = WAIT_S) -> Any:
+        """The first true value of `what`; the browser goes on meanwhile.
+
+        Raises:
+            AssertionError: it stayed false.
+        """
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            value = what()
+            if value:
+                return value
+            self.page.wait_for_timeout(100)
+        raise AssertionError(f"not within {seconds:g} s: {message}; at last {what()!r}")
 
     # Going somewhere
 
     def open(self, number: int, view: str = "") -> None:
-        """Open pair `number`, in a saved view by its slug."""
+        """Open pair `number`; or any pair of a saved view, by its slug."""
         self.number = number
         self.saves.clear()
         sample_id = sample_object_id(f"toy/{number}")
         if view:
             self.page.goto(f"{self.url}?view={view}")
-            self.page.wait_for_selector("[data-cy=looker]")
         else:
             self.page.goto(f"{self.url}?id={sample_id}")
         self.page.wait_for_function("window.__glipforge__ && window.__glipforge__.ready")
         if view:
-            self.page.evaluate(
-                """id => window.__foo__.executeOperator("@voxel51/operators/open_sample", {id})""",
-                str(sample_id),
-            )
+            self.click_tile()
+            return
         self.page.wait_for_selector("[data-cy=modal]")
         self.page.wait_for_selector("#glipforge-strip .caption")
 
@@ -103,7 +97,7 @@ class ReviewPage:
         """Go to the next image."""
         before = self.sample_id
         self.page.locator('[data-cy="nav-right-button"]').dispatch_event("click")
-        wait_for(lambda: self.sample_id not in ("", before), "the next image")
+        self.wait_for(lambda: self.sample_id not in ("", before), "the next image")
         self.page.wait_for_timeout(1000)
         self.find_number()
 
@@ -171,7 +165,7 @@ class ReviewPage:
         """Type the left side of the box that is edited, and wait until it is saved."""
         count = len(self.saves)
         self.type_x(value)
-        wait_for(lambda: len(self.saves) > count, "the save of an edit")
+        self.wait_for(lambda: len(self.saves) > count, "the save of an edit")
         self.settle()
 
     def settle(self) -> None:
@@ -241,4 +235,4 @@ class ReviewPage:
 
     def wait_reviews(self, expected: list[str]) -> None:
         """Wait until the words on the boxes are these."""
-        wait_for(lambda: self.reviews() == expected, f"{expected}")
+        self.wait_for(lambda: self.reviews() == expected, f"{expected}")
