@@ -70,8 +70,8 @@ def run(config: Config) -> int:
 def _to_official(config: Config) -> int:
     import torch
 
-    from model.files.directory import load_pretrained
     from model.files.official_names import to_official
+    from model.files.pretrained import load_pretrained
 
     _check_file(config, "--to-official")
     model = load_pretrained(config.checkpoint)
@@ -83,7 +83,7 @@ def _to_official(config: Config) -> int:
 
 
 def _to_onnx(config: Config) -> int:
-    from model.files.directory import load_pretrained
+    from model.files.pretrained import load_pretrained
     from model.interop.onnx_export import compare_onnx, export_onnx, input_size
     from schemas.errors import MissingDependency
 

@@ -47,6 +47,8 @@ class BatchWork:
     """What all units are curated with."""
 
     policy: FilterPolicy
+    threshold: float | None
+    """What the policy's `min_precision` comes to on this run."""
     decisions: Mapping[str, Sequence[Decision]]
     """record_id -> its decisions, oldest first."""
     stats: CurateStats
@@ -122,7 +124,7 @@ def _curate(
 ) -> tuple[pa.Table, NDArray[np.int64]]:
     """The curated rows of a table of annotations, and for each the row that it comes from."""
     found = candidates.candidates_of(table)
-    outcome = filter_candidates(found, work.policy)
+    outcome = filter_candidates(found, work.policy, precision_threshold=work.threshold)
     part.stats.drops.add(found, outcome)
     part.candidates.add(table)
     decided = _decided_rows(table, work)

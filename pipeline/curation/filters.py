@@ -45,7 +45,7 @@ from schemas.records import Annotation
 
 
 def filter_candidates(
-    candidates: Candidates, policy: FilterPolicy, *, precision_threshold: float = 0.0
+    candidates: Candidates, policy: FilterPolicy, *, precision_threshold: float | None = None
 ) -> FilterOutcome:
     """Run every rule of `policy`.
 
@@ -53,11 +53,17 @@ def filter_candidates(
         candidates: of any number of pairs.
         policy: the rules.
         precision_threshold: what a calibration says for the policy's `min_precision`: a box stays
-            when its score is greater.
+            when its score is greater. None where the policy asks for no precision.
 
     Raises:
-        ConfigError: the policy needs region scores and there are none.
+        ConfigError: the policy needs region scores or a calibration, and there are none.
     """
+    if policy.min_precision is not None and precision_threshold is None:
+        raise ConfigError(
+            f"policy {policy.name!r} asks for min_precision {policy.min_precision}: which scores "
+            "that takes is known only of a run that was calibrated, where `glipforge filter` and "
+            "what reads its labels can apply it"
+        )
     state = _State(candidates, _scores(candidates, policy))
     _drop_by_phrase_and_score(state, policy, precision_threshold)
     state.look_closer()
@@ -147,7 +153,7 @@ def _scores(candidates: Candidates, policy: FilterPolicy) -> NDArray[np.float32]
 
 
 def _drop_by_phrase_and_score(
-    state: _State, policy: FilterPolicy, precision_threshold: float
+    state: _State, policy: FilterPolicy, precision_threshold: float | None
 ) -> None:
     candidates, scores = state.candidates, state.scores
     codes = phrase_codes(candidates.phrases, policy)
@@ -162,7 +168,7 @@ def _drop_by_phrase_and_score(
         is_own = has_own[candidates.phrase_of]
         state.mark(low & ~is_own, LOW_SCORE)
         state.mark(low & is_own, LOW_OWN_SCORE)
-    if precision_threshold > 0:
+    if precision_threshold is not None:
         state.mark(scores <= np.float32(precision_threshold), LOW_PRECISION)
     if policy.score_ceiling < 1:
         state.mark(scores > np.float32(policy.score_ceiling), HIGH_SCORE)

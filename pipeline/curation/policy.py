@@ -27,7 +27,10 @@ from schemas.errors import ConfigError
 from schemas.fingerprint import fingerprint
 
 POLICY_VERSION = 1
-_LATER = ("class_thresholds", "phrase_thresholds", "contained_same", "contained_other")
+_LATER = (
+    *("class_thresholds", "phrase_thresholds", "min_precision"),
+    *("contained_same", "contained_other"),
+)
 
 if TYPE_CHECKING:
     DropList = str
@@ -66,6 +69,9 @@ class FilterPolicy:
     """Head noun in lower case -> the score that boxes of such phrases must exceed instead."""
     phrase_thresholds: Mapping[str, float] = field(default_factory=dict)
     """Whole phrase in lower case, without article -> likewise; stronger than its class's."""
+    min_precision: Share | None = None
+    """A box stays when its score is greater than the threshold above which at least this share of
+    the run's labels is right, as `glipforge calibrate` found; None: no promise is asked for."""
     score_ceiling: Share = 1.0
     """A box stays when its score is not greater: a band of doubtful boxes for review."""
     region_scores: Literal["", "clip"] = ""
@@ -214,6 +220,18 @@ def strict_review_policy() -> FilterPolicy:
     )
 
 
+def people_policy() -> FilterPolicy:
+    """Imported labels of people: all of them, also images without a box. Boxes that are one and
+    the same for several phrases become one box again."""
+    return FilterPolicy(
+        name="people",
+        min_side_px=0.0,
+        cross_phrase="merge",
+        cross_phrase_iou=0.99999,
+        min_boxes=0,
+    )
+
+
 POLICIES: Mapping[str, Callable[[], FilterPolicy]] = {
     "default": default_policy,
     "glip": glip_policy,
@@ -221,6 +239,7 @@ POLICIES: Mapping[str, Callable[[], FilterPolicy]] = {
     "yoloworld": yoloworld_policy,
     "owlst": owlst_policy,
     "strict-review": strict_review_policy,
+    "people": people_policy,
 }
 
 

@@ -148,7 +148,7 @@ def test_wrong_usage_says_what_is_there(make, options, said: str, tmp_path: Path
     "options, said",
     [
         ({"format": "zip"}, r"format must be auto or one of .*img2dataset, got 'zip'"),
-        ({"captions": "last"}, r"captions must be all or first, got 'last'"),
+        ({"captions": "last"}, r"captions must be all, first or none, got 'last'"),
         ({"max_caption_chars": 0}, r"max_caption_chars must be at least 1, got 0"),
         ({"source": ""}, r"source must not be empty"),
     ],
@@ -255,7 +255,7 @@ def test_downloads_that_are_not_in_the_tar_are_rows(
     assert len(records) == 6
     (lost,) = [record for record in records if record.error]
     assert (lost.record_id, lost.caption) == ("toy/00000/001", "x")
-    detail = "img2dataset got it, but its sample is not in the tar"
+    detail = "img2dataset got it, but its sample is not in the shard"
     assert lost.error == (Status.IMAGE_MISSING, detail)
     for unit in corpus.units(1):
         assert unit.num_records in (-1, len(list(corpus.read(unit))))

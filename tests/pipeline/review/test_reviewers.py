@@ -8,10 +8,13 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
+from pipeline.curation.box_state import PairReview, Review
 from pipeline.curation.decisions import append_decisions, load_decisions
 from pipeline.review.sync.documents import label_object_id, sample_object_id
-from pipeline.review.sync.journal import COLLECTION
+from pipeline.review.sync.journal import journal_entries
+from pipeline.review.sync.label_store import LabelStore, WriteRefused
 from pipeline.review.sync.pull import MANY_DELETED, pull
+from pipeline.review.sync.verdicts import judge_boxes, judge_pair
 from schemas.records import Verdict
 from tests.pipeline.review.bench import Bench
 
@@ -22,20 +25,25 @@ def at(second: int) -> str:
     return f"2026-02-01T00:00:{second:02d}.000000Z"
 
 
+def entries_of(bench: Bench) -> Any:
+    """The journal's collection."""
+    return journal_entries(bench.stored.samples.database, bench.stored.dataset_id)
+
+
 def write(bench: Bench, box_id: str, who: str, second: int, **values: Any) -> None:
     """As the App does: the label with its stamp, and the journal."""
     sample_id = sample_object_id(box_id.split("#")[0])
     label_id = label_object_id(box_id)
     before = bench.label(box_id)
     after = {**before, **values, "reviewer": who, "reviewed_at": at(second)}
-    bench.stored.samples.database[COLLECTION].insert_one(
+    entries_of(bench).insert_one(
         {
-            "dataset_id": bench.stored.dataset_id,
             "sample_id": sample_id,
             "reviewer": who,
             "at": at(second),
-            "labels": [{"label_id": label_id, "before": before, "after": after}],
-            "fields": {},
+            "label_id": label_id,
+            "before": before,
+            "after": after,
         }
     )
     bench.stored.samples.update_one(
@@ -88,19 +96,14 @@ def test_a_word_that_another_reviewer_replaced_is_not_lost(bench: Bench) -> None
 def test_an_entry_whose_write_never_came_is_no_verdict(bench: Bench) -> None:
     bench.push()
     before = bench.label("toy/0#0")
-    bench.stored.samples.database[COLLECTION].insert_one(
+    entries_of(bench).insert_one(
         {
-            "dataset_id": bench.stored.dataset_id,
             "sample_id": sample_object_id("toy/0"),
             "reviewer": "alice",
             "at": at(1),
-            "labels": [
-                {
-                    "label_id": before["_id"],
-                    "before": before,
-                    "after": before | {"review": "rejected", "reviewed_at": at(1)},
-                }
-            ],
+            "label_id": before["_id"],
+            "before": before,
+            "after": before | {"review": "rejected", "reviewed_at": at(1)},
         }
     )
     assert bench.pull().decisions == []
@@ -164,6 +167,28 @@ def test_the_word_about_a_pair_is_a_decision(bench: Bench) -> None:
     assert bench.pull().decisions == []
 
 
+def test_words_by_the_apps_own_functions_reach_the_run(bench: Bench) -> None:
+    bench.push()
+    pair, box = sample_object_id("toy/0"), label_object_id("toy/0#0")
+    alice, bob = (LabelStore(bench.stored.samples, reviewer=name) for name in ("alice", "bob"))
+    judge_boxes(alice, pair, [box], Review.ACCEPTED)
+    judge_boxes(bob, pair, [box], Review.ACCEPTED)  # a second opinion
+    judge_pair(alice, pair, PairReview.DONE)
+    judge_pair(bob, pair, PairReview.BAD, reason="blurred")
+    with pytest.raises(WriteRefused, match="say why the image is bad"):
+        judge_pair(bob, pair, PairReview.BAD)
+    report = bench.pull()
+    assert report.conflicts == []
+    assert told(bench) == [
+        ("alice", "toy/0#0", Verdict.KEEP),
+        ("bob", "toy/0#0", Verdict.KEEP),
+        ("alice", "", Verdict.DONE),
+        ("bob", "", Verdict.BAD),
+    ]
+    assert load_decisions(bench.run)[-1].reason == "blurred"
+    assert bench.pull().decisions == []
+
+
 def test_a_dataset_that_is_nearly_empty_looks_like_an_accident(bench: Bench) -> None:
     bench.rows = [replace(bench.rows[0], record_id=f"toy/{n}") for n in range(MANY_DELETED + 2)]
     bench.rows = [
@@ -201,14 +226,15 @@ def test_push_tells_the_truth(bench: Bench) -> None:
 def test_a_deletion_has_an_author(bench: Bench) -> None:
     bench.push()
     before = bench.label("toy/0#0")
-    bench.stored.samples.database[COLLECTION].insert_one(
+    entries_of(bench).insert_one(
         {
             "_id": ObjectId(),
-            "dataset_id": bench.stored.dataset_id,
             "sample_id": sample_object_id("toy/0"),
             "reviewer": "bob",
             "at": at(1),
-            "labels": [{"label_id": before["_id"], "before": before, "after": None}],
+            "label_id": before["_id"],
+            "before": before,
+            "after": None,
         }
     )
     bench.stored.samples.update_one(
