@@ -11,19 +11,23 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import os
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from pipeline.images.palette import PALETTE, phrase_hex
 from pipeline.review.app.sample_patch import Answer, SamplePatches, is_sample_write
 from pipeline.review.child_process import LOOPBACK, end_with_parent
+from pipeline.review.home import reviewer_name
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
+SETTINGS = "/glipforge/settings"
 MAX_HEADER_BYTES = 1 << 20
 LOCAL_HOSTS = frozenset({LOOPBACK, "localhost", "::1"})
 
@@ -84,6 +88,9 @@ class Guard:
             if reason is not None:
                 await _forbid(scope, send, reason)
                 return
+            if scope.get("path") == SETTINGS:
+                await _send(send, _settings())
+                return
             if is_sample_write(scope.get("method", ""), scope.get("path", "")):
                 await self._save(scope, receive, send)
                 return
@@ -126,6 +133,16 @@ async def _forbid(scope: Scope, send: Send, reason: str) -> None:
     body = f"403: {reason}\n".encode()
     plain = ((b"content-type", b"text/plain; charset=utf-8"),)
     await _send(send, Answer(status=403, body=body, headers=plain))
+
+
+def _settings() -> Answer:
+    """What the page shares with Python."""
+    content = {
+        "colors": [phrase_hex(index) for index in range(len(PALETTE))],
+        "reviewer": reviewer_name(None),
+    }
+    headers = ((b"content-type", b"application/json"), (b"cache-control", b"no-store"))
+    return Answer(status=200, body=json.dumps(content).encode(), headers=headers)
 
 
 async def _send(send: Send, answer: Answer) -> None:

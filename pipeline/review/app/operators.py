@@ -16,7 +16,6 @@ from bson import ObjectId
 from fiftyone.operators import types
 
 from pipeline.curation.box_state import Review
-from pipeline.images.palette import PALETTE, phrase_hex
 from pipeline.review.sync.documents import BOXES
 from pipeline.review.sync.label_store import LabelStore, WriteRefused, Written
 from pipeline.review.sync.seen import labels_of
@@ -212,14 +211,3 @@ class ReadSample(foo.Operator):  # type: ignore[misc]
             return stored_answer(store_of(ctx).document(ObjectId(ctx.params["sample_id"])))
         except WriteRefused as error:
             return {"refused": str(error)}
-
-
-class PageSettings(foo.Operator):  # type: ignore[misc]
-    """Gives the page what it shares with Python."""
-
-    @property
-    def config(self) -> foo.OperatorConfig:
-        return foo.OperatorConfig(name="page_settings", label="Settings", unlisted=True)
-
-    def execute(self, ctx: Any) -> dict[str, Any]:
-        return {"colors": [phrase_hex(index) for index in range(len(PALETTE))]}

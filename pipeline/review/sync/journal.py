@@ -35,6 +35,12 @@ class Entry:
     """The whole label after; None for a deletion. For a pair: its `pair_*` fields."""
 
 
+def journal_entries(database: Any, dataset_id: ObjectId) -> Collection[Document]:
+    """Where the entries of a dataset are."""
+    entries: Collection[Document] = database[f"glipforge.{dataset_id}.journal"]
+    return entries
+
+
 class Journal:
     """The entries about one dataset."""
 

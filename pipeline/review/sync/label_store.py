@@ -21,9 +21,9 @@ from pymongo.collection import Collection
 
 from pipeline.review.home import reviewer_name
 from pipeline.review.sync.documents import BOXES
-from pipeline.review.sync.journal import COLLECTION
+from pipeline.review.sync.journal import journal_entries
 from pipeline.review.sync.seen import labels_of
-from pipeline.review.sync.stamp import PAIR_FIELDS, REVIEWED_AT, REVIEWER, timestamp
+from pipeline.review.sync.stamp import REVIEWED_AT, REVIEWER, timestamp
 from schemas.errors import GlipforgeError
 
 VERSIONS = "glipforge.versions"
@@ -100,11 +100,14 @@ class LabelStore:
         durable = WriteConcern(w=1, j=True)
         self.samples = samples.with_options(write_concern=durable)
         self.reviewer = reviewer_name(reviewer)
-        self.journal: Collection[Any] = samples.database[COLLECTION].with_options(
-            write_concern=durable
-        )
+        self._durable = durable
         self._versions: Collection[Any] = samples.database[VERSIONS]
         _make_indexes(samples.database.client, samples.database.name)
+
+    def journal(self, dataset_id: ObjectId) -> Collection[Any]:
+        """The journal of a dataset: an entry for each label, or for the sample's own fields."""
+        entries = journal_entries(self.samples.database, dataset_id)
+        return entries.with_options(write_concern=self._durable)
 
     def document(self, sample_id: ObjectId) -> dict[str, Any]:
         """A sample as it is now.
@@ -167,22 +170,21 @@ class LabelStore:
             after, touched = self._stamped(before, wanted, moment)
             if touched is None:
                 return Written(sample_id=sample_id, before=before, after=before, changed=())
-            entry = {
-                "_id": ObjectId(),
-                "dataset_id": before["_dataset_id"],
-                "sample_id": sample_id,
+            click = {
                 "action": action,
                 "group": group or ObjectId(),
                 "undoes": undoes,
+                "sample_id": sample_id,
                 "reviewer": self.reviewer,
                 "at": timestamp(moment),
                 "taken": False,
-                **_changes(before, after, touched),
             }
+            entries = [{**click, **entry} for entry in _entries(before, after, touched)]
+            journal = self.journal(before["_dataset_id"])
             key = version_key(before["last_modified_at"])
             self.remember(sample_id, key, Version(labels=labels_of(before)))
             # First: an entry without its write is harmless, a write without its entry is not.
-            self.journal.insert_one(entry)
+            journal.insert_many(entries)
             match = {
                 "_id": sample_id,
                 "last_modified_at": before["last_modified_at"],
@@ -194,7 +196,7 @@ class LabelStore:
                 return Written(
                     sample_id=sample_id, before=before, after=after, changed=tuple(touched)
                 )
-            self.journal.delete_one({"_id": entry["_id"]})
+            journal.delete_many({"_id": {"$in": [entry["_id"] for entry in entries]}})
         raise WriteRefused("others are writing to this image without a pause; try again")
 
     def _stamped(
@@ -224,26 +226,26 @@ class LabelStore:
         return after, touched
 
 
-def _changes(
+def _entries(
     before: Mapping[str, Any], after: Mapping[str, Any], touched: Sequence[ObjectId]
-) -> dict[str, Any]:
-    """What was there and what is, for each label and each field of the sample itself."""
+) -> list[dict[str, Any]]:
+    """What was there and what is: one entry a label, and one for the sample's own fields."""
     old, new = keyed_labels(labels_of(before)), keyed_labels(labels_of(after))
-    changed = {
+    entries = [
+        {"_id": ObjectId(), "label_id": key, "before": old.get(key), "after": new.get(key)}
+        for key in touched
+    ]
+    names = [
         name
         for name in after
         if name not in (BOXES, "last_modified_at") and after[name] != before.get(name)
-    }
-    if changed & set(PAIR_FIELDS):
-        changed |= set(PAIR_FIELDS)  # a verdict is read as a whole
-    return {
-        "labels": [
-            {"label_id": key, "before": old.get(key), "after": new.get(key)} for key in touched
-        ],
-        "fields": {
-            name: {"before": before.get(name), "after": after.get(name)} for name in sorted(changed)
-        },
-    }
+    ]
+    if names:
+        fields = [{name: source.get(name) for name in names} for source in (before, after)]
+        entries.append(
+            {"_id": ObjectId(), "label_id": None, "before": fields[0], "after": fields[1]}
+        )
+    return entries
 
 
 def write_labels(
@@ -313,5 +315,3 @@ def _next_moment(before: Mapping[str, Any], now: datetime) -> datetime:
 @lru_cache(maxsize=8)
 def _make_indexes(client: Any, database: str) -> None:
     client[database][VERSIONS].create_index("at", expireAfterSeconds=VERSIONS_KEPT_S)
-    client[database][COLLECTION].create_index([("dataset_id", 1), ("reviewer", 1), ("at", 1)])
-    client[database][COLLECTION].create_index("sample_id")

@@ -11,13 +11,12 @@ from typing import Any
 from pipeline.review.app.caption_panel import CaptionPanel
 from pipeline.review.app.operators import (
     AcceptLabels,
-    PageSettings,
     ReadSample,
     RejectLabels,
     RelabelPhrase,
 )
 
-PARTS = (AcceptLabels, RejectLabels, RelabelPhrase, ReadSample, PageSettings, CaptionPanel)
+PARTS = (AcceptLabels, RejectLabels, RelabelPhrase, ReadSample, CaptionPanel)
 
 
 def register(plugin: Any) -> None:

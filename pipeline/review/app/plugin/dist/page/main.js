@@ -1,6 +1,6 @@
 // Start of the review page.
 
-import { builtIn, checkGlobals, look, notify, python, registerPageJob } from "./fiftyone.js";
+import { builtIn, checkGlobals, look, notify, registerPageJob } from "./fiftyone.js";
 import { listen } from "./keys.js";
 import { status, wrapFetch } from "./saves.js";
 import { showStrip, stopWaiting, waiting } from "./strip.js";
@@ -28,9 +28,9 @@ export async function start() {
   wrapFetch();
   watchEdits();
   watchSelection();
-  const settings = await python("page_settings", {});
+  const settings = await (await fetch("/glipforge/settings")).json();
   showStrip({
-    colors: settings.colors || ["#888"],
+    colors: settings.colors,
     onPhrase: (index) => run(phrase(index)),
     buttons: [
       ["accept", "✓ Accept (a)", accept],
