@@ -53,26 +53,48 @@ class ReviewPage:
 
     # Going somewhere
 
-    def open(self, number: int, view: str = "") -> None:
-        """Open pair `number`; or any pair of a saved view, by its slug."""
+    def open(self, number: int) -> None:
+        """Open pair `number`."""
         self.number = number
         self.saves.clear()
-        sample_id = sample_object_id(f"toy/{number}")
-        if view:
-            self.page.goto(f"{self.url}?view={view}")
-        else:
-            self.page.goto(f"{self.url}?id={sample_id}")
+        self.page.goto(f"{self.url}?id={sample_object_id(f'toy/{number}')}")
         self.page.wait_for_function("window.__glipforge__ && window.__glipforge__.ready")
-        if view:
-            self.click_tile()
-            return
         self.page.wait_for_selector("[data-cy=modal]")
         self.page.wait_for_selector("#glipforge-strip .caption")
 
-    def open_from_grid(self) -> None:
-        """Open a pair that no test has touched by its tile: only so there is a next image."""
+    def open_view(self, slug: str) -> None:
+        """Open some pair of a saved view."""
+        self.to_grid()
+        self.run("set_view", {"name": slug})
+        self.page.wait_for_function(f"location.search.includes('view={slug}')")
+        self.page.wait_for_timeout(1500)
+        self.click_tile()
+
+    def leave_view(self) -> None:
+        """Back to the whole dataset: a server remembers the view."""
+        self.run("clear_view", {})
+        self.page.wait_for_function("!location.search.includes('view=')")
+
+    def run(self, name: str, params: dict[str, Any]) -> None:
+        """Run one of FiftyOne's own operators."""
+        self.page.evaluate(
+            """([name, params]) =>
+            window.__foo__.executeOperator("@voxel51/operators/" + name, params)""",
+            [name, params],
+        )
+
+    def to_grid(self) -> None:
+        """Open the grid with no image open."""
         self.page.goto(self.url)
         self.page.wait_for_function("window.__glipforge__ && window.__glipforge__.ready")
+        self.page.wait_for_selector("[data-cy=looker]")
+        if self.page.locator("[data-cy=modal]").count():
+            self.run("close_sample", {})
+            self.page.wait_for_selector("[data-cy=modal]", state="detached")
+
+    def open_from_grid(self) -> None:
+        """Open a pair that no test has touched by its tile: only so there is a next image."""
+        self.to_grid()
         self.click_tile()
 
     def click_tile(self) -> None:
@@ -88,10 +110,15 @@ class ReviewPage:
         self.page.wait_for_selector("#glipforge-strip .caption")
         self.find_number()
 
-    def find_number(self) -> None:
+    def find_number(self) -> int:
         """Learn which pair is open."""
         ids = {str(sample_object_id(row.record_id)): n for n, row in enumerate(self.bench.rows)}
-        self.number = ids[self.sample_id]
+        self.number = ids.get(self.sample_id, self.number)
+        return self.number
+
+    def strip_says(self, words: str) -> None:
+        """Wait for words in the strip above the image."""
+        self.page.locator("#glipforge-strip", has_text=words).wait_for()
 
     def next(self) -> None:
         """Go to the next image."""
@@ -187,15 +214,10 @@ class ReviewPage:
 
     def filter_score(self, least: float) -> None:
         """Set the grid's confidence filter, then open an image by its tile."""
-        self.page.goto(self.url)
-        self.page.wait_for_function("window.__glipforge__ && window.__glipforge__.ready")
-        self.page.wait_for_selector("[data-cy=looker]")
-        self.page.evaluate(
-            """least => window.__foo__.executeOperator("@voxel51/operators/set_filters", {filters:
-            {"boxes.detections.confidence": {range: [least, null], _CLS: "numeric",
-             exclude: false, isMatching: false}}})""",
-            least,
-        )
+        self.to_grid()
+        numeric = {"range": [least, None], "_CLS": "numeric"}
+        numeric |= {"exclude": False, "isMatching": False}
+        self.run("set_filters", {"filters": {"boxes.detections.confidence": numeric}})
         self.page.wait_for_timeout(1500)
         self.click_tile()
 

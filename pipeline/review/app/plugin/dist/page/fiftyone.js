@@ -13,7 +13,9 @@ const NEEDED = {
     "selectedLabels",
     "useRefreshSample",
     "datasetId",
+    "modalFilters",
   ],
+  recoil: ["useSetRecoilState"],
 };
 
 const jobs = new Map();
@@ -61,7 +63,10 @@ export function registerPageJob() {
       return new foo.OperatorConfig({ name: "page_job", label: "Page job", unlisted: true });
     }
     useHooks() {
-      return { refresh: window.__fos__.useRefreshSample() };
+      return {
+        refresh: window.__fos__.useRefreshSample(),
+        setModalFilters: window.recoil.useSetRecoilState(window.__fos__.modalFilters),
+      };
     }
     async execute(ctx) {
       const job = jobs.get(ctx.params.ticket);

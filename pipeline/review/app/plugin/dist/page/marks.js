@@ -1,0 +1,36 @@
+// Verdicts on the boxes: a word beside each label (FiftyOne's own setting), and colours by verdict
+// in place of colours by phrase for as long as the reviewer wants them.
+
+import { BOXES, builtIn, inPage } from "./fiftyone.js";
+
+const COLORS = { pending: "#ffb300", accepted: "#00c853", rejected: "#ff1744", fixed: "#2979ff" };
+let byVerdict = false;
+
+// FiftyOne keeps in the browser which attributes it writes beside a label.
+export async function showWords() {
+  const id = await inPage((ctx) => ctx.state.snapshot.getPromise(window.__fos__.datasetId));
+  const key = `shownLabelAttributes-${id}`;
+  if (id && !localStorage.getItem(key))
+    localStorage.setItem(key, JSON.stringify({ [BOXES]: ["label", "review"] }));
+}
+
+export function toggleColors(colors) {
+  byVerdict = !byVerdict;
+  const values = byVerdict
+    ? Object.entries(COLORS).map(([value, color]) => ({ value, color }))
+    : Array.from({ length: 60 }, (_, index) => ({
+        value: String(index),
+        color: colors[index % colors.length],
+      }));
+  builtIn("set_color_scheme", {
+    color_by: "value",
+    color_pool: byVerdict ? Object.values(COLORS) : colors,
+    fields: [
+      {
+        path: BOXES,
+        colorByAttribute: byVerdict ? "review" : "phrase_index",
+        valueColors: values,
+      },
+    ],
+  });
+}
