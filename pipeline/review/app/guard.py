@@ -89,12 +89,22 @@ class Guard:
                 await _forbid(scope, send, reason)
                 return
             if scope.get("path") == SETTINGS:
-                await _send(send, _settings())
+                await _send(send, await asyncio.to_thread(self._settings))
                 return
             if is_sample_write(scope.get("method", ""), scope.get("path", "")):
                 await self._save(scope, receive, send)
                 return
         await self._app(scope, receive, send)
+
+    def _settings(self) -> Answer:
+        """What the page shares with Python."""
+        content = {
+            "colors": [phrase_hex(index) for index in range(len(PALETTE))],
+            "reviewer": reviewer_name(None),
+            "datasets": [] if self._patches is None else self._patches.dataset_ids(),
+        }
+        headers = ((b"content-type", b"application/json"), (b"cache-control", b"no-store"))
+        return Answer(status=200, body=json.dumps(content).encode(), headers=headers)
 
     async def _save(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._patches is None:
@@ -133,16 +143,6 @@ async def _forbid(scope: Scope, send: Send, reason: str) -> None:
     body = f"403: {reason}\n".encode()
     plain = ((b"content-type", b"text/plain; charset=utf-8"),)
     await _send(send, Answer(status=403, body=body, headers=plain))
-
-
-def _settings() -> Answer:
-    """What the page shares with Python."""
-    content = {
-        "colors": [phrase_hex(index) for index in range(len(PALETTE))],
-        "reviewer": reviewer_name(None),
-    }
-    headers = ((b"content-type", b"application/json"), (b"cache-control", b"no-store"))
-    return Answer(status=200, body=json.dumps(content).encode(), headers=headers)
 
 
 async def _send(send: Send, answer: Answer) -> None:

@@ -107,13 +107,22 @@ class ReviewPage:
             node.dispatchEvent(new MouseEvent(kind, {bubbles: true})) }"""
         )
         self.page.wait_for_selector("[data-cy=modal]")
+        self.strip_follows()
+
+    def strip_follows(self) -> None:
+        """Wait until the strip shows the open image, and learn which pair it is."""
         self.page.wait_for_selector("#glipforge-strip .caption")
+        self.page.wait_for_function(
+            """() => document.getElementById("glipforge-strip").dataset.sample ===
+            new URLSearchParams(location.search).get("id")"""
+        )
         self.find_number()
 
     def find_number(self) -> int:
         """Learn which pair is open."""
         ids = {str(sample_object_id(row.record_id)): n for n, row in enumerate(self.bench.rows)}
-        self.number = ids.get(self.sample_id, self.number)
+        shown = self.page.locator("#glipforge-strip").get_attribute("data-sample")
+        self.number = ids.get(str(shown), self.number)
         return self.number
 
     def strip_says(self, words: str) -> None:
@@ -125,8 +134,7 @@ class ReviewPage:
         before = self.sample_id
         self.page.locator('[data-cy="nav-right-button"]').dispatch_event("click")
         self.wait_for(lambda: self.sample_id not in ("", before), "the next image")
-        self.page.wait_for_timeout(1000)
-        self.find_number()
+        self.strip_follows()
 
     @property
     def sample_id(self) -> str:
@@ -217,21 +225,31 @@ class ReviewPage:
         self.to_grid()
         numeric = {"range": [least, None], "_CLS": "numeric"}
         numeric |= {"exclude": False, "isMatching": False}
-        self.run("set_filters", {"filters": {"boxes.detections.confidence": numeric}})
+        wanted = {"filters": {"boxes.detections.confidence": numeric}}
+        for _ in range(5):
+            self.run("set_filters", wanted)
+            self.page.wait_for_timeout(1000)
+            if self.state("filters"):
+                break
         self.page.wait_for_timeout(1500)
         self.click_tile()
 
+    def state(self, name: str) -> Any:
+        """One of FiftyOne's own values in the page."""
+        return self.page.evaluate(
+            """async name => {
+            const here = document.querySelector('script[src*="index.umd"]').src;
+            const page = await import(new URL("page/fiftyone.js", here).href);
+            return page.inPage(async ctx => {
+              const value = await ctx.state.snapshot.getPromise(window.__fos__[name]);
+              return value instanceof Set ? [...value] : value;
+            }) }""",
+            name,
+        )
+
     def selected(self) -> list[str]:
         """The ids of the selected labels, on whatever image."""
-        return list(
-            self.page.evaluate(
-                """async () => {
-                const here = document.querySelector('script[src*="index.umd"]').src;
-                const page = await import(new URL("page/fiftyone.js", here).href);
-                return page.inPage(async ctx => [...(await ctx.state.snapshot.getPromise(
-                  window.__fos__.selectedLabels)).values()].map(entry => entry.labelId)) }"""
-            )
-        )
+        return [str(entry["labelId"]) for entry in self.state("selectedLabels")]
 
     # What is stored
 

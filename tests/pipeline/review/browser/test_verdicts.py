@@ -65,7 +65,9 @@ def test_boxes_that_a_filter_hides_are_not_judged(page: ReviewPage) -> None:
     assert f"{sum(seen)} visible" in page.question()
     page.press("Enter")
     words = [label["review"] for label in before]
-    page.wait_reviews(["rejected" if is_seen else word for is_seen, word in zip(seen, words)])
+    page.wait_reviews(
+        ["rejected" if is_seen else word for is_seen, word in zip(seen, words, strict=True)]
+    )
 
 
 def test_undo_takes_back_the_last_click_and_the_page_shows_it(page: ReviewPage) -> None:

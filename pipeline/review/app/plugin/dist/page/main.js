@@ -28,11 +28,12 @@ async function phrase(index) {
 
 export async function start() {
   checkGlobals();
+  const settings = await (await fetch("/glipforge/settings")).json();
+  showWords(settings.datasets);
   registerPageJob();
   wrapFetch();
   watchEdits();
   watchSelection();
-  const settings = await (await fetch("/glipforge/settings")).json();
   showStrip({
     colors: settings.colors,
     onPhrase: (index) => run(phrase(index)),
@@ -60,7 +61,6 @@ export async function start() {
   };
   for (let number = 1; number <= 9; number++) keys[String(number)] = () => run(phrase(number - 1));
   listen(keys);
-  showWords().catch((error) => console.error("glipforge review:", error));
   window.__glipforge__ = { ready: true };
 }
 
