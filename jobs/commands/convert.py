@@ -32,8 +32,9 @@ class Config:
     """The model directory to write; with --to-official the .pth file, with --to-onnx the .onnx."""
     preset: str | None = None
     """The network that the file must hold (see `glipforge models`); default: whichever fits."""
-    weights: Literal["model", "model_ema"] = "model"
-    """Which weights, where a file holds trained and averaged ones; the reference reads `model`."""
+    weights: Literal["model", "model_ema", "ema_state_dict"] = "model"
+    """Which weights, where a file holds trained and averaged ones; the reference reads `model`,
+    `ema_state_dict` is of mmengine."""
     to_official: bool = False
     """The way back: write a file that the reference's code loads."""
     to_onnx: bool = False

@@ -53,7 +53,8 @@ class Config:
     out: Run
     """The run: a folder, or a URL such as s3://bucket/runs/1. One that is there is continued."""
     teacher: Model = None
-    """A model directory or hub id; the shipped glip-nano if not given."""
+    """A model directory, the name of a published model (glip-t), or a hub id; the shipped glip-nano
+    if not given. See docs/teachers.md."""
     names: str = ""
     """Look for these classes in every image, instead of its caption's phrases: "cat, dog", with
     wordings and what it must not be "person: person, man; helmet: -cap", or @FILE, a class a line.
@@ -243,6 +244,7 @@ def _write_info(store: RunStore, setup: LabelSetup, running: Running, size: int)
     from pipeline.run.info import package_versions, read_run_info, write_run_info
 
     info = read_run_info(store)
+    scores = getattr(setup, "scores", lambda: None)()
     starts = [
         *info.get("starts", []),
         {
@@ -260,6 +262,7 @@ def _write_info(store: RunStore, setup: LabelSetup, running: Running, size: int)
             "config": dict(store.plan().config),
             "records_per_unit": size,
             "starts": starts,
+            **({} if scores is None else {"scores": asdict(scores)}),
         },
     )
 

@@ -32,8 +32,9 @@ class Push:
     """Name of the dataset in the app; from the run's name if not given."""
     policy: str | None = None
     """Show what this filter policy keeps; all candidates if not given."""
-    queue: Literal["", "audit"] = ""
-    """`audit`: show what `glipforge audit` drew, in a dataset of its own."""
+    queue: Literal["", "audit", "errors"] = ""
+    """In a dataset of its own: `audit`: what `glipforge audit` drew; `errors`: what `glipforge
+    queue` found most suspicious."""
     min_score: float = 0.0
     """Show candidates with at least this score."""
     limit: int | None = None
@@ -61,7 +62,7 @@ def push_run(config: Push) -> PushReport:
     """
     from jobs.progress_bar import reading_bar
     from pipeline.curation.decisions import load_decisions
-    from pipeline.curation.policy import get_policy
+    from pipeline.curation.recommended import policy_for
     from pipeline.review.sync.dataset_process import drop_dataset, make_dataset
     from pipeline.review.sync.media import MediaStore
     from pipeline.review.sync.mongo_store import find_dataset, get_dataset
@@ -75,7 +76,7 @@ def push_run(config: Push) -> PushReport:
     run_store = open_run(config.run)
     selection = Selection(
         min_score=config.min_score,
-        policy=None if config.policy is None else get_policy(config.policy),
+        policy=None if config.policy is None else policy_for(run_store, config.policy),
     )
     if config.carry is not None:
         carry_decisions(run_store, config.carry, min_iou=config.carry_min_iou)
@@ -135,8 +136,15 @@ def _queue(config: Push, run_store: RunStore) -> Selection:
     from pipeline.curation.policy import get_policy
     from pipeline.review.sync.selection import Selection
     from pipeline.trust.audit import find_audit
+    from pipeline.trust.queue import read_queue
 
     policy = None if config.policy is None else get_policy(config.policy)
+    if config.queue == "errors":
+        boxes: dict[str, set[str]] = {}
+        for one in read_queue(run_store, policy or get_policy("default")):
+            boxes.setdefault(one.record_id, set()).update([one.box_id] if one.box_id else ())
+        found = {record_id: frozenset(ids) for record_id, ids in boxes.items()}
+        return Selection(box_ids=found, queue="errors")
     sample = find_audit(run_store, policy)
     return Selection(box_ids=sample.box_ids(), queue=f"audit {sample.audit_id}")
 
