@@ -225,7 +225,7 @@ class ReviewPage:
         self.to_grid()
         numeric = {"range": [least, None], "_CLS": "numeric"}
         numeric |= {"exclude": False, "isMatching": False}
-        wanted = {"filters": {"boxes.detections.confidence": numeric}}
+        wanted = {"boxes.detections.confidence": numeric}
         for _ in range(5):
             self.run("set_filters", wanted)
             self.page.wait_for_timeout(1000)

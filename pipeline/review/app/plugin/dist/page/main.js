@@ -4,7 +4,7 @@ import { builtIn, checkGlobals, look, notify, registerPageJob } from "./fiftyone
 import { help } from "./dialog.js";
 import { judgeImage, next, undo } from "./image.js";
 import { listen } from "./keys.js";
-import { showWords, toggleColors } from "./marks.js";
+import { toggleColors } from "./marks.js";
 import { showPhrase } from "./phrase_filter.js";
 import { status, wrapFetch } from "./saves.js";
 import { showStrip, stopWaiting, waiting } from "./strip.js";
@@ -26,10 +26,8 @@ async function phrase(index) {
   if (!(await relabel(index))) await showPhrase(index);
 }
 
-export async function start() {
+export async function start(settings) {
   checkGlobals();
-  const settings = await (await fetch("/glipforge/settings")).json();
-  showWords(settings.datasets);
   registerPageJob();
   wrapFetch();
   watchEdits();
