@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from jobs.arguments import DirName, FileName, MaybeFile, Model
+from jobs.arguments import DirName, FileName, GoldFormat, MaybeFile, Model
 from schemas.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -40,9 +40,7 @@ class Config:
     detections: Annotated[str | None, tyro.conf.arg(metavar="FILE")] = None
     """Judge a COCO results file (a JSON list of image_id, category_id, bbox and score), of any
     program, on COCO or LVIS gold."""
-    gold_format: Literal["auto", "coco", "lvis", "mdetr", "odvg", "flickr30k", "imagefolder"] = (
-        "auto"
-    )
+    gold_format: GoldFormat = "auto"
     """Format of the gold data."""
     image_root: DirName = ""
     """Where the file names of the gold data start; beside the file if not given."""

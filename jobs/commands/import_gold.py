@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import tyro
 
-from jobs.arguments import DirName, FileName, Run
+from jobs.arguments import DirName, FileName, GoldFormat, Run
 from schemas.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -20,26 +20,6 @@ if TYPE_CHECKING:
     from pipeline.imported.write import ImportSummary
 
 EXAMPLES = ("glipforge import instances.json --image-root images --out runs/gold",)
-GoldFormat = Literal[
-    "auto",
-    "coco",
-    "lvis",
-    "mdetr",
-    "odvg",
-    "flickr30k",
-    "imagefolder",
-    "objects365",
-    "openimages",
-    "refcoco",
-    "voc",
-    "yolo",
-    "label-studio",
-    "cvat",
-    "glip-tsv",
-    "grit",
-    "boxes",
-    "hf",
-]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +56,7 @@ def run(config: Config) -> int:
     from pipeline.storage.files import is_local, local_path
 
     if config.require_images and not config.check_images:
-        raise ConfigError("give require_images or no_check_images, not both")
+        raise ConfigError("--require-images looks at the images: do not give --no-check-images")
     found: str = config.format
     # Absolute: the run may be read from another folder.
     path = str(Path(config.path).absolute())
