@@ -33,11 +33,14 @@ demo: install  ## make a small captioned world and run the whole loop on it
 
 test: install system lint types unit  ## lint, import contract, types and all tests
 
-system:  # a shared library that the review database loads; nothing to do on most machines
+system:  # what pip cannot install: a library of the review database, and a browser for the tests
 	@ldconfig -p | grep -q 'libcurl\.so\.4 ' || { \
 		test "$$(id -u)" = 0 || { echo "the tests need libcurl4: sudo apt-get install libcurl4"; exit 1; }; \
 		echo "root: installing libcurl4, which the review database of the tests loads"; \
 		apt-get update -qq && apt-get install -qq -y libcurl4 >/dev/null; }
+	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || { \
+		test "$$(id -u)" = 0 || { echo "the tests need Chromium: sudo apt-get install chromium"; exit 1; }; \
+		apt-get update -qq && apt-get install -qq -y chromium >/dev/null; }
 
 lint: install  ## ruff and the import contract
 	$(BIN)/ruff check --no-cache .

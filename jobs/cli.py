@@ -24,6 +24,7 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
         "demo": ("jobs.commands.demo", "make a small captioned world and run the whole loop on it"),
         "ground": ("jobs.commands.ground", "find the phrases of a caption in one image"),
         "detect": ("jobs.commands.detect", "find named things in one image"),
+        "ask": ("jobs.commands.ask", "ask where things are in one image"),
     },
     "prepare": {
         "doctor": ("jobs.commands.doctor", "look at this machine: what is there, what is missing"),
@@ -47,6 +48,8 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "use": {
         "export": ("jobs.commands.export", "write curated labels as COCO-style grounding data"),
+        "import": ("jobs.commands.import_gold", "make a run of boxes that people drew"),
+        "validate": ("jobs.commands.validate", "find what is wrong with a file of boxes"),
     },
     "train": {
         "pretrain": ("jobs.commands.pretrain", "train a student on curated runs and gold data"),

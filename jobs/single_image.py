@@ -1,13 +1,13 @@
-"""What `ground` and `detect` share: one image in, a table and a picture out."""
+"""What `ground`, `ask` and `detect` share: one image in, a table and a picture out."""
 
 from __future__ import annotations
 
 import json
 import re
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,6 +79,75 @@ def output_path(given: Path | None, image_uri: str, command: str) -> Path:
     if not given.parent.is_dir():
         raise ConfigError(f"out: there is no folder {str(given.parent)!r}")
     return given
+
+
+def ground_text(
+    image_uri: str,
+    text: str,
+    *,
+    command: str,
+    teacher: str | None,
+    threshold: float,
+    out: Path | None,
+    device: str,
+    precision: Literal["float32", "bfloat16", "float16"],
+    as_json: bool,
+    best_only: bool = False,
+) -> None:
+    """Find the noun phrases of a text in one image, print the answer and save the picture.
+
+    Args:
+        image_uri: The image.
+        text: A caption, or a question.
+        command: Part of the picture's name where `out` is None.
+        teacher: A model; None: the shipped one.
+        threshold: Smallest score that is shown, in [0, 1].
+        out: The picture.
+        device: Of the teacher.
+        precision: Of the network's arithmetic.
+        as_json: Print JSON instead of a table.
+        best_only: Show one box for each phrase.
+
+    Raises:
+        ConfigError: an argument is wrong, or the image cannot be read.
+    """
+    from model.teacher.load import load_teacher
+    from model.teacher.options import TeacherOptions
+    from pipeline.phrases.extract import extract_phrases
+    from schemas.grounder import GroundingRequest
+
+    check_threshold(threshold)
+    image = read_image(image_uri)
+    out = output_path(out, image_uri, command)
+    phrases = extract_phrases(text)
+    loaded = load_teacher(
+        teacher,
+        device=device,
+        options=TeacherOptions(score_floor=threshold, precision=precision, batch_size=1),
+    )
+    (found,) = loaded.ground([GroundingRequest(image=image, caption=text, phrases=phrases)])
+    answer = Answer(
+        image=image,
+        labels=tuple(phrase.text for phrase in phrases),
+        grounding=best_boxes(found) if best_only else found,
+        caption=text,
+        spans=tuple((phrase.start, phrase.end) for phrase in phrases),
+    )
+    show_answer(answer, loaded, out=out, threshold=threshold, as_json=as_json)
+
+
+def best_boxes(found: Grounding) -> Grounding:
+    """The best box of each phrase that has one."""
+    _, first = np.unique(found.phrase_index, return_index=True)
+    kept = np.sort(first)  # best score first, as before
+    return replace(
+        found,
+        xyxy=found.xyxy[kept],
+        phrase_index=found.phrase_index[kept],
+        score=found.score[kept],
+        token_score=found.token_score[kept],
+        centerness=found.centerness[kept],
+    )
 
 
 def show_answer(

@@ -9,6 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+PEOPLE = "people@"
+"""Begins the `teacher_id` of rows that people labelled: of an imported run."""
+
 Xyxy = tuple[float, float, float, float]
 Span = tuple[int, int]
 

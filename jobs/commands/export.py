@@ -124,8 +124,8 @@ def run(config: Config) -> int:
             card=_card_facts(config, runs, policies) if config.card else None,
             force=config.force,
         )
-    summary.left_out[REPEATED] += merge_counts.pop(REPEATED, 0)
-    summary.notes += [f"{number:,} x {note}" for note, number in merge_counts.items()]
+    summary.left_out += Counter({REPEATED: merge_counts.pop(REPEATED, 0)})
+    summary.notes += [f"{number:,} x {note}" for note, number in merge_counts.items() if number]
     _print(summary, config)
     return 0
 
@@ -192,8 +192,9 @@ def _require_new(config: Config, options: ExportOptions) -> None:
 
 def _policy(name: str, run: RunStore) -> FilterPolicy:
     from pipeline.curation.policy import get_policy
+    from pipeline.imported.write import is_imported
 
-    return get_policy(name or "default")
+    return get_policy(name or ("people" if is_imported(run) else "default"))
 
 
 def _known_categories(runs: list[RunStore]) -> dict[str, Any]:

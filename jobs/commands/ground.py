@@ -37,40 +37,19 @@ class Config:
 
 def run(config: Config) -> int:
     """Ask the teacher once."""
-    from jobs.single_image import (
-        Answer,
-        check_threshold,
-        output_path,
-        read_image,
-        show_answer,
-    )
-    from model.teacher.load import load_teacher
-    from model.teacher.options import TeacherOptions
-    from pipeline.phrases.extract import extract_phrases
-    from schemas.grounder import GroundingRequest
+    from jobs.single_image import ground_text
 
-    check_threshold(config.threshold)
     if not config.caption.strip():
         raise ConfigError("caption must not be empty")
-    image = read_image(config.image)
-    out = output_path(config.out, config.image, "ground")
-    phrases = extract_phrases(config.caption)
-    teacher = load_teacher(
-        config.teacher,
+    ground_text(
+        config.image,
+        config.caption,
+        command="ground",
+        teacher=config.teacher,
+        threshold=config.threshold,
+        out=config.out,
         device=config.device,
-        options=TeacherOptions(
-            score_floor=config.threshold, precision=config.precision, batch_size=1
-        ),
+        precision=config.precision,
+        as_json=config.json,
     )
-    (grounding,) = teacher.ground(
-        [GroundingRequest(image=image, caption=config.caption, phrases=phrases)]
-    )
-    answer = Answer(
-        image=image,
-        labels=tuple(phrase.text for phrase in phrases),
-        grounding=grounding,
-        caption=config.caption,
-        spans=tuple((phrase.start, phrase.end) for phrase in phrases),
-    )
-    show_answer(answer, teacher, out=out, threshold=config.threshold, as_json=config.json)
     return 0

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import tyro
 
-from jobs.arguments import Corpus, Model, Run
+from jobs.arguments import Corpora, Model, Run
 from jobs.labelling.progress import LabelProgress, TooManyFailures, describe_failures
 from jobs.labelling.running import Running, worker_needs
 from jobs.labelling.setup import LabelSetup, TeacherSetup
@@ -47,8 +47,9 @@ EXAMPLES = (
 class Config:
     """Options of `glipforge label`."""
 
-    corpus: Corpus
-    """A file, a folder, a pattern (`shards/{000..099}.tar`, `*.parquet`) or a URL of these."""
+    corpus: Corpora = ()
+    """A file, a folder, a pattern (`shards/{000..099}.tar`, `*.parquet`) or a URL of these. Given
+    again, it names one more: all are one run."""
     out: Run
     """The run: a folder, or a URL such as s3://bucket/runs/1. One that is there is continued."""
     teacher: Model = None
@@ -82,15 +83,16 @@ def run(config: Config) -> int:
     from jobs.ray_session import in_ray_job, require_absolute
     from pipeline.storage.files import is_local, local_path
 
-    for name, path in (("out", config.out), ("corpus", config.corpus)):
+    if not config.corpus:
+        raise ConfigError("--corpus is missing: name a file, a folder, a pattern or a URL")
+    for name, path in (("out", config.out), *(("corpus", uri) for uri in config.corpus)):
         require_absolute(name, path)
     if in_ray_job() and config.running.runner == "local":
         print("glipforge label: --runner local in a Ray job: one process works", file=sys.stderr)
-    corpus = local_path(config.corpus) if is_local(config.corpus) else config.corpus
     classes = ClassList.parse(config.names) if config.names else None
     list_chars = len(classes.caption) if classes else 0
     setup = TeacherSetup(
-        corpus=corpus,
+        corpora=tuple(local_path(uri) if is_local(uri) else uri for uri in config.corpus),
         corpus_options=config.reading,
         teacher=config.teacher,
         device=config.device,

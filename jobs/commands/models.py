@@ -1,9 +1,11 @@
-"""List the presets: what each is, where its weights come from, and its published numbers."""
+"""List the models that can teach: presets, published files and their numbers; fetch one by name."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+
+from schemas.errors import ConfigError
 
 EXAMPLES = ("glipforge models --json",)
 
@@ -14,15 +16,21 @@ class Config:
 
     json: bool = False
     """Print JSON instead of tables."""
+    fetch: str | None = None
+    """Fetch and convert a published model now (glip-t-a, glip-t-b, glip-t-c, glip-t, glip-l), or
+    fetch owner/name of the Hugging Face hub. `--teacher NAME` does the same when it is used."""
 
 
 _BACKBONES = {"glip-t-a": "Swin-T", "glip-t": "Swin-T", "glip-l": "Swin-L", "glip-nano": "ResNet"}
 
 
 def run(config: Config) -> int:
-    """Print the list."""
+    """Print the list, or fetch."""
+    if config.fetch is not None:
+        return _fetch(config.fetch)
     from model.config import PRESETS
     from model.files.published import HUB_MIRRORS, NUM_PARAMETERS, PUBLISHED
+    from model.teacher.detectors.kinds import KINDS
 
     presets = {name: PRESETS[name]() for name in NUM_PARAMETERS}
     if config.json:
@@ -58,17 +66,21 @@ def run(config: Config) -> int:
     console.print(
         "A teacher needs its weights' memory and about 0.8 GB more on a CPU; training four times "
         "the weights and what a batch holds.\n"
-        "glip-nano is shipped with this package; the others come from the files below:\n"
-        "  glipforge convert FILE --preset PRESET --out DIRECTORY\n",
+        "glip-nano is shipped with this package; the others are fetched and converted by name "
+        "(--teacher NAME, or glipforge models --fetch NAME ahead of time), or by hand:\n"
+        "  glipforge convert FILE --preset PRESET --out DIRECTORY\n"
+        "Detectors of transformers teach as well, as a directory or a hub id: "
+        f"{', '.join(f'{kind.name} ({kind.model_type})' for kind in KINDS.values())}; see "
+        "docs/teachers.md.\n",
         markup=False,
     )
     table = Table(title="published checkpoints")
-    table.add_column("file", overflow="fold")
+    table.add_column("name and file", overflow="fold")
     for column in ("COCO", "tuned", "LVIS", "ODinW"):
         table.add_column(column, justify="right")
     for model in PUBLISHED:
         table.add_row(
-            f"{model.file}\n  {model.name}, preset {model.preset}\n  {model.data}",
+            f"{model.key}\n  {model.file}\n  {model.name}, preset {model.preset}\n  {model.data}",
             f"{model.coco_zero_shot}",
             f"{model.coco_fine_tuned}",
             f"{model.lvis_minival_last or '-'} / {model.lvis_minival_best}",
@@ -81,4 +93,22 @@ def run(config: Config) -> int:
         f"are named for these files, not verified: {', '.join(HUB_MIRRORS)}.",
         markup=False,
     )
+    return 0
+
+
+def _fetch(name: str) -> int:
+    from model.files.by_name import NAMES, SOURCE_NAME
+    from model.files.source import resolve_source
+    from model.teacher.detectors.kinds import model_type
+
+    if name not in NAMES and "/" not in name:
+        raise ConfigError(
+            f"fetch must be one of {', '.join(NAMES)}, or owner/name of the hub, got {name!r}"
+        )
+    directory = resolve_source(name, accepts=model_type)
+    source = directory / SOURCE_NAME
+    if source.is_file():
+        found = json.loads(source.read_text(encoding="utf-8"))
+        print(f"{name}: {found['file']} of {found['from']}, sha256 {found['sha256']}")
+    print(f"{name} is in {directory}; use it with --teacher {name}")
     return 0

@@ -128,7 +128,8 @@ def _tuning_defaults(config: Config) -> dict[str, Any] | None:
     if config.tune is None:
         return None
     from jobs.training.tuning import tuning_defaults
-    from model.files.directory import load_config, resolve_source
+    from model.files.directory import load_config
+    from model.files.source import resolve_source
     from schemas.errors import ConfigError
 
     if config.warm_start is None:

@@ -105,9 +105,10 @@ class SelfTraining:
             text = json.dumps(rows, indent=1, sort_keys=True)
             (self.out / TABLE).write_text(text + "\n", encoding="utf-8")
         print_rounds(rows)
+        corpora = " ".join(f"--corpus {quote(uri)}" for uri in self.config.corpus)
         print(
-            f"written {self.out / TABLE}; next: glipforge label --corpus "
-            f"{quote(self.config.corpus)} --out {quote(str(self.out / 'labels'))} --teacher "
+            f"written {self.out / TABLE}; next: glipforge label {corpora} "
+            f"--out {quote(str(self.out / 'labels'))} --teacher "
             f"{quote(str(teacher))}"
         )
         return 0

@@ -7,14 +7,12 @@ from dataclasses import dataclass, replace
 
 from jobs.labelling.setup import Corpus
 from schemas.plan import InputFile, Unit
-from schemas.records import CorpusRecord, Status
-
-_CAPTION_FAULTS = (Status.CAPTION_MISSING, Status.CAPTION_INVALID)
+from schemas.records import CorpusRecord
 
 
 @dataclass(frozen=True)
 class ClassCorpus:
-    """The records of `corpus` with one caption for all; what only lacked a caption is usable."""
+    """The records of `corpus`, which reads no captions, with one caption for all."""
 
     corpus: Corpus
     caption: str
@@ -44,11 +42,7 @@ class ClassCorpus:
 
     def read(self, unit: Unit) -> Iterator[CorpusRecord]:
         """The records of a unit."""
-        for record in self.corpus.read(unit):
-            error = record.error
-            if error is not None and error[0] in _CAPTION_FAULTS:
-                error = None
-            yield replace(record, caption=self.caption, error=error)
+        return (replace(record, caption=self.caption) for record in self.corpus.read(unit))
 
     def fingerprint(self) -> Mapping[str, object]:
         """What changes the records besides the files; the list is with the phrases."""

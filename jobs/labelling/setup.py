@@ -6,10 +6,13 @@ load the weights. Tests bring a setup of their own.
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from schemas.errors import ConfigError
 from schemas.grounder import Grounder
 from schemas.plan import InputFile, Unit
 from schemas.records import CorpusRecord
@@ -95,7 +98,8 @@ class LabelSetup(Protocol):
 class TeacherSetup:
     """A GLIP teacher on a corpus."""
 
-    corpus: str
+    corpora: tuple[str, ...]
+    """One, or several that are one run."""
     corpus_options: CorpusOptions
     teacher: str | None
     """A model directory or a hub id; None: the shipped glip-nano."""
@@ -114,22 +118,26 @@ class TeacherSetup:
             ConfigError: there is no corpus, or not of a kind that is read.
         """
         from jobs.labelling.class_corpus import ClassCorpus
-        from pipeline.corpus import open_corpus
+        from pipeline.corpus.joined import open_corpora
 
         if self.classes is None:
-            return open_corpus(self.corpus, self.corpus_options)
-        once = replace(self.corpus_options, captions="first")  # else an image for each caption
-        return ClassCorpus(open_corpus(self.corpus, once), self.classes.caption)
+            return open_corpora(self.corpora, self.corpus_options)
+        images = replace(self.corpus_options, captions="none")
+        return ClassCorpus(open_corpora(self.corpora, images), self.classes.caption)
 
     def fingerprint(self) -> dict[str, Any]:
         """Teacher and phrase extractor as the workers will have them."""
         if not self._identity:
-            from model.teacher.load import teacher_identity
+            from model.teacher.load import teacher_directory, teacher_identity
 
             parser = self._parser()
-            teacher_id, teacher = teacher_identity(self.teacher, options=self.options)
+            # Fetched here, once: a worker never asks the hub.
+            place = teacher_directory(self.teacher)
+            teacher_id, teacher = teacher_identity(place, options=self.options)
             phrases = parser.fingerprint()
-            self._identity.update(teacher_id=teacher_id, teacher=dict(teacher), phrases=phrases)
+            self._identity.update(
+                teacher_id=teacher_id, teacher=dict(teacher), phrases=phrases, place=str(place)
+            )
         return {name: self._identity[name] for name in ("teacher", "phrases")}
 
     def teacher_id(self) -> str:
@@ -154,13 +162,29 @@ class TeacherSetup:
             on_gpu=torch_device(self.device).type == "cuda",
         )
 
+    def _place(self) -> str | None:
+        """The teacher's directory as the driver found it.
+
+        Raises:
+            ConfigError: this machine does not have it.
+        """
+        place = self._identity.get("place")
+        if place is None or Path(place).is_dir():
+            return place or self.teacher
+        given = self.teacher or "shipped"
+        raise ConfigError(
+            f"teacher {given!r}: {place} is not there on {platform.node()}. Every node needs the "
+            "model at this path: share the folder, give --teacher a shared directory, or run "
+            f"`glipforge models --fetch {given}` on every node"
+        )
+
     def load(self) -> Tools:
         """Load the weights and the parser."""
         from model.teacher.load import load_teacher
         from pipeline.labelling.class_grounder import ClassGrounder
 
         parser = self._parser()  # it loads while the teacher does
-        teacher = load_teacher(self.teacher, device=self.device, options=self.options)
+        teacher = load_teacher(self._place(), device=self.device, options=self.options)
 
         def set_before_batch(call: Callable[[], object]) -> None:
             teacher.before_batch = call

@@ -58,7 +58,8 @@ def start_weights(model: Glip, recipe: Recipe) -> str:
 
 
 def _warm_start(model: Glip, source: str, *, partial: bool) -> str:
-    from model.files.directory import check_state, read_weights, resolve_source
+    from model.files.directory import check_state, read_weights
+    from model.files.source import resolve_source
 
     state = read_weights(resolve_source(source))
     own = model.state_dict()

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
@@ -20,11 +19,10 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from model.config import GlipConfig
-from model.files.shipped import SHIPPED, shipped_nano
 from model.inputs.tokenizer import SHIPPED_VOCAB, VOCAB_NAME
 from model.network.glip import Glip
 from schemas.atomic import write_whole
-from schemas.errors import ConfigError, MissingDependency
+from schemas.errors import ConfigError
 
 CONFIG_NAME = "config.json"
 WEIGHTS_NAME = "model.safetensors"
@@ -32,7 +30,6 @@ INDEX_NAME = "model.safetensors.index.json"
 MODEL_TYPE = "glip"
 SHARD_BYTES = 1_000_000_000
 """Weights beyond this are divided over several files."""
-_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 _NOT_FIELDS = ("model_type", "architectures", "transformers_version", "dtype")
 
 
@@ -83,6 +80,8 @@ def load_pretrained(source: Path | str) -> Glip:
             configuration; names the first difference.
         MissingDependency: the hub cannot be reached.
     """
+    from model.files.source import resolve_source
+
     directory = resolve_source(source)
     config = load_config(directory)
     with without_random_values():
@@ -96,36 +95,6 @@ def load_pretrained(source: Path | str) -> Glip:
 def without_random_values() -> AbstractContextManager[Any]:
     """Within it networks are built without their random initialisation: quick, to be loaded."""
     return _SkipRandom()
-
-
-def resolve_source(source: Path | str, revision: str | None = None) -> Path:
-    """A local model directory: the one named, or a copy of the hub's.
-
-    Args:
-        source: A directory, `shipped`, or `owner/name` on the Hugging Face hub.
-        revision: Branch, tag or commit on the hub; its main branch if not given.
-
-    Raises:
-        ConfigError: no model directory is there.
-        MissingDependency: the hub cannot be reached, or has nothing of this name.
-    """
-    if str(source) == SHIPPED:
-        return shipped_nano()
-    directory = Path(source)
-    if directory.is_dir() or not _HUB_ID.fullmatch(str(source)):
-        if not (directory / CONFIG_NAME).is_file():
-            raise ConfigError(f"{str(source)!r} is not a model directory (no {CONFIG_NAME})")
-        return directory
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
-    wanted = [CONFIG_NAME, "*.safetensors", INDEX_NAME, VOCAB_NAME]
-    try:
-        return Path(snapshot_download(str(source), revision=revision, allow_patterns=wanted))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        raise MissingDependency(
-            f"{str(source)!r} is not a local directory, and the hub does not give it: {error}"
-        ) from error
 
 
 def load_config(directory: Path) -> GlipConfig:

@@ -9,8 +9,14 @@ from typing import NamedTuple
 
 
 class PublishedModel(NamedTuple):
-    """One published file. AP figures in percent, None where none is reported."""
+    """One published file. AP figures in percent, None where none is reported.
 
+    key: what `--teacher` calls it.
+    revision, sha256: the commit and the hash that are known for the file; None: not known to this
+        project, then the hub's own are checked and recorded.
+    """
+
+    key: str
     preset: str
     name: str
     file: str
@@ -20,16 +26,37 @@ class PublishedModel(NamedTuple):
     lvis_minival_last: float | None
     lvis_minival_best: float | None
     odinw_13: float
+    revision: str | None = None
+    sha256: str | None = None
 
 
 PUBLISHED = (
     PublishedModel(
-        "glip-t-a", "GLIP-T (A)", "glip_a_tiny_o365.pth", "O365", 42.9, 52.9, None, 14.2, 28.7
+        "glip-t-a",
+        "glip-t-a",
+        "GLIP-T (A)",
+        "glip_a_tiny_o365.pth",
+        "O365",
+        42.9,
+        52.9,
+        None,
+        14.2,
+        28.7,
     ),
     PublishedModel(
-        "glip-t", "GLIP-T (B)", "glip_tiny_model_o365.pth", "O365", 44.9, 53.8, None, 13.5, 33.2
+        "glip-t-b",
+        "glip-t",
+        "GLIP-T (B)",
+        "glip_tiny_model_o365.pth",
+        "O365",
+        44.9,
+        53.8,
+        None,
+        13.5,
+        33.2,
     ),
     PublishedModel(
+        "glip-t-c",
         "glip-t",
         "GLIP-T (C)",
         "glip_tiny_model_o365_goldg.pth",
@@ -42,6 +69,7 @@ PUBLISHED = (
     ),
     PublishedModel(
         "glip-t",
+        "glip-t",
         "GLIP-T",
         "glip_tiny_model_o365_goldg_cc_sbu.pth",
         "O365, GoldG, CC3M, SBU",
@@ -52,6 +80,7 @@ PUBLISHED = (
         42.7,
     ),
     PublishedModel(
+        "glip-l",
         "glip-l",
         "GLIP-L",
         "glip_large_model.pth",

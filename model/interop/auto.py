@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from transformers import AutoConfig, AutoModel, AutoProcessor, PreTrainedConfig
 
-from model.files.directory import MODEL_TYPE, load_pretrained, resolve_source
+from model.files.directory import MODEL_TYPE, load_pretrained
+from model.files.source import resolve_source
 from model.interop.processor import GlipProcessor
 from model.network.glip import Glip
 

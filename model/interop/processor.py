@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from model.files.directory import load_config, resolve_source
+from model.files.directory import load_config
+from model.files.source import resolve_source
 from model.inputs.preprocess import Preprocessor
 from model.inputs.prompts import PromptPlan, plan_caption, plan_names
 from model.inputs.tokenizer import (

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from model.config import GlipConfig
-from model.files.directory import CONFIG_NAME, load_config, load_pretrained, resolve_source
+from model.files.directory import CONFIG_NAME, load_config, load_pretrained
 from model.files.shipped import SHIPPED, shipped_nano
+from model.files.source import resolve_source
 from model.inputs.preprocess import Preprocessor
 from model.inputs.tokenizer import VOCAB_NAME, directory_tokenizer
 from model.outputs import GlipOutput, TextFeatures, TokenBatch
@@ -123,11 +124,20 @@ def _note(config: GlipConfig) -> str:
     return NANO_NOTE if config.preset == "glip-nano" else ""
 
 
+def teacher_directory(source: Path | str | None = None) -> Path:
+    """The local directory of a teacher; fetched, and converted, where it is not there yet.
+
+    Raises:
+        MissingDependency, ConfigError: as `load_teacher`.
+    """
+    return _directory(SHIPPED if source is None else source)
+
+
 def _directory(source: Path | str) -> Path:
     if source == SHIPPED:
         return shipped_nano()
     try:
-        return resolve_source(source)
+        return resolve_source(source, accepts=model_type)
     except ConfigError as error:
         raise ConfigError(
             f"teacher: {error}; `glipforge convert` makes one from an official checkpoint, "

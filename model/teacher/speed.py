@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from model.files.directory import CONFIG_NAME, resolve_source
+from model.files.directory import CONFIG_NAME
 from model.files.shipped import SHIPPED
+from model.files.source import resolve_source
 from schemas.errors import GlipforgeError
 
 REFERENCE_BYTES = 0.93e9

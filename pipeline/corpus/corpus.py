@@ -171,6 +171,16 @@ class Corpus(ABC):
         error: tuple[Status, str] | None = None,
     ) -> Iterator[CorpusRecord]:
         """One record for each caption of an image; a list of captions numbers them `/0`, `/1`."""
+        if self.options.captions == "none":
+            yield CorpusRecord(
+                record_id=record,
+                caption=None,
+                image_bytes=None if error else image_bytes,
+                image_uri=image_uri,
+                source=self.source,
+                error=error,
+            )
+            return
         is_list = isinstance(captions, list | tuple)
         for number, raw in enumerate(list_captions(captions, self.options.captions)):
             caption, problem = read_caption(raw, self.options.max_caption_chars)

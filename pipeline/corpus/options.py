@@ -34,8 +34,9 @@ class CorpusOptions:
     """Column or JSON key with an id of each pair; the file name or position if not given."""
     image_root: str | None = None
     """Folder or URL that image paths start from; the folder of the captions if not given."""
-    captions: Literal["all", "first"] = "all"
-    """Where an image has a list of captions: one pair for each, or only for the first."""
+    captions: Literal["all", "first", "none"] = "all"
+    """Where an image has a list of captions: one pair for each, or only for the first. `none`: the
+    images alone, as for --names; none of them is then without its caption."""
     source: str | None = None
     """First part of every record id; the name of the corpus folder if not given."""
     max_caption_chars: int = 10_000
@@ -49,8 +50,8 @@ class CorpusOptions:
             raise ConfigError(
                 f"format must be auto or one of {', '.join(FORMATS)}, got {self.format!r}"
             )
-        if self.captions not in ("all", "first"):
-            raise ConfigError(f"captions must be all or first, got {self.captions!r}")
+        if self.captions not in ("all", "first", "none"):
+            raise ConfigError(f"captions must be all, first or none, got {self.captions!r}")
         if self.max_caption_chars < 1:
             raise ConfigError(f"max_caption_chars must be at least 1, got {self.max_caption_chars}")
         for name in ("caption_field", "image_field", "id_field", "image_root", "source"):

@@ -214,6 +214,18 @@ def strict_review_policy() -> FilterPolicy:
     )
 
 
+def people_policy() -> FilterPolicy:
+    """Imported labels of people: all of them, also images without a box. Boxes that are one and
+    the same for several phrases become one box again."""
+    return FilterPolicy(
+        name="people",
+        min_side_px=0.0,
+        cross_phrase="merge",
+        cross_phrase_iou=0.99999,
+        min_boxes=0,
+    )
+
+
 POLICIES: Mapping[str, Callable[[], FilterPolicy]] = {
     "default": default_policy,
     "glip": glip_policy,
@@ -221,6 +233,7 @@ POLICIES: Mapping[str, Callable[[], FilterPolicy]] = {
     "yoloworld": yoloworld_policy,
     "owlst": owlst_policy,
     "strict-review": strict_review_policy,
+    "people": people_policy,
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from pipeline.export.border import ExportBorder
+from pipeline.export.border import ExportBorder, with_gold_origin
 from pipeline.export.card import CardFacts, write_card
 from pipeline.export.categories import read_categories
 from pipeline.export.coco import CocoExport
@@ -123,7 +123,7 @@ def export_records(
             name=path.rstrip("/").rpartition("/")[2],
         )
         writer = chosen.writer(target)
-        for record in records:
+        for record in map(with_gold_origin, records):
             if not border.accept(record):
                 continue
             part = parts.of(record)

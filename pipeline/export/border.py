@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pipeline.export.image_files import ImagePlaces
 from pipeline.export.options import ExportOptions, ExportSummary
 from schemas.checks import check_curated
-from schemas.records import CuratedBox, CuratedRecord, Phrase, PhraseStatus, Span
+from schemas.records import PEOPLE, CuratedBox, CuratedRecord, Phrase, PhraseStatus, Span
 
 NEGATIVE_BELOW = 0.1
 """A phrase without a box is a recorded negative if no candidate reached this score."""
@@ -65,6 +67,14 @@ class ExportBorder:
                 found.append(phrase)
         self.summary.negatives += len(found)
         return found
+
+
+def with_gold_origin(record: CuratedRecord) -> CuratedRecord:
+    """Of an imported run, the boxes that nobody touched since are `gold`, not the teacher's."""
+    if not record.teacher_id.startswith(PEOPLE):
+        return record
+    boxes = (replace(b, origin="gold") if b.origin == "teacher" else b for b in record.boxes)
+    return replace(record, boxes=tuple(boxes))
 
 
 def box_spans(record: CuratedRecord, box: CuratedBox) -> list[Span]:

@@ -145,7 +145,8 @@ def image_rows(categories: Categories) -> pa.Schema:
     floats, texts = pa.list_(pa.float32()), pa.list_(pa.string())
     objects = pa.struct(
         [
-            ("bbox", pa.list_(floats)),
+            # x + width must be the float32 corner again
+            ("bbox", pa.list_(pa.list_(pa.float64()))),
             ("category", pa.list_(pa.int64() if closed else pa.string())),
             ("phrase", texts),
             ("spans", pa.list_(pa.list_(pa.list_(pa.int64())))),
@@ -183,7 +184,7 @@ def _features(categories: Categories) -> dict[str, Any]:
         "height": value("int32"),
         "caption": value("string"),
         "objects": {
-            "bbox": listed(listed(value("float32"))),
+            "bbox": listed(listed(value("float64"))),
             "category": listed(label),
             "phrase": listed(value("string")),
             "spans": listed(listed(listed(value("int64")))),

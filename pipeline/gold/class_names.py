@@ -64,7 +64,7 @@ def hugging_face_names(folder: Path) -> dict[int, str]:
         if readme.is_file():
             head = read_text(readme).removeprefix("---").partition("\n---")[0]
             try:
-                found = _find_class_label(yaml.safe_load(head))
+                found = find_class_label(yaml.safe_load(head))
             except yaml.YAMLError:
                 continue
             if found is not None:
@@ -84,14 +84,17 @@ def read_yaml(path: str) -> Any:
         raise DataError(f"gold file {path!r} is not YAML: {error}") from error
 
 
-def _find_class_label(value: Any) -> Any:
+def find_class_label(value: Any) -> Any:
+    """The names of the first class label in a description of features; None where there is none."""
     if isinstance(value, dict):
+        if value.get("_type") == "ClassLabel":
+            return value.get("names")
         label = value.get("class_label")
         if isinstance(label, dict) and "names" in label:
             return label["names"]
     children = value.values() if isinstance(value, dict) else value
     for child in children if isinstance(value, dict | list) else ():
-        found = _find_class_label(child)
+        found = find_class_label(child)
         if found is not None:
             return found
     return None

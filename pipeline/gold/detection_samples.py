@@ -67,6 +67,44 @@ def detection_set(
     )
 
 
+def named_detection_set(
+    images: Sequence[DetectionImage],
+    *,
+    name: str,
+    file_format: str,
+    counts: GoldCounts,
+    names: Sequence[str] = (),
+    ids: Sequence[int] = (),
+    is_exhaustive: bool = True,
+) -> GoldSet:
+    """The gold set of images whose boxes carry the names of their categories.
+
+    `names` come first in the order of categories, with `ids`; names that only boxes have follow.
+
+    Raises:
+        DataError: two images have the same id.
+    """
+    used = {category for image in images for _, category in image.boxes}
+    used |= {str(box.category) for image in images for box in image.ignored}
+    unlisted = sorted(used - set(names))
+    order = [*names, *unlisted]
+    index_of = {one: index for index, one in reversed(list(enumerate(order)))}
+    for image in images:
+        image.boxes = [(xyxy, index_of[category]) for xyxy, category in image.boxes]
+        image.ignored = [
+            IgnoredBox(xyxy=box.xyxy, category=index_of[str(box.category)]) for box in image.ignored
+        ]
+    return detection_set(
+        images,
+        name=name,
+        file_format=file_format,
+        categories=tuple(order),
+        category_ids=tuple(ids) if len(ids) == len(order) else (),
+        is_exhaustive=is_exhaustive,
+        counts=counts,
+    )
+
+
 def _sample(image: DetectionImage, categories: tuple[str, ...], source: str) -> TrainingSample:
     present = sorted({category for _, category in image.boxes})
     absent = sorted(set(image.absent) - set(present))

@@ -2,20 +2,46 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from pathlib import Path
 
-from pipeline.gold.checks import read_json_lines
-from pipeline.gold.coco import load_coco, load_lvis
-from pipeline.gold.flickr30k import load_flickr30k
+from pipeline.gold.checks import read_json, read_json_lines, read_text
+from pipeline.gold.formats.coco import load_coco, load_lvis
+from pipeline.gold.formats.cvat import load_cvat
+from pipeline.gold.formats.flickr30k import load_flickr30k
+from pipeline.gold.formats.glip_tsv import load_glip_tsv
+from pipeline.gold.formats.imagefolder import load_imagefolder
+from pipeline.gold.formats.label_studio import is_label_studio, load_label_studio
+from pipeline.gold.formats.mdetr import load_mdetr
+from pipeline.gold.formats.odvg import load_odvg
+from pipeline.gold.formats.open_images import load_open_images
+from pipeline.gold.formats.refcoco import load_refcoco
+from pipeline.gold.formats.tables import load_table, table_kind
+from pipeline.gold.formats.voc import load_voc
+from pipeline.gold.formats.yolo import load_yolo
 from pipeline.gold.gold_set import GoldCounts, GoldSet
-from pipeline.gold.imagefolder import load_imagefolder
 from pipeline.gold.json_stream import NotAnObject, stream_object
-from pipeline.gold.mdetr import load_mdetr
-from pipeline.gold.odvg import load_odvg
 from schemas.errors import ConfigError, DataError
 
-GOLD_FORMATS = ("auto", "coco", "lvis", "mdetr", "odvg", "flickr30k", "imagefolder")
+GOLD_FORMATS = (
+    "auto",
+    "coco",
+    "lvis",
+    "mdetr",
+    "odvg",
+    "flickr30k",
+    "imagefolder",
+    "objects365",
+    "openimages",
+    "refcoco",
+    "voc",
+    "yolo",
+    "label-studio",
+    "cvat",
+    "glip-tsv",
+    "grit",
+    "boxes",
+    "hf",
+)
 _LOOK_AT = 1_000
 """Images and annotations that are looked at to tell a format."""
 
@@ -47,40 +73,93 @@ def load_gold(
         raise ConfigError(f"gold {path!r} does not exist")
     found = guess_format(path) if gold_format == "auto" else gold_format
     beside = image_root or str(Path(path).parent)
-    if found == "imagefolder":
-        return load_imagefolder(path, image_root=image_root, label_map=label_map, counts=counts)
-    if found == "flickr30k":
-        return load_flickr30k(path, image_root=image_root, split=split, counts=counts)
-    if found == "odvg":
-        return load_odvg(path, image_root=beside, label_map=label_map, counts=counts)
-    if found == "mdetr":
-        return load_mdetr(path, image_root=beside, counts=counts)
-    load = load_lvis if found == "lvis" else load_coco
-    return load(path, image_root=beside, counts=counts)
+    match found:
+        case "imagefolder":
+            return load_imagefolder(path, image_root=image_root, label_map=label_map, counts=counts)
+        case "flickr30k":
+            return load_flickr30k(path, image_root=image_root, split=split, counts=counts)
+        case "odvg":
+            return load_odvg(path, image_root=beside, label_map=label_map, counts=counts)
+        case "mdetr":
+            return load_mdetr(path, image_root=beside, counts=counts)
+        case "lvis":
+            return load_lvis(path, image_root=beside, counts=counts)
+        case "openimages":
+            return load_open_images(path, image_root=beside, label_map=label_map, counts=counts)
+        case "refcoco":
+            return load_refcoco(path, image_root=image_root, split=split, counts=counts)
+        case "voc":
+            return load_voc(path, image_root=image_root, split=split, counts=counts)
+        case "yolo":
+            return load_yolo(path, image_root=image_root, split=split, counts=counts)
+        case "label-studio":
+            return load_label_studio(path, image_root=beside, counts=counts)
+        case "cvat":
+            return load_cvat(path, image_root=beside, counts=counts)
+        case "glip-tsv":
+            return load_glip_tsv(path, image_root=beside, counts=counts)
+        case "grit" | "boxes" | "hf":
+            return load_table(path, found, image_root=beside, counts=counts)
+    return load_coco(path, image_root=beside, counts=counts)
 
 
-def guess_format(path: str) -> str:
+def guess_format(path: str, *, grounding: bool = False) -> str:
     """The format of a gold file or directory, from what is in it.
+
+    Our own COCO export holds both: with `grounding` its captions and spans count, else its boxes.
 
     Raises:
         ConfigError: nothing tells.
     """
     file = Path(path)
-    if file.is_dir():
-        if (file / "Sentences").is_dir():
-            return "flickr30k"
-        if (file / "metadata.jsonl").is_file():
-            return "imagefolder"
-    elif file.suffix == ".jsonl":
-        return _guess_lines(path)
-    elif file.suffix == ".json":
-        with suppress(NotAnObject):
-            found = _guess_object(path)
-            if found:
-                return found
+    found = _guess_folder(file) if file.is_dir() else _guess_file(file, grounding)
+    if found:
+        return found
     raise ConfigError(
         f"cannot tell the gold format of {path!r}; name one of {', '.join(GOLD_FORMATS[1:])}"
     )
+
+
+def _guess_folder(folder: Path) -> str:
+    for format_name, marks in _FOLDER_MARKS.items():
+        if any(next(folder.glob(mark), None) is not None for mark in marks):
+            return format_name
+    table = next(iter(sorted(folder.rglob("*.parquet"))), None)
+    return table_kind(str(table)) if table is not None else ""
+
+
+_FOLDER_MARKS = {
+    "flickr30k": ("Sentences/",),
+    "imagefolder": ("metadata.jsonl", "*/metadata.jsonl"),
+    "yolo": ("data.yaml",),
+    "refcoco": ("refs(*).p", "refs(*).json"),
+    "voc": ("Annotations/*.xml", "*.xml"),
+}
+
+
+def _guess_file(file: Path, grounding: bool) -> str:
+    path = str(file)
+    match file.suffix.lower():
+        case ".jsonl":
+            return _guess_lines(path)
+        case ".json":
+            try:
+                return _guess_object(path, grounding)
+            except NotAnObject:
+                return "label-studio" if is_label_studio(read_json(path)) else ""
+        case ".yaml" | ".yml":
+            return "yolo"
+        case ".p":
+            return "refcoco"
+        case ".tsv":
+            return "glip-tsv"
+        case ".parquet":
+            return table_kind(path)
+        case ".xml":
+            return "cvat" if "<annotations" in read_text(path)[:1_000] else ""
+        case ".csv":
+            return "openimages" if "XMin" in read_text(path)[:1_000] else ""
+    return ""
 
 
 def _guess_lines(path: str) -> str:
@@ -93,7 +172,7 @@ def _guess_lines(path: str) -> str:
     raise ConfigError(f"gold {path!r} is empty")
 
 
-def _guess_object(path: str) -> str:
+def _guess_object(path: str, grounding: bool) -> str:
     """What a COCO-shaped file is: spans of captions make it grounding, whatever else it holds."""
     keys: set[str] = set()
     marks: set[str] = set()
@@ -117,6 +196,8 @@ def _guess_object(path: str) -> str:
     if "lvis" in marks:
         return "lvis"
     grounds = marks & {"tokens_negative", "dataset_name", "spans"} or not num_annotations
+    if grounding and marks >= {"caption", "ours"}:
+        return "mdetr"
     if "caption" in marks and "ours" not in marks and grounds:
         return "mdetr"
     return "coco" if "categories" in keys else ""

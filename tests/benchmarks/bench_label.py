@@ -72,7 +72,7 @@ def write_setup(options: argparse.Namespace, folder: Path) -> TeacherSetup:
         torch.manual_seed(0)
         teacher = str(save_pretrained(Glip(get_preset(options.preset)), folder / "teacher"))
     return TeacherSetup(
-        corpus=str(folder / "bench"),
+        corpora=(str(folder / "bench"),),
         corpus_options=CorpusOptions(),
         teacher=teacher,
         device=options.device,

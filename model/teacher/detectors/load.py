@@ -10,25 +10,13 @@ from typing import Any
 
 import torch
 
-from model.files.directory import INDEX_NAME
-from model.teacher.detectors.kinds import CONFIG_NAME, KINDS, DetectorKind
+from model.files.source import FILES, IMAGE_FILES, TEXT_FILES
+from model.teacher.detectors.kinds import KINDS, DetectorKind
 from model.teacher.detectors.pixels import BACKEND
 from model.teacher.options import TeacherOptions
 from schemas.errors import ConfigError
 
 HASH_DIGITS = 12
-TEXT_FILES = (
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.txt",
-    "vocab.json",
-    "merges.txt",
-)
-IMAGE_FILES = ("preprocessor_config.json", "processor_config.json")
-FILES = (CONFIG_NAME, INDEX_NAME, *TEXT_FILES, *IMAGE_FILES)
-"""All that is read of a directory, beside the safetensors."""
 
 
 def load_detector(

@@ -74,7 +74,7 @@ class CocoCaptionsCorpus(Corpus):
         keys: set[str] = set()
         entries = _entries(file.uri, file.etag)
         for number, (image, captions) in enumerate(entries):
-            pairs = 1 if self.options.captions == "first" else max(1, len(captions))
+            pairs = max(1, len(captions)) if self.options.captions == "all" else 1
             if count and count + pairs > records_per_unit:
                 parts.append(Part(ENTRIES, start, number, count))
                 start, count = number, 0

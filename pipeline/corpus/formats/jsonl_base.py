@@ -60,6 +60,8 @@ class JsonLinesCorpus(Corpus):
         fields = []
         for option, name, usual in wanted:
             found = choose_field(name, usual, present, option=option, where=where)
+            if found is None and option == "caption_field" and options.captions == "none":
+                found = ""
             if found is None:
                 raise ConfigError(
                     f"{where}: no {option.removesuffix('_field')} among {', '.join(usual)}; the "

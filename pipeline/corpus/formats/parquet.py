@@ -75,16 +75,21 @@ class ParquetCorpus(Corpus):
         kind = image_kind(schema.field(self.image_field).type)
         if kind is None:
             raise ConfigError(self._no_image_type(schema, where))
-        self.caption_field = require_field(
-            options.caption_field, CAPTIONS, schema.names, option="caption_field", where=where
-        )
+        self.caption_field = self.image_field  # not read
+        if options.captions != "none":
+            self.caption_field = require_field(
+                options.caption_field, CAPTIONS, schema.names, option="caption_field", where=where
+            )
         self.id_field = choose_field(
             options.id_field, (), schema.names, option="id_field", where=where
         )
+        caption, others = "not read", ""
+        if options.captions != "none":
+            caption = f"from {self.caption_field!r}"
+            others = not_taken(self.caption_field, options.caption_field, schema.names)
         self.explanation = (
             f"{len(files):,} Parquet file(s); image {kind} from {self.image_field!r}, caption "
-            f"from {self.caption_field!r}, id from {self.id_field or 'the row number'!r}"
-            f"{not_taken(self.caption_field, options.caption_field, schema.names)}"
+            f"{caption}, id from {self.id_field or 'the row number'!r}{others}"
         )
 
     def fingerprint(self) -> dict[str, object]:

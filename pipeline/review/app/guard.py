@@ -4,6 +4,7 @@ FiftyOne's server has no login, serves every file its user can read (`/media?fil
 not check the Host header (DNS rebinding) and runs operators for any web page that posts to it.
 The guard answers 403 to requests for a foreign host, to requests that another site's page makes,
 and to files that are not a sample's image. It does not tell users of the same machine apart.
+Saves of Annotate mode do not reach FiftyOne's server at all: `sample_patch` does them.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from pipeline.review.app.sample_patch import Answer, SamplePatches, is_sample_write
 from pipeline.review.child_process import LOOPBACK, end_with_parent
 
 Scope = MutableMapping[str, Any]
@@ -22,6 +24,7 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
+MAX_HEADER_BYTES = 1 << 20
 LOCAL_HOSTS = frozenset({LOOPBACK, "localhost", "::1"})
 
 
@@ -52,15 +55,24 @@ def _hostname(host: str) -> str:
 class Guard:
     """An ASGI application in front of FiftyOne's."""
 
-    def __init__(self, app: App, *, is_image: Callable[[str], bool], any_host: bool) -> None:
+    def __init__(
+        self,
+        app: App,
+        *,
+        is_image: Callable[[str], bool],
+        any_host: bool,
+        patches: SamplePatches | None = None,
+    ) -> None:
         """Wrap `app`.
 
         Args:
             app: the application to guard.
             is_image: True where a path is the image of a sample.
             any_host: see `refusal`.
+            patches: does what would change a sample; where None, such requests are refused.
         """
         self._app = app
+        self._patches = patches
         self._is_image = is_image
         self._any_host = any_host
         self._known: set[str] = set()
@@ -72,7 +84,28 @@ class Guard:
             if reason is not None:
                 await _forbid(scope, send, reason)
                 return
+            if is_sample_write(scope.get("method", ""), scope.get("path", "")):
+                await self._save(scope, receive, send)
+                return
         await self._app(scope, receive, send)
+
+    async def _save(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._patches is None:
+            await _forbid(scope, send, "samples cannot be changed here")
+            return
+        body = b""
+        more = True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return  # the browser left before it had sent the whole patch
+            body += message.get("body", b"")
+            more = bool(message.get("more_body"))
+        headers = {name.lower(): value for name, value in scope.get("headers") or ()}
+        answer = await asyncio.to_thread(
+            self._patches.answer, scope["method"], scope["path"], headers, body
+        )
+        await _send(send, answer)
 
     async def _media_refusal(self, scope: Scope) -> str | None:
         if scope.get("path") != "/media":
@@ -91,19 +124,18 @@ async def _forbid(scope: Scope, send: Send, reason: str) -> None:
         await send({"type": "websocket.close", "code": 1008, "reason": reason})
         return
     body = f"403: {reason}\n".encode()
-    headers = [
-        (b"content-type", b"text/plain; charset=utf-8"),
-        (b"content-length", str(len(body)).encode()),
-    ]
-    await send({"type": "http.response.start", "status": 403, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    plain = ((b"content-type", b"text/plain; charset=utf-8"),)
+    await _send(send, Answer(status=403, body=body, headers=plain))
 
 
-def sample_image_test(uri: str, database_name: str) -> Callable[[str], bool]:
+async def _send(send: Send, answer: Answer) -> None:
+    headers = [*answer.headers, (b"content-length", str(len(answer.body)).encode())]
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": answer.body})
+
+
+def sample_image_test(database: Any) -> Callable[[str], bool]:
     """A function that looks a path up in every dataset; FiftyOne keeps an index on it."""
-    from pymongo import MongoClient
-
-    database: Any = MongoClient(uri)[database_name]
 
     def is_image(path: str) -> bool:
         return any(
@@ -121,14 +153,27 @@ def main() -> None:
     parser.add_argument("--address", required=True)
     args = parser.parse_args()
     end_with_parent()
-    from fiftyone.server import main as server
+    os.environ["FIFTYONE_SERVER"] = "1"  # as FiftyOne's own starter does, before its import
+    from fiftyone.server import events
+    from fiftyone.server.app import app
+    from hypercorn.asyncio import serve
+    from hypercorn.config import Config
+    from pymongo import MongoClient
 
-    any_host = args.address not in LOCAL_HOSTS
-    is_image = sample_image_test(
-        os.environ["FIFTYONE_DATABASE_URI"], os.environ["FIFTYONE_DATABASE_NAME"]
+    client: Any = MongoClient(os.environ["FIFTYONE_DATABASE_URI"])
+    database = client[os.environ["FIFTYONE_DATABASE_NAME"]]
+    guard: Any = Guard(
+        app,
+        is_image=sample_image_test(database),
+        any_host=args.address not in LOCAL_HOSTS,
+        patches=SamplePatches(database),
     )
-    server.app = Guard(server.app, is_image=is_image, any_host=any_host)
-    server.start_server(port=args.port, address=args.address)
+    config = Config()
+    config.bind = [f"{args.address}:{args.port}"]
+    # The ids of all boxes of a crowded image are one header.
+    config.h11_max_incomplete_size = MAX_HEADER_BYTES
+    events.set_port(args.port)
+    asyncio.run(serve(guard, config))
 
 
 if __name__ == "__main__":

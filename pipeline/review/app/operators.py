@@ -1,44 +1,110 @@
 """Operators of the review plugin. Imported only by the App server, after FiftyOne.
 
-They change labels by id (`set_label_values`), never by saving a sample: a stale save writes by
-position and would overwrite what another reviewer did. None takes a path or a name of a file.
+The page calls them with the ids of the labels that its reviewer meant (`plugin/dist/page`), and
+puts what they return into the open image. Without a page they take the selection, else what the
+view shows of the open sample. They write by `verdicts` only; none takes a path or a file name.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import UTC
 from typing import Any
 
 import fiftyone.operators as foo
+from bson import ObjectId
 from fiftyone.operators import types
 
 from pipeline.curation.box_state import Review
-from pipeline.review.sync.documents import BOXES, DETECTIONS
+from pipeline.images.palette import PALETTE, phrase_hex
+from pipeline.review.sync.documents import BOXES
+from pipeline.review.sync.label_store import LabelStore, WriteRefused, Written
+from pipeline.review.sync.seen import labels_of
+from pipeline.review.sync.verdicts import give_phrase, judge_boxes
 
-ICONS = {Review.ACCEPTED: "check", Review.REJECTED: "close"}
-
-
-def selected_label_ids(ctx: Any) -> list[str]:
-    """The selected labels of the `boxes` field."""
-    return [entry["label_id"] for entry in ctx.selected_labels or () if entry["field"] == BOXES]
-
-
-def pending_label_ids(ctx: Any) -> list[str]:
-    """The boxes of the open sample, else of the selected samples, that nobody has judged."""
-    sample_ids = [ctx.current_sample] if ctx.current_sample else list(ctx.selected or ())
-    return [
-        label.id
-        for sample_id in sample_ids
-        for label in _labels(ctx.dataset[sample_id])
-        if (getattr(label, "review", None) or str(Review.PENDING)) == str(Review.PENDING)
-    ]
+Meant = dict[ObjectId, list[ObjectId]]
+"""Sample -> the labels that are meant."""
 
 
-def _labels(sample: Any) -> list[Any]:
-    return [] if sample[BOXES] is None else list(sample[BOXES].detections)
+def store_of(ctx: Any) -> LabelStore:
+    """The open dataset, written in the name of this process's reviewer."""
+    return LabelStore(ctx.dataset._sample_collection)
+
+
+def selected_labels(ctx: Any) -> Meant:
+    """The selected boxes; while an image is open, of that image only."""
+    out: Meant = {}
+    for entry in ctx.selected_labels or ():
+        if entry["field"] == BOXES and ctx.current_sample in (None, entry["sample_id"]):
+            out.setdefault(ObjectId(entry["sample_id"]), []).append(ObjectId(entry["label_id"]))
+    return out
+
+
+def shown_pending(ctx: Any) -> Meant:
+    """The pending boxes that the view shows of the open sample."""
+    if not ctx.current_sample:
+        return {}
+    view = ctx.view.select(ctx.current_sample)
+    shown = [ObjectId(label_id) for label_id in view.values(f"{BOXES}.detections.id", unwind=True)]
+    document = store_of(ctx).document(ObjectId(ctx.current_sample))
+    pending = {
+        label.get("_id")
+        for label in labels_of(document)
+        if (label.get("review") or Review.PENDING) == Review.PENDING
+    }
+    return {ObjectId(ctx.current_sample): [key for key in shown if key in pending]}
+
+
+def meant_labels(ctx: Any, *, shown: bool) -> Meant:
+    """What the page says; without a page the selection, else (`shown`) what the view shows."""
+    if ctx.params.get("label_ids") is not None:
+        ids = [ObjectId(label_id) for label_id in ctx.params["label_ids"]]
+        return {ObjectId(ctx.params["sample_id"]): ids}
+    return selected_labels(ctx) or (shown_pending(ctx) if shown else {})
+
+
+def expected_of(ctx: Any) -> dict[ObjectId, dict[str, Any]]:
+    """What the page showed of the labels."""
+    return {ObjectId(key): seen for key, seen in (ctx.params.get("seen") or {}).items()}
+
+
+def stored_answer(document: dict[str, Any], changed: int = 0) -> dict[str, Any]:
+    """A sample as the page's refresh takes it."""
+    labels = {
+        str(label["_id"]): {key: value for key, value in label.items() if key != "_id"}
+        for label in labels_of(document)
+        if isinstance(label.get("_id"), ObjectId)
+    }
+    moment = document["last_modified_at"].replace(tzinfo=UTC)
+    return {
+        "changed": changed,
+        "labels": labels,
+        "last_modified_at": round(moment.timestamp() * 1000),
+    }
+
+
+def answer(ctx: Any, written: Sequence[Written]) -> dict[str, Any]:
+    """What an operator that wrote returns."""
+    changed = sum(len(entry.changed) for entry in written)
+    if "sample_id" not in ctx.params or not written:
+        return {"changed": changed}
+    return stored_answer(dict(written[-1].after), changed)
+
+
+def refused(ctx: Any, error: WriteRefused) -> dict[str, Any]:
+    """What an operator that wrote nothing returns: why, and what there is now."""
+    if "sample_id" not in ctx.params:
+        ctx.ops.notify(str(error), variant="error")
+        return {"changed": 0, "refused": str(error)}
+    try:
+        document = store_of(ctx).document(ObjectId(ctx.params["sample_id"]))
+    except WriteRefused:
+        return {"changed": 0, "refused": str(error)}
+    return {**stored_answer(document), "refused": str(error)}
 
 
 class _Judge(foo.Operator):  # type: ignore[misc]
-    """Gives the selected boxes a word; without a selection, every pending box of the sample."""
+    """Gives boxes a word."""
 
     word: Review
     verb: str
@@ -48,30 +114,28 @@ class _Judge(foo.Operator):  # type: ignore[misc]
         return foo.OperatorConfig(
             name=f"{self.verb}_labels",
             label=f"{self.verb.capitalize()} boxes",
-            description=f"{self.verb.capitalize()} the selected boxes, or every pending box of "
-            "the open sample",
-            icon=ICONS[self.word],
+            description=f"{self.verb.capitalize()} the selected boxes, or the visible pending "
+            "boxes of the open image",
+            unlisted=True,
         )
 
-    def resolve_placement(self, ctx: Any) -> types.Placement:
-        return types.Placement(
-            types.Places.SAMPLES_VIEWER_ACTIONS,
-            types.Button(
-                label=f"{self.verb.capitalize()} boxes", icon=ICONS[self.word], prompt=False
-            ),
-        )
-
-    def execute(self, ctx: Any) -> dict[str, int]:
-        label_ids = selected_label_ids(ctx) or pending_label_ids(ctx)
-        if not label_ids:
+    def execute(self, ctx: Any) -> dict[str, Any]:
+        meant = meant_labels(ctx, shown=True)
+        if not any(meant.values()):
             ctx.ops.notify("select boxes, or open a sample with pending boxes", variant="warning")
             return {"changed": 0}
-        ctx.dataset.set_label_values(
-            f"{DETECTIONS}.review", dict.fromkeys(label_ids, str(self.word))
-        )
-        ctx.ops.notify(f"{self.word}: {len(label_ids)} box(es)", variant="success")
-        ctx.ops.reload_samples()
-        return {"changed": len(label_ids)}
+        store, group, written = store_of(ctx), ObjectId(), []
+        try:
+            for sample_id, ids in meant.items():
+                written.append(
+                    judge_boxes(
+                        store, sample_id, ids, self.word, expected=expected_of(ctx), group=group
+                    )
+                )
+        except WriteRefused as error:
+            return refused(ctx, error)
+        ctx.ops.clear_selected_labels()
+        return answer(ctx, written)
 
 
 class AcceptLabels(_Judge):
@@ -101,54 +165,61 @@ class RelabelPhrase(foo.Operator):  # type: ignore[misc]
             icon="label",
         )
 
-    def resolve_placement(self, ctx: Any) -> types.Placement:
-        return types.Placement(
-            types.Places.SAMPLES_VIEWER_ACTIONS,
-            types.Button(label="Other phrase", icon="label", prompt=True),
-        )
-
     def resolve_input(self, ctx: Any) -> types.Property:
         inputs = types.Object()
-        problem, sample = _one_sample(ctx)
-        if sample is None:
-            inputs.view("problem", types.Warning(label=problem))
+        meant = meant_labels(ctx, shown=False)
+        if len(meant) != 1:
+            inputs.view("problem", types.Warning(label=_one_sample_problem(meant)))
             return types.Property(inputs, view=types.View(label="Other phrase"))
-        inputs.view("caption", types.Notice(label=sample["caption"]))
+        document = store_of(ctx).document(next(iter(meant)))
+        inputs.view("caption", types.Notice(label=document.get("caption") or ""))
         choices = types.Dropdown()
-        for index, phrase in enumerate(sample["phrases"] or ()):
-            choices.add_choice(str(index), label=f"{index}: {phrase.text}")
+        for index, phrase in enumerate(document.get("phrases") or ()):
+            choices.add_choice(str(index), label=f"{index + 1}: {phrase['text']}")
         inputs.enum("phrase", choices.values(), required=True, label="Phrase", view=choices)
         return types.Property(inputs, view=types.View(label="Other phrase"))
 
-    def execute(self, ctx: Any) -> dict[str, int]:
-        problem, sample = _one_sample(ctx)
-        if sample is None:
+    def execute(self, ctx: Any) -> dict[str, Any]:
+        meant = meant_labels(ctx, shown=False)
+        if len(meant) != 1:
+            problem = _one_sample_problem(meant)
             ctx.ops.notify(problem, variant="warning")
-            return {"changed": 0}
-        index = int(ctx.params["phrase"])
-        text = sample["phrases"][index].text
-        label_ids = selected_label_ids(ctx)
-        for attribute, value in (
-            ("label", text),
-            ("phrase_index", index),
-            ("review", str(Review.FIXED)),
-        ):
-            ctx.dataset.set_label_values(
-                f"{DETECTIONS}.{attribute}", dict.fromkeys(label_ids, value)
+            return {"changed": 0, "refused": problem}
+        ((sample_id, ids),) = meant.items()
+        try:
+            written = give_phrase(
+                store_of(ctx), sample_id, ids, int(ctx.params["phrase"]), expected=expected_of(ctx)
             )
-        ctx.ops.notify(
-            f"{len(label_ids)} box(es) now show {text!r}; reopen the sample to see it",
-            variant="success",
-        )
-        ctx.ops.reload_samples()
-        return {"changed": len(label_ids)}
+        except WriteRefused as error:
+            return refused(ctx, error)
+        ctx.ops.clear_selected_labels()
+        return answer(ctx, [written])
 
 
-def _one_sample(ctx: Any) -> tuple[str, Any]:
-    """The sample of all selected boxes, or a sentence that says why there is none."""
-    sample_ids = {
-        entry["sample_id"] for entry in ctx.selected_labels or () if entry["field"] == BOXES
-    }
-    if len(sample_ids) != 1:
-        return f"select boxes of one sample first; {len(sample_ids)} samples are selected", None
-    return "", ctx.dataset[sample_ids.pop()]
+def _one_sample_problem(meant: Meant) -> str:
+    return f"select boxes of one sample first; {len(meant)} samples are selected"
+
+
+class ReadSample(foo.Operator):  # type: ignore[misc]
+    """Gives the page the labels of an image as they are stored now."""
+
+    @property
+    def config(self) -> foo.OperatorConfig:
+        return foo.OperatorConfig(name="read_sample", label="Read an image", unlisted=True)
+
+    def execute(self, ctx: Any) -> dict[str, Any]:
+        try:
+            return stored_answer(store_of(ctx).document(ObjectId(ctx.params["sample_id"])))
+        except WriteRefused as error:
+            return {"refused": str(error)}
+
+
+class PageSettings(foo.Operator):  # type: ignore[misc]
+    """Gives the page what it shares with Python."""
+
+    @property
+    def config(self) -> foo.OperatorConfig:
+        return foo.OperatorConfig(name="page_settings", label="Settings", unlisted=True)
+
+    def execute(self, ctx: Any) -> dict[str, Any]:
+        return {"colors": [phrase_hex(index) for index in range(len(PALETTE))]}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import getpass
 import json
 import os
@@ -89,6 +90,30 @@ def choose_port(port: int | None, address: str = LOOPBACK) -> int:
 
 
 @contextmanager
+def _reserved_port(home: ReviewHome, port: int | None, address: str) -> Iterator[int]:
+    """A port that no other app of this home takes meanwhile: a server needs seconds to listen.
+
+    Raises:
+        ConfigError: the wanted port is taken.
+    """
+    chosen = choose_port(port, address)
+    while True:
+        with (home.root / f"port-{chosen}.lock").open("a") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if port is not None:
+                    raise ConfigError(
+                        f"port {port} is taken by another reviewer's app; choose another with "
+                        "--port"
+                    ) from None
+                chosen = free_port()
+                continue
+            yield chosen
+            return
+
+
+@contextmanager
 def run_server(
     home: ReviewHome,
     database: Database,
@@ -108,7 +133,13 @@ def run_server(
         GlipforgeError: the server ended or did not answer in time.
     """
     check_address(address, allow_remote=allow_remote)
-    port = choose_port(port, address)
+    with _reserved_port(home, port, address) as port:
+        yield from _serve(home, database, address, port, reviewer)
+
+
+def _serve(
+    home: ReviewHome, database: Database, address: str, port: int, reviewer: str | None
+) -> Iterator[AppServer]:
     environment = {
         **os.environ,
         **fiftyone_environment(home, database.uri),

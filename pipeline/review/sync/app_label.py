@@ -190,6 +190,11 @@ def _observed_phrase(
     matches = [] if text is None else [i for i, p in enumerate(phrases) if _alike(text, p.text)]
     if not matches:
         allowed = ", ".join(repr(p.text) for p in phrases) or "none"
+        if text is None and base is None:
+            raise NotUnderstood(
+                ConflictKind.NO_SUCH_PHRASE,
+                f"the drawn box has no phrase yet; give it one of the caption's: {allowed}",
+            )
         raise NotUnderstood(
             ConflictKind.NO_SUCH_PHRASE,
             f"the label {text!r} is not a phrase of this caption; its phrases: {allowed}",

@@ -132,7 +132,7 @@ def _configure_annotate(dataset: Any) -> None:
                     "type": "str",
                     "component": "radio",
                     "values": [str(word) for word in Review],
-                    "default": str(Review.ACCEPTED),
+                    "default": str(Review.PENDING),
                 },
                 {"name": "phrase_index", "type": "int", "component": "text"},
                 {

@@ -1,13 +1,13 @@
 """The journal of the App, as `pull` reads it: what each reviewer wrote, before and after.
 
 A label holds only its last verdict. The journal keeps those before it, so that of two reviewers on
-one box neither is lost, and a deletion has an author. The App writes one entry a write, in the
-collection `glipforge_journal`; a pull marks those that are decisions of the run.
+one box neither is lost, and a deletion has an author. The App notes every label that a write
+changes (`label_store`); a pull marks the entries that are decisions of the run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,9 +15,7 @@ from bson import ObjectId
 from pymongo.collection import Collection
 
 from pipeline.review.sync.mongo_store import Document, StoredDataset
-from pipeline.review.sync.stamp import PAIR_FIELDS, REVIEWED_AT, REVIEWER
-
-COLLECTION = "glipforge_journal"
+from pipeline.review.sync.stamp import PAIR_REVIEW, REVIEWED_AT, REVIEWER
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +23,6 @@ class Entry:
     """What one write of a reviewer did to one label, or to the verdict about the pair."""
 
     entry_id: ObjectId
-    """Of the write: it may hold several."""
     sample_id: ObjectId
     label_id: ObjectId | None
     """None for a verdict about the whole pair."""
@@ -38,47 +35,52 @@ class Entry:
     """The whole label after; None for a deletion. For a pair: its `pair_*` fields."""
 
 
+def journal_entries(database: Any, dataset_id: ObjectId) -> Collection[Document]:
+    """Where the entries of a dataset are."""
+    entries: Collection[Document] = database[f"glipforge.{dataset_id}.journal"]
+    return entries
+
+
 class Journal:
     """The entries about one dataset."""
 
     def __init__(self, dataset: StoredDataset) -> None:
         """Open; a dataset whose App never wrote has no entry."""
-        self._rows: Collection[Document] = dataset.samples.database[COLLECTION]
-        self._of_dataset = {"dataset_id": dataset.dataset_id}
+        self._rows = journal_entries(dataset.samples.database, dataset.dataset_id)
 
     def waiting(self) -> dict[ObjectId, list[Entry]]:
         """Sample id -> what no pull has taken, oldest first."""
         found: dict[ObjectId, list[Entry]] = {}
-        match = {**self._of_dataset, "taken": {"$ne": True}}
-        for raw in self._rows.find(match).sort([("at", 1), ("_id", 1)]):
-            found.setdefault(raw["sample_id"], []).extend(_entries(raw))
+        for raw in self._rows.find({"taken": {"$ne": True}}).sort([("at", 1), ("_id", 1)]):
+            entry = _entry(raw)
+            if entry is not None:
+                found.setdefault(entry.sample_id, []).append(entry)
         return found
 
     def take(self, entry_ids: Iterable[ObjectId]) -> None:
-        """Mark writes as decisions of the run."""
-        ids = list(dict.fromkeys(entry_ids))
+        """Mark entries as decisions of the run."""
+        ids = list(entry_ids)
         if ids:
             self._rows.update_many({"_id": {"$in": ids}}, {"$set": {"taken": True}})
 
     def drop(self) -> None:
         """Forget all: the dataset goes."""
-        self._rows.delete_many(self._of_dataset)
+        self._rows.drop()
 
 
-def _entries(raw: Mapping[str, Any]) -> Iterator[Entry]:
-    common = {
-        "entry_id": raw["_id"],
-        "sample_id": raw["sample_id"],
-        "reviewer": str(raw.get("reviewer") or ""),
-        "at": str(raw.get("at") or ""),
-    }
-    for part in raw.get("labels") or ():
-        yield Entry(**common, **{key: part.get(key) for key in ("label_id", "before", "after")})
-    changed = {k: v for k, v in (raw.get("fields") or {}).items() if k in PAIR_FIELDS}
-    if changed:
-        sides = ({k: v.get(side) for k, v in changed.items()} for side in ("before", "after"))
-        before, after = sides
-        yield Entry(**common, label_id=None, before=before, after=after)
+def _entry(raw: Mapping[str, Any]) -> Entry | None:
+    """One entry; None for a change of other fields of a sample than the verdict about the pair."""
+    if raw.get("label_id") is None and PAIR_REVIEW not in (raw.get("after") or {}):
+        return None
+    return Entry(
+        entry_id=raw["_id"],
+        sample_id=raw["sample_id"],
+        label_id=raw.get("label_id"),
+        reviewer=str(raw.get("reviewer") or ""),
+        at=str(raw.get("at") or ""),
+        before=raw.get("before"),
+        after=raw.get("after"),
+    )
 
 
 def reached(entries: Sequence[Entry], document: Mapping[str, Any] | None) -> list[Entry]:

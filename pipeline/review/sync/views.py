@@ -1,11 +1,15 @@
-"""The saved views of a review dataset: what to look at first."""
+"""The saved views of a review dataset: what to look at first.
+
+All choose images; none hides boxes of an image. What a view hides for good, a reviewer judges
+without: boxes are hidden by the filters beside the image, which everybody sees and can lift.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
 from pipeline.curation.box_state import Origin, Review
-from pipeline.review.sync.documents import BOXES, DETECTIONS
+from pipeline.review.sync.documents import DETECTIONS
 from schemas.records import PhraseStatus
 
 LOW_CONFIDENCE = 0.4
@@ -26,13 +30,16 @@ def review_views(dataset: Any) -> dict[str, tuple[Any, str]]:
     indices = F(f"{DETECTIONS}.phrase_index")
 
     def only(condition: Any) -> Any:
-        return dataset.filter_labels(BOXES, condition)
+        return dataset.match(boxes.filter(condition).length() > 0)
 
     return {
-        "pending": (only(F("review") == str(Review.PENDING)), "boxes nobody has judged"),
+        "pending": (
+            only(F("review") == str(Review.PENDING)),
+            "images with boxes that nobody has judged",
+        ),
         "low confidence": (
             only(F("confidence") < LOW_CONFIDENCE),
-            f"boxes the teacher gives less than {LOW_CONFIDENCE}",
+            f"images with boxes that the teacher gives less than {LOW_CONFIDENCE}",
         ),
         "ungrounded phrases": (
             dataset.match(asked.length() > standing.map(F("phrase_index")).unique().length()),
@@ -47,12 +54,27 @@ def review_views(dataset: Any) -> dict[str, tuple[Any, str]]:
             dataset.match(indices.length() > indices.unique().length()),
             "pairs in which a phrase has two boxes or more",
         ),
-        "large boxes": (only(area > LARGE_SHARE), "boxes that cover nearly the whole image"),
-        "tiny boxes": (only(area < TINY_SHARE), f"boxes below {TINY_SHARE:.1%} of the image"),
-        "accepted": (only(F("review") == str(Review.ACCEPTED)), "boxes a person accepted"),
-        "fixed": (only(F("review") == str(Review.FIXED)), "boxes a person moved or renamed"),
-        "rejected": (only(F("review") == str(Review.REJECTED)), "boxes a person rejected"),
-        "drawn": (only(F("origin") == str(Origin.HUMAN)), "boxes a person drew"),
+        "large boxes": (
+            only(area > LARGE_SHARE),
+            "images with boxes that cover nearly the whole image",
+        ),
+        "tiny boxes": (
+            only(area < TINY_SHARE),
+            f"images with boxes below {TINY_SHARE:.1%} of the image",
+        ),
+        "accepted": (
+            only(F("review") == str(Review.ACCEPTED)),
+            "images with boxes that a person accepted",
+        ),
+        "fixed": (
+            only(F("review") == str(Review.FIXED)),
+            "images with boxes that a person moved or renamed",
+        ),
+        "rejected": (
+            only(F("review") == str(Review.REJECTED)),
+            "images with boxes that a person rejected",
+        ),
+        "drawn": (only(F("origin") == str(Origin.HUMAN)), "images with boxes that a person drew"),
         "conflicts": (
             dataset.match(F("conflicts").length() > 0),
             "changes that the last pull could not understand",

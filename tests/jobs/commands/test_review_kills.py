@@ -43,9 +43,9 @@ def run_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 class App:
     """`review open` with its output line by line."""
 
-    def __init__(self, run_dir: str) -> None:
+    def __init__(self, run_dir: str, reviewer: str = "zoe") -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "jobs", "review", "open", run_dir, "--reviewer", "zoe"],
+            [sys.executable, "-m", "jobs", "review", "open", run_dir, "--reviewer", reviewer],
             cwd=module_root(),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -73,7 +73,8 @@ class App:
         raise AssertionError(f"no {text!r} within {seconds} s in {seen}")
 
     def end(self) -> None:
-        self.process.send_signal(signal.SIGINT)
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
         try:
             self.process.wait(90)
         finally:
@@ -142,6 +143,27 @@ def test_killed_database_app_and_both(run_dir: str, tmp_path: Path) -> None:
     assert cli.main(["review", "pull", run_dir]) == 0
     (decision,) = load_decisions(folder_run(Path(run_dir), []))
     assert (decision.reviewer, str(decision.verdict)) == ("zoe", "drop")
+
+
+def test_two_reviewers_who_start_at_once_have_a_process_each_and_one_database(
+    run_dir: str, tmp_path: Path
+) -> None:
+    assert cli.main(["review", "push", run_dir]) == 0
+    apps = [App(run_dir, name) for name in ("alice", "bob")]
+    try:
+        urls = {app.wait_for("review: ") for app in apps}
+        assert len(urls) == 2
+        for app, name in zip(apps, ("alice", "bob"), strict=True):
+            assert f"verdicts are {name}'s" in app.wait_for("verdicts are")
+            environment = Path(f"/proc/{app_pid(app)}/environ").read_bytes().split(b"\0")
+            assert f"GLIPFORGE_REVIEWER={name}".encode() in environment
+        endpoint = json.loads(review_home(tmp_path / "home").endpoint.read_text())
+        apps[0].end()
+        assert port_answers(endpoint["port"])  # the other one still uses it
+    finally:
+        for app in apps:
+            app.end()
+    assert not port_answers(endpoint["port"])
 
 
 def test_a_database_that_dies_in_a_command_is_a_sentence(

@@ -136,6 +136,21 @@ def test_ground_prints_a_table_and_saves_a_picture(
     assert saved.height > 128
 
 
+def test_ask_shows_the_best_box_of_each_thing(
+    picture: Path, teacher: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "a.png"
+    options = ("--json", "--threshold", "0.05", "--out", out)
+    assert _run("ground", picture, CAPTION, *options) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert _run("ask", picture, CAPTION, *options) == 0
+    answer = json.loads(capsys.readouterr().out)
+    best = {box["phrase_index"]: box for box in reversed(found["boxes"])}
+    assert answer["boxes"] == sorted(best.values(), key=lambda box: -box["score"])
+    assert _run("ask", picture, " ") == 2
+    assert "question must not be empty" in capsys.readouterr().err
+
+
 def test_ground_prints_json(
     picture: Path, teacher: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -148,7 +148,7 @@ def test_wrong_usage_says_what_is_there(make, options, said: str, tmp_path: Path
     "options, said",
     [
         ({"format": "zip"}, r"format must be auto or one of .*img2dataset, got 'zip'"),
-        ({"captions": "last"}, r"captions must be all or first, got 'last'"),
+        ({"captions": "last"}, r"captions must be all, first or none, got 'last'"),
         ({"max_caption_chars": 0}, r"max_caption_chars must be at least 1, got 0"),
         ({"source": ""}, r"source must not be empty"),
     ],

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pipeline.gold import GoldKind, load_gold
-from pipeline.gold.flickr30k import parse_sentence
+from pipeline.gold.formats.flickr30k import parse_sentence
 from schemas.errors import ConfigError, DataError
 
 KITE = "two kids fly a red kite"
@@ -433,7 +433,7 @@ def test_flickr30k(tmp_path: Path) -> None:
         ("a.json", "[]", ConfigError, r"cannot tell the gold format of '.*a.json'; name one of"),
         ("a.jsonl", "", ConfigError, r"a.jsonl' is empty"),
         ("a.jsonl", "{}\n{", DataError, r"a.jsonl line 1: neither an ODVG row"),
-        ("a.csv", "", ConfigError, r"cannot tell the gold format"),
+        ("a.dat", "", ConfigError, r"cannot tell the gold format"),
     ],
 )
 def test_what_cannot_be_gold_is_explained(
@@ -447,5 +447,5 @@ def test_what_cannot_be_gold_is_explained(
 def test_missing_path_and_unknown_format() -> None:
     with pytest.raises(ConfigError, match=r"gold 'nowhere.json' does not exist"):
         load_gold("nowhere.json")
-    with pytest.raises(ConfigError, match=r"gold format must be one of auto, coco, .*got 'voc'"):
-        load_gold("nowhere.json", "voc")
+    with pytest.raises(ConfigError, match=r"gold format must be one of auto, coco, .*got 'kitti'"):
+        load_gold("nowhere.json", "kitti")

@@ -66,7 +66,7 @@ class Bench:
         return self.stored.documents([sample_object_id(f"toy/{number}")]).popitem()[1]
 
     def label(self, box_id: str) -> Document:
-        number = int(box_id[4])
+        number = int(box_id.removeprefix("toy/").split("#")[0])
         labels = self.document(number)["boxes"]["detections"]
         return next(entry for entry in labels if entry["_id"] == label_object_id(box_id))
 

@@ -28,7 +28,7 @@ from hypothesis.stateful import (
 from pipeline.curation.box_state import Review, box_histories, pair_history
 from pipeline.curation.decisions import decisions_by_record
 from pipeline.review.sync.documents import label_object_id, sample_object_id
-from pipeline.review.sync.journal import COLLECTION
+from pipeline.review.sync.journal import journal_entries
 from pipeline.review.sync.media import MediaStore
 from pipeline.review.sync.pull import pull
 from pipeline.review.sync.push import forget, push
@@ -98,15 +98,15 @@ class Machine(RuleBasedStateMachine):
         before = self._label(box_id)
         after = {**before, **values, "reviewer": who, "reviewed_at": moment} if values else None
         samples = self.bench.stored.samples
-        samples.database[COLLECTION].insert_one(
+        journal_entries(samples.database, self.bench.stored.dataset_id).insert_one(
             {
                 "_id": ObjectId(),
-                "dataset_id": self.bench.stored.dataset_id,
                 "sample_id": sample_id,
                 "reviewer": who,
                 "at": moment,
-                "labels": [{"label_id": label_id, "before": before, "after": after}],
-                "fields": {},
+                "label_id": label_id,
+                "before": before,
+                "after": after,
             }
         )
         if after is None:

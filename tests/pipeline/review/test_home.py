@@ -40,9 +40,12 @@ def test_a_file_in_the_way_is_an_error_that_says_what_to_do(tmp_path: Path) -> N
         review_home(tmp_path / "file")
 
 
-def test_the_plugin_is_package_data_and_holds_only_the_registration() -> None:
+def test_the_plugin_is_package_data_and_holds_only_the_registration_and_the_page() -> None:
+    """The directory is served to browsers."""
     names = {path.name for path in PLUGIN_DIR.iterdir()} - {"__pycache__"}
-    assert names == {"fiftyone.yml", "__init__.py"}
+    assert names == {"fiftyone.yml", "__init__.py", "dist"}
+    files = {path for path in (PLUGIN_DIR / "dist").rglob("*") if path.is_file()}
+    assert {path.suffix for path in files} == {".js"}
 
 
 def test_fiftyone_reads_nothing_outside_of_the_home(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from bson import ObjectId
 
 from pipeline.curation.decisions import append_decisions, load_decisions
 from pipeline.review.sync.documents import label_object_id, sample_object_id
-from pipeline.review.sync.journal import COLLECTION
+from pipeline.review.sync.journal import journal_entries
 from pipeline.review.sync.pull import MANY_DELETED, pull
 from schemas.records import Verdict
 from tests.pipeline.review.bench import Bench
@@ -22,20 +22,25 @@ def at(second: int) -> str:
     return f"2026-02-01T00:00:{second:02d}.000000Z"
 
 
+def entries_of(bench: Bench) -> Any:
+    """The journal's collection."""
+    return journal_entries(bench.stored.samples.database, bench.stored.dataset_id)
+
+
 def write(bench: Bench, box_id: str, who: str, second: int, **values: Any) -> None:
     """As the App does: the label with its stamp, and the journal."""
     sample_id = sample_object_id(box_id.split("#")[0])
     label_id = label_object_id(box_id)
     before = bench.label(box_id)
     after = {**before, **values, "reviewer": who, "reviewed_at": at(second)}
-    bench.stored.samples.database[COLLECTION].insert_one(
+    entries_of(bench).insert_one(
         {
-            "dataset_id": bench.stored.dataset_id,
             "sample_id": sample_id,
             "reviewer": who,
             "at": at(second),
-            "labels": [{"label_id": label_id, "before": before, "after": after}],
-            "fields": {},
+            "label_id": label_id,
+            "before": before,
+            "after": after,
         }
     )
     bench.stored.samples.update_one(
@@ -88,19 +93,14 @@ def test_a_word_that_another_reviewer_replaced_is_not_lost(bench: Bench) -> None
 def test_an_entry_whose_write_never_came_is_no_verdict(bench: Bench) -> None:
     bench.push()
     before = bench.label("toy/0#0")
-    bench.stored.samples.database[COLLECTION].insert_one(
+    entries_of(bench).insert_one(
         {
-            "dataset_id": bench.stored.dataset_id,
             "sample_id": sample_object_id("toy/0"),
             "reviewer": "alice",
             "at": at(1),
-            "labels": [
-                {
-                    "label_id": before["_id"],
-                    "before": before,
-                    "after": before | {"review": "rejected", "reviewed_at": at(1)},
-                }
-            ],
+            "label_id": before["_id"],
+            "before": before,
+            "after": before | {"review": "rejected", "reviewed_at": at(1)},
         }
     )
     assert bench.pull().decisions == []
@@ -201,14 +201,15 @@ def test_push_tells_the_truth(bench: Bench) -> None:
 def test_a_deletion_has_an_author(bench: Bench) -> None:
     bench.push()
     before = bench.label("toy/0#0")
-    bench.stored.samples.database[COLLECTION].insert_one(
+    entries_of(bench).insert_one(
         {
             "_id": ObjectId(),
-            "dataset_id": bench.stored.dataset_id,
             "sample_id": sample_object_id("toy/0"),
             "reviewer": "bob",
             "at": at(1),
-            "labels": [{"label_id": before["_id"], "before": before, "after": None}],
+            "label_id": before["_id"],
+            "before": before,
+            "after": None,
         }
     )
     bench.stored.samples.update_one(

@@ -1,6 +1,7 @@
 """The review plugin: FiftyOne finds this directory by `FIFTYONE_PLUGINS_DIR`.
 
-The directory is served to browsers, source included, so it holds nothing but this registration.
+The directory is served to browsers, source included, so it holds this registration and the page's
+JavaScript, and nothing else.
 """
 
 from __future__ import annotations
@@ -8,10 +9,18 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.review.app.caption_panel import CaptionPanel
-from pipeline.review.app.operators import AcceptLabels, RejectLabels, RelabelPhrase
+from pipeline.review.app.operators import (
+    AcceptLabels,
+    PageSettings,
+    ReadSample,
+    RejectLabels,
+    RelabelPhrase,
+)
+
+PARTS = (AcceptLabels, RejectLabels, RelabelPhrase, ReadSample, PageSettings, CaptionPanel)
 
 
 def register(plugin: Any) -> None:
     """Called by FiftyOne when it loads the plugin."""
-    for operator in (AcceptLabels, RejectLabels, RelabelPhrase, CaptionPanel):
-        plugin.register(operator)
+    for part in PARTS:
+        plugin.register(part)

@@ -15,7 +15,6 @@ import pytest
 
 from pipeline.review.app.server import AppServer, run_server
 from pipeline.review.child_process import port_answers
-from pipeline.review.sync.documents import sample_object_id
 from tests.pipeline.review.bench import Bench
 from tests.pipeline.review.conftest import ReviewSession
 
@@ -47,18 +46,38 @@ def ask(
         return error.code, error.read()
 
 
-def patch(server: AppServer, bench: Bench, number: int, operations: list[dict[str, Any]]) -> int:
-    """Save a sample as Annotate mode does."""
-    document = bench.document(number)
+def patch(
+    server: AppServer,
+    bench: Bench,
+    operations: list[dict[str, Any]],
+    *,
+    document: dict[str, Any] | None = None,
+    below: str = "",
+    **headers: str,
+) -> tuple[int, bytes]:
+    """Save pair 0 as Annotate mode does, from what the page has of it."""
+    document = document or bench.document(0)
     stamp = document["last_modified_at"].replace(tzinfo=UTC).isoformat()
+    shown = ",".join(str(label["_id"]) for label in document["boxes"]["detections"])
     return ask(
         server,
-        f"/dataset/{bench.stored.dataset_id}/sample/{document['_id']}",
+        f"/dataset/{bench.stored.dataset_id}/sample/{document['_id']}{below}",
         operations,
         "PATCH",
-        If_Match=f'"{stamp}"',
-        Content_Type="application/json-patch+json",
-    )[0]
+        **(
+            {
+                "If_Match": f'"{stamp}"',
+                "Content_Type": "application/json-patch+json",
+                "X_Glipforge_Labels": shown,
+            }
+            | headers
+        ),
+    )
+
+
+def said(body: bytes) -> str:
+    """The sentence of a refusal."""
+    return str(json.loads(body)["glipforge"])
 
 
 def test_the_page_and_only_images_of_samples_are_served(server: AppServer, bench: Bench) -> None:
@@ -97,14 +116,17 @@ def test_edits_of_annotate_mode_become_decisions(server: AppServer, bench: Bench
             "value": {
                 "_cls": "Detection",
                 "_id": {"$oid": "bb" * 12},
-                "label": "a café",
+                "label": "a dog",
                 "bounding_box": [0.25, 0.25, 0.5, 0.5],
                 "review": "accepted",
                 "origin": "human",
             },
         },
     ]
-    assert patch(server, bench, 0, moved) == 200
+    assert patch(server, bench, moved)[0] == 200
+    assert bench.document()["boxes"]["detections"][-1]["label"] is None
+    named = [{"op": "replace", "path": "/boxes/detections/2/label", "value": "a café"}]
+    assert patch(server, bench, named)[0] == 200
     report = bench.pull()
     assert report.conflicts == []
     by_box = {decision.box_id: decision for decision in report.decisions}
@@ -114,23 +136,80 @@ def test_edits_of_annotate_mode_become_decisions(server: AppServer, bench: Bench
     # What FiftyOne wrote kept the attributes that its schema does not declare.
     assert bench.label("toy/0#1")["box_id"] == "toy/0#1"
     assert bench.pull().decisions == []
-    # Marking did not move the time: a reviewer with the sample open can still save...
+    # Marking did not move the time: a reviewer with the sample open can still save.
     again = [{"op": "replace", "path": "/boxes/detections/0/review", "value": "rejected"}]
-    assert patch(server, bench, 0, again) == 200
+    assert patch(server, bench, again)[0] == 200
     assert bench.pull().verdicts() == {"drop": 1}
 
 
-def test_a_push_in_between_makes_a_stale_save_fail(server: AppServer, bench: Bench) -> None:
+def test_a_save_after_an_unknown_change_is_refused_in_a_sentence(
+    server: AppServer, bench: Bench
+) -> None:
     bench.push()
     before = bench.document(0)
     bench.push(min_score=0.4)
+    pushed = bench.document(0)
+    status, body = patch(server, bench, [REJECT], document=before)
+    assert status == 409  # a 412 would make the page send its whole copy
+    assert "was changed since you opened it" in said(body)
+    assert bench.document(0) == pushed
+
+
+REJECT = {"op": "replace", "path": "/boxes/detections/1/review", "value": "rejected"}
+
+
+@pytest.mark.parametrize(
+    ("request_", "sentence"),
+    [
+        ({"X_Glipforge_Labels": "x"}, "must be label ids"),
+        ({"X_Glipforge_Labels": "aa" * 12}, "shows 1 boxes that this version"),
+        ({"X_Glipforge_Labels": ""}, "box 1 does not exist among the 0 shown"),
+        ({"If_Match": "?"}, "If-Match must name the version"),
+        ({"Content_Type": "application/json"}, "must be application/json-patch+json"),
+        ({"below": f"/boxes/{'aa' * 12}"}, "open the image and choose Annotate"),
+        ({"below": "/commit-mask"}, "open the image and choose Annotate"),
+    ],
+)
+def test_what_cannot_be_placed_is_refused(
+    server: AppServer, bench: Bench, request_: dict[str, str], sentence: str
+) -> None:
+    bench.push()
+    before = bench.document(0)
+    status, body = patch(server, bench, [REJECT], **request_)
+    assert (status, sentence in said(body)) == (409, True), body
+    assert bench.document(0) == before
+
+
+def test_without_the_plugins_page_nothing_is_saved(server: AppServer, bench: Bench) -> None:
+    bench.push()
+    before = bench.document(0)
     stamp = before["last_modified_at"].replace(tzinfo=UTC).isoformat()
-    status, _ = ask(
+    status, body = ask(
         server,
-        f"/dataset/{bench.stored.dataset_id}/sample/{sample_object_id('toy/0')}",
-        [{"op": "replace", "path": "/boxes/detections/1/review", "value": "rejected"}],
+        f"/dataset/{bench.stored.dataset_id}/sample/{before['_id']}",
+        [REJECT],
         "PATCH",
         If_Match=f'"{stamp}"',
         Content_Type="application/json-patch+json",
     )
-    assert status == 412
+    assert (status, "the review plugin did not load" in said(body)) == (409, True)
+    assert bench.document(0) == before
+
+
+def test_the_answer_to_a_save_is_what_fiftyones_page_expects(
+    server: AppServer, bench: Bench
+) -> None:
+    """The same keys as FiftyOne's own route would send."""
+    bench.push()
+    body = json.loads(patch(server, bench, [REJECT])[1])
+    sample = bench.dataset[body["_id"]["$oid"]].to_dict(include_private=True)
+    assert set(body) == set(sample)
+    assert set(body["boxes"]["detections"][1]) == set(sample["boxes"]["detections"][1])
+
+
+def test_the_plugins_page_is_served_as_modules(server: AppServer) -> None:
+    status, body = ask(server, "/plugins")
+    (plugin,) = (p for p in json.loads(body)["plugins"] if p["name"] == "@glipforge/review")
+    assert (status, plugin["has_js"], plugin["js_bundle_exists"]) == (200, True, True)
+    for name in ("index.umd.js", "page/main.js"):
+        assert ask(server, f"{plugin['server_path']}/dist/{name}")[0] == 200

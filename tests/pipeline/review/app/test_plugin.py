@@ -62,6 +62,74 @@ def test_with_nothing_selected_nothing_happens_but_a_notice(bench: Bench) -> Non
     assert [entry["params"]["variant"] for entry in requests] == ["warning"]
 
 
+def test_a_selection_on_another_image_than_the_open_one_is_not_judged(bench: Bench) -> None:
+    bench.push()
+    result = execute(
+        bench,
+        "accept_labels",
+        selected_labels=selected("toy/0#0", "toy/1#2"),
+        current_sample=str(sample_object_id("toy/1")),
+    )
+    assert result.result == {"changed": 1}
+    assert reviews(bench, 0) == ["pending"] * 3
+    assert reviews(bench, 1) == ["pending", "pending", "accepted"]
+
+
+def test_what_the_view_hides_is_not_judged(bench: Bench) -> None:
+    from fiftyone import ViewField as F
+
+    bench.push()
+    view = bench.dataset.filter_labels("boxes", F("confidence") < 0.3)
+    sample_id = str(sample_object_id("toy/0"))
+    execute(bench, "accept_labels", view=view, current_sample=sample_id)
+    assert reviews(bench) == ["pending", "accepted", "accepted"]
+
+
+def page(bench: Bench, *box_ids: str, **changes: Any) -> dict[str, Any]:
+    """What the page sends of the boxes that its reviewer meant."""
+    labels = [bench.label(box_id) for box_id in box_ids]
+    return {
+        "sample_id": str(sample_object_id("toy/0")),
+        "label_ids": [str(label["_id"]) for label in labels],
+        "seen": {str(label["_id"]): {"review": label["review"]} for label in labels},
+    } | changes
+
+
+def test_the_page_names_the_boxes_and_gets_what_is_stored(bench: Bench) -> None:
+    bench.push()
+    params = page(bench, "toy/0#1")
+    everything = selected("toy/0#0", "toy/0#1", "toy/0#2")
+    result = execute(bench, "reject_labels", params=params, selected_labels=everything).result
+    assert reviews(bench) == ["pending", "rejected", "pending"]
+    label = bench.label("toy/0#1")
+    assert result["labels"][str(label["_id"])]["review"] == "rejected"
+    assert (result["changed"], bool(label["reviewer"]), bool(label["reviewed_at"])) == (
+        1,
+        True,
+        True,
+    )
+
+
+def test_a_verdict_on_what_somebody_changed_meanwhile_is_refused(bench: Bench) -> None:
+    bench.push()
+    params = page(bench, "toy/0#0", "toy/0#1")
+    bench.set("toy/0#1", "review", "rejected")
+    result = execute(bench, "accept_labels", params=params).result
+    assert result["changed"] == 0
+    assert "review is 'rejected', you saw 'pending'" in result["refused"]
+    assert reviews(bench) == ["pending", "rejected", "pending"]
+    assert result["labels"][params["label_ids"][1]]["review"] == "rejected"
+
+
+def test_a_box_that_is_gone_is_said(bench: Bench) -> None:
+    bench.push()
+    params = page(bench, "toy/0#0", "toy/0#1")
+    bench.dataset.delete_labels(ids=[params["label_ids"][0]])
+    result = execute(bench, "reject_labels", params=params).result
+    assert "1 of 2 boxes are no longer on this image" in result["refused"]
+    assert reviews(bench) == ["pending", "pending"]
+
+
 def test_labels_of_other_fields_are_left_alone(bench: Bench) -> None:
     bench.push()
     other = [selected("toy/0#0")[0] | {"field": "predictions"}]
@@ -94,7 +162,8 @@ def test_only_phrases_of_the_caption_can_be_chosen(bench: Bench, phrase: str | N
 def test_boxes_of_two_samples_cannot_share_a_phrase(bench: Bench) -> None:
     bench.push()
     both = selected("toy/0#0", "toy/1#0")
-    assert execute(bench, "relabel_phrase", selected_labels=both).result == {"changed": 0}
+    result = execute(bench, "relabel_phrase", selected_labels=both, params={"phrase": "1"})
+    assert result.result["changed"] == 0
 
 
 def test_the_panel_shows_the_caption_in_colours(bench: Bench) -> None:

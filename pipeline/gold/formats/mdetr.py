@@ -24,7 +24,7 @@ from pipeline.gold.checks import (
     usable_spans,
     usable_xywh,
 )
-from pipeline.gold.coco import stream_annotated
+from pipeline.gold.formats.coco import stream_annotated
 from pipeline.gold.gold_set import GoldCounts, GoldKind, GoldSet, finish_counts
 from schemas.errors import DataError
 from schemas.records import Span, TrainingSample, Xyxy
@@ -67,27 +67,37 @@ class _Reader:
 
     def image(self, entry: Any, where: str) -> None:
         image_id = require(entry, "id", (int, str), where)
-        if image_id in self._pairs:
+        if (image_id, 0) in self._pairs:
             self.counts.drop(REPEATED_IMAGE, where=where)
             return
+        for place, (caption, sample_id) in enumerate(self._captions(entry, image_id, where)):
+            if sample_id in self._sample_ids:
+                raise DataError(f"{where}: record_id {sample_id!r} occurs twice")
+            self._sample_ids.add(sample_id)
+            self._pairs[image_id, place] = _Pair(
+                sample_id=sample_id,
+                image_uri=join_uri(self._root, require(entry, "file_name", str, where)),
+                size_wh=image_size(entry, where),
+                caption=caption,
+                negatives=usable_spans(entry.get("tokens_negative"), caption, self.counts, where),
+            )
+
+    def _captions(self, entry: Any, image_id: Any, where: str) -> list[tuple[str, str]]:
+        """Caption and id of each pair; our own exports carry the ids of records, and those with one
+        entry per image have its captions in a list."""
+        captions, ids = entry.get("captions"), entry.get("record_ids")
+        if isinstance(captions, list) and isinstance(ids, list) and len(captions) == len(ids) > 1:
+            if not all(isinstance(caption, str) for caption in captions):
+                raise DataError(f"{where}: captions must be strings")
+            return list(zip(captions, map(str, ids), strict=True))
         caption = require(entry, "caption", str, where)
-        # Our own exports carry the id of the record; it joins a run to its export.
-        sample_id = str(entry.get("record_id") or f"{self.name}/{image_id}")
-        if sample_id in self._sample_ids:
-            raise DataError(f"{where}: record_id {sample_id!r} occurs twice")
-        self._sample_ids.add(sample_id)
-        self._pairs[image_id] = _Pair(
-            sample_id=sample_id,
-            image_uri=join_uri(self._root, require(entry, "file_name", str, where)),
-            size_wh=image_size(entry, where),
-            caption=caption,
-            negatives=usable_spans(entry.get("tokens_negative"), caption, self.counts, where),
-        )
+        return [(caption, str(entry.get("record_id") or f"{self.name}/{image_id}"))]
 
     def annotation(self, entry: Any, where: str) -> None:
         if self.counts.report is not None:
             self._check_id(entry, where)
-        pair = self._pairs.get(require(entry, "image_id", (int, str), where))
+        image_id = require(entry, "image_id", (int, str), where)
+        pair = self._pairs.get((image_id, entry.get("caption_index") or 0))
         if pair is None:
             self.counts.drop(NO_IMAGE, where=where)
             return

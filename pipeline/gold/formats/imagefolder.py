@@ -19,7 +19,7 @@ from pipeline.gold.checks import (
     usable_xywh,
 )
 from pipeline.gold.class_names import hugging_face_names, read_class_names
-from pipeline.gold.detection_samples import DetectionImage, detection_set
+from pipeline.gold.detection_samples import DetectionImage, named_detection_set
 from pipeline.gold.gold_set import GoldCounts, GoldSet, IgnoredBox
 from pipeline.gold.picture_sizes import NO_SIZE, picture_size
 from schemas.errors import DataError
@@ -36,35 +36,38 @@ def load_imagefolder(
     Raises:
         DataError: a row breaks the format.
     """
-    metadata = Path(path) if path.endswith(".jsonl") else Path(path) / "metadata.jsonl"
-    root = image_root or str(metadata.parent)
+    files = _metadata_files(Path(path))
+    folder = Path(path) if Path(path).is_dir() else Path(path).parent
     counts = GoldCounts() if counts is None else counts
-    names = read_class_names(label_map) if label_map else hugging_face_names(metadata.parent)
+    names = read_class_names(label_map) if label_map else hugging_face_names(folder)
     images: list[DetectionImage] = []
-    for where, row in read_json_lines(str(metadata)):
-        with counts.entry():
-            image = _image(row, where, root, names, counts)
-            if image is not None:
-                images.append(image)
-    used = {category for image in images for _, category in image.boxes}
-    used |= {box.category for image in images for box in image.ignored}
-    unnamed = sorted(used - set(names.values()))
-    order = [names[number] for number in sorted(names)] + unnamed
-    index_of = {name: index for index, name in reversed(list(enumerate(order)))}
-    for image in images:
-        image.boxes = [(xyxy, index_of[category]) for xyxy, category in image.boxes]
-        image.ignored = [
-            IgnoredBox(xyxy=box.xyxy, category=index_of[box.category]) for box in image.ignored
-        ]
-    return detection_set(
+    for file in files:
+        root = image_root or str(file.parent)
+        prefix = "" if file.parent == folder else f"{file.parent.name}/"
+        for where, row in read_json_lines(str(file)):
+            with counts.entry():
+                image = _image(row, where, root, names, counts)
+                if image is not None:
+                    image.sample_id = prefix + image.sample_id
+                    images.append(image)
+    return named_detection_set(
         images,
-        name=metadata.resolve().parent.name,
+        name=folder.resolve().name,
         file_format="imagefolder",
-        categories=tuple(order),
-        category_ids=tuple(sorted(names)) if names and not unnamed else (),
-        is_exhaustive=True,
         counts=counts,
+        names=[names[number] for number in sorted(names)],
+        ids=sorted(names),
     )
+
+
+def _metadata_files(path: Path) -> list[Path]:
+    """The file itself, the folder's own, or those of the folder's splits."""
+    if not path.is_dir() or (path / "metadata.jsonl").is_file():
+        return [path / "metadata.jsonl" if path.is_dir() else path]
+    found = sorted(path.glob("*/metadata.jsonl"))
+    if not found:
+        raise DataError(f"{path} has no metadata.jsonl: it is not an image folder with boxes")
+    return found
 
 
 def _image(

@@ -1,0 +1,102 @@
+"""What a user gives as a model, as a local directory: a path, a name, or an id of the hub."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+
+from model.files.by_name import NAMES, named_model
+from model.files.directory import CONFIG_NAME, INDEX_NAME, WEIGHTS_NAME
+from model.files.hub import HubError, cached_folder, fetch, require, say_on_stderr
+from model.files.shipped import SHIPPED, shipped_nano
+from schemas.errors import ConfigError
+
+TEXT_FILES = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.txt",
+    "vocab.json",
+    "merges.txt",
+)
+IMAGE_FILES = ("preprocessor_config.json", "processor_config.json")
+FILES = (CONFIG_NAME, INDEX_NAME, *TEXT_FILES, *IMAGE_FILES)
+"""All that is read of a model directory, beside the safetensors."""
+_HUB_ID = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w./-]+))?")
+
+
+def resolve_source(
+    source: Path | str,
+    revision: str | None = None,
+    *,
+    accepts: Callable[[Path], object] | None = None,
+) -> Path:
+    """A local model directory: the one named, or a copy of the hub's.
+
+    Args:
+        source: A directory; `shipped`; the name of a published model (`glip-t`); `owner/name` or
+            `owner/name@revision` on the Hugging Face hub.
+        revision: Branch, tag or commit on the hub; its main branch if not given.
+        accepts: Called with a folder that has the config.json, before anything large is fetched.
+
+    Raises:
+        ConfigError: no model directory is there.
+        MissingDependency: the hub cannot be reached, or has nothing of this name.
+    """
+    if str(source) == SHIPPED or (str(source) == "glip-nano" and not Path(source).is_dir()):
+        return shipped_nano()
+    directory = Path(source)
+    if not directory.exists() and str(source) in NAMES:
+        return named_model(str(source))
+    hub_id = _HUB_ID.fullmatch(str(source))
+    if directory.is_dir() or hub_id is None:
+        if not (directory / CONFIG_NAME).is_file():
+            raise ConfigError(f"{str(source)!r} is not a model directory (no {CONFIG_NAME})")
+        return directory
+    return _of_hub(hub_id["repo"], revision or hub_id["revision"], accepts)
+
+
+@lru_cache(maxsize=32)
+def _of_hub(repo: str, revision: str | None, accepts: Callable[[Path], object] | None) -> Path:
+    try:
+        copy = fetch(repo, lambda names: _wanted(names, repo), revision=revision, accepts=accepts)
+    except HubError as error:
+        patterns = [*FILES, "*.safetensors"]
+        folder = cached_folder(repo, revision, patterns) if error.is_away else None
+        if folder is not None and _is_whole(folder):
+            say_on_stderr(f"{error}; the copy of {repo} in the cache is used")
+            return folder
+        there = "; the cache has only part of it" if folder is not None else ""
+        raise HubError(
+            f"{repo!r} is not a local directory, and the hub does not give it: {error}{there}. "
+            "On a machine that reaches the hub `hf download "
+            f"{repo} --local-dir DIRECTORY` fetches it; give --teacher that DIRECTORY"
+        ) from error
+    return copy.folder
+
+
+def _wanted(names: list[str], repo: str) -> list[str]:
+    require(names, CONFIG_NAME, repo)
+    weights = [name for name in names if name.endswith(".safetensors") and "/" not in name]
+    if not weights:
+        raise ConfigError(
+            f"{repo} has no *.safetensors; weights of other formats may hold code and are not read"
+        )
+    return [CONFIG_NAME, *(name for name in names if name in FILES[1:]), *weights]
+
+
+def _is_whole(folder: Path) -> bool:
+    """Whether a cached folder has its configuration and all of its weights."""
+    if not (folder / CONFIG_NAME).is_file():
+        return False
+    if (folder / WEIGHTS_NAME).is_file():
+        return True
+    try:
+        index = json.loads((folder / INDEX_NAME).read_text(encoding="utf-8"))
+        return all((folder / name).is_file() for name in set(index["weight_map"].values()))
+    except (OSError, ValueError, KeyError, AttributeError):
+        return False

@@ -1,0 +1,1 @@
+"""Importers of gold data: one module per format."""

@@ -1,0 +1,214 @@
+"""Parquet: GRIT's rows, our table of boxes, and Hugging Face's rows with images in them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.gold.checks import (
+    NO_SPAN,
+    image_size,
+    join_uri,
+    require,
+    usable_spans,
+    usable_xywh,
+    usable_xyxy,
+)
+from pipeline.gold.class_names import find_class_label, numbered_names
+from pipeline.gold.detection_samples import DetectionImage, named_detection_set
+from pipeline.gold.gold_set import GoldCounts, GoldKind, GoldSet, finish_counts
+from schemas.errors import DataError
+from schemas.records import Span, TrainingSample, Xyxy
+
+_Boxes = list[tuple[Xyxy, tuple[Span, ...]]]
+
+
+def table_kind(path: str) -> str:
+    """`grit`, `boxes` or `hf` by the columns of a Parquet file; empty: none of them.
+
+    Raises:
+        DataError: it is not a Parquet file.
+    """
+    names = set(_open(path).schema_arrow.names)
+    if {"noun_chunks", "caption"} <= names:
+        return "grit"
+    if {"phrase", "start", "end", "x0", "box_id"} <= names:
+        return "boxes"
+    return "hf" if {"image", "objects"} <= names else ""
+
+
+def load_table(
+    path: str, kind: str, *, image_root: str, counts: GoldCounts | None = None
+) -> GoldSet:
+    """The rows of a Parquet file, or of all below a folder.
+
+    Raises:
+        DataError: a file breaks the format.
+    """
+    counts = GoldCounts() if counts is None else counts
+    files = [path] if Path(path).is_file() else sorted(map(str, Path(path).rglob("*.parquet")))
+    if not files:
+        raise DataError(f"{path} has no Parquet file")
+    name = Path(path).stem
+    if kind == "hf":
+        return _load_hf(files, name, counts)
+    read = {"grit": _grit, "boxes": _box_rows}[kind]
+    samples: list[TrainingSample] = []
+    seen: set[str] = set()
+    for sample in read(files, name, image_root, counts):
+        with counts.entry():
+            if sample.sample_id in seen:
+                raise DataError(f"{path}: the id {sample.sample_id!r} occurs twice")
+            seen.add(sample.sample_id)
+            samples.append(sample)
+    return _grounding_set(name, kind, samples, counts)
+
+
+def _grounding_set(
+    name: str, kind: str, samples: list[TrainingSample], counts: GoldCounts
+) -> GoldSet:
+    return GoldSet(
+        name=name,
+        format=kind,
+        kind=GoldKind.GROUNDING,
+        samples=tuple(samples),
+        counts=finish_counts(counts, tuple(samples)),
+    )
+
+
+def _grit(files: list[str], name: str, root: str, counts: GoldCounts) -> Iterator[TrainingSample]:
+    """Boxes are shares of the image; offsets are floats. A box of several phrases is one box."""
+    for where, row in _rows(files):
+        with counts.entry():
+            size_wh = image_size(row, where)
+            caption = require(row, "caption", str, where)
+            spans_of: dict[Xyxy, list[Span]] = {}
+            for chunk in [*(row.get("noun_chunks") or ()), *(row.get("ref_exps") or ())]:
+                if not isinstance(chunk, list) or len(chunk) < 6:
+                    raise DataError(f"{where}: a chunk must have 6 numbers, got {chunk!r:.100}")
+                sides = (*size_wh, *size_wh)
+                corners = [v * side for v, side in zip(chunk[2:6], sides, strict=True)]
+                xyxy = usable_xyxy(corners, size_wh, counts, where)
+                ends = [[int(v) for v in chunk[:2]]]
+                spans = usable_spans(ends, caption, counts, where)
+                if xyxy is not None and spans:
+                    spans_of.setdefault(xyxy, []).extend(spans)
+                elif xyxy is not None:
+                    counts.drop(NO_SPAN, where=where)
+            boxes = [(xyxy, tuple(dict.fromkeys(spans))) for xyxy, spans in spans_of.items()]
+            uri = join_uri(root, str(row.get("url") or row.get("key")))
+            sample_id = str(row.get("key") or f"{name}/{row.get('id')}")
+            yield _sample(sample_id, uri, size_wh, caption, boxes, name)
+
+
+def _box_rows(
+    files: list[str], name: str, root: str, counts: GoldCounts
+) -> Iterator[TrainingSample]:
+    """Rows of one record follow one another; rows with one box_id are one box."""
+    for record_id, rows in groupby(_rows(files), key=lambda row: row[1]["record_id"]):
+        boxes: dict[str, tuple[Xyxy, list[Span]]] = {}
+        with counts.entry():
+            for where, row in rows:
+                size_wh = image_size(row, where)
+                caption = require(row, "caption", str, where)
+                corners = [row.get(key) for key in ("x0", "y0", "x1", "y1")]
+                xyxy = usable_xyxy(corners, size_wh, counts, where)
+                span = [[row.get("start"), row.get("end")]]
+                spans = usable_spans(span, caption, counts, where)
+                if xyxy is not None and spans:
+                    boxes.setdefault(str(row.get("box_id")), (xyxy, []))[1].extend(spans)
+            uri = join_uri(root, require(row, "image", str, where))
+            found = [(xyxy, tuple(dict.fromkeys(spans))) for xyxy, spans in boxes.values()]
+            yield _sample(str(record_id), uri, size_wh, caption, found, name)
+
+
+def _load_hf(files: list[str], name: str, counts: GoldCounts) -> GoldSet:
+    """Rows with `spans` are grounding of the row's caption; without, detection."""
+    samples: list[TrainingSample] = []
+    images: list[DetectionImage] = []
+    names = _class_names(files[0])
+    for file in files:
+        columns = [one for one in _open(file).schema_arrow.names if one != "image"]
+        for number, (where, row) in enumerate(_rows([file], columns)):
+            with counts.entry():
+                size_wh = image_size(row, where)
+                objects = require(row, "objects", dict, where)
+                uri = f"{file}#{number}/image"
+                sample_id = str(row.get("record_id") or f"{name}/{len(samples) + len(images)}")
+                bboxes = objects.get("bbox") or []
+                if "spans" in objects and row.get("caption") is not None:
+                    boxes: _Boxes = []
+                    for bbox, raw in zip(bboxes, objects["spans"] or [], strict=True):
+                        xyxy = usable_xywh(bbox, size_wh, counts, where)
+                        spans = usable_spans(raw, row["caption"], counts, where)
+                        if xyxy is not None and spans:
+                            boxes.append((xyxy, spans))
+                    samples.append(_sample(sample_id, uri, size_wh, row["caption"], boxes, name))
+                    continue
+                image = DetectionImage(sample_id=sample_id, image_uri=uri, size_wh=size_wh)
+                labels = objects.get("category", objects.get("categories")) or []
+                for bbox, label in zip(bboxes, labels, strict=True):
+                    xyxy = usable_xywh(bbox, size_wh, counts, where)
+                    if xyxy is not None:
+                        image.boxes.append((xyxy, names.get(label, str(label))))
+                images.append(image)
+    if samples:
+        return _grounding_set(name, "hf", samples, counts)
+    return named_detection_set(
+        images,
+        name=name,
+        file_format="hf",
+        counts=counts,
+        names=[names[number] for number in sorted(names)],
+        ids=sorted(names),
+    )
+
+
+def _class_names(path: str) -> dict[int, str]:
+    metadata = _open(path).schema_arrow.metadata or {}
+    try:
+        found = find_class_label(json.loads(metadata.get(b"huggingface", b"{}")))
+    except ValueError:
+        return {}
+    return numbered_names(found, f"class names of {path!r}") if found else {}
+
+
+def _sample(
+    sample_id: str, uri: str, size_wh: tuple[int, int], caption: str, boxes: _Boxes, source: str
+) -> TrainingSample:
+    return TrainingSample(
+        sample_id=sample_id,
+        image_uri=uri,
+        width=size_wh[0],
+        height=size_wh[1],
+        caption=caption,
+        boxes=tuple(xyxy for xyxy, _ in boxes),
+        spans=tuple(spans for _, spans in boxes),
+        weights=(1.0,) * len(boxes),
+        source=source,
+    )
+
+
+def _rows(files: list[str], columns: list[str] | None = None) -> Iterator[tuple[str, Any]]:
+    for file in files:
+        number = 0
+        try:
+            for batch in _open(file).iter_batches(batch_size=1_000, columns=columns):
+                for row in batch.to_pylist():
+                    yield f"{file} row {number}", row
+                    number += 1
+        except (pa.ArrowException, OSError) as error:
+            raise DataError(f"gold file {file!r} cannot be read: {error}") from error
+
+
+def _open(path: str) -> pq.ParquetFile:
+    try:
+        return pq.ParquetFile(path)
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"gold file {path!r} is not Parquet: {error}") from error

@@ -1,0 +1,19 @@
+// Loaded by the App at page load. It fetches the parts beside it as ES modules: no build, no npm.
+// What fails here is said in the page; saves are then refused by the server (no label header).
+(function () {
+  const here = document.currentScript && document.currentScript.src;
+  const say = (error) => {
+    console.error("glipforge review:", error);
+    const bar = document.createElement("div");
+    bar.id = "glipforge-failure";
+    bar.textContent =
+      "The review plugin cannot work with this version of FiftyOne, so boxes cannot be changed " +
+      "in this page: " + (error && error.message ? error.message : error);
+    bar.style.cssText =
+      "position:fixed;left:0;right:0;bottom:0;z-index:99999;padding:8px 16px;" +
+      "background:#b3261e;color:#fff;font:14px sans-serif";
+    document.body.appendChild(bar);
+  };
+  if (!here) return say(new Error("the plugin's own address is not known"));
+  import(new URL("page/main.js", here).href).then((page) => page.start()).catch(say);
+})();

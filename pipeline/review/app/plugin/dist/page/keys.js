@@ -1,0 +1,28 @@
+// Keys of the reviewer, heard before FiftyOne's own; only while an image is open and nobody types.
+
+import { dialogKey } from "./dialog.js";
+import { modal } from "./fiftyone.js";
+
+const typing = (target) =>
+  /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName || "") || target.isContentEditable;
+
+// `actions`: key -> function
+export function listen(actions) {
+  window.addEventListener(
+    "keydown",
+    (event) => {
+      if (dialogKey(event)) {
+        event.preventDefault();
+        event.stopImmediatePropagation();
+        return;
+      }
+      if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
+      if (!modal() || typing(event.target || {})) return;
+      const action = actions[event.key];
+      if (!action || action(event) === false) return;
+      event.preventDefault();
+      event.stopImmediatePropagation();
+    },
+    true
+  );
+}

@@ -1,0 +1,78 @@
+// Start of the review page.
+
+import { builtIn, checkGlobals, look, notify, python, registerPageJob } from "./fiftyone.js";
+import { listen } from "./keys.js";
+import { status, wrapFetch } from "./saves.js";
+import { showStrip, stopWaiting, waiting } from "./strip.js";
+import { judge, relabel } from "./verdicts.js";
+
+const accept = () => run(judge("Accept", "accept_labels", "accepted"));
+const reject = () => run(judge("Reject", "reject_labels", "rejected"));
+
+const run = (promise) =>
+  promise.catch((error) => notify(`nothing was changed: ${error.message}`, "error"));
+
+async function phrase(index) {
+  const labelId = waiting.labelId;
+  if (labelId) {
+    await relabel(index, labelId);
+    stopWaiting();
+    return;
+  }
+  await relabel(index);
+}
+
+export async function start() {
+  checkGlobals();
+  registerPageJob();
+  wrapFetch();
+  watchEdits();
+  watchSelection();
+  const settings = await python("page_settings", {});
+  showStrip({
+    colors: settings.colors || ["#888"],
+    onPhrase: (index) => run(phrase(index)),
+    buttons: [
+      ["accept", "✓ Accept (a)", accept],
+      ["reject", "✗ Reject (r)", reject],
+    ],
+  });
+  const keys = { a: accept, r: reject };
+  for (let number = 1; number <= 9; number++) keys[String(number)] = () => run(phrase(number - 1));
+  listen(keys);
+  window.__glipforge__ = { ready: true };
+}
+
+// An edit in Annotate is unsaved until FiftyOne sends it (within 3 s): leaving the page asks.
+function watchEdits() {
+  const mark = (event) => {
+    const inside = event.target && event.target.closest && event.target.closest('[data-cy="modal"]');
+    if (!inside || !inside.querySelector('[data-cy="lighter-sample-renderer"]')) return;
+    if (event.type === "pointerup" && event.target.tagName !== "CANVAS") return;
+    status.unsaved = true;
+    status.since = Date.now();
+  };
+  window.addEventListener("input", mark, true);
+  window.addEventListener("pointerup", mark, true);
+  // A click on the canvas may have been no edit: after two rounds of FiftyOne's saving it was none.
+  setInterval(() => {
+    if (status.unsaved && !status.saving && Date.now() - status.since > 7000) status.unsaved = false;
+  }, 500);
+  window.addEventListener("beforeunload", (event) => {
+    if (!status.unsaved && !status.saving) return;
+    event.preventDefault();
+    event.returnValue = "";
+  });
+}
+
+// A selection belongs to its image: with another image open it is dropped.
+function watchSelection() {
+  let open = null;
+  setInterval(async () => {
+    const id = new URLSearchParams(location.search).get("id");
+    if (id === open) return;
+    open = id;
+    const page = await look().catch(() => null);
+    if (page && page.strays) builtIn("clear_selected_labels");
+  }, 200);
+}

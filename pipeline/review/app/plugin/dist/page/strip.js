@@ -1,0 +1,139 @@
+// The caption above the image: phrases in the colours of their boxes, to click.
+
+import { look, modal } from "./fiftyone.js";
+import { onSave, status } from "./saves.js";
+
+const STYLE = `
+#glipforge-strip{position:fixed;top:0;left:0;right:0;z-index:100000;display:flex;gap:12px;
+  align-items:center;flex-wrap:wrap;padding:6px 14px;background:#1d1f23;color:#eee;
+  font:15px/1.6 system-ui,sans-serif;border-bottom:1px solid #444}
+#glipforge-strip .caption{flex:1 1 50%;white-space:pre-wrap}
+#glipforge-strip button{font:inherit;border:0;border-radius:4px;padding:0 5px;cursor:pointer;
+  color:#fff}
+#glipforge-strip .action{background:#3a3d44;padding:2px 9px}
+#glipforge-strip .note{color:#bbb;font-size:13px}
+#glipforge-strip.asking .caption{outline:2px solid #ffb300;outline-offset:4px}
+#glipforge-strip .asked{color:#ffb300;font-weight:600}
+#glipforge-question,#glipforge-help{position:fixed;top:30%;left:50%;transform:translateX(-50%);
+  z-index:100001;background:#2b2d31;color:#eee;padding:18px 24px;border-radius:8px;
+  font:16px system-ui,sans-serif;box-shadow:0 4px 24px #000a}
+#glipforge-question button{font:inherit;margin-right:10px;padding:4px 14px;cursor:pointer}
+body.glipforge-open [data-cy="modal"]{top:var(--glipforge-strip,44px)!important;
+  height:calc(100% - var(--glipforge-strip,44px))!important}
+`;
+
+let strip = null;
+let shown = "";
+export const waiting = { sampleId: null, labelId: null };
+
+export function showStrip(options) {
+  const style = document.createElement("style");
+  style.textContent = STYLE;
+  document.head.appendChild(style);
+  strip = document.createElement("div");
+  strip.id = "glipforge-strip";
+  strip.style.display = "none";
+  document.body.appendChild(strip);
+  onSave((event) => {
+    if (event.kind === "drawn") Object.assign(waiting, event);
+    draw(options);
+  });
+  setInterval(() => draw(options), 400);
+}
+
+export function stopWaiting() {
+  waiting.sampleId = waiting.labelId = null;
+}
+
+let drawing = false;
+async function draw({ colors, onPhrase, buttons }) {
+  if (drawing) return;
+  drawing = true;
+  try {
+    const page = modal() ? await look().catch(() => null) : null;
+    if (!page) {
+      strip.style.display = "none";
+      document.body.classList.remove("glipforge-open");
+      shown = "";
+      return;
+    }
+    if (waiting.sampleId && waiting.sampleId !== page.sampleId) stopWaiting();
+    const phrases = page.sample.phrases || [];
+    const counts = phrases.map(
+      (_, index) => page.labels.filter((label) => label.phrase_index === index).length
+    );
+    const words = {};
+    for (const label of page.labels)
+      words[label.review || "pending"] = (words[label.review || "pending"] || 0) + 1;
+    const state = JSON.stringify([
+      page.sampleId, page.sample.caption, counts, words, waiting.labelId, status,
+    ]);
+    if (state === shown) return;
+    shown = state;
+    strip.replaceChildren(
+      caption(page.sample.caption || "(no caption)", phrases, counts, colors, onPhrase),
+      note(Object.entries(words).map(([word, count]) => `${count} ${word}`).join(" · ")),
+      note(saveWord(), "saved"),
+      ...buttons.map(button)
+    );
+    strip.classList.toggle("asking", !!waiting.labelId);
+    if (waiting.labelId)
+      strip.prepend(note("Which phrase does the new box show? Click it or press its number.", "asked"));
+    strip.style.display = "flex";
+    document.body.classList.add("glipforge-open");
+    document.body.style.setProperty("--glipforge-strip", `${strip.offsetHeight}px`);
+  } finally {
+    drawing = false;
+  }
+}
+
+function saveWord() {
+  if (status.refused) return "not saved";
+  if (status.saving) return "saving…";
+  return status.unsaved ? "unsaved edit" : "saved";
+}
+
+function button([name, text, action]) {
+  const node = document.createElement("button");
+  node.dataset.action = name;
+  node.className = "action";
+  node.textContent = text;
+  node.addEventListener("click", action);
+  return node;
+}
+
+function note(text, kind) {
+  const node = document.createElement("span");
+  node.className = "note" + (kind ? ` ${kind}` : "");
+  node.textContent = text;
+  return node;
+}
+
+function caption(text, phrases, counts, colors, onPhrase) {
+  const node = document.createElement("span");
+  node.className = "caption";
+  let position = 0;
+  const order = phrases.map((phrase, index) => [phrase, index]);
+  order.sort((one, other) => one[0].start - other[0].start);
+  const letters = Array.from(text); // offsets count characters, not UTF-16 units
+  for (const [phrase, index] of order) {
+    const start = Math.max(phrase.start, position);
+    if (start >= phrase.end) continue;
+    node.append(letters.slice(position, start).join(""));
+    const button = document.createElement("button");
+    button.dataset.phrase = String(index);
+    button.textContent = letters.slice(start, phrase.end).join("");
+    button.style.background = colors[index % colors.length];
+    button.title = `phrase ${index + 1}: ${counts[index]} boxes, best score ${Number(
+      phrase.best_score || 0
+    ).toFixed(2)}`;
+    const small = document.createElement("sub");
+    small.textContent = `${index + 1}`;
+    button.append(small);
+    button.addEventListener("click", () => onPhrase(index));
+    node.append(button);
+    position = phrase.end;
+  }
+  node.append(letters.slice(position).join(""));
+  return node;
+}

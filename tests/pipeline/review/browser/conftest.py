@@ -1,0 +1,87 @@
+"""One database, one app server and one Chromium for all tests of the page."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from pipeline.review.app.server import AppServer, run_server
+from tests.pipeline.review.bench import Bench
+from tests.pipeline.review.browser.drawn_rows import drawn_rows
+from tests.pipeline.review.browser.review_page import ReviewPage
+from tests.pipeline.review.conftest import ReviewSession
+
+FLAGS = (
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+)
+SCENES = 40
+
+
+def chromium_path() -> str:
+    """The system's Chromium.
+
+    Raises:
+        RuntimeError: there is none; says how to get it.
+    """
+    for name in ("chromium", "chromium-browser", "google-chrome"):
+        found = shutil.which(name)
+        if found:
+            return found
+    raise RuntimeError("the browser tests need Chromium: make system (apt-get install chromium)")
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Any]:
+    """A running browser."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=chromium_path(), headless=True, args=list(FLAGS)
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def app(review_session: ReviewSession) -> Iterator[AppServer]:
+    """A running app server."""
+    with run_server(review_session.home, review_session.database) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def scenes(
+    review_session: ReviewSession, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Bench]:
+    """Drawn pairs, pushed once; every test gets the next one for itself."""
+    folder = tmp_path_factory.mktemp("scenes")
+    made = Bench(review_session, folder, drawn_rows(folder, SCENES))
+    made.push()
+    yield made
+    made.drop()
+
+
+@pytest.fixture(scope="session")
+def numbers() -> Iterator[int]:
+    """The pairs that no test has used."""
+    return iter(range(SCENES))
+
+
+@pytest.fixture(scope="session")
+def window(chromium: Any, app: AppServer, scenes: Bench) -> Iterator[ReviewPage]:
+    """A reviewer's window."""
+    opened = ReviewPage(chromium, app, scenes)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def page(window: ReviewPage, numbers: Iterator[int]) -> ReviewPage:
+    """The window with a pair open that no test has touched."""
+    window.open(next(numbers))
+    return window

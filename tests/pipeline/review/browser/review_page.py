@@ -1,0 +1,244 @@
+"""A reviewer's browser window: what one sees and presses."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from pipeline.review.app.server import AppServer
+from pipeline.review.sync.documents import sample_object_id
+from tests.pipeline.review.bench import Bench
+
+WAIT_S = 20.0
+SIZE = {"width": 1400, "height": 900}
+
+
+def wait_for(what: Callable[[], Any], message: str, seconds: float = WAIT_S) -> Any:
+    """The first true value of `what`.
+
+    Raises:
+        AssertionError: it stayed false.
+    """
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        value = what()
+        if value:
+            return value
+        time.sleep(0.1)
+    raise AssertionError(f"not within {seconds:g} s: {message}; at last {what()!r}")
+
+
+class ReviewPage:
+    """One browser window on one dataset."""
+
+    def __init__(self, chromium: Any, app: AppServer, bench: Bench) -> None:
+        self.bench = bench
+        self.url = app.url(bench.name)
+        self.context = chromium.new_context(viewport=SIZE)
+        # The only outside addresses of the app: fonts.
+        self.context.route(lambda url: "127.0.0.1" not in url, lambda route: route.abort())
+        self.page = self.context.new_page()
+        self.page.set_default_timeout(WAIT_S * 1000)
+        self.saves: list[tuple[int, Any]] = []
+        self.number = 0
+        """The pair that `open` opened."""
+        self.page.on("response", self._note)
+
+    def _note(self, response: Any) -> None:
+        if response.request.method == "PATCH":
+            self.saves.append((response.status, response.request.post_data))
+
+    def close(self) -> None:
+        """Close the window without a question."""
+        self.context.close()
+
+    # Going somewhere
+
+    def open(self, number: int, view: str = "") -> None:
+        """Open pair `number`, in a saved view by its slug."""
+        self.number = number
+        self.saves.clear()
+        sample_id = sample_object_id(f"toy/{number}")
+        if view:
+            self.page.goto(f"{self.url}?view={view}")
+            self.page.wait_for_selector("[data-cy=looker]")
+        else:
+            self.page.goto(f"{self.url}?id={sample_id}")
+        self.page.wait_for_function("window.__glipforge__ && window.__glipforge__.ready")
+        if view:
+            self.page.evaluate(
+                """id => window.__foo__.executeOperator("@voxel51/operators/open_sample", {id})""",
+                str(sample_id),
+            )
+        self.page.wait_for_selector("[data-cy=modal]")
+        self.page.wait_for_selector("#glipforge-strip .caption")
+
+    def open_from_grid(self) -> None:
+        """Open a pair that no test has touched by its tile: only so there is a next image."""
+        self.page.goto(self.url)
+        self.page.wait_for_function("window.__glipforge__ && window.__glipforge__.ready")
+        self.click_tile()
+
+    def click_tile(self) -> None:
+        """Open an image by its tile: the one at the pointer, whichever it is."""
+        tile = self.page.locator("[data-cy=looker]").nth(0)
+        tile.wait_for()
+        self.page.wait_for_timeout(500)
+        tile.evaluate(
+            """node => { for (const kind of ["mousedown", "mouseup", "click"])
+            node.dispatchEvent(new MouseEvent(kind, {bubbles: true})) }"""
+        )
+        self.page.wait_for_selector("[data-cy=modal]")
+        self.page.wait_for_selector("#glipforge-strip .caption")
+        self.find_number()
+
+    def find_number(self) -> None:
+        """Learn which pair is open."""
+        ids = {str(sample_object_id(row.record_id)): n for n, row in enumerate(self.bench.rows)}
+        self.number = ids[self.sample_id]
+
+    def next(self) -> None:
+        """Go to the next image."""
+        before = self.sample_id
+        self.page.locator('[data-cy="nav-right-button"]').dispatch_event("click")
+        wait_for(lambda: self.sample_id not in ("", before), "the next image")
+        self.page.wait_for_timeout(1000)
+        self.find_number()
+
+    @property
+    def sample_id(self) -> str:
+        """The open image."""
+        return parse_qs(urlsplit(self.page.url).query).get("id", [""])[0]
+
+    def annotate(self) -> None:
+        """Choose Annotate."""
+        self.page.locator("[data-cy=annotate]").click()
+        self.page.wait_for_selector("[data-cy^=annotate-label-]")
+
+    # Pressing
+
+    def press(self, key: str) -> None:
+        self.page.keyboard.press(key)
+
+    def question(self) -> str:
+        """The open question's text."""
+        return str(self.page.locator("#glipforge-question p").inner_text())
+
+    def toast(self, words: str) -> None:
+        """Wait for a message."""
+        self.page.get_by_text(words).first.wait_for()
+
+    def select(self, ordinal: int) -> None:
+        """Click a box of the open image in Explore."""
+        x, y = self.spot(self.label(ordinal)["bounding_box"])
+        self.page.mouse.move(x - 4, y - 4)
+        self.page.wait_for_timeout(300)
+        self.page.mouse.move(x, y)
+        self.page.wait_for_timeout(300)
+        self.page.mouse.click(x, y)
+        self.page.wait_for_timeout(400)
+
+    def spot(self, box: list[float]) -> tuple[float, float]:
+        """Where the centre of a relative box is on the screen; the pictures are square."""
+        area = self.page.locator("[data-cy=modal] canvas").first.bounding_box()
+        side = min(area["width"], area["height"])
+        left = area["x"] + (area["width"] - side) / 2
+        top = area["y"] + (area["height"] - side) / 2
+        return left + (box[0] + box[2] / 2) * side, top + (box[1] + box[3] / 2) * side
+
+    def leave_box(self) -> None:
+        """Go back to Annotate's list."""
+        back = self.page.locator("[data-cy=annotate-edit-back]")
+        if back.count():
+            back.first.click()
+
+    def edit(self, ordinal: int) -> None:
+        """Choose a box in Annotate's list."""
+        self.leave_box()
+        label_id = self.label(ordinal)["_id"]
+        self.page.locator(f"[data-cy=annotate-label-{label_id}]").click()
+        self.page.get_by_text(str(label_id)).wait_for()
+
+    def type_x(self, value: float) -> None:
+        """Type the left side of the box that is edited."""
+        field = self.page.locator("[data-cy=sidebar] input[type=number]").first
+        field.fill(str(value))
+        field.press("Tab")
+
+    def set_x(self, value: float) -> None:
+        """Type the left side of the box that is edited, and wait until it is saved."""
+        count = len(self.saves)
+        self.type_x(value)
+        wait_for(lambda: len(self.saves) > count, "the save of an edit")
+        self.settle()
+
+    def settle(self) -> None:
+        """Until no save follows any more: FiftyOne saves every three seconds."""
+        count = -1
+        while count != len(self.saves):
+            count = len(self.saves)
+            self.page.wait_for_timeout(3600)
+
+    def draw(self, start: tuple[int, int], end: tuple[int, int]) -> None:
+        """Draw a box by the mouse in Annotate; screen coordinates."""
+        self.page.locator("[data-cy=detection-mode]").click()
+        self.page.wait_for_timeout(500)
+        self.page.mouse.move(*start)
+        self.page.mouse.down()
+        self.page.mouse.move((start[0] + end[0]) / 2, (start[1] + end[1]) / 2, steps=4)
+        self.page.mouse.move(*end, steps=4)
+        self.page.mouse.up()
+
+    def filter_score(self, least: float) -> None:
+        """Set the grid's confidence filter, then open an image by its tile."""
+        self.page.goto(self.url)
+        self.page.wait_for_function("window.__glipforge__ && window.__glipforge__.ready")
+        self.page.wait_for_selector("[data-cy=looker]")
+        self.page.evaluate(
+            """least => window.__foo__.executeOperator("@voxel51/operators/set_filters", {filters:
+            {"boxes.detections.confidence": {range: [least, null], _CLS: "numeric",
+             exclude: false, isMatching: false}}})""",
+            least,
+        )
+        self.page.wait_for_timeout(1500)
+        self.click_tile()
+
+    def selected(self) -> list[str]:
+        """The ids of the selected labels, on whatever image."""
+        return list(
+            self.page.evaluate(
+                """async () => {
+                const here = document.querySelector('script[src*="index.umd"]').src;
+                const page = await import(new URL("page/fiftyone.js", here).href);
+                return page.inPage(async ctx => [...(await ctx.state.snapshot.getPromise(
+                  window.__fos__.selectedLabels)).values()].map(entry => entry.labelId)) }"""
+            )
+        )
+
+    # What is stored
+
+    def box(self, ordinal: int) -> str:
+        """The id of a box of the opened pair."""
+        return f"toy/{self.number}#{ordinal}"
+
+    def label(self, ordinal: int) -> dict[str, Any]:
+        """A label of the opened pair."""
+        return self.labels()[ordinal]
+
+    def labels(self) -> list[dict[str, Any]]:
+        """The labels of the opened pair."""
+        return list(self.bench.document(self.number)["boxes"]["detections"])
+
+    def others(self, *ordinals: int) -> list[dict[str, Any]]:
+        """The labels of the opened pair but some."""
+        return [label for n, label in enumerate(self.labels()) if n not in ordinals]
+
+    def reviews(self) -> list[str]:
+        """The words on the boxes of the opened pair, in order."""
+        return [str(label["review"]) for label in self.labels()]
+
+    def wait_reviews(self, expected: list[str]) -> None:
+        """Wait until the words on the boxes are these."""
+        wait_for(lambda: self.reviews() == expected, f"{expected}")
