@@ -35,6 +35,7 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "label": {
         "label": ("jobs.commands.label", "label a corpus with a teacher, on Ray or locally"),
+        "enrich": ("jobs.commands.enrich", "add layers to a run: CLIP, embeddings, masks, hashes"),
         "status": ("jobs.commands.status", "explain a run: how far, how fast, what failed"),
     },
     "make right": {

@@ -142,9 +142,7 @@ class LayerScorer(Protocol):
         """Everything that changes the rows: weights hash, options. JSON."""
         ...
 
-    def score(
-        self, requests: Sequence[LayerRequest], wanted: Collection[str]
-    ) -> list[LayerAnswer]:
+    def score(self, requests: Sequence[LayerRequest], wanted: Collection[str]) -> list[LayerAnswer]:
         """Answer every request, in order.
 
         Args:

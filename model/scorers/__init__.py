@@ -1,1 +1,1 @@
-"""Second opinions about boxes: CLIP and SigLIP scores, embeddings, masks, by models of transformers."""
+"""Second opinions about boxes: scores, embeddings and masks by models of transformers."""

@@ -71,7 +71,9 @@ class MaskScorer:
                 input_boxes=given["input_boxes"].float().to(self._device),
                 multimask_output=False,
             )
-            sizes = [size, given["reshaped_input_sizes"]] if "reshaped_input_sizes" in given else [size]
+            sizes = (
+                [size, given["reshaped_input_sizes"]] if "reshaped_input_sizes" in given else [size]
+            )
             masks = self._processor.post_process_masks(out.pred_masks.cpu(), *sizes)[0][:, 0]
             for mask in masks.numpy().astype(np.uint8):
                 encoded = run_lengths.encode(np.asfortranarray(mask))

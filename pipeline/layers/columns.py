@@ -56,9 +56,7 @@ class LayerColumn:
         places = pc.index_in(keys, value_set=self.keys)
         if places.null_count:
             absent = keys.filter(pc.is_null(places))[0].as_py()
-            raise DataError(
-                f"layer column {self.name} has no row of {absent!r}; {LayerStore.redo}"
-            )
+            raise DataError(f"layer column {self.name} has no row of {absent!r}; {LayerStore.redo}")
         return self.values[places.to_numpy()]
 
 

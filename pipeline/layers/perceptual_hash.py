@@ -26,7 +26,9 @@ def dhash(image: NDArray[np.uint8]) -> str:
     grey = Image.fromarray(image).convert("L")
     across = np.asarray(grey.resize((9, 8), Image.Resampling.BOX), dtype=np.int16)
     down = np.asarray(grey.resize((8, 9), Image.Resampling.BOX), dtype=np.int16)
-    bits = np.concatenate([(np.diff(across, axis=1) > 0).ravel(), (np.diff(down, axis=0) > 0).ravel()])
+    bits = np.concatenate(
+        [(np.diff(across, axis=1) > 0).ravel(), (np.diff(down, axis=0) > 0).ravel()]
+    )
     return np.packbits(bits).tobytes().hex()
 
 
@@ -39,9 +41,7 @@ class DuplicateScorer:
         """The hash's own name and version."""
         return {"hash": "dhash", "bits": HASH_BITS, "version": VERSION}
 
-    def score(
-        self, requests: Sequence[LayerRequest], wanted: Collection[str]
-    ) -> list[LayerAnswer]:
+    def score(self, requests: Sequence[LayerRequest], wanted: Collection[str]) -> list[LayerAnswer]:
         """The hash of each image, and the SHA-256 of its pixels: equal whatever the file is."""
         return [
             {

@@ -186,9 +186,7 @@ class LayerStore(CommittedUnits):
             rows_out=table.num_rows,
             status_counts=dict(sorted(rows.statuses.items())),
             num_boxes=table.num_rows if self.kind.key == "box_id" else 0,
-            files=(
-                content.committed_as(self.committer.path_of(content, source.unit_id, attempt)),
-            ),
+            files=(content.committed_as(self.committer.path_of(content, source.unit_id, attempt)),),
             attempt=attempt,
             teacher_id=source.teacher_id,
             seconds={stage: round(value, 4) for stage, value in spent.items()},
