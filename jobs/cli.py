@@ -40,6 +40,8 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "make right": {
         "filter": ("jobs.commands.filter", "apply a filter policy to a labelled run"),
+        "audit": ("jobs.commands.audit", "draw labels for people to judge"),
+        "calibrate": ("jobs.commands.calibrate", "state the precision of a run's labels"),
         "review": (
             "jobs.commands.review",
             "review labels: push, open, pull, assign, agree, gold",

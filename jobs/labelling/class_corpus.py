@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from jobs.labelling.setup import Corpus
+from jobs.labelling.corpus import Corpus
 from schemas.plan import InputFile, Unit
 from schemas.records import CorpusRecord
 

@@ -7,15 +7,14 @@ load the weights. Tests bring a setup of their own.
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from jobs.labelling.corpus import Corpus
 from schemas.errors import ConfigError
 from schemas.grounder import Grounder
-from schemas.plan import InputFile, Unit
-from schemas.records import CorpusRecord
 
 if TYPE_CHECKING:
     from model.teacher.options import TeacherOptions
@@ -25,35 +24,7 @@ if TYPE_CHECKING:
     from pipeline.phrases.class_list import ClassList
     from pipeline.phrases.extract import PhraseOptions
 
-
-class Corpus(Protocol):
-    """What a run needs of a corpus; `pipeline.corpus.Corpus` has more."""
-
-    @property
-    def format(self) -> str:
-        """Name of the kind of corpus."""
-        ...
-
-    @property
-    def uri(self) -> str:
-        """Where it is."""
-        ...
-
-    def inputs(self) -> tuple[InputFile, ...]:
-        """The input files."""
-        ...
-
-    def units(self, records_per_unit: int) -> tuple[Unit, ...]:
-        """All of it in units."""
-        ...
-
-    def read(self, unit: Unit) -> Iterator[CorpusRecord]:
-        """The records of a unit."""
-        ...
-
-    def fingerprint(self) -> Mapping[str, object]:
-        """What changes the records besides the files."""
-        ...
+__all__ = ["Corpus", "LabelSetup", "TeacherSetup", "Tools"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import tyro
 
@@ -15,6 +15,7 @@ from pipeline.review.sync.run_dataset import dataset_name, review_store, run_add
 if TYPE_CHECKING:
     from pipeline.curation.carry import CarryReport
     from pipeline.review.sync.push import PushReport
+    from pipeline.review.sync.selection import Selection
     from pipeline.run.store import RunStore
 
 SHOWN_FAILURES = 10
@@ -31,6 +32,8 @@ class Push:
     """Name of the dataset in the app; from the run's name if not given."""
     policy: str | None = None
     """Show what this filter policy keeps; all candidates if not given."""
+    queue: Literal["", "audit"] = ""
+    """`audit`: show what `glipforge audit` drew, in a dataset of its own."""
     min_score: float = 0.0
     """Show candidates with at least this score."""
     limit: int | None = None
@@ -78,6 +81,9 @@ def push_run(config: Push) -> PushReport:
         carry_decisions(run_store, config.carry, min_iou=config.carry_min_iou)
     decisions = load_decisions(run_store)
     name = dataset_name(config.run, config.dataset)
+    if config.queue:
+        selection = _queue(config, run_store)
+        name = config.dataset or f"{name}-{config.queue}"
     started = time.monotonic()
     with review_store(config.home) as (home, database, store):
         found = find_dataset(store, name)
@@ -120,8 +126,19 @@ def push_run(config: Push) -> PushReport:
         print(f"not shown: {record_id}: {reason}", file=sys.stderr)
     if len(report.failures) > SHOWN_FAILURES:
         print(f"...and {len(report.failures) - SHOWN_FAILURES} more", file=sys.stderr)
-    print(f"next: glipforge review open {config.run}")
+    named = f" --dataset {name}" if config.queue else ""
+    print(f"next: glipforge review open {config.run}{named}")
     return report
+
+
+def _queue(config: Push, run_store: RunStore) -> Selection:
+    from pipeline.curation.policy import get_policy
+    from pipeline.review.sync.selection import Selection
+    from pipeline.trust.audit import find_audit
+
+    policy = None if config.policy is None else get_policy(config.policy)
+    sample = find_audit(run_store, policy)
+    return Selection(box_ids=sample.box_ids(), queue=f"audit {sample.audit_id}")
 
 
 def carry_decisions(run_store: RunStore, old_uri: str, *, min_iou: float) -> CarryReport:

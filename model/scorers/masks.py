@@ -46,8 +46,8 @@ class MaskScorer:
         return [{"masks": self._masks(request)} for request in requests]
 
     @torch.inference_mode()
-    def _masks(self, request: LayerRequest) -> dict[str, list[Any]]:
-        found: dict[str, list[Any]] = {"counts": [], "area": [], "iou_score": []}
+    def _masks(self, request: LayerRequest) -> dict[str, Any]:
+        found: dict[str, Any] = {"counts": [], "area": [], "iou_score": []}
         if not len(request.boxes):
             return found
         from pycocotools import mask as run_lengths

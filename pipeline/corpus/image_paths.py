@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 from typing import Any
 
-from pipeline.storage.files import join_url
+from pipeline.storage.files import exists, is_local, join_url
 from schemas.records import Status
 
 Problem = tuple[Status, str]
@@ -33,6 +33,8 @@ def resolve_image(value: Any, root: str, *, inside: bool) -> tuple[str | None, P
         if inside:
             return None, (Status.RECORD_INVALID, f"the image path {value!r} must be relative")
         return value, None
+    if "\\" in value and not (is_local(root) and exists(join_url(root, value))):
+        value = value.replace("\\", "/")  # written on Windows
     if leaves_folder(value):
         return None, (Status.RECORD_INVALID, f"the image path {value!r} leaves the corpus folder")
     return join_url(root, posixpath.normpath(value)), None

@@ -10,6 +10,7 @@ from pipeline.corpus.formats.bare_images import ImageFilesCorpus
 from pipeline.corpus.formats.coco_captions import CocoCaptionsCorpus, is_coco_captions
 from pipeline.corpus.formats.hf_imagefolder import METADATA_NAME, ImageFolderCorpus
 from pipeline.corpus.formats.img2dataset import STATS_ENDING, Img2datasetCorpus
+from pipeline.corpus.formats.img2dataset_files import Img2datasetFilesCorpus
 from pipeline.corpus.formats.jsonl import JsonlCorpus
 from pipeline.corpus.formats.parquet import ParquetCorpus
 from pipeline.corpus.formats.webdataset import IMAGE_ENDINGS, TEXT_ENDINGS, WebdatasetCorpus
@@ -21,6 +22,7 @@ from schemas.plan import InputFile
 
 TAR_ENDINGS = (".tar", ".tar.gz", ".tgz")
 JSONL_ENDINGS = (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz")
+IMG2DATASET_FILES = "img2dataset-files"
 MAX_JSON_LOOKED_AT = 64
 """So many JSON files beside images are opened to see whether they are COCO captions."""
 _TEXT_FILES = tuple(f".{ending}" for ending in TEXT_ENDINGS)
@@ -61,6 +63,8 @@ def open_corpus(uri: str, options: CorpusOptions | None = None) -> Corpus:
             files = _images(found)
     else:
         kind_found, files = kind, _of_kind(kind, found)
+        if kind == "img2dataset" and not files and _is_img2dataset_files(found):
+            kind_found, files = IMG2DATASET_FILES, _images(found)
     if not files:
         wanted = ", ".join(_WANTED[kind]) if kind in _WANTED else ""
         raise ConfigError(
@@ -69,6 +73,9 @@ def open_corpus(uri: str, options: CorpusOptions | None = None) -> Corpus:
         )
     if options.untrusted:
         _require_inside(root, files)
+    if kind_found == IMG2DATASET_FILES:
+        tables = tuple(_of_kind("parquet", found))
+        return Img2datasetFilesCorpus(uri, root, tuple(files), options, tables=tables)
     if kind_found == "images":
         corpus = ImageFilesCorpus(uri, root, tuple(files), options)
         corpus.explanation += _unread_captions(files, found)
@@ -96,6 +103,8 @@ def _detect(uri: str, found: Sequence[InputFile]) -> tuple[str, list[InputFile]]
     }
     if "webdataset" in kinds and any(file.uri.endswith(STATS_ENDING) for file in found):
         return "img2dataset", _of_kind("img2dataset", found)
+    if set(kinds) == {"parquet"} and _is_img2dataset_files(found):
+        return IMG2DATASET_FILES, _images(found)
     if len(kinds) > 1:
         raise ConfigError(
             f"corpus {uri!r} holds several kinds of data ({', '.join(kinds)}): choose one with "
@@ -114,13 +123,23 @@ def _detect(uri: str, found: Sequence[InputFile]) -> tuple[str, list[InputFile]]
                 )
             return "coco-captions", captions
         return "images", images
-    if captions := _of_kind("coco-captions", found):
-        return "coco-captions", captions
+    if listed := _of_kind("coco-captions", found):
+        # COCO's own folder also holds boxes and key points of the same images.
+        captions = [file for file in listed[:MAX_JSON_LOOKED_AT] if is_coco_captions(file)]
+        return "coco-captions", captions or listed
     raise ConfigError(
         f"corpus {uri!r}: nothing in it is a corpus that is read: an image folder with or without "
         f"{METADATA_NAME}, JSON lines, WebDataset tars, Parquet, COCO captions, img2dataset "
         f"output; there is: {_endings(found)}"
     )
+
+
+def _is_img2dataset_files(found: Sequence[InputFile]) -> bool:
+    """Pictures in folders that are named as the Parquet file with the statistics beside each."""
+    shards = {
+        file.uri.removesuffix(STATS_ENDING) for file in found if file.uri.endswith(STATS_ENDING)
+    }
+    return any(file.uri.rpartition("/")[0] in shards for file in _images(found))
 
 
 def _unread_captions(images: Sequence[InputFile], found: Sequence[InputFile]) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from pipeline.curation.batch import FOLDER, BatchWork, curate_batch, in_batches
+from pipeline.curation.calibration import precision_threshold
 from pipeline.curation.decisions import (
     decisions_by_record,
     decisions_id,
@@ -18,6 +19,7 @@ from pipeline.curation.decisions import (
 from pipeline.curation.label_stats import LabelStats
 from pipeline.curation.manifest import CurateStats, empty_stats
 from pipeline.curation.policy import FilterPolicy
+from pipeline.layers.columns import require_columns
 from pipeline.run.map_units import Mapper, map_run, num_workers
 from pipeline.run.open import annotations_id
 from pipeline.run.store import RunStore
@@ -53,17 +55,22 @@ def curate_run(
     Raises:
         DataError: annotations or decisions break the contract, or a decision is about a pair that
             is not among the committed annotations.
-        ConfigError: the policy needs scores that the run does not have.
+        ConfigError: the policy needs scores that the run does not have, or a calibration.
     """
     decisions = load_decisions(run) if decisions is None else decisions
+    threshold, calibration_id = precision_threshold(run, policy)
     stats = CurateStats(
+        layers_id=require_columns(run, policy.layer_columns()),
+        calibration_id=calibration_id,
         policy_id=policy.policy_id,
         decisions_id=decisions_id(decisions),
         annotations_id=annotations_id(run),
         is_complete=run.is_complete(),
     )
     by_record = decisions_by_record(decisions)
-    work = BatchWork(policy=policy, decisions=by_record, stats=empty_stats(stats))
+    work = BatchWork(
+        policy=policy, threshold=threshold, decisions=by_record, stats=empty_stats(stats)
+    )
     commits = list(run.commits().values())
     total = sum(commit.num_boxes for commit in commits) // BOXES_PER_ROW
     of_candidates, of_labels = LabelStats(), LabelStats()
@@ -104,10 +111,15 @@ def ensure_curated(
     """
     decisions = load_decisions(run)
     if exists(run.url(FOLDER, policy.policy_id, MANIFEST)):
-        current = (annotations_id(run), decisions_id(decisions), run.is_complete())
+        _, calibration_id = precision_threshold(run, policy)
+        current = (
+            *(annotations_id(run), decisions_id(decisions), run.is_complete(), calibration_id),
+            require_columns(run, policy.layer_columns()),
+        )
         with contextlib.suppress(DataError):  # of another version: it is made again
             stats = read_curate_stats(run, policy.policy_id)
-            if (stats.annotations_id, stats.decisions_id, stats.is_complete) == current:
+            made_of = (stats.annotations_id, stats.decisions_id, stats.is_complete)
+            if (*made_of, stats.calibration_id, stats.layers_id) == current:
                 return stats
     return curate_run(run, policy, decisions, workers=workers, progress=progress)
 

@@ -29,6 +29,10 @@ class CurateStats:
     """Fingerprint of the committed annotation files that were read."""
     is_complete: bool
     """False where the run was still going: units without a commit are not in."""
+    calibration_id: str = ""
+    """The calibration that a `min_precision` was read from; empty without one."""
+    layers_id: str = ""
+    """The layers that the policy read; empty without any."""
     drops: DropCounts = field(default_factory=DropCounts)
     records_out: int = 0
     boxes_out: Counter[str] = field(default_factory=Counter)
@@ -125,4 +129,5 @@ def empty_stats(of: CurateStats) -> CurateStats:
         decisions_id=of.decisions_id,
         annotations_id=of.annotations_id,
         is_complete=of.is_complete,
+        calibration_id=of.calibration_id,
     )

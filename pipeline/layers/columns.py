@@ -57,7 +57,7 @@ class LayerColumn:
         if places.null_count:
             absent = keys.filter(pc.is_null(places))[0].as_py()
             raise DataError(f"layer column {self.name} has no row of {absent!r}; {LayerStore.redo}")
-        return self.values[places.to_numpy()]
+        return np.asarray(self.values[places.to_numpy()])
 
 
 def read_column(run: RunStore, name: str, commits: Iterable[UnitCommit]) -> LayerColumn:

@@ -114,7 +114,7 @@ def enrich_unit(
     of_pairs = any(part.kind.key == "record_id" for part in parts.values())
     calls = _calls([row for row in rows if of_pairs or row.boxes])
     ahead: deque[tuple[list[Annotation], list[Future[NDArray[np.uint8]]]]] = deque()
-    failed = [0, ""]
+    failed: list[Any] = [0, ""]
 
     def decode_next() -> None:
         if (call := next(calls, None)) is not None:
@@ -142,7 +142,7 @@ def enrich_unit(
             for part in parts.values():
                 part.add(row, answer)
         spent["model"] = spent.get("model", 0.0) + time.perf_counter() - began
-    if int(failed[0]) > 1 and 2 * int(failed[0]) > asked:
+    if failed[0] > 1 and 2 * failed[0] > asked:
         raise UnitError(f"the model failed on {failed[0]} of {asked} pairs, first with {failed[1]}")
     return {name: part.rows() for name, part in parts.items()}
 

@@ -13,11 +13,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.curation import layer_scores
 from pipeline.curation.batch import in_batches
+from pipeline.curation.calibration import precision_threshold
 from pipeline.curation.candidates import COLUMNS, candidates_of
 from pipeline.curation.filter_result import BOX_REASONS, IMAGE_REASONS, DropCounts
 from pipeline.curation.filters import filter_candidates
+from pipeline.curation.layer_scores import load_layer_scores
 from pipeline.curation.policy import FilterPolicy
+from pipeline.layers.columns import require_columns
 from pipeline.report.charts import histogram
 from pipeline.run.columns import unit_tables
 from pipeline.run.map_units import Mapper, map_run, num_workers
@@ -104,10 +108,12 @@ def compare_policies(
             "policy: a comparison needs two or more policies that differ, got "
             f"{', '.join(total.policy_ids) or 'none'}"
         )
+    shared = tuple((policy, precision_threshold(run, policy)[0]) for policy in policies)
+    require_columns(run, [name for policy in policies for name in policy.layer_columns()])
     commits = list(run.commits().values())
     batches = in_batches(commits)
     pool = num_workers(sum(c.rows_out for c in commits), len(batches), workers)
-    for part in mapper(run, _compare_batch, batches, tuple(policies), workers=pool):
+    for part in mapper(run, _compare_batch, batches, shared, workers=pool):
         total.merge(part)
         progress(total.drops[0].records)
     return total
@@ -118,16 +124,19 @@ def _empty(policies: Sequence[FilterPolicy]) -> PolicyComparison:
 
 
 def _compare_batch(
-    run: RunStore, policies: tuple[FilterPolicy, ...], commits: tuple[UnitCommit, ...]
+    run: RunStore,
+    policies: tuple[tuple[FilterPolicy, float | None], ...],
+    commits: tuple[UnitCommit, ...],
 ) -> PolicyComparison:
-    part = _empty(policies)
+    part = _empty([policy for policy, _ in policies])
+    layers = load_layer_scores(run, [policy for policy, _ in policies], commits)
     for commit in commits:
-        for table in unit_tables(run, commit, COLUMNS):
-            found = candidates_of(table)
+        for table in unit_tables(run, commit, (*COLUMNS, *layer_scores.COLUMNS)):
+            found = layers.beside(candidates_of(table), table)
             kept = np.zeros((len(policies), found.num_boxes), dtype=bool)
             pairs = np.zeros((len(policies), found.num_rows), dtype=bool)
-            for number, policy in enumerate(policies):
-                outcome = filter_candidates(found, policy)
+            for number, (policy, threshold) in enumerate(policies):
+                outcome = filter_candidates(found, policy, precision_threshold=threshold)
                 part.drops[number].add(found, outcome)
                 pairs[number] = outcome.image_codes == 0
                 kept[number] = (outcome.codes <= 1) & pairs[number][found.row_of]

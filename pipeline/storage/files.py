@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, cast
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote_to_bytes, urlsplit
 
 from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
@@ -41,8 +41,17 @@ def is_local(url: str) -> bool:
 def local_path(url: str) -> str:
     """The path of a local `url`, made absolute."""
     if url.startswith("file://"):
-        url = unquote(urlsplit(url).path)
+        url = os.fsdecode(unquote_to_bytes(urlsplit(url).path))
     return os.path.abspath(url)
+
+
+def text_url(url: str) -> str:
+    """`url`; a path whose bytes are not text as a `file://` URL, which every table can hold."""
+    try:
+        url.encode()
+        return url
+    except UnicodeEncodeError:
+        return "file://" + quote(os.fsencode(local_path(url)))
 
 
 def filesystem_of(url: str) -> tuple[AbstractFileSystem, str]:

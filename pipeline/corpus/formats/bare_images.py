@@ -14,7 +14,7 @@ from pipeline.corpus.field_names import CAPTIONS
 from pipeline.corpus.formats.webdataset import MAX_TEXT_MEMBER, TEXT_ENDINGS, read_json_row
 from pipeline.corpus.options import CorpusOptions
 from pipeline.corpus.record_ids import record_id, unit_id
-from pipeline.storage.files import join_url, list_folder, read_bytes, stat_file
+from pipeline.storage.files import join_url, list_folder, read_bytes, stat_file, text_url
 from schemas.errors import ConfigError, GlipforgeError, RecordError, RetryableError
 from schemas.plan import InputFile, Unit
 from schemas.records import CorpusRecord, Status
@@ -49,7 +49,7 @@ class ImageFilesCorpus(Corpus):
         if records_per_unit < 1:
             raise ConfigError(f"records_per_unit must be at least 1, got {records_per_unit}")
         units = []
-        for folder, group in groupby(sorted(self.inputs(), key=_by_folder), key=_folder):
+        for folder, group in groupby(sorted(self._images(), key=_by_folder), key=_folder):
             names = tuple(file.uri.rpartition("/")[2] for file in group)
             relative = "" if folder == self.root else self._relative(folder)
             for start in range(0, len(names), records_per_unit):
@@ -67,6 +67,9 @@ class ImageFilesCorpus(Corpus):
                 )
         return tuple(units)
 
+    def _images(self) -> tuple[InputFile, ...]:
+        return self.inputs()
+
     def _read(self, unit: Unit) -> Iterator[CorpusRecord]:
         here, _ = list_folder(unit.uri)
         names = {file.uri.rpartition("/")[2] for file in here}
@@ -77,7 +80,7 @@ class ImageFilesCorpus(Corpus):
             if image not in names:
                 error = (Status.IMAGE_MISSING, f"{uri} is gone since the run was planned")
             key = record_id(self.source, "", self._relative(uri))
-            yield from self._pairs(key, caption, image_uri=uri, error=error)
+            yield from self._pairs(key, caption, image_uri=text_url(uri), error=error)
 
     def _caption(
         self, folder: str, image: str, names: Collection[str]

@@ -21,6 +21,8 @@ from schemas.records import CorpusRecord, Status
 ENTRIES = "entries"
 """Kind of a unit of image entries; captions without an image follow the last of them."""
 _LOOKED_AT = 5
+_ABSENT = "\0absent"
+"""Marks the entry of captions whose image is not in the file."""
 _HEAD_BYTES = 64 * 1024
 Captions = list[Any]
 Entry = tuple[Any, Captions]
@@ -89,10 +91,19 @@ class CocoCaptionsCorpus(Corpus):
     ) -> Iterator[CorpusRecord]:
         error: tuple[Status, str] | None = None
         image_uri = None
-        if not isinstance(image, dict) or not isinstance(image.get("id"), int | str):
-            error = (Status.RECORD_INVALID, f"images[{number}] has no id: {image!r:.80}")
-        elif "file_name" not in image:
+        if not isinstance(image, dict):
+            error = (Status.RECORD_INVALID, f"images[{number}] is not an object: {image!r:.80}")
+        elif _ABSENT in image:
             detail = f"image_id {image['id']!r} of a caption is not in images"
+            error = (Status.RECORD_INVALID, detail)
+        elif _id_of(image.get("id")) is None:
+            error = (
+                Status.RECORD_INVALID,
+                f"images[{number}] has no id that is text or a whole number: {image!r:.80}",
+            )
+        elif "file_name" not in image:
+            fields = ", ".join(map(str, image))[:200]
+            detail = f"images[{number}] (id {image['id']!r}) has no file_name; it has {fields}"
             error = (Status.RECORD_INVALID, detail)
         else:
             image_uri, error = resolve_image(
@@ -135,23 +146,26 @@ def _entries(uri: str, version: str) -> list[Entry]:
     captions: dict[Any, Captions] = {}
     for annotation in raw["annotations"]:
         known = isinstance(annotation, dict)
-        image_id = annotation.get("image_id") if known else None
-        if not isinstance(image_id, int | str):
-            image_id = None
+        image_id = _id_of(annotation.get("image_id")) if known else None
         captions.setdefault(image_id, []).append(annotation.get("caption") if known else annotation)
     entries: list[Entry] = []
     for image in raw["images"]:
-        image_id = image.get("id") if isinstance(image, dict) else None
-        known = isinstance(image_id, int | str)
-        entries.append((image, captions.pop(image_id, []) if known else []))
-    return [*entries, *(({"id": image_id}, found) for image_id, found in captions.items())]
+        image_id = _id_of(image.get("id")) if isinstance(image, dict) else None
+        entries.append((image, [] if image_id is None else captions.pop(image_id, [])))
+    absent = (({"id": image_id, _ABSENT: True}, found) for image_id, found in captions.items())
+    return [*entries, *absent]
+
+
+def _id_of(value: Any) -> int | str | None:
+    """An id; a whole number that a tool wrote as 7.0 is 7."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value if isinstance(value, int | str) and not isinstance(value, bool) else None
 
 
 def _key(image: Any, number: int) -> str:
-    value = image.get("id") if isinstance(image, dict) else None
-    if isinstance(value, bool) or not isinstance(value, int | str):
-        return f"@{number}"
-    return str(value)
+    value = _id_of(image.get("id")) if isinstance(image, dict) else None
+    return f"@{number}" if value is None else str(value)
 
 
 def _find_images(uri: str, entries: list[Entry]) -> str:
@@ -167,7 +181,7 @@ def _find_images(uri: str, entries: list[Entry]) -> str:
         if isinstance(image, dict) and isinstance(name := image.get("file_name"), str)
     ]
     for place in places:
-        if any(exists(join_url(place, name)) for name in names):
+        if any(exists(join_url(place, name.replace("\\", "/"))) for name in names):
             return place
     raise ConfigError(
         f"{uri}: its images ({', '.join(names[:2])}, ...) are in none of {', '.join(places)}; say "

@@ -12,7 +12,7 @@ from contextlib import suppress
 import pyarrow as pa
 
 from pipeline.corpus.captions import read_caption
-from pipeline.corpus.corpus import WHOLE_FILE, Part
+from pipeline.corpus.corpus import WHOLE_FILE, Corpus, Part
 from pipeline.corpus.formats.parquet_columns import open_parquet, read_group
 from pipeline.corpus.formats.webdataset import WebdatasetCorpus, iter_samples
 from pipeline.storage.errors import MissingFile
@@ -27,30 +27,11 @@ FAILED = "failed-downloads"
 _NEEDED = ("key", "status")
 _COLUMNS = ("caption", "url", "error_message")
 _SUCCESS = b"success"
-_LOST = "img2dataset got it, but its sample is not in the tar"
+_LOST = "img2dataset got it, but its sample is not in the shard"
 
 
-class Img2datasetCorpus(WebdatasetCorpus):
-    """Record id: `source/shard/key`, as in the tar."""
-
-    format = "img2dataset"
-
-    def _read(self, unit: Unit) -> Iterator[CorpusRecord]:
-        if unit.kind == FAILED:
-            yield from self._failed(unit.uri, _keys_of_tar(unit.uri))
-            return
-        keys: set[str] = set()
-        yield from self._read_samples(unit, keys)
-        if unit.kind == WHOLE_FILE:
-            yield from self._failed(unit.uri, keys)
-
-    def _divide(self, file: InputFile, records_per_unit: int) -> list[Part]:
-        failed = [record.record_id for record in self._failed(file.uri, None)]
-        parts = self._divide_tar(file, records_per_unit, failed)
-        if parts[0].kind == WHOLE_FILE:
-            return parts
-        num_lost = sum(1 for _ in self._failed(file.uri, _keys_of_tar(file.uri)))
-        return [*parts, Part(FAILED, file.size, file.size, num_lost)] if num_lost else parts
+class FailedDownloads(Corpus):
+    """Rows of the Parquet file beside a shard that are not in the shard."""
 
     def _failed(self, uri: str, keys: Collection[str] | None) -> Iterator[CorpusRecord]:
         """Rows that have no sample; of those that are said to have one, the ones not in `keys`."""
@@ -90,6 +71,29 @@ class Img2datasetCorpus(WebdatasetCorpus):
             source=self.source,
             error=(Status.IMAGE_MISSING, reason[:500]),
         )
+
+
+class Img2datasetCorpus(WebdatasetCorpus, FailedDownloads):
+    """Record id: `source/shard/key`, as in the tar."""
+
+    format = "img2dataset"
+
+    def _read(self, unit: Unit) -> Iterator[CorpusRecord]:
+        if unit.kind == FAILED:
+            yield from self._failed(unit.uri, _keys_of_tar(unit.uri))
+            return
+        keys: set[str] = set()
+        yield from self._read_samples(unit, keys)
+        if unit.kind == WHOLE_FILE:
+            yield from self._failed(unit.uri, keys)
+
+    def _divide(self, file: InputFile, records_per_unit: int) -> list[Part]:
+        failed = [record.record_id for record in self._failed(file.uri, None)]
+        parts = self._divide_tar(file, records_per_unit, failed)
+        if parts[0].kind == WHOLE_FILE:
+            return parts
+        num_lost = sum(1 for _ in self._failed(file.uri, _keys_of_tar(file.uri)))
+        return [*parts, Part(FAILED, file.size, file.size, num_lost)] if num_lost else parts
 
 
 def _is_lost(key: object, keys: Collection[str]) -> bool:

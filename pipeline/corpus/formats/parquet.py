@@ -25,6 +25,7 @@ from pipeline.corpus.formats.parquet_columns import (
     image_kind,
     open_parquet,
     read_group,
+    repeated_columns,
 )
 from pipeline.corpus.image_paths import resolve_image
 from pipeline.corpus.options import CorpusOptions
@@ -72,6 +73,8 @@ class ParquetCorpus(Corpus):
             option="image_field",
             where=f"{where} (columns {', '.join(schema.names)})",
         )
+        if several := repeated_columns(schema, [self.image_field], where):
+            raise ConfigError(several)
         kind = image_kind(schema.field(self.image_field).type)
         if kind is None:
             raise ConfigError(self._no_image_type(schema, where))
@@ -83,6 +86,8 @@ class ParquetCorpus(Corpus):
         self.id_field = choose_field(
             options.id_field, (), schema.names, option="id_field", where=where
         )
+        if several := repeated_columns(schema, [self.caption_field, self.id_field], where):
+            raise ConfigError(several)
         caption, others = "not read", ""
         if options.captions != "none":
             caption = f"from {self.caption_field!r}"
@@ -103,6 +108,8 @@ class ParquetCorpus(Corpus):
     def _read(self, unit: Unit) -> Iterator[CorpusRecord]:
         with open_parquet(unit.uri) as file:
             columns = self._columns(file.schema_arrow, unit.uri)
+            if several := repeated_columns(file.schema_arrow, columns, unit.uri):
+                raise UnitError(several)
             kind = image_kind(file.schema_arrow.field(self.image_field).type)
             if kind is None:
                 raise UnitError(self._no_image_type(file.schema_arrow, unit.uri))

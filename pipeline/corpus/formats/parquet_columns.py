@@ -62,6 +62,17 @@ def read_group(
         raise ValueError(f"{left} rows fewer than its header says")
 
 
+def repeated_columns(schema: pa.Schema, wanted: Sequence[str | None], where: str) -> str:
+    """What to say where a wanted column stands in the file `where` more than once; else empty."""
+    for name in wanted:
+        if name is not None and (number := schema.names.count(name)) > 1:
+            return (
+                f"{where} has {number} columns {name!r}, and nobody can say which is meant: "
+                "write the file again with other names (a join of tables gives such files)"
+            )
+    return ""
+
+
 def find_image_columns(schema: pa.Schema) -> list[str]:
     """Columns that may hold the image, the likeliest first."""
     kinds = {field.name: image_kind(field.type) for field in schema}

@@ -15,7 +15,7 @@ from bson import ObjectId
 from pymongo.collection import Collection
 
 from pipeline.review.sync.mongo_store import Document, StoredDataset
-from pipeline.review.sync.stamp import PAIR_REVIEW, REVIEWED_AT, REVIEWER
+from pipeline.review.sync.stamp import PAIR_REASON, PAIR_REVIEW, REVIEWED_AT, REVIEWER
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,9 +69,14 @@ class Journal:
 
 
 def _entry(raw: Mapping[str, Any]) -> Entry | None:
-    """One entry; None for a change of other fields of a sample than the verdict about the pair."""
-    if raw.get("label_id") is None and PAIR_REVIEW not in (raw.get("after") or {}):
-        return None
+    """One entry; None for a change of a sample's fields that does not hold the word and its reason.
+
+    Only what changed is in it: the sample itself tells the rest.
+    """
+    if raw.get("label_id") is None:
+        after = raw.get("after") or {}
+        if PAIR_REVIEW not in after or (after[PAIR_REVIEW] == "bad" and PAIR_REASON not in after):
+            return None
     return Entry(
         entry_id=raw["_id"],
         sample_id=raw["sample_id"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pipeline.curation.filter_result import KEPT, MERGED
@@ -24,6 +25,10 @@ class Selection:
     policy: FilterPolicy | None = None
     """Show what this policy keeps, also the boxes it merges onto others; leave out the pairs that
     it leaves out."""
+    box_ids: Mapping[str, frozenset[str]] | None = None
+    """record_id -> the boxes of a queue; other pairs are left out."""
+    queue: str = ""
+    """What such a queue is called."""
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.min_score <= 1.0:
@@ -32,12 +37,16 @@ class Selection:
     @property
     def name(self) -> str:
         """What the dataset says about itself."""
+        if self.box_ids is not None:
+            return self.queue
         return "all candidates" if self.policy is None else self.policy.policy_id
 
     def shown_box_ids(self, row: Annotation) -> frozenset[str] | None:
         """The boxes of a pair to show; None where the pair is left out."""
         if row.status.is_quarantined:
             return None
+        if self.box_ids is not None:
+            return self.box_ids.get(row.record_id)
         box_ids = {box.box_id for box in row.boxes if box.score >= self.min_score}
         if self.policy is None:
             return frozenset(box_ids)

@@ -7,14 +7,23 @@ from typing import Any
 
 from bson import ObjectId
 
-from pipeline.curation.box_state import Origin, Review
+from pipeline.curation.box_state import Origin, PairReview, Review
 from pipeline.review.sync.label_store import (
     Fields,
     Label,
     LabelStore,
+    Wanted,
     WriteRefused,
     Written,
     write_labels,
+)
+from pipeline.review.sync.stamp import (
+    PAIR_REASON,
+    PAIR_REVIEW,
+    PAIR_REVIEWED_AT,
+    PAIR_REVIEWER,
+    REVIEWER,
+    now,
 )
 
 Expected = Mapping[ObjectId, Fields]
@@ -38,17 +47,46 @@ def judge_boxes(
             person drew and that has no phrase yet.
     """
 
+    # The same word by another reviewer is a word of its own: agreement is counted from it.
+    own = {REVIEWER: store.reviewer}
+
     def values(label: Label) -> Fields:
         if word == Review.ACCEPTED:
             if label.get("origin") == Origin.HUMAN and label.get("phrase_index") is None:
                 raise WriteRefused("a drawn box needs its phrase before it can be accepted")
             if label.get("review") == Review.FIXED:
-                return {}
-        return {"review": str(word)}
+                return own
+        return {"review": str(word), **own}
 
     action = {Review.ACCEPTED: "accept", Review.REJECTED: "reject"}.get(word, str(word))
     return write_labels(
         store, sample_id, label_ids, values, action=action, group=group, expected=expected
+    )
+
+
+def judge_pair(
+    store: LabelStore,
+    sample_id: ObjectId,
+    word: PairReview,
+    *,
+    reason: str = "",
+    group: ObjectId | None = None,
+) -> Written:
+    """Call a whole pair done, bad or missing something, or open again.
+
+    Raises:
+        WriteRefused: the pair is gone, or bad without a reason.
+    """
+    if word == PairReview.BAD and not reason.strip():
+        raise WriteRefused("say why the image is bad")
+    fields = {
+        PAIR_REVIEW: str(word),
+        PAIR_REASON: reason.strip(),
+        PAIR_REVIEWER: store.reviewer,
+        PAIR_REVIEWED_AT: now(),
+    }
+    return store.rewrite(
+        sample_id, lambda document: Wanted(fields=fields), action=str(word), group=group
     )
 
 

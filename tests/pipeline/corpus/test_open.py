@@ -255,7 +255,7 @@ def test_downloads_that_are_not_in_the_tar_are_rows(
     assert len(records) == 6
     (lost,) = [record for record in records if record.error]
     assert (lost.record_id, lost.caption) == ("toy/00000/001", "x")
-    detail = "img2dataset got it, but its sample is not in the tar"
+    detail = "img2dataset got it, but its sample is not in the shard"
     assert lost.error == (Status.IMAGE_MISSING, detail)
     for unit in corpus.units(1):
         assert unit.num_records in (-1, len(list(corpus.read(unit))))

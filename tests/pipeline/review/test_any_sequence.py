@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from contextlib import suppress
-from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +27,13 @@ from hypothesis.stateful import (
 from pipeline.curation.box_state import Review, box_histories, pair_history
 from pipeline.curation.decisions import decisions_by_record
 from pipeline.review.sync.documents import label_object_id, sample_object_id
-from pipeline.review.sync.journal import journal_entries
+from pipeline.review.sync.label_store import LabelStore, Wanted, write_labels
 from pipeline.review.sync.media import MediaStore
 from pipeline.review.sync.pull import pull
 from pipeline.review.sync.push import forget, push
+from pipeline.review.sync.seen import labels_of
 from pipeline.review.sync.selection import Selection
-from pipeline.review.sync.stamp import timestamp
+from pipeline.review.sync.verdicts import judge_boxes
 from schemas.records import Annotation, Decision, Verdict
 from tests.pipeline.review.bench import Bench
 
@@ -59,7 +59,6 @@ class Machine(RuleBasedStateMachine):
         stored = self.bench.stored
         stored.samples.delete_many({})
         forget(stored)
-        self.clock = 0
         self.log: list[Decision] = []
         self.words: dict[str, dict[str, Verdict]] = {}
         """Box -> reviewer -> the last word."""
@@ -78,10 +77,6 @@ class Machine(RuleBasedStateMachine):
 
     # --- what people do ------------------------------------------------------------------------
 
-    def _tick(self) -> str:
-        self.clock += 1
-        return timestamp(datetime(2026, 2, 1) + timedelta(seconds=self.clock))
-
     def _open_boxes(self) -> list[str]:
         return [
             box.box_id
@@ -91,38 +86,11 @@ class Machine(RuleBasedStateMachine):
             if box.box_id not in self.gone
         ]
 
-    def _write(self, who: str, box_id: str, **values: Any) -> None:
-        """As the App does: journal, then the label with its stamp."""
-        moment = self._tick()
-        sample_id, label_id = sample_object_id(box_id.split("#")[0]), label_object_id(box_id)
-        before = self._label(box_id)
-        after = {**before, **values, "reviewer": who, "reviewed_at": moment} if values else None
-        samples = self.bench.stored.samples
-        journal_entries(samples.database, self.bench.stored.dataset_id).insert_one(
-            {
-                "_id": ObjectId(),
-                "sample_id": sample_id,
-                "reviewer": who,
-                "at": moment,
-                "label_id": label_id,
-                "before": before,
-                "after": after,
-            }
-        )
-        if after is None:
-            samples.update_one(
-                {"_id": sample_id}, {"$pull": {"boxes.detections": {"_id": label_id}}}
-            )
-        else:
-            samples.update_one(
-                {"_id": sample_id, "boxes.detections._id": label_id},
-                {"$set": {"boxes.detections.$": after}},
-            )
+    def _store(self, who: str) -> LabelStore:
+        return LabelStore(self.bench.stored.samples, reviewer=who)
 
-    def _label(self, box_id: str) -> dict[str, Any]:
-        document = self.bench.document(int(box_id[4]))
-        wanted = label_object_id(box_id)
-        return next(e for e in document["boxes"]["detections"] if e["_id"] == wanted)
+    def _ids(self, box_id: str) -> tuple[ObjectId, list[ObjectId]]:
+        return sample_object_id(box_id.split("#")[0]), [label_object_id(box_id)]
 
     def _said(self, who: str, box_id: str, verdict: Verdict) -> None:
         of_box = self.words.setdefault(box_id, {})
@@ -133,11 +101,8 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self._open_boxes())
     def judge(self, who: str, word: str, data: Any) -> None:
         box_id = data.draw(st.sampled_from(self._open_boxes()))
-        label = self._label(box_id)
         moved = box_id in self.moved
-        # The App leaves a changed box `fixed` where it is accepted.
-        shown = "fixed" if moved and word == "accepted" else word
-        self._write(who, box_id, review=shown, bounding_box=label["bounding_box"])
+        judge_boxes(self._store(who), *self._ids(box_id), Review(word))
         verdict = WORDS[word]
         self._said(who, box_id, Verdict.EDIT if moved and verdict == Verdict.KEEP else verdict)
 
@@ -145,7 +110,8 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self._open_boxes())
     def move(self, who: str, place: tuple[float, ...], data: Any) -> None:
         box_id = data.draw(st.sampled_from(self._open_boxes()))
-        self._write(who, box_id, review="fixed", bounding_box=list(place))
+        changed = {"review": "fixed", "bounding_box": list(place), "reviewer": who}
+        write_labels(self._store(who), *self._ids(box_id), lambda label: changed, action="move")
         self.moved[box_id] = place
         whole = place == (0.0, 0.0, 1.0, 1.0) and box_id.endswith("#2")
         self._said(who, box_id, Verdict.KEEP if whole else Verdict.EDIT)
@@ -156,7 +122,12 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self._open_boxes())
     def delete_box(self, who: str, data: Any) -> None:
         box_id = data.draw(st.sampled_from(self._open_boxes()))
-        self._write(who, box_id)
+        sample_id, (label_id,) = self._ids(box_id)
+
+        def without(document: dict[str, Any]) -> Wanted:
+            return Wanted(labels=[e for e in labels_of(document) if e["_id"] != label_id])
+
+        self._store(who).rewrite(sample_id, without, action="delete")
         self.gone.add(box_id)
         self._said(who, box_id, Verdict.DROP)
 

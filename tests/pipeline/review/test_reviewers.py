@@ -8,10 +8,13 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
+from pipeline.curation.box_state import PairReview, Review
 from pipeline.curation.decisions import append_decisions, load_decisions
 from pipeline.review.sync.documents import label_object_id, sample_object_id
 from pipeline.review.sync.journal import journal_entries
+from pipeline.review.sync.label_store import LabelStore, WriteRefused
 from pipeline.review.sync.pull import MANY_DELETED, pull
+from pipeline.review.sync.verdicts import judge_boxes, judge_pair
 from schemas.records import Verdict
 from tests.pipeline.review.bench import Bench
 
@@ -161,6 +164,28 @@ def test_the_word_about_a_pair_is_a_decision(bench: Bench) -> None:
     ]
     assert "bad needs a reason" in report.conflicts[0].detail
     assert bench.document(0)["pair_decision_id"] == report.decisions[0].decision_id
+    assert bench.pull().decisions == []
+
+
+def test_words_by_the_apps_own_functions_reach_the_run(bench: Bench) -> None:
+    bench.push()
+    pair, box = sample_object_id("toy/0"), label_object_id("toy/0#0")
+    alice, bob = (LabelStore(bench.stored.samples, reviewer=name) for name in ("alice", "bob"))
+    judge_boxes(alice, pair, [box], Review.ACCEPTED)
+    judge_boxes(bob, pair, [box], Review.ACCEPTED)  # a second opinion
+    judge_pair(alice, pair, PairReview.DONE)
+    judge_pair(bob, pair, PairReview.BAD, reason="blurred")
+    with pytest.raises(WriteRefused, match="say why the image is bad"):
+        judge_pair(bob, pair, PairReview.BAD)
+    report = bench.pull()
+    assert report.conflicts == []
+    assert told(bench) == [
+        ("alice", "toy/0#0", Verdict.KEEP),
+        ("bob", "toy/0#0", Verdict.KEEP),
+        ("alice", "", Verdict.DONE),
+        ("bob", "", Verdict.BAD),
+    ]
+    assert load_decisions(bench.run)[-1].reason == "blurred"
     assert bench.pull().decisions == []
 
 

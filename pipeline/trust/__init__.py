@@ -1,0 +1,1 @@
+"""How far labels can be trusted: audited samples, calibration, and what people should look at."""
