@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from model.config import PRESETS, GlipConfig
-    from model.files.directory import load_pretrained, save_pretrained
+    from model.files.directory import save_pretrained
+    from model.files.pretrained import load_pretrained
     from model.interop.processor import GlipProcessor
     from model.network.glip import Glip
     from model.teacher.load import load_teacher
@@ -80,7 +81,7 @@ _HOMES = {
     "get_policy": "pipeline.curation.policy",
     "iter_curated": "pipeline.curation.curate",
     "load_gold": "pipeline.gold",
-    "load_pretrained": "model.files.directory",
+    "load_pretrained": "model.files.pretrained",
     "load_teacher": "model.teacher.load",
     "open_corpus": "pipeline.corpus",
     "read_run": "pipeline.run.open:open_run",

@@ -15,7 +15,6 @@ import sys
 import threading
 import urllib.error
 import urllib.request
-import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -224,19 +223,9 @@ def _chromium() -> str:
 
 
 def _store(url: str) -> str:
-    from pipeline.storage.files import create_bytes, join_url, read_bytes, remove
+    from pipeline.storage.probe import require_exclusive_create
 
-    probe = join_url(url, f".glipforge-doctor-{uuid.uuid4().hex}")
-    if not create_bytes(probe, b"1"):
-        raise _Lack(f"{url}: a new object is said to exist; is this store shared with a cache?")
-    try:
-        if create_bytes(probe, b"2") or read_bytes(probe) != b"1":
-            raise _Lack(
-                f"{url}: an object is overwritten although it was to be created only; two workers "
-                "would overwrite each other: use a store that honours If-None-Match"
-            )
-    finally:
-        remove(probe)
+    require_exclusive_create(url)
     return f"{url}: written once, refused twice, read, removed"
 
 

@@ -47,11 +47,13 @@ class FaultyStore:
     """The server's application: moto, behind the faults.
 
     requests: Those that came, by method and path.
+    ignores_conditions: If-None-Match is taken and does nothing, as some gateways have it.
     """
 
     app: Any
     url: str = ""
     faults: list[Fault] = field(default_factory=list)
+    ignores_conditions: bool = False
     requests: Counter[tuple[str, str]] = field(default_factory=Counter)
     _lock: Any = field(default_factory=threading.Lock)
 
@@ -59,6 +61,8 @@ class FaultyStore:
         from werkzeug.wrappers import Request, Response
 
         method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
+        if self.ignores_conditions:
+            environ.pop("HTTP_IF_NONE_MATCH", None)
         with self._lock:
             self.requests[method, path] += 1
             fault = next((fault for fault in self.faults if fault.fits(method, path)), None)

@@ -32,8 +32,9 @@ class Config:
     """The model directory to write; with --to-official the .pth file, with --to-onnx the .onnx."""
     preset: str | None = None
     """The network that the file must hold (see `glipforge models`); default: whichever fits."""
-    weights: Literal["model", "model_ema"] = "model"
-    """Which weights, where a file holds trained and averaged ones; the reference reads `model`."""
+    weights: Literal["model", "model_ema", "ema_state_dict"] = "model"
+    """Which weights, where a file holds trained and averaged ones; the reference reads `model`,
+    `ema_state_dict` is of mmengine."""
     to_official: bool = False
     """The way back: write a file that the reference's code loads."""
     to_onnx: bool = False
@@ -70,8 +71,8 @@ def run(config: Config) -> int:
 def _to_official(config: Config) -> int:
     import torch
 
-    from model.files.directory import load_pretrained
     from model.files.official_names import to_official
+    from model.files.pretrained import load_pretrained
 
     _check_file(config, "--to-official")
     model = load_pretrained(config.checkpoint)
@@ -83,7 +84,7 @@ def _to_official(config: Config) -> int:
 
 
 def _to_onnx(config: Config) -> int:
-    from model.files.directory import load_pretrained
+    from model.files.pretrained import load_pretrained
     from model.interop.onnx_export import compare_onnx, export_onnx, input_size
     from schemas.errors import MissingDependency
 

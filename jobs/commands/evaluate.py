@@ -113,11 +113,12 @@ def run(config: Config) -> int:
 def _of_run(uri: str, policy_name: str, gold: GoldSet) -> EvaluationResult:
     from jobs.progress_bar import reading_bar
     from pipeline.curation.curate import ensure_curated, iter_curated
-    from pipeline.curation.policy import get_policy
+    from pipeline.curation.recommended import policy_for
     from pipeline.evaluation.run_figures import run_figures
     from pipeline.run.open import num_records, open_run
 
-    labelled, policy = open_run(uri), get_policy(policy_name)
+    labelled = open_run(uri)
+    policy = policy_for(labelled, policy_name)
     with reading_bar("curate", num_records(labelled)) as progress:
         ensure_curated(labelled, policy, progress=progress)
     return run_figures(

@@ -191,10 +191,10 @@ def _require_new(config: Config, options: ExportOptions) -> None:
 
 
 def _policy(name: str, run: RunStore) -> FilterPolicy:
-    from pipeline.curation.policy import get_policy
+    from pipeline.curation.recommended import policy_for
     from pipeline.imported.write import is_imported
 
-    return get_policy(name or ("people" if is_imported(run) else "default"))
+    return policy_for(run, name or ("people" if is_imported(run) else "default"))
 
 
 def _known_categories(runs: list[RunStore]) -> dict[str, Any]:

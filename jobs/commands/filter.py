@@ -39,8 +39,9 @@ class Config:
     run: tyro.conf.Positional[Run]
     """The run directory or URL."""
     policy: Repeated = ()
-    """default, glip, grit, yoloworld, owlst, strict-review, or a JSON file of your own rules; may
-    be given several times. `default` if not given."""
+    """default, recommended (default with the threshold that the run's teacher recommends), glip,
+    grit, yoloworld, owlst, strict-review, or a JSON file of your own rules; may be given several
+    times. `default` if not given."""
     compare: bool = False
     """Write no labels: say what each of several policies keeps and drops, and how far they
     agree."""
@@ -58,7 +59,7 @@ def run(config: Config) -> int:
     """Curate the run and say what every rule dropped."""
     from jobs.ray_map import ray_map
     from jobs.ray_session import ray_session, require_absolute
-    from pipeline.curation.policy import get_policy
+    from pipeline.curation.recommended import policy_for
     from pipeline.run.map_units import map_run
     from pipeline.run.open import open_run
 
@@ -68,8 +69,8 @@ def run(config: Config) -> int:
         raise ConfigError(
             f"out is the page of a comparison: give --compare too, got {config.out!r}"
         )
-    policies = [get_policy(name) for name in config.policy or ("default",)]
     labelled = open_run(config.run)
+    policies = [policy_for(labelled, name) for name in config.policy or ("default",)]
     if config.runner == "local":
         return _run(config, labelled, policies, map_run)
     require_absolute("run", config.run)
@@ -87,9 +88,18 @@ def _run(config: Config, labelled: RunStore, policies: list[FilterPolicy], mappe
         return 0
     from rich.console import Console
 
+    from pipeline.curation.recommended import run_scores
+
     console = Console()
+    scores = run_scores(labelled)
     for stats, name in zip(found, config.policy or ("default",), strict=True):
         console.print(f"policy {stats.policy_id}", markup=False)
+        if scores is not None and name == "default" and scores.recommended_threshold != 0.5:
+            console.print(
+                f"its threshold is 0.5; the teacher of this run recommends "
+                f"{scores.recommended_threshold:g} ({scores.meaning}): --policy recommended",
+                markup=False,
+            )
         console.print(_boxes_table(stats))
         console.print(_pairs_table(stats))
         for line in _closing_lines(stats):

@@ -243,6 +243,7 @@ def _write_info(store: RunStore, setup: LabelSetup, running: Running, size: int)
     from pipeline.run.info import package_versions, read_run_info, write_run_info
 
     info = read_run_info(store)
+    scores = getattr(setup, "scores", lambda: None)()
     starts = [
         *info.get("starts", []),
         {
@@ -260,6 +261,7 @@ def _write_info(store: RunStore, setup: LabelSetup, running: Running, size: int)
             "config": dict(store.plan().config),
             "records_per_unit": size,
             "starts": starts,
+            **({} if scores is None else {"scores": asdict(scores)}),
         },
     )
 

@@ -35,7 +35,7 @@ def run(config: Config) -> int:
     """Write the page; returns 0."""
     from jobs.progress_bar import reading_bar
     from pipeline.curation.curate import ensure_curated, iter_curated
-    from pipeline.curation.policy import get_policy
+    from pipeline.curation.recommended import policy_for
     from pipeline.report.page import report_page
     from pipeline.report.pictures import choose_samples, sample_pictures
     from pipeline.report.stats import merge_stats
@@ -45,8 +45,8 @@ def run(config: Config) -> int:
 
     if config.pictures < 0:
         raise ConfigError(f"pictures must be 0 or more, got {config.pictures}")
-    policy = get_policy(config.policy)
     labelled = open_run(config.run)
+    policy = policy_for(labelled, config.policy)
     with reading_bar("curate", num_records(labelled)) as progress:
         ensure_curated(labelled, policy, progress=progress)
     with reading_bar("statistics", num_records(labelled)) as progress:
@@ -78,10 +78,16 @@ def _reviews(labelled: RunStore) -> list[tuple[str, str]]:
 
 
 def _facts(labelled: RunStore) -> list[tuple[str, str]]:
+    from pipeline.curation.recommended import run_scores
+
     plan, commits = labelled.plan(), labelled.commits()
     teachers = sorted({commit.teacher_id for commit in commits.values()})
     times = sorted(commit.finished_at for commit in commits.values())
     facts = [("teacher", ", ".join(teachers))]
+    if (scores := run_scores(labelled)) is not None:
+        facts.append(
+            ("its scores", f"{scores.meaning}. Recommended: {scores.recommended_threshold:g}")
+        )
     if plan is not None:
         facts.append(("corpus", f"{plan.corpus} ({plan.corpus_format})"))
         facts.append(("plan", plan.fingerprint()))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from jobs.labelling.corpus import Corpus
 from schemas.errors import ConfigError
-from schemas.grounder import Grounder
+from schemas.grounder import Grounder, ScoreFacts
 
 if TYPE_CHECKING:
     from model.teacher.options import TeacherOptions
@@ -121,6 +121,12 @@ class TeacherSetup:
         from model.teacher.load import teacher_note
 
         return teacher_note(self.teacher)
+
+    def scores(self) -> ScoreFacts:
+        """What the teacher's scores are; nothing is loaded."""
+        from model.teacher.load import teacher_scores
+
+        return teacher_scores(self.teacher)
 
     def seconds_per_record(self) -> float:
         """Of one worker, roughly; nothing is loaded."""

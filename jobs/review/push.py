@@ -61,7 +61,7 @@ def push_run(config: Push) -> PushReport:
     """
     from jobs.progress_bar import reading_bar
     from pipeline.curation.decisions import load_decisions
-    from pipeline.curation.policy import get_policy
+    from pipeline.curation.recommended import policy_for
     from pipeline.review.sync.dataset_process import drop_dataset, make_dataset
     from pipeline.review.sync.media import MediaStore
     from pipeline.review.sync.mongo_store import find_dataset, get_dataset
@@ -75,7 +75,7 @@ def push_run(config: Push) -> PushReport:
     run_store = open_run(config.run)
     selection = Selection(
         min_score=config.min_score,
-        policy=None if config.policy is None else get_policy(config.policy),
+        policy=None if config.policy is None else policy_for(run_store, config.policy),
     )
     if config.carry is not None:
         carry_decisions(run_store, config.carry, min_iou=config.carry_min_iou)

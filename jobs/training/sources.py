@@ -57,9 +57,10 @@ def _load(spec: SourceSpec) -> tuple[TrainingSource, Counter[str]]:
     if spec.gold is not None:
         from pipeline.gold import load_gold
         from pipeline.gold.checks import clean_name
+        from pipeline.training_set.nameless import without_nameless
 
         gold = load_gold(spec.gold, spec.format, image_root=spec.image_root)
-        samples = gold.samples
+        samples = tuple(without_nameless(sample, counts) for sample in gold.samples)
         cleaned = (clean_name(category) for category in gold.categories)
         names = spec.names or tuple(name for name in cleaned if name)
         exhaustive = gold.is_exhaustive

@@ -68,21 +68,13 @@ def save_pretrained(
     return directory
 
 
-def load_pretrained(source: Path | str) -> Glip:
-    """The model of a directory or a hub id, in float32, in evaluation mode.
-
-    Args:
-        source: A directory as `save_pretrained` writes it, or `owner/name` of such a directory on
-            the Hugging Face hub.
+def load_directory(directory: Path) -> Glip:
+    """The model of a directory as `save_pretrained` writes it, in float32, in evaluation mode.
 
     Raises:
-        ConfigError: no such directory, a broken file, or weights that do not fit the
-            configuration; names the first difference.
-        MissingDependency: the hub cannot be reached.
+        ConfigError: a broken file, or weights that do not fit the configuration; names the first
+            difference.
     """
-    from model.files.source import resolve_source
-
-    directory = resolve_source(source)
     config = load_config(directory)
     with without_random_values():
         model = Glip(config)

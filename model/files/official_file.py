@@ -27,9 +27,13 @@ from model.files.official_names import (
 from model.network.glip import Glip
 from schemas.errors import ConfigError
 
-Choice = Literal["model", "model_ema"]
+Choice = Literal["model", "model_ema", "ema_state_dict"]
+"""`ema_state_dict` is what mmengine's EMAHook writes beside `state_dict`."""
 OFFICIAL_PRESETS = ("glip-t-a", "glip-t", "glip-l")
 _HOLDERS = ("state_dict", "model")
+_AVERAGES = ("model_ema", "ema_state_dict")
+_EMA_COUNTERS = ("steps", "n_averaged")
+"""Numbers of updates that averaged models keep beside their weights."""
 _SCALAR = np.float64(0).__reduce__()[0]
 _NUMBERS: list[Any] = [
     np.dtype,
@@ -76,6 +80,7 @@ def convert_checkpoint(path: Path, preset: str | None, choice: Choice = "model")
             difference, and the preset that would fit if there is one.
     """
     state = read_checkpoint(path, choice)
+    _require_finite(state, str(path))
     if preset is None:
         preset = _fitting_preset(state)
         if preset is None:
@@ -90,6 +95,12 @@ def convert_checkpoint(path: Path, preset: str | None, choice: Choice = "model")
         fitting = _fitting_preset(state)
         hint = f"; it fits the preset {fitting}" if fitting else ""
         raise ConfigError(f"{error}{hint}") from None
+
+
+def _require_finite(state: Mapping[str, Tensor], where: str) -> None:
+    for name, tensor in state.items():
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            raise ConfigError(f"{where}: {name} holds NaN or infinity; every answer would be NaN")
 
 
 def model_of(config: GlipConfig, state: Mapping[str, Tensor]) -> Glip:
@@ -155,7 +166,10 @@ def _read(path: Path) -> object:
         if match:
             raise ConfigError(
                 f"{path} holds {match.group(1) or match.group(2)} besides tensors and is refused: "
-                "to make other objects from a file may run any code in it"
+                "to make other objects from a file may run any code in it. Where you trust it, as "
+                "one of a training of your own, save its tensors alone and convert that: "
+                "torch.save({'state_dict': torch.load(FILE, weights_only=False)['state_dict']}, "
+                "NEW)"
             ) from error
         raise ConfigError(f"{path} is not a checkpoint of torch.save") from error
     except Exception as error:
@@ -167,14 +181,17 @@ def _read(path: Path) -> object:
 def _state_dict(loaded: object, choice: Choice, path: Path) -> Mapping[str, object]:
     if not isinstance(loaded, Mapping):
         raise ConfigError(f"{path} holds a {type(loaded).__name__}, not a dictionary of tensors")
-    if choice == "model_ema":
-        inner = loaded.get("model_ema")
+    if choice != "model":
+        inner = loaded.get(choice)
         if not isinstance(inner, Mapping):
             entries = ", ".join(sorted(map(str, loaded))[:8])
-            raise ConfigError(f"{path} has no model_ema; it has {entries}")
-        return inner
+            raise ConfigError(f"{path} has no {choice}; it has {entries}")
+        return {name: value for name, value in inner.items() if name not in _EMA_COUNTERS}
     for name in _HOLDERS:
         inner = loaded.get(name)
         if isinstance(inner, Mapping):
             return inner
+    for name in _AVERAGES:
+        if isinstance(loaded.get(name), Mapping):
+            raise ConfigError(f"{path} has averaged weights alone: give --weights {name}")
     return loaded

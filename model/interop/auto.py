@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from transformers import AutoConfig, AutoModel, AutoProcessor, PreTrainedConfig
 
-from model.files.directory import MODEL_TYPE, load_pretrained
+from model.files.directory import MODEL_TYPE
+from model.files.pretrained import load_pretrained
 from model.files.source import resolve_source
 from model.interop.processor import GlipProcessor
 from model.network.glip import Glip
@@ -50,7 +51,7 @@ class GlipAutoModel(Glip):
 
         Raises:
             TypeError: an option of transformers that this model does not have.
-            ConfigError, MissingDependency: as `model.files.directory.load_pretrained`.
+            ConfigError, MissingDependency: as `model.files.pretrained.load_pretrained`.
         """
         _refuse(options)
         model = load_pretrained(resolve_source(source, revision))

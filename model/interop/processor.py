@@ -57,10 +57,20 @@ class GlipInputs(NamedTuple):
     ratios_B2: Tensor
     original_sizes: tuple[tuple[int, int], ...]
 
-    def to(self, device: torch.device | str) -> GlipInputs:
-        """The same batch with what the network reads on `device`."""
+    def to(
+        self,
+        device: torch.device | str | torch.dtype | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> GlipInputs:
+        """The same batch with what the network reads on `device`, its pixels as `dtype`.
+
+        As tensors' own: `to("cuda")`, `to(torch.float16)`, `to("cuda", torch.float16)`. A network
+        in half precision needs pixels of its type; sizes and ratios stay as they are.
+        """
+        if isinstance(device, torch.dtype):
+            device, dtype = None, device
         return self._replace(
-            pixels_B3HW=self.pixels_B3HW.to(device),
+            pixels_B3HW=self.pixels_B3HW.to(device, dtype),
             tokens=TokenBatch(*(tensor.to(device) for tensor in self.tokens)),
         )
 

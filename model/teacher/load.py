@@ -11,18 +11,20 @@ import torch
 from torch import Tensor
 
 from model.config import GlipConfig
-from model.files.directory import CONFIG_NAME, load_config, load_pretrained
+from model.files.directory import CONFIG_NAME, load_config
+from model.files.pretrained import load_pretrained
 from model.files.shipped import SHIPPED, shipped_nano
 from model.files.source import resolve_source
 from model.inputs.preprocess import Preprocessor
 from model.inputs.tokenizer import VOCAB_NAME, directory_tokenizer
 from model.outputs import GlipOutput, TextFeatures, TokenBatch
 from model.teacher.asking import BatchedTeacher
-from model.teacher.detectors.kinds import GLIP, model_type
+from model.teacher.detectors.kinds import GLIP, KINDS, model_type
 from model.teacher.detectors.load import detector_fingerprint, load_detector
-from model.teacher.glip import Network, Teacher
+from model.teacher.glip import GLIP_SCORES, Network, Teacher
 from model.teacher.options import TeacherOptions
 from schemas.errors import ConfigError
+from schemas.grounder import ScoreFacts
 
 NANO_NOTE = (
     "glip-nano was trained on drawings made by code and has never seen a photograph; for real "
@@ -118,6 +120,12 @@ def teacher_note(source: Path | str | None = None) -> str:
     """What a user must know about a teacher; empty where there is nothing. Nothing is loaded."""
     path = _directory(SHIPPED if source is None else source)
     return _note(load_config(path)) if model_type(path) == GLIP else ""
+
+
+def teacher_scores(source: Path | str | None = None) -> ScoreFacts:
+    """What the scores of a teacher are. Nothing is loaded."""
+    kind = model_type(_directory(SHIPPED if source is None else source))
+    return GLIP_SCORES if kind == GLIP else KINDS[kind].scores
 
 
 def _note(config: GlipConfig) -> str:

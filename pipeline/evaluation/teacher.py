@@ -228,9 +228,15 @@ def _read(sample: TrainingSample) -> Pixels | str:
 
 def _require_some(number: int, gold: GoldSet, left_out: Counter[str]) -> None:
     if number == 0:
-        reasons = ", ".join(f"{n} x {reason}" for reason, n in left_out.items()) or "no box in it"
+        reasons = [f"{n} x {reason}" for reason, n in left_out.items()]
+        if not reasons:  # then no picture is to blame, but what is said of them
+            dropped = {k: n for k, n in gold.counts.items() if k.startswith("dropped: ") and n}
+            reasons = [f"{n} x {reason}" for reason, n in dropped.items()] or ["no box in it"]
+            hint = "see what the file says of its boxes"
+        else:
+            hint = "is image_root right?"
         raise ConfigError(
-            f"not one image of gold {gold.name!r} can be used ({reasons}); is image_root right?"
+            f"not one image of gold {gold.name!r} can be used ({', '.join(reasons)}); {hint}"
         )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from pipeline.run.store import RunStore
 from pipeline.storage.errors import MissingFile
 from pipeline.storage.files import remove, write_bytes
+from pipeline.storage.probe import require_exclusive_create
 from schemas.damage import whole
 from schemas.errors import ConfigError, UnitError
 
@@ -31,15 +32,17 @@ PACKAGES = (
 
 
 def require_writable(run: RunStore) -> None:
-    """Find out before the first unit that the run's place can be written to.
+    """Find out before the first unit that the run's place can be written to, and keeps commits.
 
     Raises:
-        ConfigError: it cannot; says what to check.
+        ConfigError: it cannot, or it overwrites what was to be created only; says what to check.
     """
     probe = run.url("_writable")
     try:
         write_bytes(probe, b"")
         remove(probe)
+        if not run.is_local:
+            require_exclusive_create(run.uri)
     except ConfigError:
         raise
     except (OSError, UnitError) as error:

@@ -210,6 +210,13 @@ def _object_lock(
         while not stop.wait(beat_s):
             count += 1
             try:
+                if not _is_ours(url, me):
+                    _log.warning(
+                        "%s: another driver took the lock while this one stood still; both go on, "
+                        "and each unit is committed once",
+                        run.uri,
+                    )
+                    return
                 write_bytes(url, json.dumps(me | {"beat": count, "at": _now()}).encode())
             except RetryableError as error:
                 _log.warning("cannot renew the lock of %s: %s", run.uri, error)
@@ -222,9 +229,26 @@ def _object_lock(
         stop.set()
         thread.join()
         try:
-            remove(url)
+            if _is_ours(url, me):
+                remove(url)
         except GlipforgeError as error:  # it must not hide what ended the block
             _log.warning("the lock of %s stays for a while: %s", run.uri, error)
+
+
+def _is_ours(url: str, me: Mapping[str, Any]) -> bool:
+    """Whether the lock still has this driver's token; False where another took it meanwhile."""
+    try:
+        return _is_token(read_bytes(url), me)
+    except MissingFile:
+        return False
+
+
+def _is_token(data: bytes, me: Mapping[str, Any]) -> bool:
+    try:
+        found = json.loads(data)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(found, dict) and found.get("token") == me["token"]
 
 
 def _take_object(
@@ -237,6 +261,8 @@ def _take_object(
             found = read_bytes(url)
         except MissingFile:
             continue
+        if _is_token(found, me):
+            return  # the answer to our own write was lost
         if seen and found != seen:
             raise ConfigError(_held(run.uri, doing, _parsed(found)))
         if not seen:

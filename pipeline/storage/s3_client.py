@@ -75,7 +75,7 @@ def explained(path: str) -> Iterator[None]:
     try:
         yield
     except NoCredentialsError as error:
-        raise StorageKeysRefused(
+        raise StorageDenied(
             f"s3://{path}: no credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
             "AWS_PROFILE, or give the machine a role"
         ) from error

@@ -128,13 +128,14 @@ def check_all_fit(
     needed = sum(vocabulary.lengths[name] for name in vocabulary.names)
     if needed > options.token_budget:
         raise ConfigError(
-            f"detection.choice all: the {len(vocabulary.names)} names need {needed} word pieces, "
-            f"token_budget is {options.token_budget}; take detection.choice sampled"
+            f"mixture.detection.choice all: the {len(vocabulary.names)} names need {needed} word "
+            f"pieces, token_budget is {options.token_budget}; take "
+            "--set mixture.detection.choice=sampled"
         )
     if not exhaustive:
         raise ConfigError(
-            "detection.choice all: not every name of this source is boxed wherever it occurs, so "
-            "absent ones are not negatives; take detection.choice sampled"
+            "mixture.detection.choice all: not every name of this source is boxed wherever it "
+            "occurs, so absent ones are not negatives; take --set mixture.detection.choice=sampled"
         )
 
 

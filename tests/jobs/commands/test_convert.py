@@ -8,9 +8,10 @@ import torch
 
 from jobs.cli import main
 from model.config import get_preset
-from model.files.directory import load_pretrained, save_pretrained
+from model.files.directory import save_pretrained
 from model.files.official_file import read_checkpoint
 from model.files.official_names import to_official
+from model.files.pretrained import load_pretrained
 from model.interop.onnx_export import compare_onnx
 from model.network.glip import Glip
 from tests.parity.weights import recipe_model

@@ -90,10 +90,11 @@ def test_a_store_is_tried_and_left_as_it_was(
 ) -> None:
     found = line("store", str(tmp_path))
     assert (found.state, list(tmp_path.iterdir())) == ("ok", [])
-    monkeypatch.setattr("pipeline.storage.files.create_bytes", lambda url, data: True)
+    monkeypatch.setattr("pipeline.storage.probe.create_bytes", lambda url, data: True)
+    monkeypatch.setattr("pipeline.storage.probe.read_bytes", lambda url: b"second")
     found = line("store", str(tmp_path))
     assert found.state == "missing"
-    assert "two workers would overwrite each other" in found.text
+    assert "two drivers or workers would overwrite each other" in found.text
 
 
 def test_the_exit_code_follows_what_is_missing(

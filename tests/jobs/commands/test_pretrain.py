@@ -13,7 +13,8 @@ import pytest
 import torch
 
 from jobs.cli import main
-from model.files.directory import load_pretrained, read_weights
+from model.files.directory import read_weights
+from model.files.pretrained import load_pretrained
 from model.training.checkpoint import list_checkpoints
 from model.training.journal import read_log
 from tests.jobs.shapes import write_shapes

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from model.config import get_preset
-from model.files.directory import load_pretrained, save_pretrained
+from model.files.directory import save_pretrained
+from model.files.pretrained import load_pretrained
 from model.network.glip import Glip
 from schemas.errors import ConfigError
 

@@ -141,3 +141,29 @@ def test_a_tuned_prompt_comes_along_both_ways(toy, official, tmp_path):
     assert back.shape == table.shape
     assert torch.equal(back[:positions], table[:positions])
     assert not back[positions:].any()
+
+
+@pytest.mark.parametrize("name", ["model_ema", "ema_state_dict"])
+def test_averaged_weights_alone_are_read_and_asked_for_by_name(official, tmp_path, name):
+    state = {f"module.{key}": tensor for key, tensor in official.items()}
+    torch.save({name: state | {"steps": torch.tensor(7)}, "meta": {}}, tmp_path / "x.pth")
+    with pytest.raises(ConfigError, match=f"averaged weights alone: give --weights {name}"):
+        read_checkpoint(tmp_path / "x.pth")
+    found = read_checkpoint(tmp_path / "x.pth", name)
+    assert sorted(found) == sorted(official)
+
+
+def test_a_refused_file_says_how_to_save_its_tensors(official, tmp_path):
+    trained = {"state_dict": official, "message_hub": Code()}
+    torch.save(trained, tmp_path / "x.pth")
+    with pytest.raises(ConfigError, match=r"save its tensors alone .*torch.save\(\{'state_dict'"):
+        read_checkpoint(tmp_path / "x.pth")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_of_nan_are_not_converted(official, tmp_path, value):
+    name = next(key for key, tensor in official.items() if tensor.is_floating_point())
+    official[name] = torch.full_like(official[name], value)
+    torch.save({"model": official}, tmp_path / "x.pth")
+    with pytest.raises(ConfigError, match=f"{name} holds NaN or infinity"):
+        convert_checkpoint(tmp_path / "x.pth", "glip-toy")

@@ -11,7 +11,8 @@ from transformers import AutoConfig, AutoModel, AutoProcessor
 
 import model.interop.auto
 from model.config import get_preset
-from model.files.directory import load_pretrained, save_pretrained
+from model.files.directory import save_pretrained
+from model.files.pretrained import load_pretrained
 from model.files.shipped import shipped_nano
 from model.interop.processor import GlipProcessor
 from model.network.glip import Glip

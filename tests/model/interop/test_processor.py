@@ -7,8 +7,10 @@ import pytest
 import torch
 from PIL import Image
 
+from model.config import get_preset
 from model.inputs.preprocess import Preprocessor
 from model.interop.processor import GlipProcessor
+from model.network.glip import Glip
 from tests.model.fake_network import FakeNetwork
 
 PROCESSOR = GlipProcessor(Preprocessor(min_size=64, max_size=128))
@@ -128,3 +130,24 @@ def test_what_is_transparent_is_white() -> None:
     clear = PROCESSOR(Image.new("RGBA", (64, 64), (0, 0, 0, 0)), names=["red"])
     white = PROCESSOR(Image.new("RGB", (64, 64), "white"), names=["red"])
     assert torch.equal(clear.pixels_B3HW, white.pixels_B3HW)
+
+
+def test_inputs_go_to_a_type_as_tensors_do() -> None:
+    inputs = PROCESSOR(_image(), text="red", phrases=[(0, 3)])
+    for half in (inputs.to(torch.float16), inputs.to("cpu", torch.float16)):
+        assert half.pixels_B3HW.dtype == torch.float16
+        assert half.tokens.input_ids_BT.dtype == torch.int64
+        assert torch.equal(half.sizes_B2, inputs.sizes_B2)
+    assert inputs.to("cpu").pixels_B3HW.dtype == torch.float32
+    assert inputs.to(dtype=torch.bfloat16).pixels_B3HW.dtype == torch.bfloat16
+
+
+def test_a_network_in_half_precision_takes_inputs_of_its_type() -> None:
+    torch.manual_seed(0)
+    network = Glip(get_preset("glip-toy")).eval()
+    inputs = PROCESSOR(_image(), text="red", phrases=[(0, 3)])
+    half = inputs.to(torch.bfloat16)
+    with torch.inference_mode():
+        want = network(inputs.pixels_B3HW, inputs.tokens, inputs.sizes_B2)
+        found = network.to(torch.bfloat16)(half.pixels_B3HW, half.tokens, half.sizes_B2)
+    torch.testing.assert_close(found.logits_BNT.float(), want.logits_BNT, atol=0.3, rtol=0.1)

@@ -8,7 +8,8 @@ import torch
 
 import model.teacher.load as teacher_files
 from model.config import get_preset
-from model.files.directory import load_pretrained, save_pretrained
+from model.files.directory import save_pretrained
+from model.files.pretrained import load_pretrained
 from model.inputs.tokenizer import directory_tokenizer
 from model.interop.processor import GlipProcessor
 from model.network.glip import Glip

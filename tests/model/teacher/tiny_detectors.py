@@ -38,20 +38,27 @@ from transformers import (
 from model.inputs.tokenizer import SHIPPED_VOCAB
 
 KINDS = ("grounding-dino", "mm-grounding-dino", "owlv2", "owlvit", "omdet-turbo")
-SWIN = {
-    "image_size": 64,
-    "patch_size": 4,
-    "embed_dim": 16,
-    "depths": [1, 1, 1, 1],
-    "num_heads": [1, 2, 4, 8],
-    "window_size": 4,
-}
 
 
-def write_detector(kind: str, directory: Path, *, seed: int = 0) -> Path:
-    """A directory of `kind` with random weights; the same for the same seed."""
+def _swin(scale: int) -> SwinConfig:
+    return SwinConfig(
+        image_size=64 * scale,
+        patch_size=4,
+        embed_dim=16 * scale,
+        depths=[1, 1, 1 + scale // 2, 1],
+        num_heads=[1, 2, 4, 8],
+        window_size=4,
+        out_features=["stage2", "stage3", "stage4"],
+    )
+
+
+def write_detector(kind: str, directory: Path, *, seed: int = 0, scale: int = 1) -> Path:
+    """A directory of `kind` with random weights; the same for the same seed.
+
+    scale: times the input's side and the image tower's width, for benchmarks.
+    """
     torch.manual_seed(seed)
-    processor, model = _BUILDERS[kind](kind)
+    processor, model = _BUILDERS[kind](kind, scale)
     _shake(model)
     processor.save_pretrained(directory)
     model.save_pretrained(directory)
@@ -71,10 +78,10 @@ def _shake(model: torch.nn.Module) -> None:
                 parameter.mul_(0.2)  # OWL's boxes would all be larger than the image, or nothing
 
 
-def _grounding_dino(kind: str) -> tuple[Any, Any]:
+def _grounding_dino(kind: str, scale: int) -> tuple[Any, Any]:
     old = kind == "grounding-dino"
     config = (GroundingDinoConfig if old else MMGroundingDinoConfig)(
-        backbone_config=SwinConfig(**SWIN, out_features=["stage2", "stage3", "stage4"]),
+        backbone_config=_swin(scale),
         text_config={
             "model_type": "bert",
             "hidden_size": 16,
@@ -93,7 +100,9 @@ def _grounding_dino(kind: str) -> tuple[Any, Any]:
         num_queries=20,
         num_feature_levels=4,
     )
-    images = GroundingDinoImageProcessor(size={"shortest_edge": 64, "longest_edge": 107})
+    images = GroundingDinoImageProcessor(
+        size={"shortest_edge": 64 * scale, "longest_edge": 107 * scale}
+    )
     processor = GroundingDinoProcessor(images, BertTokenizer(str(SHIPPED_VOCAB)))
     kinds = GroundingDinoForObjectDetection, MMGroundingDinoForObjectDetection
     return processor, kinds[0 if old else 1](config)
@@ -123,22 +132,22 @@ def _clip_text(tokenizer: CLIPTokenizer, length: int, width: int = 32) -> dict[s
     }
 
 
-def _owl(kind: str) -> tuple[Any, Any]:
+def _owl(kind: str, scale: int) -> tuple[Any, Any]:
     new = kind == "owlv2"
     tokenizer = clip_tokenizer(16)
     config = (Owlv2Config if new else OwlViTConfig)(
         text_config=_clip_text(tokenizer, 16),
         vision_config={
-            "hidden_size": 32,
-            "intermediate_size": 32,
-            "num_hidden_layers": 1,
+            "hidden_size": 32 * scale,
+            "intermediate_size": 32 * scale,
+            "num_hidden_layers": scale,
             "num_attention_heads": 2,
-            "image_size": 64,
+            "image_size": 64 * scale,
             "patch_size": 16,
         },
         projection_dim=32,
     )
-    size = {"height": 64, "width": 64}
+    size = {"height": 64 * scale, "width": 64 * scale}
     if new:
         processor = Owlv2Processor(Owlv2ImageProcessor(size=size), tokenizer)
         return processor, Owlv2ForObjectDetection(config)
@@ -146,14 +155,14 @@ def _owl(kind: str) -> tuple[Any, Any]:
     return processor, OwlViTForObjectDetection(config)
 
 
-def _omdet(kind: str) -> tuple[Any, Any]:
+def _omdet(kind: str, scale: int) -> tuple[Any, Any]:
     tokenizer = clip_tokenizer(77)
     config = OmDetTurboConfig(
         text_config={"model_type": "clip_text_model", **_clip_text(tokenizer, 77, width=48)},
-        backbone_config=SwinConfig(**SWIN, out_features=["stage2", "stage3", "stage4"]),
+        backbone_config=_swin(scale),
         use_timm_backbone=False,
         apply_layernorm_after_vision_backbone=False,
-        image_size=64,
+        image_size=64 * scale,
         class_embed_dim=48,
         text_projection_in_dim=48,
         text_projection_out_dim=48,
@@ -161,8 +170,8 @@ def _omdet(kind: str) -> tuple[Any, Any]:
         encoder_hidden_dim=32,
         decoder_hidden_dim=32,
         vision_features_channels=[32, 32, 32],
-        backbone_feat_channels=[32, 64, 128],
-        encoder_in_channels=[32, 64, 128],
+        backbone_feat_channels=[32 * scale, 64 * scale, 128 * scale],
+        encoder_in_channels=[32 * scale, 64 * scale, 128 * scale],
         encoder_dim_feedforward=32,
         decoder_dim_feedforward=32,
         decoder_num_layers=2,
@@ -170,7 +179,7 @@ def _omdet(kind: str) -> tuple[Any, Any]:
         encoder_attention_heads=2,
         decoder_num_heads=2,
     )
-    images = DetrImageProcessor(size={"height": 64, "width": 64}, do_pad=False)
+    images = DetrImageProcessor(size={"height": 64 * scale, "width": 64 * scale}, do_pad=False)
     return OmDetTurboProcessor(images, tokenizer), OmDetTurboForObjectDetection(config)
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from pipeline.run import commit_objects
 from pipeline.run.commit_unit import commit_unit
+from pipeline.run.info import require_writable
 from pipeline.run.lock import LOCK, STALE_S, lock_holder, run_lock
 from pipeline.run.store import RunStore
 from pipeline.storage import s3_client
@@ -25,6 +26,7 @@ from pipeline.storage.files import (
     stat_file,
     write_bytes,
 )
+from pipeline.storage.folders import list_files
 from schemas.errors import ConfigError
 from tests.faulty_store import BUCKET, Fault, FaultyStore, faulty_store
 from tests.pipeline.run.test_commits import planned, rows_of
@@ -142,6 +144,45 @@ def test_the_lock_of_a_driver_that_is_gone_is_taken_over(store: FaultyStore) -> 
     write_bytes(run.url("_lock"), b'{"host": "gone", "pid": 1, "since": "yesterday"}')
     with run_lock(run, beat_s=0.2, stale_s=0.5):
         assert b'"gone"' not in read_bytes(run.url("_lock"))
+
+
+def test_a_lost_answer_to_the_locks_own_write_is_not_another_driver(store: FaultyStore) -> None:
+    run = planned(f"s3://{BUCKET}/{uuid.uuid4().hex}")
+    store.faults.append(Fault(method="PUT", within="_lock", status=500, is_late=True))
+    began = time.monotonic()
+    with run_lock(run, beat_s=5, stale_s=60):
+        pass
+    assert time.monotonic() - began < 10
+    assert lock_holder(run) is None
+
+
+def test_a_driver_that_stood_still_leaves_the_lock_to_the_one_that_took_it(
+    store: FaultyStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As after SIGSTOP, another driver, SIGCONT."""
+    run = planned(f"s3://{BUCKET}/{uuid.uuid4().hex}")
+    other = b'{"host": "other", "pid": 7, "since": "now", "token": "t", "at": "2026-01-01"}'
+    with run_lock(run, beat_s=0.2, stale_s=30):
+        write_bytes(run.url(LOCK), other)
+        while "another driver took the lock" not in caplog.text:
+            time.sleep(0.05)
+        time.sleep(0.5)
+        assert read_bytes(run.url(LOCK)) == other
+    assert read_bytes(run.url(LOCK)) == other
+
+
+def test_a_store_that_ignores_the_condition_is_refused_before_anything_is_written(
+    store: FaultyStore,
+) -> None:
+    place = f"s3://{BUCKET}/{uuid.uuid4().hex}"
+    require_writable(RunStore(place))
+    store.ignores_conditions = True
+    try:
+        with pytest.raises(ConfigError, match=rf"{place}: the store overwrites .*If-None-Match"):
+            require_writable(RunStore(place))
+    finally:
+        store.ignores_conditions = False
+    assert list_files(place, suffix="") == []
 
 
 def test_how_long_a_driver_has_been_silent(store: FaultyStore) -> None:

@@ -132,7 +132,7 @@ def test_a_drawn_box_is_accepted_unless_it_says_otherwise() -> None:
 
 
 def test_a_drawn_box_without_a_label_is_a_conflict() -> None:
-    with pytest.raises(NotUnderstood, match="the label None is not a phrase"):
+    with pytest.raises(NotUnderstood, match="the drawn box has no phrase yet"):
         observe(drawn_label(label=None), make_row(), None)
 
 

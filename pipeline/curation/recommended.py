@@ -1,0 +1,64 @@
+"""Policies that follow a run's teacher: scores of two teachers cannot be compared, so a threshold
+that fits one may keep all or nothing of another."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pipeline.curation.policy import FilterPolicy, default_policy, get_policy, policy_from_json
+from pipeline.run.info import read_run_info
+from pipeline.run.store import RunStore
+from schemas.errors import ConfigError
+from schemas.grounder import ScoreFacts
+
+RECOMMENDED = "recommended"
+
+
+def run_scores(run: RunStore) -> ScoreFacts | None:
+    """What the scores of a run's teacher are; None for a run that does not say."""
+    said: Any = read_run_info(run).get("scores")
+    try:
+        return ScoreFacts(
+            recommended_threshold=float(said["recommended_threshold"]),
+            meaning=str(said["meaning"]),
+        )
+    except (TypeError, KeyError, ValueError):
+        return None
+
+
+def policy_for(run: RunStore, name: str) -> FilterPolicy:
+    """A policy for one run: as `get_policy`, and the threshold that the run's teacher recommends.
+
+    Args:
+        run: Its run.json says what its teacher recommends.
+        name: `recommended`: the default rules with that threshold; or the path of a JSON file,
+            whose `score_threshold` may be "recommended"; or a preset.
+
+    Raises:
+        ConfigError: as `get_policy`; or the run does not say what its teacher recommends.
+    """
+    if name == RECOMMENDED:
+        threshold = _threshold(run)
+        return replace(default_policy(), name=RECOMMENDED, score_threshold=threshold)
+    if name.endswith(".json"):
+        try:
+            raw = json.loads(Path(name).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return get_policy(name)  # which says what is wrong with it
+        if isinstance(raw, dict) and raw.get("score_threshold") == RECOMMENDED:
+            raw["score_threshold"] = _threshold(run)
+            return policy_from_json(json.dumps(raw), where=name)
+    return get_policy(name)
+
+
+def _threshold(run: RunStore) -> float:
+    scores = run_scores(run)
+    if scores is None:
+        raise ConfigError(
+            f"score_threshold recommended: {run.url('run.json')} does not say what its teacher "
+            "recommends; give a number"
+        )
+    return scores.recommended_threshold
