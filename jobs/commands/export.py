@@ -7,7 +7,7 @@ docs/formats.md says which program reads which format, and what each cannot say.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from schemas.records import CuratedRecord
 
 EXAMPLES = ("glipforge export runs/1 --format odvg --out labels.jsonl --copy-images images",)
+LEAKED = "pair whose image is in a test set (glipforge leakage)"
 FormatName = Literal[
     "goldg",
     "odvg",
@@ -83,6 +84,8 @@ class Config:
     """Write a data set card: README.md in a folder, NAME.README.md beside a file."""
     license: str = ""
     """Of the images, for the card."""
+    without_leaks: bool = False
+    """Leave out the pairs that `glipforge leakage` found in a test set."""
     force: bool = False
     """Replace the file, or the folder of an earlier export."""
 
@@ -94,6 +97,7 @@ def run(config: Config) -> int:
     from pipeline.export import FORMATS, export_records
     from pipeline.export.merge import REPEATED, merged_records
     from pipeline.run.open import num_records, open_run
+    from pipeline.trust.leakage import leaking
 
     chosen = FORMATS[config.format]
     if not config.out.endswith(chosen.extension):
@@ -111,8 +115,11 @@ def run(config: Config) -> int:
         with reading_bar("curate", num_records(one)) as progress:
             total += ensure_curated(one, policy, progress=progress).records_out
     merge_counts: Counter[str] = Counter()
+    leaked: Counter[str] = Counter()
+    leaks = [leaking(one) if config.without_leaks else () for one in runs]
     streams = [
-        iter_curated(one, policy.policy_id) for one, policy in zip(runs, policies, strict=True)
+        _without(iter_curated(one, policy.policy_id), leak, leaked)
+        for one, policy, leak in zip(runs, policies, leaks, strict=True)
     ]
     with reading_bar("export", total) as progress:
         summary = export_records(
@@ -124,10 +131,20 @@ def run(config: Config) -> int:
             card=_card_facts(config, runs, policies) if config.card else None,
             force=config.force,
         )
-    summary.left_out += Counter({REPEATED: merge_counts.pop(REPEATED, 0)})
+    summary.left_out += Counter({REPEATED: merge_counts.pop(REPEATED, 0)}) + leaked
     summary.notes += [f"{number:,} x {note}" for note, number in merge_counts.items() if number]
     _print(summary, config)
     return 0
+
+
+def _without(
+    records: Iterable[CuratedRecord], leaks: Collection[str], counts: Counter[str]
+) -> Iterator[CuratedRecord]:
+    for record in records:
+        if record.record_id in leaks:
+            counts[LEAKED] += 1
+        else:
+            yield record
 
 
 def _image_mode(config: Config) -> str:

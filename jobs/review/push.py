@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -52,8 +53,15 @@ class Push:
     """Where the review database lives; $GLIPFORGE_REVIEW_HOME if not given."""
 
 
-def push_run(config: Push) -> PushReport:
+def push_run(
+    config: Push, *, chosen: Mapping[str, frozenset[str]] | None = None, called: str = ""
+) -> PushReport:
     """Make or refresh the dataset of a run.
+
+    Args:
+        config: Which run and how.
+        chosen: record_id -> the boxes to show; other pairs are left out. None: as `config` says.
+        called: What such a choice is called.
 
     Raises:
         ConfigError: unknown policy, a limit below 1, unusable home, or --rebuild over unpulled
@@ -84,6 +92,8 @@ def push_run(config: Push) -> PushReport:
     if config.queue:
         selection = _queue(config, run_store)
         name = config.dataset or f"{name}-{config.queue}"
+    if chosen is not None:
+        selection = Selection(box_ids=chosen, queue=called)
     started = time.monotonic()
     with review_store(config.home) as (home, database, store):
         found = find_dataset(store, name)

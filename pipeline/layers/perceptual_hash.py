@@ -32,6 +32,13 @@ def dhash(image: NDArray[np.uint8]) -> str:
     return np.packbits(bits).tobytes().hex()
 
 
+def pixels_sha256(image: NDArray[np.uint8]) -> str:
+    """SHA-256 of the pixels of a uint8 RGB image and of its size: equal whatever the file is."""
+    digest = hashlib.sha256(f"{image.shape[1]}x{image.shape[0]}".encode())
+    digest.update(np.ascontiguousarray(image).data)
+    return digest.hexdigest()
+
+
 class DuplicateScorer:
     """Makes the layer `duplicates`: the hash of every image. It has no weights."""
 
@@ -46,7 +53,7 @@ class DuplicateScorer:
         return [
             {
                 "duplicates": {
-                    "pixels_sha256": [hashlib.sha256(request.image.tobytes()).hexdigest()],
+                    "pixels_sha256": [pixels_sha256(request.image)],
                     "dhash": [dhash(request.image)],
                 }
             }
