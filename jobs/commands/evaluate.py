@@ -1,4 +1,4 @@
-"""Measure a teacher, or the labels of a run, against gold boxes.
+"""Measure a teacher, the labels of a run, or any detections, against gold boxes.
 
 Every figure has a 95 % interval (bootstrap over images) and, where chance has a meaning, its floor:
 what a perfect localiser gets that gives boxes to phrases at random.
@@ -16,19 +16,19 @@ from jobs.arguments import DirName, FileName, MaybeFile, Model
 from schemas.errors import ConfigError
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
-    from pipeline.evaluation.label_quality import NounQuality
     from pipeline.evaluation.result import EvaluationResult
     from pipeline.gold import GoldSet
 
 
-EXAMPLES = ("glipforge evaluate --teacher glip-t --gold instances_val.json --limit 500",)
+EXAMPLES = (
+    "glipforge evaluate --teacher glip-t --gold instances_val.json --limit 500",
+    "glipforge evaluate --detections results.json --gold instances_val.json",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """Options of `glipforge evaluate`. Give either --teacher or --run."""
+    """Options of `glipforge evaluate`. Give one of --teacher, --run and --detections."""
 
     gold: FileName
     """Gold boxes: a COCO, LVIS, MDETR/GoldG or ODVG file, a Flickr30k Entities directory, or an
@@ -37,6 +37,9 @@ class Config:
     """Run this model directory or hub id on the gold images; `shipped`: the shipped glip-nano."""
     run: Annotated[str | None, tyro.conf.arg(metavar="RUN")] = None
     """Judge the stored labels of this run; no model runs."""
+    detections: Annotated[str | None, tyro.conf.arg(metavar="FILE")] = None
+    """Judge a COCO results file (a JSON list of image_id, category_id, bbox and score), of any
+    program, on COCO or LVIS gold."""
     gold_format: Literal["auto", "coco", "lvis", "mdetr", "odvg", "flickr30k", "imagefolder"] = (
         "auto"
     )
@@ -75,11 +78,15 @@ class Config:
 
 def run(config: Config) -> int:
     """Evaluate; returns 0."""
+    from jobs.figures_table import print_figures
+    from pipeline.evaluation.results_file import detections_figures
     from pipeline.gold import load_gold
 
-    if (config.teacher is None) == (config.run is None):
+    given = [config.teacher, config.run, config.detections]
+    if sum(one is not None for one in given) != 1:
         raise ConfigError(
-            f"give either --teacher or --run, got teacher={config.teacher!r} and run={config.run!r}"
+            f"give one of --teacher, --run and --detections, got teacher={config.teacher!r}, "
+            f"run={config.run!r} and detections={config.detections!r}"
         )
     for name, value, least in (
         ("negatives", config.negatives, -1),
@@ -97,6 +104,8 @@ def run(config: Config) -> int:
     )
     if config.run is not None:
         result = _of_run(config.run, config.policy, gold)
+    elif config.detections is not None:
+        result = detections_figures(config.detections, gold)
     else:
         result = _of_teacher(config, gold)
     text = json_module.dumps(result.to_dict(), indent=1, sort_keys=True, ensure_ascii=False)
@@ -106,7 +115,7 @@ def run(config: Config) -> int:
     if config.json:
         print(text)
     else:
-        _print(result, config)
+        print_figures(result, nouns=config.nouns, out=config.out)
     return 0
 
 
@@ -159,58 +168,3 @@ def _of_teacher(config: Config, gold: GoldSet) -> EvaluationResult:
     if teacher.note:
         result.notes.append(teacher.note)
     return result
-
-
-def _print(result: EvaluationResult, config: Config) -> None:
-    from rich.console import Console
-
-    console = Console()
-    console.print(f"{result.subject} on {result.gold} ({result.gold_format})", markup=False)
-    console.print(_table(result))
-    worst = result.labels.most_wrong(config.nouns) if result.labels is not None else []
-    if worst:
-        console.print(_noun_table(worst))
-    for note in result.notes:
-        console.print(f"note: {note}", markup=False, soft_wrap=True)
-    for reason, number in result.gold_counts.items():
-        if reason.startswith("dropped") and number:
-            console.print(f"gold {reason}: {number}", markup=False, soft_wrap=True)
-    if config.out is not None:
-        console.print(f"written {config.out}", markup=False, soft_wrap=True)
-
-
-def _table(result: EvaluationResult) -> Table:
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False)
-    table.add_column("figure")
-    for name in ("value", "95 % interval", "chance"):
-        table.add_column(name, justify="right")
-    table.add_column("of")
-    for row in result.rows():
-        figure = row.figure
-        measured = figure.value == figure.value
-        bounded = figure.low == figure.low
-        table.add_row(
-            row.name,
-            f"{figure.value:.3f}" if measured else "nothing to measure",
-            f"{figure.low:.3f} - {figure.high:.3f}" if bounded else "",
-            "" if row.chance is None or row.chance != row.chance else f"{row.chance:.3f}",
-            row.of,
-        )
-    return table
-
-
-def _noun_table(worst: list[tuple[str, NounQuality]]) -> Table:
-    from rich.table import Table
-
-    title = "nouns with the most wrong labels"
-    table = Table(box=None, pad_edge=False, title=title, title_justify="left")
-    table.add_column("noun")
-    for name in ("wrong", "labels", "precision", "recall"):
-        table.add_column(name, justify="right")
-    for noun, one in worst:
-        recall = f"{one.found / one.gold:.2f}" if one.gold else ""
-        precision = f"{one.right / one.labels:.2f}"
-        table.add_row(noun, f"{one.wrong:,}", f"{one.labels:,}", precision, recall)
-    return table

@@ -209,9 +209,9 @@ def _require_new(config: Config, options: ExportOptions) -> None:
 
 def _policy(name: str, run: RunStore) -> FilterPolicy:
     from pipeline.curation.recommended import policy_for
-    from pipeline.imported.write import is_imported
+    from pipeline.imported.write import policy_of
 
-    return policy_for(run, name or ("people" if is_imported(run) else "default"))
+    return policy_for(run, name or policy_of(run))
 
 
 def _known_categories(runs: list[RunStore]) -> dict[str, Any]:

@@ -106,11 +106,23 @@ def _run(config: Config, labelled: RunStore, policies: list[FilterPolicy], mappe
             console.print(line, markup=False)
         console.print(
             f"written {labelled.url('curated', stats.policy_id)}; next: glipforge export "
-            f"{quote(config.run)} --policy {quote(name)} --format goldg --out labels.json",
+            f"{quote(config.run)} --policy {quote(name)} --format goldg --out labels.json"
+            f"{_image_option(labelled)}",
             markup=False,
             soft_wrap=True,
         )
     return 0
+
+
+def _image_option(labelled: RunStore) -> str:
+    """What export must be told where trainers cannot open the images as they are."""
+    from itertools import islice
+
+    from pipeline.images.uri_kind import UriKind, uri_kind
+
+    first = islice(labelled.iter_annotations(), 1)
+    is_file = all(uri_kind(row.image_uri) is UriKind.FILE for row in first)
+    return "" if is_file else " --copy-images images"
 
 
 def _curate(

@@ -76,7 +76,7 @@ def run(config: Config) -> int:
     from pipeline.storage.files import is_local, local_path
 
     if config.require_images and not config.check_images:
-        raise ConfigError("give require_images or no_check_images, not both")
+        raise ConfigError("--require-images looks at the images: do not give --no-check-images")
     found: str = config.format
     # Absolute: the run may be read from another folder.
     path = str(Path(config.path).absolute())

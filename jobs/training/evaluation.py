@@ -176,7 +176,8 @@ def _phrase_figures(answers: Sequence[Answer]) -> dict[str, float]:
 def _detection_figures(
     teacher: Teacher, gold: GoldSet, failures: dict[str, str]
 ) -> dict[str, float]:
-    from pipeline.evaluation.detection import Detected, detection_figures
+    from pipeline.evaluation.detected import Detected
+    from pipeline.evaluation.detection import detection_figures
 
     detected = {}
     for sample, image in _images(gold, failures):

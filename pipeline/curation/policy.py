@@ -255,6 +255,11 @@ def people_policy() -> FilterPolicy:
     )
 
 
+def people_boxes_policy() -> FilterPolicy:
+    """Imported detection labels: all of them, each box with its own category."""
+    return FilterPolicy(name="people-boxes", min_side_px=0.0, min_boxes=0)
+
+
 POLICIES: Mapping[str, Callable[[], FilterPolicy]] = {
     "default": default_policy,
     "glip": glip_policy,
@@ -263,6 +268,7 @@ POLICIES: Mapping[str, Callable[[], FilterPolicy]] = {
     "owlst": owlst_policy,
     "strict-review": strict_review_policy,
     "people": people_policy,
+    "people-boxes": people_boxes_policy,
 }
 
 

@@ -2,48 +2,47 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from pipeline.evaluation.average_precision import category_matches, mean_precision
 from pipeline.evaluation.bootstrap import RESAMPLES, Interval, drawn_interval, ratio_interval
+from pipeline.evaluation.coco_scores import (
+    Scores,
+    Truth,
+    coco_numbers,
+    lvis_numbers,
+    mean_of_known,
+    score,
+    truth_of,
+)
+from pipeline.evaluation.detected import Detected, best_of_category
 from pipeline.evaluation.phrase_recall import HIT_IOU
 from pipeline.gold.gold_set import GoldKind, GoldSet
-from schemas.boxes import as_boxes, box_areas, nms, pairwise_iou, xyxy_to_xywh
+from schemas.boxes import as_boxes, nms, pairwise_iou, xywh_to_xyxy
 from schemas.errors import ConfigError
-from schemas.records import TrainingSample
 
-MAX_DETECTIONS = 100
+LVIS_DETECTIONS = 300
+"""Detections per image of the lvis package."""
 FIXED_AP_DETECTIONS = 10_000
 AGNOSTIC_AT = 20
 AGNOSTIC_NMS_IOU = 0.7
 AP_RESAMPLES = 100
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Detected:
-    """Detections in one image, in any order."""
-
-    xyxy: NDArray[np.float64]
-    """[K, 4]."""
-    categories: NDArray[np.int64]
-    """[K], index into the gold set's categories."""
-    scores: NDArray[np.float64]
-    """[K]."""
+CURVE_IOUS = (0.5, 0.75)
+COCO, FIXED = "COCO", "fixed AP"
 
 
 @dataclass(frozen=True, kw_only=True)
 class DetectionFigures:
-    """COCO's AP over the images that were asked, and what chance gives."""
+    """COCO's or LVIS's numbers over the images that were asked, and what chance gives."""
 
     num_images: int
     num_boxes: int
+    protocol: str
+    """`COCO`, or `fixed AP` on federated gold: the rule of every AP here but `lvis`."""
     ap: Interval
     """Mean AP over IoU 0.50 to 0.95 and all categories with a box."""
     ap50: Interval
@@ -52,25 +51,20 @@ class DetectionFigures:
     boxes of different names at one place count once (NMS at IoU 0.7)."""
     chance_ap50: float
     """AP50 of the gold boxes themselves under random names of the set."""
+    numbers: dict[str, float]
+    """All numbers that the reference program of the protocol prints, by their names."""
+    lvis: dict[str, float] = field(default_factory=dict)
+    """Federated gold: the numbers of the lvis package, which takes 300 detections an image."""
     by_category: dict[str, float]
     """Category -> AP50, of those with a gold box."""
+    ap_by_category: dict[str, float]
+    """Category -> AP."""
+    recall_by_category: dict[str, float]
+    """Category -> mean recall over the IoU thresholds (AR)."""
     by_frequency: dict[str, float]
     """LVIS: `r`, `c`, `f` -> AP of the rare, common and frequent categories with a gold box."""
-
-
-def judged_only(gold: GoldSet, sample: TrainingSample, found: Detected) -> Detected:
-    """Detections of categories that were looked for in the image; all where labels are exhaustive.
-
-    Federated labels (LVIS) say nothing about the other categories: their detections are neither
-    right nor wrong.
-    """
-    if gold.is_exhaustive:
-        return found
-    judged = {*gold.box_categories[sample.sample_id], *gold.absent.get(sample.sample_id, ())}
-    keep = np.isin(found.categories, np.array(sorted(judged), dtype=np.int64))
-    return Detected(
-        xyxy=found.xyxy[keep], categories=found.categories[keep], scores=found.scores[keep]
-    )
+    curves: dict[str, list[float]]
+    """IoU threshold -> mean precision over the categories at recall 0, 0.01 ... 1."""
 
 
 def detection_figures(
@@ -82,8 +76,9 @@ def detection_figures(
 ) -> DetectionFigures:
     """Figures over the images in `detected` (sample_id -> detections; [0, 4] for none).
 
-    On federated gold (LVIS) AP is the fixed AP of Dave et al. 2021: the 10,000 best detections of
-    each category over all images, no limit per image, and what was not looked for plays no part.
+    Numbers are pycocotools' own. On federated gold (LVIS) AP is the fixed AP of Dave et al. 2021:
+    the 10,000 best detections of each category over all images, no limit per image; then what was
+    not looked for in an image plays no part. The numbers of the lvis package stand beside it.
 
     `asked` are the categories that each image was asked for, where not all were: chance draws
     from these.
@@ -93,154 +88,41 @@ def detection_figures(
     """
     if gold.kind != GoldKind.DETECTION:
         raise ConfigError(f"gold {gold.name!r} is {gold.kind} gold; AP needs detection gold")
-    samples = [sample for sample in gold.samples if sample.sample_id in detected]
-    if not samples:
+    truth = truth_of(gold, detected)
+    if not truth.samples:
         raise ConfigError(f"no image of gold {gold.name!r} was asked")
-    judged = [judged_only(gold, s, detected[s.sample_id]) for s in samples]
-    evaluated = _evaluate(gold, samples, judged)
-    ap, ap50 = _ap_intervals(evaluated, len(samples), resamples)
+    if gold.is_exhaustive:
+        scores = score(gold, truth, [detected[s.sample_id] for s in truth.samples])
+        numbers, lvis = coco_numbers(scores), {}
+    else:
+        best = best_of_category(detected, FIXED_AP_DETECTIONS)
+        scores = _federated(gold, truth, best)
+        numbers = lvis_numbers(scores, gold.frequencies, None)
+        few = {key: one.best(LVIS_DETECTIONS) for key, one in detected.items()}
+        lvis = lvis_numbers(_federated(gold, truth, few), gold.frequencies, LVIS_DETECTIONS)
+    ap, ap50 = _ap_intervals(scores, resamples)
+    chance = score(gold, truth, _random_names(gold, truth, asked or {}), is_short=True)
     return DetectionFigures(
-        num_images=len(samples),
-        num_boxes=sum(len(sample.boxes) for sample in samples),
+        num_images=len(truth.samples),
+        num_boxes=truth.num_boxes,
+        protocol=COCO if gold.is_exhaustive else FIXED,
         ap=ap,
         ap50=ap50,
         agnostic_recall=agnostic_recall(
             (sample.boxes, detected[sample.sample_id].xyxy, detected[sample.sample_id].scores)
-            for sample in samples
+            for sample in truth.samples
         ),
-        chance_ap50=_means(_evaluate(gold, samples, _random_names(gold, samples, asked or {})))[1],
-        by_category=_by_category(gold, evaluated),
-        by_frequency=_by_frequency(gold, evaluated),
+        chance_ap50=chance.ap(iou=0.5),
+        numbers=numbers,
+        lvis=lvis,
+        by_category=_known(gold.categories, lambda at: scores.ap(iou=0.5, of=[at])),
+        ap_by_category=_known(gold.categories, lambda at: scores.ap(of=[at])),
+        recall_by_category=_known(
+            gold.categories, lambda at: mean_of_known(scores.recall[:, at, 0, -1])
+        ),
+        by_frequency=_by_frequency(gold, scores),
+        curves={f"{iou:.2f}": _curve(scores, iou) for iou in CURVE_IOUS},
     )
-
-
-def _evaluate(gold: GoldSet, samples: Sequence[TrainingSample], found: Sequence[Detected]) -> Any:
-    """A COCOeval that has compared everything; only boxes of all sizes, 100 per image."""
-    from pycocotools.coco import COCO
-    from pycocotools.cocoeval import COCOeval
-
-    annotations = [
-        _entry(number, box, category, False)
-        for number, sample in enumerate(samples, start=1)
-        for box, category in zip(sample.boxes, gold.box_categories[sample.sample_id], strict=True)
-    ] + [
-        _entry(number, region.xyxy, region.category, True)
-        for number, sample in enumerate(samples, start=1)
-        for region in gold.ignored.get(sample.sample_id, ())
-    ]
-    if not gold.is_exhaustive:
-        found = _best_of_category(found, FIXED_AP_DETECTIONS)
-    truth = COCO()
-    truth.dataset = {
-        "info": {},
-        "images": [
-            {"id": n, "width": s.width, "height": s.height} for n, s in enumerate(samples, 1)
-        ],
-        "annotations": [a | {"id": n} for n, a in enumerate(annotations, 1)],
-        "categories": [{"id": i, "name": name} for i, name in enumerate(gold.categories, 1)],
-    }
-    results = [
-        _entry(number, box, int(category), False) | {"score": float(score)}
-        for number, one in enumerate(found, start=1)
-        for box, category, score in zip(one.xyxy, one.categories, one.scores, strict=True)
-    ]
-    with contextlib.redirect_stdout(io.StringIO()):
-        truth.createIndex()
-        # An empty list of results cannot be loaded.
-        answers = truth.loadRes(results) if results else COCO()
-        if not results:
-            answers.dataset = truth.dataset | {"annotations": []}
-            answers.createIndex()
-        evaluation = COCOeval(truth, answers, "bbox")
-        evaluation.params.areaRng = [[0, 1e10]]
-        evaluation.params.areaRngLbl = ["all"]
-        evaluation.params.maxDets = [MAX_DETECTIONS if gold.is_exhaustive else len(results) + 1]
-        evaluation.evaluate()
-        _ignore_unlabelled(gold, samples, evaluation)
-        evaluation.accumulate()
-    return evaluation
-
-
-def _ignore_unlabelled(gold: GoldSet, samples: Sequence[TrainingSample], evaluation: Any) -> None:
-    """A detection without a gold box is not an error where not every instance has one."""
-    for entry in evaluation.evalImgs:
-        if entry is not None:
-            partly = gold.not_exhaustive.get(samples[entry["image_id"] - 1].sample_id, ())
-            if entry["category_id"] - 1 in partly:
-                entry["dtIgnore"] = np.logical_or(entry["dtIgnore"], entry["dtMatches"] == 0)
-
-
-def _best_of_category(found: Sequence[Detected], number: int) -> list[Detected]:
-    """The best detections of each category over all images; ties at the limit stay."""
-    categories = np.concatenate([one.categories for one in found])
-    scores = np.concatenate([one.scores for one in found])
-    floors: dict[int, float] = {}
-    for category in np.unique(categories):
-        own = scores[categories == category]
-        if len(own) > number:
-            floors[int(category)] = float(np.partition(own, -number)[-number])
-    kept = []
-    for one in found:
-        low = np.array([floors.get(int(category), 0.0) for category in one.categories])
-        keep = one.scores >= low
-        kept.append(
-            Detected(xyxy=one.xyxy[keep], categories=one.categories[keep], scores=one.scores[keep])
-        )
-    return kept
-
-
-def _entry(image_id: int, xyxy: Any, category: int, is_crowd: bool) -> dict[str, Any]:
-    box = as_boxes([xyxy])
-    return {
-        "image_id": image_id,
-        "category_id": category + 1,
-        "bbox": xyxy_to_xywh(box)[0].tolist(),
-        "area": float(box_areas(box)[0]),
-        "iscrowd": int(is_crowd),
-    }
-
-
-def _means(evaluation: Any) -> tuple[float, float]:
-    """AP and AP50 over the categories with a gold box; NaN without any."""
-    precision = evaluation.eval["precision"][:, :, :, 0, 0]  # [IoU, recall, category]
-    return _mean(precision), _mean(precision[:1])
-
-
-def _mean(precision: NDArray[np.float64]) -> float:
-    known = precision[precision > -1]
-    return float(known.mean()) if known.size else float("nan")
-
-
-def _ap_intervals(evaluation: Any, num_images: int, resamples: int) -> tuple[Interval, Interval]:
-    # evalImgs is a list over categories x images, as there is one area range.
-    compared = evaluation.evalImgs
-    rows = (compared[at : at + num_images] for at in range(0, len(compared), num_images))
-    matches = [category_matches(row, evaluation.params.maxDets[-1]) for row in rows]
-    categories = [one for one in matches if one is not None]
-    means = _means(evaluation)
-    generator = np.random.default_rng(0)
-    shares = np.full(num_images, 1 / num_images)
-    drawn = [
-        mean_precision(categories, generator.multinomial(num_images, shares).astype(np.float64))
-        for _ in range(resamples)
-    ]
-    return (
-        drawn_interval(means[0], [float(one.mean()) for one in drawn], is_biased=True),
-        drawn_interval(means[1], [float(one[0]) for one in drawn], is_biased=True),
-    )
-
-
-def _by_category(gold: GoldSet, evaluation: Any) -> dict[str, float]:
-    precision = evaluation.eval["precision"][0, :, :, 0, 0]
-    means = {name: _mean(precision[:, i]) for i, name in enumerate(gold.categories)}
-    return {name: value for name, value in means.items() if np.isfinite(value)}
-
-
-def _by_frequency(gold: GoldSet, evaluation: Any) -> dict[str, float]:
-    precision = evaluation.eval["precision"][:, :, :, 0, 0]
-    groups = np.array(gold.frequencies)
-    means = {group: _mean(precision[:, :, groups == group]) for group in dict.fromkeys(groups)}
-    return {str(group): value for group, value in means.items() if np.isfinite(value)}
 
 
 def agnostic_recall(images: Iterable[tuple[ArrayLike, ArrayLike, ArrayLike]]) -> Interval:
@@ -258,18 +140,71 @@ def agnostic_recall(images: Iterable[tuple[ArrayLike, ArrayLike, ArrayLike]]) ->
     return ratio_interval(found, total, resamples=RESAMPLES)
 
 
+def _federated(gold: GoldSet, truth: Truth, detected: Mapping[str, Detected]) -> Scores:
+    """The limit has been applied. Federated labels say nothing about what was not looked for in an
+    image: such detections are neither right nor wrong, and go."""
+    sought = [set(gold.absent.get(sample.sample_id, ())) for sample in truth.samples]
+    for one in truth.annotations:
+        sought[one["image_id"] - 1].add(one["category_id"] - 1)
+    judged = []
+    for sample, own in zip(truth.samples, sought, strict=True):
+        found = detected[sample.sample_id]
+        judged.append(found.take(np.isin(found.categories, np.array(sorted(own), dtype=np.int64))))
+    most = max((len(one.scores) for one in judged), default=0)
+    return score(gold, truth, judged, limits=(most + 1,))
+
+
+def _ap_intervals(scores: Scores, resamples: int) -> tuple[Interval, Interval]:
+    num_images = len(scores.compared) // max(scores.precision.shape[2], 1)
+    rows = (
+        scores.compared[at : at + num_images] for at in range(0, len(scores.compared), num_images)
+    )
+    matches = [category_matches(row, scores.limits[-1]) for row in rows]
+    categories = [one for one in matches if one is not None]
+    generator = np.random.default_rng(0)
+    shares = np.full(num_images, 1 / num_images)
+    drawn = [
+        mean_precision(categories, generator.multinomial(num_images, shares).astype(np.float64))
+        for _ in range(resamples)
+    ]
+    return (
+        drawn_interval(scores.ap(), [float(one.mean()) for one in drawn], is_biased=True),
+        drawn_interval(scores.ap(iou=0.5), [float(one[0]) for one in drawn], is_biased=True),
+    )
+
+
+def _known(names: Sequence[str], figure: Callable[[int], float]) -> dict[str, float]:
+    values = {name: figure(at) for at, name in enumerate(names)}
+    return {name: value for name, value in values.items() if np.isfinite(value)}
+
+
+def _by_frequency(gold: GoldSet, scores: Scores) -> dict[str, float]:
+    groups = np.array(gold.frequencies)
+    means = {str(group): scores.ap(of=groups == group) for group in dict.fromkeys(groups)}
+    return {group: value for group, value in means.items() if np.isfinite(value)}
+
+
+def _curve(scores: Scores, iou: float) -> list[float]:
+    precision = scores.precision[round((iou - 0.5) / 0.05), :, :, 0, -1]  # [recall, category]
+    known = precision[:, (precision > -1).all(axis=0)]
+    return [float(value) for value in known.mean(axis=1)] if known.size else []
+
+
 def _random_names(
-    gold: GoldSet, samples: Sequence[TrainingSample], asked: Mapping[str, Sequence[int]]
+    gold: GoldSet, truth: Truth, asked: Mapping[str, Sequence[int]]
 ) -> list[Detected]:
     generator = np.random.default_rng(0)
     everything = range(len(gold.categories))
+    boxes: list[list[list[float]]] = [[] for _ in truth.samples]
+    for one in truth.annotations:
+        if not one["iscrowd"]:
+            boxes[one["image_id"] - 1].append(one["bbox"])
     return [
         Detected(
-            xyxy=as_boxes(sample.boxes),
-            categories=generator.choice(
-                asked.get(sample.sample_id, everything), size=len(sample.boxes)
-            ),
-            scores=generator.random(len(sample.boxes)),
+            xyxy=xywh_to_xyxy(own),
+            categories=generator.choice(asked.get(sample.sample_id, everything), size=len(own)),
+            scores=generator.random(len(own)),
+            xywh=as_boxes(own),
         )
-        for sample in samples
+        for sample, own in zip(truth.samples, boxes, strict=True)
     ]

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline.evaluation.bootstrap import Interval, drawn_interval
-from pipeline.evaluation.detection import DetectionFigures
+from pipeline.evaluation.detection import COCO, FIXED, DetectionFigures
 from pipeline.evaluation.label_quality import LabelQuality
 from pipeline.evaluation.phrase_recall import PhraseRecall
 from pipeline.evaluation.run_join import JoinCounts
 from pipeline.gold.gold_set import GoldSet
+
+MAX_NAMED = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,42 @@ class FigureRow:
     """What chance gives, None where it has no meaning."""
     of: str
     """What the share is taken of."""
+
+
+@dataclass(kw_only=True)
+class ResultCounts:
+    """How much of a results file was compared."""
+
+    results: int = 0
+    taken: int = 0
+    unknown_images: Counter[str] = field(default_factory=Counter)
+    """Image id -> its results; gold does not list the image."""
+    unknown_categories: Counter[str] = field(default_factory=Counter)
+    """Category id -> its results; gold does not list the category."""
+    broken: Counter[str] = field(default_factory=Counter)
+    """What is wrong with a result -> how many are so."""
+    images_without: int = 0
+    """Gold images without any result: what they hold counts as not found."""
+
+    def notes(self, num_images: int) -> list[str]:
+        """What was left out, in sentences."""
+        notes = []
+        for what, unknown in (
+            ("images", self.unknown_images),
+            ("categories", self.unknown_categories),
+        ):
+            if unknown:
+                notes.append(
+                    f"{unknown.total()} results are of {len(unknown)} {what} that gold does not "
+                    f"list, and are not judged: {_named(unknown)}"
+                )
+        notes += [f"{number} results left out: {reason}" for reason, number in self.broken.items()]
+        if self.images_without:
+            notes.append(
+                f"{self.images_without} of {num_images} gold images have no result: their boxes "
+                "count as not found"
+            )
+        return notes
 
 
 @dataclass(kw_only=True)
@@ -44,6 +83,8 @@ class EvaluationResult:
     agnostic_recall: Interval | None = None
     """Of a run's boxes on detection gold."""
     join: JoinCounts | None = None
+    results: ResultCounts | None = None
+    """Of a results file."""
     notes: list[str] = field(default_factory=list)
     """What a reader must know: prompts, samples that could not be used."""
 
@@ -71,15 +112,7 @@ class EvaluationResult:
             gold = f"{self.labels.num_gold} gold box-phrase links"
             rows.append(FigureRow("label recall", self.labels.recall, None, gold))
         if self.detection is not None:
-            found = self.detection
-            of = f"{found.num_boxes} boxes, {found.num_images} images"
-            rows.append(FigureRow("AP", found.ap, None, of))
-            for group, name in (("r", "rare"), ("c", "common"), ("f", "frequent")):
-                if group in found.by_frequency:
-                    figure = drawn_interval(found.by_frequency[group], [])
-                    rows.append(FigureRow(f"AP of {name} categories", figure, None, of))
-            rows.append(FigureRow("AP50", found.ap50, found.chance_ap50, of))
-            rows.append(FigureRow("recall@20 of any name", found.agnostic_recall, None, of))
+            rows += _detection_rows(self.detection)
         if self.agnostic_recall is not None:
             rows.append(
                 FigureRow("recall@20 of any name", self.agnostic_recall, None, "all gold boxes")
@@ -92,6 +125,23 @@ class EvaluationResult:
         return dict(_plain(content))
 
 
+def _detection_rows(found: DetectionFigures) -> list[FigureRow]:
+    of = f"{found.num_boxes} boxes, {found.num_images} images"
+    rule = "" if found.protocol == COCO else f" ({FIXED})"
+    intervals = {"AP": found.ap, "AP50": found.ap50}
+    rows = []
+    for name, value in found.numbers.items():
+        figure = intervals.get(name, drawn_interval(value, []))
+        chance = found.chance_ap50 if name == "AP50" else None
+        rows.append(FigureRow(f"{name}{rule}", figure, chance, of))
+    for name in ("AP", "AP50"):
+        if name in found.lvis:
+            figure = drawn_interval(found.lvis[name], [])
+            rows.append(FigureRow(f"{name} (LVIS, 300 an image)", figure, None, of))
+    rows.append(FigureRow("recall@20 of any name", found.agnostic_recall, None, of))
+    return rows
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
@@ -102,3 +152,9 @@ def _plain(value: Any) -> Any:
     if hasattr(value, "__dataclass_fields__"):
         return {name: _plain(getattr(value, name)) for name in value.__dataclass_fields__}
     return value
+
+
+def _named(unknown: Counter[str]) -> str:
+    shown = [f"{name[:40]} ({number})" for name, number in unknown.most_common(MAX_NAMED)]
+    more = len(unknown) - len(shown)
+    return ", ".join(shown) + (f" and {more} more" if more > 0 else "")

@@ -11,12 +11,11 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.evaluation.detected import Detected, best_of_category
 from pipeline.evaluation.detection import (
     FIXED_AP_DETECTIONS,
-    MAX_DETECTIONS,
-    Detected,
+    LVIS_DETECTIONS,
     detection_figures,
-    judged_only,
 )
 from pipeline.evaluation.phrase_recall import PROTOCOLS, PhraseImage, gold_phrases, phrase_recall
 from pipeline.evaluation.result import EvaluationResult
@@ -29,6 +28,10 @@ from schemas.records import Phrase, PhraseStatus, TrainingSample
 from schemas.spread import evenly_spread
 
 READERS = 4
+MAX_DETECTIONS = 100
+"""Per image, all categories together, on exhaustive gold."""
+PRUNE_AT = 2_000_000
+"""Detections that are held before those that cannot count any more are let go."""
 MAX_NAMED = 10
 Pixels = NDArray[np.uint8]
 
@@ -84,7 +87,7 @@ def teacher_figures(
     else:
         asked: dict[str, list[int]] = {}
         unseen: set[int] = set()
-        detected = dict(_detect(teacher, gold, batches, questions, asked, unseen, progress))
+        detected = _kept(gold, _detect(teacher, gold, batches, questions, asked, unseen, progress))
         _require_some(len(detected), gold, left_out)
         result.detection = detection_figures(gold, detected, asked=asked)
         result.notes.append(_prompt_note(gold, questions, len(unseen)))
@@ -138,7 +141,6 @@ def _detect(
     into `unseen` those that no prompt could hold."""
     generator = np.random.default_rng(questions.seed)
     everything = list(range(len(gold.categories)))
-    limit = MAX_DETECTIONS if gold.is_exhaustive else FIXED_AP_DETECTIONS
     done = 0
     for batch in batches:
         if questions.negatives < 0:
@@ -165,17 +167,26 @@ def _detect(
                 categories=np.asarray(own, dtype=np.int64)[found.phrase_index],
                 scores=found.score.astype(np.float64),
             )
-            # First what was looked for: an LVIS image has thousands of other detections.
-            yield sample.sample_id, _best(judged_only(gold, sample, answer), limit)
+            yield sample.sample_id, answer
         done += len(batch)
         progress(done)
 
 
-def _best(found: Detected, number: int) -> Detected:
-    best = np.argsort(-found.scores, kind="stable")[:number]
-    return Detected(
-        xyxy=found.xyxy[best], categories=found.categories[best], scores=found.scores[best]
-    )
+def _kept(gold: GoldSet, answers: Iterator[tuple[str, Detected]]) -> dict[str, Detected]:
+    """What the protocol takes: 100 detections an image, or on federated gold those that can be
+    among the best of their category or image, so that memory does not grow with the images."""
+    kept: dict[str, Detected] = {}
+    if gold.is_exhaustive:
+        return {sample_id: answer.best(MAX_DETECTIONS) for sample_id, answer in answers}
+    held, allowed = 0, PRUNE_AT
+    for sample_id, answer in answers:
+        kept[sample_id] = answer
+        held += len(answer.scores)
+        if held > allowed:
+            kept = best_of_category(kept, FIXED_AP_DETECTIONS, of_image=LVIS_DETECTIONS)
+            held = sum(len(one.scores) for one in kept.values())
+            allowed = max(PRUNE_AT, 2 * held)
+    return kept
 
 
 def _drawn_names(
@@ -260,5 +271,5 @@ def _prompt_note(gold: GoldSet, questions: TeacherQuestions, num_unseen: int) ->
             "higher than with all categories"
         )
     if gold.format == "lvis":
-        note += "; AP is LVIS's fixed AP (boxes, no limit per image)"
+        note += "; AP is LVIS's fixed AP (boxes; 10,000 a category, no limit per image)"
     return note

@@ -30,7 +30,10 @@ class Categories:
         ids: Sequence[int | str] = (),
         synonyms: Mapping[str, str] | None = None,
         mode: str = "head",
+        is_known: bool = False,
     ) -> None:
+        self._is_known = is_known
+        """An imported run's own categories: its phrases have their names as heads."""
         self.mode = mode
         self.names = list(names)
         self._ids = list(ids)
@@ -61,8 +64,8 @@ class Categories:
             return self._place("object")
         if self.mode == "head":
             return self._place(phrase_head(phrase))
-        if phrase.head in self._places:
-            return self._places[phrase.head]  # an imported category keeps its own name
+        if self._is_known and phrase.head in self._places:
+            return self._places[phrase.head]
         return self._listed(phrase)
 
     def _listed(self, phrase: Phrase) -> int | None:
@@ -99,7 +102,7 @@ def read_categories(choice: str, known: Mapping[str, Sequence[Any]] | None = Non
     """
     if choice in ("head", "object"):
         if choice == "head" and known and known.get("names"):
-            return Categories(known["names"], ids=known.get("ids", ()), mode="list")
+            return Categories(known["names"], ids=known.get("ids", ()), mode="list", is_known=True)
         return Categories(mode=choice)
     ending = Path(choice).suffix.lower()
     if ending in (".json", ".yaml", ".yml", ".txt") or choice.startswith("@"):

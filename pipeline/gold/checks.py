@@ -122,7 +122,7 @@ def usable_xyxy(
     corners: Any, size_wh: tuple[int, int], counts: GoldCounts, where: str = ""
 ) -> Xyxy | None:
     """The box clipped to its image, or None where nothing is left of it (counted)."""
-    numbers = _four_numbers(corners)
+    numbers = finite_numbers(corners)
     if numbers is None:
         counts.drop(BAD_BOX, where=where)
         return None
@@ -133,7 +133,7 @@ def usable_xywh(
     xywh: Any, size_wh: tuple[int, int], counts: GoldCounts, where: str = ""
 ) -> Xyxy | None:
     """COCO's [x, y, width, height] as corners clipped to the image, or None (counted)."""
-    numbers = _four_numbers(xywh)
+    numbers = finite_numbers(xywh)
     if numbers is None:
         counts.drop(BAD_BOX, where=where)
         return None
@@ -189,6 +189,19 @@ def join_uri(root: str, name: str) -> str:
     return f"{root.rstrip('/')}/{name}"
 
 
+def finite_numbers(value: Any) -> tuple[float, float, float, float] | None:
+    """Four finite numbers of a file, or None."""
+    if not isinstance(value, list | tuple) or len(value) != 4:
+        return None
+    if not all(isinstance(v, float | int) and not isinstance(v, bool) for v in value):
+        return None
+    try:
+        a, b, c, d = (float(v) for v in value)
+    except OverflowError:
+        return None
+    return (a, b, c, d) if all(map(math.isfinite, (a, b, c, d))) else None
+
+
 def _inside(
     x0: float,
     y0: float,
@@ -222,15 +235,3 @@ def _whole(row: Any, key: str, where: str) -> int:
 
 def _is_whole(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _four_numbers(value: Any) -> tuple[float, float, float, float] | None:
-    if not isinstance(value, list | tuple) or len(value) != 4:
-        return None
-    if not all(isinstance(v, float | int) and not isinstance(v, bool) for v in value):
-        return None
-    try:
-        a, b, c, d = (float(v) for v in value)
-    except OverflowError:
-        return None
-    return (a, b, c, d) if all(map(math.isfinite, (a, b, c, d))) else None

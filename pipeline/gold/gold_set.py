@@ -57,6 +57,11 @@ class GoldSet:
     """Federated labels: sample_id -> categories of which not every instance has a box."""
     frequencies: tuple[str, ...] = ()
     """LVIS: `r`, `c` or `f` (rare, common, frequent) for each category."""
+    path: str = ""
+    """COCO and LVIS: the file, from which boxes are read again as they stand there (outside of the
+    image, with the area of their mask) to be scored as the reference programs do."""
+    image_ids: Mapping[str, int | str] = field(default_factory=dict)
+    """COCO and LVIS: sample_id -> the id of its image in the file."""
     counts: Mapping[str, int] = field(default_factory=dict)
     """`samples`, `boxes`, one `dropped: <reason>` for every box, span or image left out, and one
     `clipped: <reason>` for every box that was moved into its image."""

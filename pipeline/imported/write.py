@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from pipeline.gold.gold_set import GoldSet
+from pipeline.gold.gold_set import GoldKind, GoldSet
 from pipeline.imported.pictures import MISSING, OTHER_SIZE, UNREADABLE, Picture, Pictures
 from pipeline.imported.rows import annotation_of, failed_annotation, span_heads
 from pipeline.run.commit_unit import commit_unit
@@ -50,6 +50,13 @@ class ImportSummary:
 def is_imported(run: RunStore) -> bool:
     """True where the rows of a run are labels of people."""
     return run.plan().corpus_format.startswith(CORPUS_FORMAT)
+
+
+def policy_of(run: RunStore) -> str:
+    """The preset that keeps all labels of an imported run; `default` for every other."""
+    if not is_imported(run):
+        return "default"
+    return "people-boxes" if run.plan().config.get("kind") == GoldKind.DETECTION else "people"
 
 
 def write_run(

@@ -14,7 +14,7 @@ from pipeline.gold import load_gold
 from pipeline.gold.gold_set import GoldCounts, GoldSet
 from pipeline.gold.load import guess_format
 from pipeline.imported.pictures import Pictures
-from schemas.errors import DataError
+from schemas.errors import ConfigError, DataError
 from schemas.records import TrainingSample
 
 
@@ -63,6 +63,8 @@ def validate(
     Raises:
         ConfigError: the path does not exist, or its format cannot be told.
     """
+    if not os.path.exists(path):
+        raise ConfigError(f"{path!r} does not exist")
     findings = Findings(path=path)
 
     def report(where: str, what: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -171,7 +172,7 @@ class _Reader:
                 with self.counts.entry():
                     image.absent, image.not_exhaustive = self._listed(image_id, index_of)
                 self.counts["categories not exhaustive in an image"] += len(image.not_exhaustive)
-        return detection_set(
+        found = detection_set(
             list(self._images.values()),
             name=self.name,
             file_format="lvis" if self._is_lvis else "coco",
@@ -183,6 +184,8 @@ class _Reader:
             if self._is_lvis
             else (),
         )
+        ids = {image.sample_id: image_id for image_id, image in self._images.items()}
+        return replace(found, path=self._path, image_ids=ids)
 
     def _listed(
         self, image_id: Any, index_of: dict[Any, int]

@@ -3,9 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pipeline.evaluation.average_precision import category_matches, mean_precision
-from pipeline.evaluation.detection import MAX_DETECTIONS, Detected, _evaluate, _means
-from pipeline.gold.gold_set import IgnoredBox
+from pipeline.evaluation.average_precision import CategoryMatches, category_matches, mean_precision
+from pipeline.evaluation.coco_scores import Scores, score, truth_of
+from pipeline.evaluation.detected import Detected
+from pipeline.gold.gold_set import GoldSet, IgnoredBox
 from schemas.boxes import as_boxes
 from tests.pipeline.evaluation.test_detection import gold_set, sample
 
@@ -33,21 +34,21 @@ def random_world(seed: int, num_images: int) -> tuple:
     return gold_set(samples=tuple(samples), box_categories=box_categories, ignored=ignored), found
 
 
-def matches_of(gold: object, found: list) -> tuple:
-    evaluation = _evaluate(gold, gold.samples, found)  # type: ignore[arg-type, attr-defined]
-    size = len(gold.samples)  # type: ignore[attr-defined]
-    rows = [evaluation.evalImgs[at : at + size] for at in range(0, 3 * size, size)]
-    return evaluation, [m for row in rows if (m := category_matches(row, MAX_DETECTIONS))]
+def matches_of(gold: GoldSet, found: list[Detected]) -> tuple[Scores, list[CategoryMatches]]:
+    truth = truth_of(gold, {one.sample_id for one in gold.samples})
+    scores = score(gold, truth, found)
+    size = len(gold.samples)
+    rows = [scores.compared[at : at + size] for at in range(0, 3 * size, size)]
+    return scores, [m for row in rows if (m := category_matches(row, 100))]
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_every_image_once_is_what_pycocotools_says(seed: int) -> None:
     gold, found = random_world(seed, 30)
-    evaluation, matches = matches_of(gold, found)
+    scores, matches = matches_of(gold, found)
     ours = mean_precision(matches, np.ones(30))
-    ap, ap50 = _means(evaluation)
-    assert ours.mean() == pytest.approx(ap, abs=1e-9)
-    assert ours[0] == pytest.approx(ap50, abs=1e-9)
+    assert ours.mean() == pytest.approx(scores.ap(), abs=1e-9)
+    assert ours[0] == pytest.approx(scores.ap(iou=0.5), abs=1e-9)
 
 
 def test_an_image_drawn_twice_is_two_images() -> None:
@@ -63,11 +64,11 @@ def test_an_image_drawn_twice_is_two_images() -> None:
             f"s{n}": gold.ignored[f"s{i}"] for n, i in enumerate(chosen) if f"s{i}" in gold.ignored
         },
     )
-    evaluation, _ = matches_of(doubled, [found[i] for i in chosen])
+    scores, _ = matches_of(doubled, [found[i] for i in chosen])
     _, matches = matches_of(gold, found)
     ours = mean_precision(matches, times.astype(float))
     # Ties between images sort otherwise among copies; the difference stays small.
-    assert ours.mean() == pytest.approx(_means(evaluation)[0], abs=0.02)
+    assert ours.mean() == pytest.approx(scores.ap(), abs=0.02)
 
 
 def test_nothing_to_find() -> None:

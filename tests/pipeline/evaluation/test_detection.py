@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.evaluation.detection import Detected, detection_figures
+from pipeline.evaluation.detected import Detected, best_of_category
+from pipeline.evaluation.detection import detection_figures
 from pipeline.gold.gold_set import GoldKind, GoldSet, IgnoredBox
 from schemas.boxes import as_boxes
 from schemas.errors import ConfigError
@@ -150,8 +151,27 @@ def test_federated_labels_judge_only_what_was_looked_for() -> None:
 
 
 def test_fixed_ap_keeps_the_best_of_a_category_over_all_images() -> None:
-    from pipeline.evaluation.detection import _best_of_category
+    many = {
+        "a": detected((CAT, 0, 0.1), (CAT, 0, 0.9)),
+        "b": detected((CAT, 0, 0.5), (DOG, 1, 0.05), (CAT, 0, 0.5)),
+    }
+    kept = best_of_category(many, 2)  # of equal scores the first
+    assert [one.scores.tolist() for one in kept.values()] == [[0.9], [0.5, 0.05]]
+    kept = best_of_category(many, 2, of_image=2)
+    assert [one.scores.tolist() for one in kept.values()] == [[0.1, 0.9], [0.5, 0.05, 0.5]]
+    assert [len(one.scores) for one in best_of_category(many, 4).values()] == [2, 3]
+    assert best_of_category({"a": NONE}, 3)["a"] is NONE
 
-    many = [detected((CAT, 0, 0.1), (CAT, 0, 0.9)), detected((CAT, 0, 0.5), (DOG, 1, 0.05))]
-    kept = _best_of_category(many, 2)
-    assert [one.scores.tolist() for one in kept] == [[0.9], [0.5, 0.05]]
+
+def test_what_nobody_looked_for_uses_up_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.evaluation.detection.FIXED_AP_DETECTIONS", 2)
+    federated = gold_set(
+        samples=(sample(0, CAT), sample(1, DOG)),
+        box_categories={"s0": (0,), "s1": (1,)},
+        is_exhaustive=False,
+    )
+    right, stray = detected((CAT, 0, 0.5)), detected((CAT, 0, 0.9), (DOG, 0, 0.8), (DOG, 1, 0.9))
+    found = detection_figures(federated, {"s0": right, "s1": stray}, resamples=0)
+    assert found.by_category == pytest.approx({"cat": 0.0, "dog": 1.0})
+    assert found.protocol == "fixed AP"
+    assert found.lvis["AP50"] == pytest.approx(1.0)  # its limit is per image

@@ -135,8 +135,11 @@ def test_the_command_prints_value_interval_and_chance(
 @pytest.mark.parametrize(
     "fields, message",
     [
-        ({}, r"give either --teacher or --run, got teacher=None and run=None"),
-        ({"teacher": "a", "run": "b"}, r"give either --teacher or --run, got teacher='a'"),
+        ({}, r"give one of --teacher, --run and --detections, got teacher=None, run=None"),
+        (
+            {"teacher": "a", "run": "b"},
+            r"give one of .*, got teacher='a', run='b' and detections=None",
+        ),
         ({"teacher": "a", "negatives": -2}, r"negatives must be -1 or more, got -2"),
         ({"run": "a", "nouns": -1}, r"nouns must be 0 or more, got -1"),
         ({"teacher": "a"}, r"gold 'nowhere' does not exist"),

@@ -14,7 +14,7 @@ from pipeline.curation.policy import get_policy
 from pipeline.export import FORMATS, ExportOptions, export_records
 from pipeline.gold import load_gold
 from pipeline.gold.gold_set import GoldSet
-from pipeline.imported.write import ImportOptions, write_run
+from pipeline.imported.write import ImportOptions, policy_of, write_run
 from pipeline.run.store import RunStore
 from schemas.fingerprint import sha256_bytes
 from schemas.records import CuratedBox, CuratedRecord, Phrase
@@ -104,7 +104,7 @@ def imported(gold: GoldSet, path: str, folder: Path) -> Iterator[CuratedRecord]:
     """What `glipforge import` makes of a gold set, curated."""
     run = RunStore(folder)
     write_run(gold, path, run, ImportOptions())
-    policy = get_policy("people")
+    policy = get_policy(policy_of(run))
     ensure_curated(run, policy)
     return iter_curated(run, policy.policy_id)
 
