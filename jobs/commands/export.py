@@ -72,6 +72,8 @@ class Config:
     file: a name a line, JSON of numbers to names or of names to synonyms, YOLO's data.yaml."""
     keep_pairs: bool = False
     """coco, lvis: one image entry per caption of an image, not one per image."""
+    masks: bool = False
+    """coco, lvis: write the masks of the layer `masks` as `segmentation`."""
     split: str = ""
     """Shares of train and val (and test) such as 0.9,0.1, by image: copies stay together."""
     shard_pairs: int = 0
@@ -116,9 +118,10 @@ def run(config: Config) -> int:
             total += ensure_curated(one, policy, progress=progress).records_out
     merge_counts: Counter[str] = Counter()
     leaked: Counter[str] = Counter()
+    stream = options.masks.stream if options.masks else iter_curated
     leaks = [leaking(one) if config.without_leaks else () for one in runs]
     streams = [
-        _without(iter_curated(one, policy.policy_id), leak, leaked)
+        _without(stream(one, policy.policy_id), leak, leaked)
         for one, policy, leak in zip(runs, policies, leaks, strict=True)
     ]
     with reading_bar("export", total) as progress:
@@ -130,6 +133,11 @@ def run(config: Config) -> int:
             known_categories=_known_categories(runs),
             card=_card_facts(config, runs, policies) if config.card else None,
             force=config.force,
+        )
+    if options.masks and options.masks.without:
+        summary.notes.append(
+            f"{options.masks.without:,} boxes have no mask: people moved or drew them, or the "
+            "model failed"
         )
     summary.left_out += Counter({REPEATED: merge_counts.pop(REPEATED, 0)}) + leaked
     summary.notes += [f"{number:,} x {note}" for note, number in merge_counts.items() if number]
@@ -174,6 +182,7 @@ def _image_mode(config: Config) -> str:
 
 def _options(config: Config, mode: str, runs: list[RunStore]) -> ExportOptions:
     from pipeline.export import ExportOptions
+    from pipeline.export.masks import BoxMasks, require_masks
     from pipeline.run.limits import image_limits, widest_limits
 
     try:
@@ -181,6 +190,13 @@ def _options(config: Config, mode: str, runs: list[RunStore]) -> ExportOptions:
     except ValueError as error:
         raise ConfigError(f"split must be shares such as 0.9,0.1, got {config.split!r}") from error
     limits = [image_limits(one) for one in runs]
+    masks = None
+    if config.masks:
+        if config.format not in ("coco", "lvis"):
+            raise ConfigError(f"masks must go with format coco or lvis, got {config.format!r}")
+        for one in runs:
+            require_masks(one)
+        masks = BoxMasks()
     return ExportOptions(
         image_root=config.image_root,
         images=mode,
@@ -193,6 +209,7 @@ def _options(config: Config, mode: str, runs: list[RunStore]) -> ExportOptions:
         shard_pairs=config.shard_pairs,
         seed=config.seed,
         tsv_version=config.tsv_version,
+        masks=masks,
     )
 
 

@@ -82,6 +82,21 @@ def condition(query: str) -> tuple[str, list[str]]:
     return " AND ".join(clauses), values
 
 
+def may_have(query: str) -> tuple[str, list[str]]:
+    """SQL over `caption` and `phrases` that is true for every pair with such a phrase, and for few
+    others: most pairs need not be taken apart."""
+    clauses: list[str] = []
+    values: list[str] = []
+    for word in words_of(query):
+        own = forms(word)
+        text = " OR ".join("contains(lower(caption), ?)" for _ in own)
+        heads = ", ".join("?" for _ in own)
+        lemmas = "list_transform(phrases, lambda p: lower(p.head))"
+        clauses.append(f"({text} OR list_has_any({lemmas}, [{heads}]))")
+        values += [*own, *own]
+    return " AND ".join(clauses), values
+
+
 def search_words(
     database: RunDatabase, query: str, *, min_score: float = 0.0, limit: int = 50
 ) -> Found:
@@ -93,6 +108,7 @@ def search_words(
     if not database.files:
         return Found(pairs=0, phrases=0, hits=())
     where, values = condition(query)
+    first, first_values = may_have(query)
     listed = ", ".join("?" for _ in database.files)
     matched = f"""
         WITH found AS (
@@ -100,6 +116,7 @@ def search_words(
                 SELECT filename, file_row_number, unnest(range(len(phrases))) AS place,
                        unnest(phrases) AS p
                 FROM read_parquet([{listed}], filename = true, file_row_number = true)
+                WHERE {first}
             ) WHERE {where} AND p.best_score > ?
         )
         SELECT filename, row, place, score, count(*) OVER () AS phrases,
@@ -107,7 +124,7 @@ def search_words(
         FROM found ORDER BY score DESC, filename, row, place LIMIT ?
     """
     floor = min_score if min_score > 0 else -1.0
-    _, rows = database.rows(matched, [*database.files, *values, floor, limit])
+    _, rows = database.rows(matched, [*database.files, *first_values, *values, floor, limit])
     read = read_rows([(str(row[0]), int(row[1])) for row in rows])
     hits = tuple(
         phrase_hit(read[str(path), int(place)], int(phrase), float(score), min_score)

@@ -178,3 +178,30 @@ def test_on_ray_a_killed_worker_costs_nothing(
         other = two.read(two.commits()[unit_id]).to_pylist()
         assert [row["box_id"] for row in rows] == [row["box_id"] for row in other]
         assert all(abs(a["cosine"] - b["cosine"]) < 1e-5 for a, b in zip(rows, other, strict=True))
+
+
+def test_masks_are_exported_as_coco_segmentation(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from pycocotools import mask as run_lengths
+
+    run = drawn_run(tmp_path)
+    out = tmp_path / "labels.json"
+    words = ["export", run.uri, "--policy", "glip", "--format", "coco", "--masks"]
+    assert main([*words, "--out", str(out)]) == 2
+    assert "no layer 'masks'" in capsys.readouterr().err
+    sam = str(write_scorer("sam", tmp_path / "sam"))
+    assert enrich(run, "--with", "masks", "--model", sam, *LOCAL) == 0
+    assert main([*words, "--out", str(out)]) == 0
+    annotations = json.loads(out.read_text())["annotations"]
+    assert len(annotations) == 10
+    for annotation in annotations:
+        found = run_lengths.decode(annotation["segmentation"])
+        assert found.shape == (48, 64)
+        assert int(found.sum()) == annotation["area"]
+    goldg = ["export", run.uri, "--policy", "glip", "--masks", "--out", str(tmp_path / "g.json")]
+    assert main(goldg) == 2
+    assert "--masks must go with format coco or lvis" in capsys.readouterr().err
+    lvis = tmp_path / "lvis.json"
+    assert main([*words[:5], "lvis", "--masks", "--out", str(lvis)]) == 0
+    assert json.loads(lvis.read_text())["annotations"][0]["segmentation"]["counts"]

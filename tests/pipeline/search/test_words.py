@@ -129,3 +129,13 @@ def test_tables_of_sql(run: RunStore) -> None:
 def test_a_run_without_a_usable_pair(tmp_path: Path) -> None:
     run = folder_run(tmp_path, [])
     assert search(run, "umbrella") == Found(pairs=0, phrases=0, hits=())
+
+
+def test_the_first_sieve_lets_everything_pass_that_is_wanted(run: RunStore) -> None:
+    from pipeline.search.words import may_have
+
+    with open_database(run) as database:
+        for query, wanted in (("mouse", ["p/3"]), ("red umbrellas", ["p/0", "p/1", "p/2", "p/4"])):
+            where, values = may_have(query)
+            _, rows = database.rows(f"SELECT record_id FROM pairs WHERE {where} ORDER BY 1", values)
+            assert [row[0] for row in rows] == wanted
