@@ -45,6 +45,7 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
         "filter": ("jobs.commands.filter", "apply a filter policy to a labelled run"),
         "audit": ("jobs.commands.audit", "draw labels for people to judge"),
         "calibrate": ("jobs.commands.calibrate", "state the precision of a run's labels"),
+        "queue": ("jobs.commands.queue", "order labels by how likely they are wrong"),
         "review": (
             "jobs.commands.review",
             "review labels: push, open, pull, assign, agree, gold",

@@ -33,8 +33,9 @@ class Push:
     """Name of the dataset in the app; from the run's name if not given."""
     policy: str | None = None
     """Show what this filter policy keeps; all candidates if not given."""
-    queue: Literal["", "audit"] = ""
-    """`audit`: show what `glipforge audit` drew, in a dataset of its own."""
+    queue: Literal["", "audit", "errors"] = ""
+    """In a dataset of its own: `audit`: what `glipforge audit` drew; `errors`: what `glipforge
+    queue` found most suspicious."""
     min_score: float = 0.0
     """Show candidates with at least this score."""
     limit: int | None = None
@@ -145,8 +146,15 @@ def _queue(config: Push, run_store: RunStore) -> Selection:
     from pipeline.curation.policy import get_policy
     from pipeline.review.sync.selection import Selection
     from pipeline.trust.audit import find_audit
+    from pipeline.trust.queue import read_queue
 
     policy = None if config.policy is None else get_policy(config.policy)
+    if config.queue == "errors":
+        boxes: dict[str, set[str]] = {}
+        for one in read_queue(run_store, policy or get_policy("default")):
+            boxes.setdefault(one.record_id, set()).update([one.box_id] if one.box_id else ())
+        found = {record_id: frozenset(ids) for record_id, ids in boxes.items()}
+        return Selection(box_ids=found, queue="errors")
     sample = find_audit(run_store, policy)
     return Selection(box_ids=sample.box_ids(), queue=f"audit {sample.audit_id}")
 

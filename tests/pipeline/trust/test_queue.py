@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.curation.policy import FilterPolicy
+from pipeline.trust.queue import fixed_judge, make_queue, read_queue, write_queue
+from pipeline.trust.signals import named_number
+from schemas.errors import ConfigError
+from schemas.records import Annotation, Decision, Verdict
+from tests.pipeline.folder_run import folder_run
+from tests.schemas.builders import make_annotation, make_box, make_decision, make_phrase
+
+POLICY = FilterPolicy(name="q", score_threshold=0.4)
+CAPTION = "a dog near two cats"
+PLACES = ((5.0, 5.0, 25.0, 25.0), (35.0, 5.0, 47.0, 17.0), (35.0, 30.0, 47.0, 42.0))
+
+
+@pytest.mark.parametrize(
+    "phrase, number",
+    [
+        ("a dog", 1),
+        ("An apple", 1),
+        ("two cats", 2),
+        ("the three red birds", 3),
+        ("a couple of cups", 2),
+        ("4 cars", 4),
+        ("2019 cars", 0),  # a year
+        ("the dog", 0),
+        ("dogs", 0),
+        ("", 0),
+    ],
+)
+def test_how_many_a_phrase_names(phrase: str, number: int) -> None:
+    assert named_number(phrase) == number
+
+
+def row(number: int, *boxes: tuple[int, float, tuple[float, ...]]) -> Annotation:
+    made = tuple(
+        make_box(box_id=f"q/{number}#{n}", phrase_index=phrase, score=score, xyxy=xyxy)
+        for n, (phrase, score, xyxy) in enumerate(boxes)
+    )
+    phrases = (
+        make_phrase(CAPTION, "a dog", head="dog"),
+        make_phrase(CAPTION, "two cats", head="cat"),
+    )
+    return make_annotation(record_id=f"q/{number}", caption=CAPTION, phrases=phrases, boxes=made)
+
+
+def good(number: int, dice: np.random.Generator, *, score: float = 0.8) -> list:
+    """A dog and two cats where they are, and what else a teacher says there, weakly."""
+    jitter = dice.uniform(-1, 1, (3, 4))
+    places = [
+        tuple(np.add(place, moved).tolist()) for place, moved in zip(PLACES, jitter, strict=True)
+    ]
+    labels = [(n > 0, score + dice.uniform(-0.1, 0.1), place) for n, place in enumerate(places)]
+    weak = [(n == 0, 0.12, place) for n, place in enumerate(places)]
+    return [(int(phrase), float(s), place) for phrase, s, place in (*labels, *weak)]
+
+
+def test_reasons_in_words(tmp_path: Path) -> None:
+    dice = np.random.default_rng(0)
+    rows = [row(n, *good(n, dice)) for n in range(40)]
+    rival = good(40, dice)
+    rival[0] = (0, 0.6, PLACES[0])
+    rival[3] = (1, 0.58, PLACES[0])
+    huge = good(41, dice)
+    huge[0] = (0, 0.8, (0.0, 0.0, 64.0, 48.0))
+    lonely = good(42, dice)
+    del lonely[2], lonely[4]
+    rows += [row(40, *rival), row(41, *huge), row(42, *lonely)]
+    run = folder_run(tmp_path, rows)
+    found, judge = make_queue(run, POLICY, size=12)
+    assert judge.judged == 0
+    by_record = {one.record_id: one for one in found[::-1]}
+    of_rival = [text for one in found if one.record_id == "q/40" for text in one.queue_reasons]
+    assert any("another phrase fits here as well: " in text for text in of_rival)
+    assert "larger than such things are in this run: 'a dog'" in by_record["q/41"].queue_reasons[0]
+    missing = by_record["q/42"]
+    assert (missing.box_id, missing.phrase) == ("", "two cats")
+    assert missing.queue_reasons == ("the caption names 2, 1 have a box",)
+    scores = [one.queue_score for one in found]
+    assert scores == sorted(scores, reverse=True)
+    with pytest.raises(ConfigError, match="has no queue of policy q@"):
+        read_queue(run, POLICY)
+    write_queue(run, POLICY, found)
+    again = read_queue(run, POLICY)
+    assert [one.box_id for one in again] == [one.box_id for one in found]
+    assert again[0].queue_reasons == found[0].queue_reasons
+    with pytest.raises(ConfigError, match="size must be 1 or more, got 0"):
+        make_queue(run, POLICY, size=0)
+
+
+def planted(seed: int, rows: int = 400) -> tuple[list[Annotation], set[str]]:
+    """Pairs of which some labels are wrong, and those labels: phrases that were swapped while the
+    right one stands at the place nearly as high, and boxes shifted from where the others say."""
+    dice = np.random.default_rng(seed)
+    made, wrong = [], set()
+    for number in range(rows):
+        boxes = good(number, dice)
+        luck = dice.random()
+        if luck < 0.12:  # swapped at one place
+            _, score, place = boxes[0]
+            boxes[0] = (1, score, place)
+            boxes[3] = (0, score - float(dice.uniform(0.02, 0.3)), place)
+            wrong.add(f"q/{number}#0")
+            if boxes[3][1] > 0.4:
+                wrong.discard("")  # the right phrase is a label too, and right
+        elif luck < 0.25:  # shifted
+            which = int(dice.integers(0, 3))
+            phrase, score, (x0, y0, x1, y1) = boxes[which]
+            move = (x1 - x0) * float(dice.uniform(0.45, 0.7))
+            boxes[which] = (phrase, score, (x0 + move, y0, min(x1 + move, 64.0), y1))
+            boxes.append((phrase, 0.35, (x0, y0, x1, y1)))
+            wrong.add(f"q/{number}#{which}")
+        made.append(row(number, *boxes))
+    return made, wrong
+
+
+def share_found(order: list[str], wrong: set[str], labels: int) -> float:
+    """Of all errors, how many are in the first tenth of the labels."""
+    first = order[: labels // 10]
+    return len(wrong.intersection(first)) / len(wrong)
+
+
+def test_planted_errors_come_first(tmp_path: Path) -> None:
+    rows, wrong = planted(0)
+    run = folder_run(tmp_path, rows)
+    kept = {
+        box.box_id: box.score for one in rows for box in one.boxes if box.score > np.float32(0.4)
+    }
+    wrong &= set(kept)
+    by_score = sorted(kept, key=lambda box_id: kept[box_id])
+    found, _ = make_queue(run, POLICY, size=10**6)
+    ours = share_found([one.box_id for one in found if one.box_id], wrong, len(kept))
+    alone = share_found(by_score, wrong, len(kept))
+    perfect = min(1.0, (len(kept) // 10) / len(wrong))
+    assert ours >= 2 * alone
+    assert ours > 0.6 * perfect
+    # With verdicts it learns which signs tell; judged labels do not come again.
+    judged = dict(list(kept.items())[::3])
+    decisions: list[Decision] = [
+        make_decision(
+            decision_id=box_id,
+            record_id=box_id.partition("#")[0],
+            box_id=box_id,
+            verdict=Verdict.DROP if box_id in wrong else Verdict.KEEP,
+            xyxy=None,
+            phrase_index=None,
+        )
+        for box_id in judged
+    ]
+    learnt, judge = make_queue(run, POLICY, decisions, size=10**6)
+    assert judge.judged == len(judged)
+    assert not {one.box_id for one in learnt} & set(judged)
+    rest = set(kept) - set(judged)
+    after = share_found([one.box_id for one in learnt if one.box_id], wrong & rest, len(rest))
+    assert after >= 0.9 * share_found(
+        [one.box_id for one in found if one.box_id in rest], wrong & rest, len(rest)
+    )
+
+
+def test_too_few_verdicts_teach_nothing(tmp_path: Path) -> None:
+    rows, _ = planted(1, rows=30)
+    run = folder_run(tmp_path, rows)
+    few = [make_decision(record_id="q/0", box_id="q/0#0", verdict=Verdict.DROP, xyxy=None)]
+    found, judge = make_queue(run, replace(POLICY, name="other"), few, size=5)
+    assert judge.judged == fixed_judge().judged == 0
+    assert len(found) == 5
