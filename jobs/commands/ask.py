@@ -22,7 +22,8 @@ class Config:
     question: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="QUESTION")]
     """Every thing that it names is looked for."""
     teacher: Model = None
-    """A model directory (converted or trained) or a hub id; the shipped glip-nano if not given."""
+    """A model directory (converted or trained), a published name (glip-t) or a hub id; the shipped
+    glip-nano if not given."""
     threshold: float = 0.2
     """Smallest score that is an answer, in [0, 1]."""
     out: MaybeFile = None

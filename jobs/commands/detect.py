@@ -24,7 +24,8 @@ class Config:
     """Names of things, with commas between, or @FILE with one name a line. Any number. What stands
     in parentheses belongs to its name and is not asked for."""
     teacher: Model = None
-    """A model directory (converted or trained) or a hub id; the shipped glip-nano if not given."""
+    """A model directory (converted or trained), a published name (glip-t) or a hub id; the shipped
+    glip-nano if not given."""
     threshold: float = 0.4
     """Smallest score that is shown, in [0, 1]."""
     out: MaybeFile = None

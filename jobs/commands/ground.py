@@ -22,7 +22,8 @@ class Config:
     caption: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="CAPTION")]
     """What to look for: every noun phrase of it is asked for."""
     teacher: Model = None
-    """A model directory (converted or trained) or a hub id; the shipped glip-nano if not given."""
+    """A model directory (converted or trained), a published name (glip-t) or a hub id; the shipped
+    glip-nano if not given."""
     threshold: float = 0.4
     """Smallest score that is shown, in [0, 1]."""
     out: MaybeFile = None

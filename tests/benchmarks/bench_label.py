@@ -103,7 +103,7 @@ def requests_of(corpus: Corpus, units: list[Unit], tools: Tools, call_size: int)
     calls: Calls = []
     with ThreadPoolExecutor(4) as pool:
         for unit in units:
-            for window in read_windows(corpus.read(unit), PairLimits(), pool, Seconds(), Retries()):
+            for window in read_windows(corpus.read(unit), PairLimits(), pool, Seconds()):
                 extract_window(window, tools.parser, Seconds(), Retries())
                 usable = [pair for pair in window if pair.failure is None]
                 calls += [[request(pair) for pair in call] for call in plan_calls(usable, options)]

@@ -98,7 +98,7 @@ def seconds(work: Callable[[], object]) -> float:
 def measure(kind: str, directory: Path, options: argparse.Namespace, folder: Path) -> dict:
     """All figures of one kind."""
     setup = TeacherSetup(
-        corpus=str(folder / "corpus"),
+        corpora=(str(folder / "corpus"),),
         corpus_options=CorpusOptions(),
         teacher=str(directory),
         device="cpu",

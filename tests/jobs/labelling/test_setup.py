@@ -23,7 +23,7 @@ from tests.hub_server import HubServer
 
 def _setup(teacher: str) -> TeacherSetup:
     return TeacherSetup(
-        corpus="nowhere",
+        corpora=("nowhere",),
         corpus_options=CorpusOptions(),
         teacher=teacher,
         device="cpu",
