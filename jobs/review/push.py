@@ -70,6 +70,7 @@ def push_run(
     """
     from jobs.progress_bar import reading_bar
     from pipeline.curation.decisions import load_decisions
+    from pipeline.curation.kept_boxes import kept_box_ids
     from pipeline.curation.recommended import policy_for
     from pipeline.review.sync.dataset_process import drop_dataset, make_dataset
     from pipeline.review.sync.media import MediaStore
@@ -95,6 +96,10 @@ def push_run(
         name = config.dataset or f"{name}-{config.queue}"
     if chosen is not None:
         selection = Selection(box_ids=chosen, queue=called)
+    elif selection.policy is not None and selection.policy.layer_columns():
+        # Rows know no layers: the columns are asked.
+        kept = kept_box_ids(run_store, selection.policy, min_score=config.min_score)
+        selection = Selection(box_ids=kept, queue=selection.name)
     started = time.monotonic()
     with review_store(config.home) as (home, database, store):
         found = find_dataset(store, name)

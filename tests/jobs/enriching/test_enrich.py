@@ -55,6 +55,16 @@ def test_all_layers_of_one_model_are_made_and_then_nothing_is_left_to_do(
     assert before == {name: files_of(run, name) for name in ("clip", "embeddings")}
 
 
+def test_status_tells_about_layers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = drawn_run(tmp_path)
+    (tmp_path / "images" / "1.png").unlink()
+    assert enrich(run, "--with", "duplicates", *LOCAL) == 0
+    assert "1 of them have a reason, e.g. toy/1: " in capsys.readouterr().out
+    assert main(["status", run.uri]) == 0
+    shown = capsys.readouterr().out
+    assert "layer    duplicates: 2 of 2 units, 6 rows; 1 without a value, e.g. toy/1: " in shown
+
+
 def test_one_layer_more_leaves_the_others_alone(tmp_path: Path, clip: str) -> None:
     run = drawn_run(tmp_path)
     assert enrich(run, "--with", "duplicates", *LOCAL) == 0
@@ -135,7 +145,7 @@ def test_a_killed_enrichment_goes_on(tmp_path: Path, clip: str) -> None:
 def test_on_ray_a_killed_worker_costs_nothing(
     tmp_path: Path, clip: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run, local = drawn_run(tmp_path / "a", units=60), drawn_run(tmp_path / "b", units=60)
+    run, local = drawn_run(tmp_path / "a", units=30), drawn_run(tmp_path / "b", units=30)
     assert enrich(local, "--with", "clip", "--model", clip, *LOCAL) == 0
     with ray_session(num_cpus=2):
         markers = Path(run.uri) / "layers/clip/_commits"
@@ -171,7 +181,7 @@ def test_on_ray_a_killed_worker_costs_nothing(
     assert killed
     assert ": complete" in capsys.readouterr().out
     keys = [file.replace(".parquet", "") for file in files_of(run, "clip")]
-    assert len(keys) == 60
+    assert len(keys) == 30
     one, two = (LayerStore(r, "clip") for r in (run, local))
     for unit_id, commit in one.commits().items():
         rows = one.read(commit).to_pylist()

@@ -14,6 +14,7 @@ import pytest
 
 from pipeline.curation.curate import curate_run, ensure_curated, iter_curated
 from pipeline.curation.filter_result import LOW_IMAGE_SCORE, LOW_LAYER, LOW_LAYER_IMAGE, LOW_SCORE
+from pipeline.curation.kept_boxes import kept_box_ids
 from pipeline.curation.policy import FilterPolicy, get_policy, policy_from_json
 from pipeline.layers.enrich_unit import enrich_unit
 from pipeline.layers.store import LayerRows
@@ -110,6 +111,18 @@ def test_policies_with_layers_are_compared(tmp_path: Path) -> None:
     run = with_scores(drawn_run(tmp_path), {"toy/0#0": 0.3})
     found = compare_policies(run, [get_policy("default"), get_policy("yoloworld")])
     assert [drops.boxes_kept for drops in found.drops] == [10, 9]
+
+
+def test_the_boxes_that_a_policy_keeps_by_id(tmp_path: Path) -> None:
+    run = with_scores(drawn_run(tmp_path), {"toy/0#0": 0.3})
+    policy = get_policy("yoloworld")
+    curate_run(run, policy)
+    found = kept_box_ids(run, policy)
+    assert {box for boxes in found.values() for box in boxes} == set(labels(run, policy))
+    assert set(found) == {"toy/0", "toy/1", "toy/2", "toy/3", "toy/5"}
+    assert kept_box_ids(run, policy, min_score=0.85)["toy/0"] == frozenset()
+    plain = get_policy("default")
+    assert kept_box_ids(run, plain)["toy/1"] == {"toy/1#0", "toy/1#1"}
 
 
 def test_a_missing_layer_is_refused_before_anything_is_done(tmp_path: Path) -> None:
