@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import tyro
@@ -112,6 +112,8 @@ def run(config: Config) -> int:
     if not chosen.is_folder:
         _require_new(config, options)
     policies = [_policy(config.policy, one) for one in runs]
+    # Of several runs the careful one: what is a negative for all of them.
+    options = replace(options, negative_below=min(one.negative_below for one in policies))
     total = 0
     for one, policy in zip(runs, policies, strict=True):
         with reading_bar("curate", num_records(one)) as progress:

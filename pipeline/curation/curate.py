@@ -62,6 +62,7 @@ def curate_run(
     stats = CurateStats(
         layers_id=require_columns(run, policy.layer_columns()),
         calibration_id=calibration_id,
+        negative_below=policy.negative_below,
         policy_id=policy.policy_id,
         decisions_id=decisions_id(decisions),
         annotations_id=annotations_id(run),

@@ -33,6 +33,8 @@ class CurateStats:
     """The calibration that a `min_precision` was read from; empty without one."""
     layers_id: str = ""
     """The layers that the policy read; empty without any."""
+    negative_below: float = 0.1
+    """The policy's: which phrases without a label are negatives."""
     drops: DropCounts = field(default_factory=DropCounts)
     records_out: int = 0
     boxes_out: Counter[str] = field(default_factory=Counter)
@@ -130,4 +132,5 @@ def empty_stats(of: CurateStats) -> CurateStats:
         annotations_id=of.annotations_id,
         is_complete=of.is_complete,
         calibration_id=of.calibration_id,
+        negative_below=of.negative_below,
     )
