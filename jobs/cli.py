@@ -35,9 +35,13 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "label": {
         "label": ("jobs.commands.label", "label a corpus with a teacher, on Ray or locally"),
+        "enrich": ("jobs.commands.enrich", "add layers to a run: CLIP, embeddings, masks, hashes"),
         "status": ("jobs.commands.status", "explain a run: how far, how fast, what failed"),
     },
     "make right": {
+        "search": ("jobs.commands.search", "find pairs and boxes of a run by words or likeness"),
+        "sql": ("jobs.commands.sql", "ask a run in SQL"),
+        "leakage": ("jobs.commands.leakage", "look for images of a test set in a run"),
         "filter": ("jobs.commands.filter", "apply a filter policy to a labelled run"),
         "audit": ("jobs.commands.audit", "draw labels for people to judge"),
         "calibrate": ("jobs.commands.calibrate", "state the precision of a run's labels"),

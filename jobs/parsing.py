@@ -91,7 +91,9 @@ def _walk(kind: Any, prefix: str) -> Iterator[Option]:
             omits = tyro.conf.OmitArgPrefixes in marks
             yield from _walk(hint, prefix if omits else f"{prefix}{_kebab(field.name)}.")
         else:
-            typed = f"--{prefix}{_kebab(field.name)}"
+            # A field cannot be called `with`: tyro is told the option's name.
+            told = next((mark.name for mark in marks if getattr(mark, "name", None)), None)
+            typed = f"--{prefix}{told or _kebab(field.name)}"
             yield Option(typed=typed, field=field.name, is_list=tyro.conf.UseAppendAction in marks)
 
 

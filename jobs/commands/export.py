@@ -7,7 +7,7 @@ docs/formats.md says which program reads which format, and what each cannot say.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from schemas.records import CuratedRecord
 
 EXAMPLES = ("glipforge export runs/1 --format odvg --out labels.jsonl --copy-images images",)
+LEAKED = "pair whose image is in a test set (glipforge leakage)"
 FormatName = Literal[
     "goldg",
     "odvg",
@@ -71,6 +72,8 @@ class Config:
     file: a name a line, JSON of numbers to names or of names to synonyms, YOLO's data.yaml."""
     keep_pairs: bool = False
     """coco, lvis: one image entry per caption of an image, not one per image."""
+    masks: bool = False
+    """coco, lvis: write the masks of the layer `masks` as `segmentation`."""
     split: str = ""
     """Shares of train and val (and test) such as 0.9,0.1, by image: copies stay together."""
     shard_pairs: int = 0
@@ -83,6 +86,8 @@ class Config:
     """Write a data set card: README.md in a folder, NAME.README.md beside a file."""
     license: str = ""
     """Of the images, for the card."""
+    without_leaks: bool = False
+    """Leave out the pairs that `glipforge leakage` found in a test set."""
     force: bool = False
     """Replace the file, or the folder of an earlier export."""
 
@@ -94,6 +99,7 @@ def run(config: Config) -> int:
     from pipeline.export import FORMATS, export_records
     from pipeline.export.merge import REPEATED, merged_records
     from pipeline.run.open import num_records, open_run
+    from pipeline.trust.leakage import leaking
 
     chosen = FORMATS[config.format]
     if not config.out.endswith(chosen.extension):
@@ -113,8 +119,12 @@ def run(config: Config) -> int:
         with reading_bar("curate", num_records(one)) as progress:
             total += ensure_curated(one, policy, progress=progress).records_out
     merge_counts: Counter[str] = Counter()
+    leaked: Counter[str] = Counter()
+    stream = options.masks.stream if options.masks else iter_curated
+    leaks = [leaking(one) if config.without_leaks else () for one in runs]
     streams = [
-        iter_curated(one, policy.policy_id) for one, policy in zip(runs, policies, strict=True)
+        _without(stream(one, policy.policy_id), leak, leaked)
+        for one, policy, leak in zip(runs, policies, leaks, strict=True)
     ]
     with reading_bar("export", total) as progress:
         summary = export_records(
@@ -126,10 +136,25 @@ def run(config: Config) -> int:
             card=_card_facts(config, runs, policies) if config.card else None,
             force=config.force,
         )
-    summary.left_out += Counter({REPEATED: merge_counts.pop(REPEATED, 0)})
+    if options.masks and options.masks.without:
+        summary.notes.append(
+            f"{options.masks.without:,} boxes have no mask: people moved or drew them, or the "
+            "model failed"
+        )
+    summary.left_out += Counter({REPEATED: merge_counts.pop(REPEATED, 0)}) + leaked
     summary.notes += [f"{number:,} x {note}" for note, number in merge_counts.items() if number]
     _print(summary, config)
     return 0
+
+
+def _without(
+    records: Iterable[CuratedRecord], leaks: Collection[str], counts: Counter[str]
+) -> Iterator[CuratedRecord]:
+    for record in records:
+        if record.record_id in leaks:
+            counts[LEAKED] += 1
+        else:
+            yield record
 
 
 def _image_mode(config: Config) -> str:
@@ -159,6 +184,7 @@ def _image_mode(config: Config) -> str:
 
 def _options(config: Config, mode: str, runs: list[RunStore]) -> ExportOptions:
     from pipeline.export import ExportOptions
+    from pipeline.export.masks import BoxMasks, require_masks
     from pipeline.run.limits import image_limits, widest_limits
 
     try:
@@ -166,6 +192,13 @@ def _options(config: Config, mode: str, runs: list[RunStore]) -> ExportOptions:
     except ValueError as error:
         raise ConfigError(f"split must be shares such as 0.9,0.1, got {config.split!r}") from error
     limits = [image_limits(one) for one in runs]
+    masks = None
+    if config.masks:
+        if config.format not in ("coco", "lvis"):
+            raise ConfigError(f"masks must go with format coco or lvis, got {config.format!r}")
+        for one in runs:
+            require_masks(one)
+        masks = BoxMasks()
     return ExportOptions(
         image_root=config.image_root,
         images=mode,
@@ -178,6 +211,7 @@ def _options(config: Config, mode: str, runs: list[RunStore]) -> ExportOptions:
         shard_pairs=config.shard_pairs,
         seed=config.seed,
         tsv_version=config.tsv_version,
+        masks=masks,
     )
 
 

@@ -53,12 +53,27 @@ def run(config: Config) -> int:
             print(json_module.dumps(to_plain(found)), flush=True)
         elif isinstance(found, labelling.RunStatus):
             print_status(found)
+            _print_layers(run_store)
             _print_reviews(run_store)
         else:
             print_training(found)
         if not config.watch or found.complete:
             return 0
         time.sleep(config.watch)
+
+
+def _print_layers(run_store: RunStore) -> None:
+    """Of each layer how many units it has, and how many of its rows have no value."""
+    from pipeline.layers.store import layers_of
+
+    total = len(run_store.commits())
+    for layer in layers_of(run_store):
+        made = layer.commits()
+        rows = sum(commit.rows_out for commit in made.values())
+        failed = rows - sum(commit.status_counts.get("ok", 0) for commit in made.values())
+        example = next((e for c in made.values() for e in c.examples.values()), "")
+        why = f"; {failed:,} without a value, e.g. {example}" if failed else ""
+        print(f"layer    {layer.kind.name}: {len(made):,} of {total:,} units, {rows:,} rows{why}")
 
 
 def _print_reviews(run_store: RunStore) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -53,8 +54,15 @@ class Push:
     """Where the review database lives; $GLIPFORGE_REVIEW_HOME if not given."""
 
 
-def push_run(config: Push) -> PushReport:
+def push_run(
+    config: Push, *, chosen: Mapping[str, frozenset[str]] | None = None, called: str = ""
+) -> PushReport:
     """Make or refresh the dataset of a run.
+
+    Args:
+        config: Which run and how.
+        chosen: record_id -> the boxes to show; other pairs are left out. None: as `config` says.
+        called: What such a choice is called.
 
     Raises:
         ConfigError: unknown policy, a limit below 1, unusable home, or --rebuild over unpulled
@@ -62,6 +70,7 @@ def push_run(config: Push) -> PushReport:
     """
     from jobs.progress_bar import reading_bar
     from pipeline.curation.decisions import load_decisions
+    from pipeline.curation.kept_boxes import kept_box_ids
     from pipeline.curation.recommended import policy_for
     from pipeline.review.sync.dataset_process import drop_dataset, make_dataset
     from pipeline.review.sync.media import MediaStore
@@ -85,6 +94,12 @@ def push_run(config: Push) -> PushReport:
     if config.queue:
         selection = _queue(config, run_store)
         name = config.dataset or f"{name}-{config.queue}"
+    if chosen is not None:
+        selection = Selection(box_ids=chosen, queue=called)
+    elif selection.policy is not None and selection.policy.layer_columns():
+        # Rows know no layers: the columns are asked.
+        kept = kept_box_ids(run_store, selection.policy, min_score=config.min_score)
+        selection = Selection(box_ids=kept, queue=selection.name)
     started = time.monotonic()
     with review_store(config.home) as (home, database, store):
         found = find_dataset(store, name)

@@ -11,11 +11,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from pipeline.curation import candidates, curated_table, label_stats
+from pipeline.curation import candidates, curated_table, label_stats, layer_scores
 from pipeline.curation.box_state import resolve_record
 from pipeline.curation.curated_record import curated_record
 from pipeline.curation.filters import filter_candidates
 from pipeline.curation.label_stats import LabelStats
+from pipeline.curation.layer_scores import LayerScores, load_layer_scores
 from pipeline.curation.manifest import CurateStats, empty_stats
 from pipeline.curation.policy import FilterPolicy
 from pipeline.run.columns import unit_tables
@@ -37,7 +38,16 @@ _REPEATED = (
     *("boxes.list.element.origin", "boxes.list.element.phrase_indices.list.element"),
 )
 """Columns whose values repeat: a dictionary of the others costs time and is thrown away."""
-READ = tuple(dict.fromkeys((*candidates.COLUMNS, *label_stats.COLUMNS, *curated_table.COLUMNS)))
+READ = tuple(
+    dict.fromkeys(
+        (
+            *candidates.COLUMNS,
+            *label_stats.COLUMNS,
+            *curated_table.COLUMNS,
+            *layer_scores.COLUMNS,
+        )
+    )
+)
 """The columns of a pair that nobody decided about; what no rule and no curated row has, stays on
 the disk."""
 
@@ -87,16 +97,20 @@ def curate_batch(run: RunStore, work: BatchWork, commits: tuple[UnitCommit, ...]
         labels=LabelStats(),
         decided=set(),
     )
+    layers = load_layer_scores(run, [work.policy], commits)
     # Pairs with decisions go row by row, and need all of their row.
     columns = None if work.decisions else READ
     if len(commits) == 1:
         tables = unit_tables(run, commits[0], columns)
-        _write_unit(run, part, commits[0], (_curate(table, work, part)[0] for table in tables))
+        _write_unit(
+            run, part, commits[0], (_curate(table, work, part, layers)[0] for table in tables)
+        )
         return part
     units = [list(unit_tables(run, commit, columns)) for commit in commits]
     tables_of_all = [table for tables in units for table in tables]
     if tables_of_all:
-        curated, rows = _curate(pa.concat_tables(tables_of_all).combine_chunks(), work, part)
+        whole = pa.concat_tables(tables_of_all).combine_chunks()
+        curated, rows = _curate(whole, work, part, layers)
         ends = np.cumsum([sum(table.num_rows for table in tables) for tables in units])
         places = np.searchsorted(rows, [0, *ends])
         for commit, start, stop in zip(commits, places, places[1:], strict=False):
@@ -120,10 +134,10 @@ def _write_unit(
 
 
 def _curate(
-    table: pa.Table, work: BatchWork, part: BatchResult
+    table: pa.Table, work: BatchWork, part: BatchResult, layers: LayerScores
 ) -> tuple[pa.Table, NDArray[np.int64]]:
     """The curated rows of a table of annotations, and for each the row that it comes from."""
-    found = candidates.candidates_of(table)
+    found = layers.beside(candidates.candidates_of(table), table)
     outcome = filter_candidates(found, work.policy, precision_threshold=work.threshold)
     part.stats.drops.add(found, outcome)
     part.candidates.add(table)

@@ -7,8 +7,8 @@ rule is one operation over every box at once, whichever pair it belongs to.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -82,9 +82,11 @@ class Candidates:
     """[R], values of `Status`."""
     phrases: Phrases
     region_scores: NDArray[np.float32] | None = None
-    """[N], a second model's score of each region; waits for layers, no run has them yet."""
+    """[N], a second model's score of each region, see `layer_scores.py`."""
     image_scores: NDArray[np.float64] | None = None
     """[R], a second model's score of each image with its caption; likewise."""
+    layers: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    """Column of a layer -> its values, [N] of boxes or [R] of pairs; NaN where there is none."""
 
     @property
     def num_rows(self) -> int:

@@ -19,6 +19,7 @@ from pipeline.curation.decisions import (
 from pipeline.curation.label_stats import LabelStats
 from pipeline.curation.manifest import CurateStats, empty_stats
 from pipeline.curation.policy import FilterPolicy
+from pipeline.layers.columns import require_columns
 from pipeline.run.map_units import Mapper, map_run, num_workers
 from pipeline.run.open import annotations_id
 from pipeline.run.store import RunStore
@@ -59,6 +60,7 @@ def curate_run(
     decisions = load_decisions(run) if decisions is None else decisions
     threshold, calibration_id = precision_threshold(run, policy)
     stats = CurateStats(
+        layers_id=require_columns(run, policy.layer_columns()),
         calibration_id=calibration_id,
         negative_below=policy.negative_below,
         policy_id=policy.policy_id,
@@ -113,11 +115,12 @@ def ensure_curated(
         _, calibration_id = precision_threshold(run, policy)
         current = (
             *(annotations_id(run), decisions_id(decisions), run.is_complete(), calibration_id),
+            require_columns(run, policy.layer_columns()),
         )
         with contextlib.suppress(DataError):  # of another version: it is made again
             stats = read_curate_stats(run, policy.policy_id)
             made_of = (stats.annotations_id, stats.decisions_id, stats.is_complete)
-            if (*made_of, stats.calibration_id) == current:
+            if (*made_of, stats.calibration_id, stats.layers_id) == current:
                 return stats
     return curate_run(run, policy, decisions, workers=workers, progress=progress)
 

@@ -20,6 +20,7 @@ PHRASE_NONWORD = "phrase: number, URL or single character"
 LOW_SCORE = "score: not above the threshold"
 LOW_OWN_SCORE = "score: not above the threshold of its phrase or class"
 LOW_PRECISION = "score: not above the threshold of the promised precision"
+LOW_LAYER = "layer: not above the threshold"
 HIGH_SCORE = "score: above the ceiling"
 SMALL_SIDE = "size: side too short"
 PHRASE_NMS = "overlap: worse box of the same phrase"
@@ -37,6 +38,7 @@ BOX_REASONS = (
     LOW_SCORE,
     LOW_OWN_SCORE,
     LOW_PRECISION,
+    LOW_LAYER,
     HIGH_SCORE,
     SMALL_SIDE,
     PHRASE_NMS,
@@ -53,7 +55,8 @@ BOX_REASONS = (
 TOO_FEW_BOXES = "image: too few boxes"
 LOW_BEST_SCORE = "image: best box not above the threshold"
 LOW_IMAGE_SCORE = "image: image score not above the threshold"
-IMAGE_REASONS = (TOO_FEW_BOXES, LOW_BEST_SCORE, LOW_IMAGE_SCORE)
+LOW_LAYER_IMAGE = "image: layer not above the threshold"
+IMAGE_REASONS = (TOO_FEW_BOXES, LOW_BEST_SCORE, LOW_IMAGE_SCORE, LOW_LAYER_IMAGE)
 
 
 REASONS = (KEPT, MERGED, *BOX_REASONS)

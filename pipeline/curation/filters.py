@@ -24,6 +24,8 @@ from pipeline.curation.filter_result import (
     LONG_SPAN,
     LOW_BEST_SCORE,
     LOW_IMAGE_SCORE,
+    LOW_LAYER,
+    LOW_LAYER_IMAGE,
     LOW_OWN_SCORE,
     LOW_PRECISION,
     LOW_SCORE,
@@ -36,9 +38,11 @@ from pipeline.curation.filter_result import (
     FilterOutcome,
     FilterResult,
 )
+from pipeline.curation.layer_scores import scored
 from pipeline.curation.overlap import IOU, SHARE_INSIDE, Sides, best_first, ranks, suppressed
 from pipeline.curation.phrase_rules import phrase_codes, phrase_thresholds
 from pipeline.curation.policy import FilterPolicy
+from pipeline.layers.columns import NUMBERS
 from schemas.boxes import box_areas
 from schemas.errors import ConfigError
 from schemas.records import Annotation
@@ -64,6 +68,7 @@ def filter_candidates(
             "that takes is known only of a run that was calibrated, where `glipforge filter` and "
             "what reads its labels can apply it"
         )
+    candidates = scored(candidates, policy)
     state = _State(candidates, _scores(candidates, policy))
     _drop_by_phrase_and_score(state, policy, precision_threshold)
     state.look_closer()
@@ -145,9 +150,8 @@ def _scores(candidates: Candidates, policy: FilterPolicy) -> NDArray[np.float32]
     if candidates.region_scores is None:
         raise ConfigError(
             f"policy {policy.name!r} multiplies each score by a second model's score of the region "
-            f"(region_scores {policy.region_scores!r}), and this version of glipforge cannot make "
-            "such scores yet: choose default, glip, grit, owlst or strict-review, or a policy file "
-            "without region_scores and min_image_score"
+            f"(region_scores {policy.region_scores!r}), and they are not given here: glipforge "
+            "filter and export read them from the layers that `glipforge enrich` makes"
         )
     return candidates.scores * candidates.region_scores
 
@@ -170,6 +174,10 @@ def _drop_by_phrase_and_score(
         state.mark(low & is_own, LOW_OWN_SCORE)
     if precision_threshold is not None:
         state.mark(scores <= np.float32(precision_threshold), LOW_PRECISION)
+    for name, floor in policy.layer_thresholds.items():
+        if NUMBERS[name] == "box_id":
+            # Not <=: a box without a value goes.
+            state.mark(~(_layer(candidates, policy, name) > np.float32(floor)), LOW_LAYER)
     if policy.score_ceiling < 1:
         state.mark(scores > np.float32(policy.score_ceiling), HIGH_SCORE)
 
@@ -284,4 +292,17 @@ def _image_codes(state: _State, policy: FilterPolicy) -> NDArray[np.uint8]:
         mean = total / np.maximum(kept, 1)
         low = np.sqrt(candidates.image_scores * mean) <= policy.min_image_score
         codes[low & (codes == 0)] = IMAGE_CODE_OF[LOW_IMAGE_SCORE]
+    for name, floor in policy.layer_thresholds.items():
+        if NUMBERS[name] == "record_id":
+            low = ~(_layer(candidates, policy, name) > np.float32(floor))
+            codes[low & (codes == 0)] = IMAGE_CODE_OF[LOW_LAYER_IMAGE]
     return codes
+
+
+def _layer(candidates: Candidates, policy: FilterPolicy, name: str) -> NDArray[np.float32]:
+    if name not in candidates.layers:
+        raise ConfigError(
+            f"policy {policy.name!r} reads {name} (layer_thresholds), which is not given here: "
+            "glipforge filter and export read it from the layer that `glipforge enrich` makes"
+        )
+    return candidates.layers[name]

@@ -31,6 +31,8 @@ class CurateStats:
     """False where the run was still going: units without a commit are not in."""
     calibration_id: str = ""
     """The calibration that a `min_precision` was read from; empty without one."""
+    layers_id: str = ""
+    """The layers that the policy read; empty without any."""
     negative_below: float = 0.1
     """The policy's: which phrases without a label are negatives."""
     drops: DropCounts = field(default_factory=DropCounts)

@@ -6,6 +6,7 @@ applied to the stored rows, any number of times. `pipeline/curation/filters.py` 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, field
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
+from pipeline.layers.columns import NUMBERS
 from pipeline.phrases.drop_words import DROP_LISTS
 from schemas.checked import (
     Count,
@@ -30,6 +32,7 @@ POLICY_VERSION = 1
 _LATER: Mapping[str, object] = {
     **{"class_thresholds": {}, "phrase_thresholds": {}, "min_precision": None},
     **{"contained_same": None, "contained_other": None, "negative_below": 0.1},
+    "layer_thresholds": {},
 }
 """Fields that came after version 1 with their defaults."""
 
@@ -75,9 +78,12 @@ class FilterPolicy:
     the run's labels is right, as `glipforge calibrate` found; None: no promise is asked for."""
     score_ceiling: Share = 1.0
     """A box stays when its score is not greater: a band of doubtful boxes for review."""
-    region_scores: Literal["", "clip"] = ""
-    """`clip`: multiply each score by a second model's score of the region before the threshold.
-    Waits for layers: no run holds such scores yet, and curation refuses."""
+    region_scores: Literal["", "clip", "clip.cosine"] = ""
+    """`clip`: multiply each score by the layer's `clip.score` of the box before the threshold;
+    `clip.cosine`: by its plain cosine. `glipforge enrich` makes the layer."""
+    layer_thresholds: Mapping[str, float] = field(default_factory=dict)
+    """Column of a layer (`clip.score`) -> a box, or a pair where the layer is about pairs, stays
+    when its value is greater; one without a value goes."""
     min_side_px: NotNegative = 1.0
     """A box with a shorter side goes."""
     nms_iou: Share | None = None
@@ -105,7 +111,8 @@ class FilterPolicy:
     min_best_score: Share = 0.0
     """A pair whose best box is not greater is left out."""
     min_image_score: Share = 0.0
-    """With region scores: sqrt(image score x mean region score) must be greater. Waits as well."""
+    """With region scores: sqrt(image score x mean score of the boxes left) must be greater. The
+    image score is the layer's `clip_image.score`, or its cosine with `clip.cosine`."""
     negative_below: Share = 0.1
     """A phrase that was asked for and has no label is a negative, for exports and training, where
     no candidate of it reached this score; 0: none is."""
@@ -117,6 +124,12 @@ class FilterPolicy:
                     raise ValueError(f"{name}: words must be in lower case, got {words!r}")
                 if not 0 <= score <= 1:
                     raise ValueError(f"{name}.{words} must be in [0, 1], got {score!r}")
+        for column, value in self.layer_thresholds.items():
+            if column not in NUMBERS:
+                allowed = ", ".join(NUMBERS)
+                raise ValueError(f"layer_thresholds: must be of {allowed}, got {column!r}")
+            if not math.isfinite(value):
+                raise ValueError(f"layer_thresholds.{column} must be a number, got {value!r}")
         for word in self.drop_words:
             if word != word.lower():  # letters that the pattern, for all of JSON schema, misses
                 raise ValueError(f"drop_words must be words in lower case, got {word!r}")
@@ -138,6 +151,16 @@ class FilterPolicy:
         rules = {k: v for k, v in rules.items() if k not in _LATER or v != _LATER[k]}
         rules |= {"version": POLICY_VERSION, "words": sorted(self.words())}
         return f"{self.name}@{fingerprint(rules)}"
+
+    def layer_columns(self) -> tuple[str, ...]:
+        """The columns of layers that the rules read."""
+        found = list(self.layer_thresholds)
+        if self.region_scores:
+            column = self.region_scores.partition(".")[2] or "score"
+            found.append(f"clip.{column}")
+            if self.min_image_score > 0:
+                found.append(f"clip_image.{column}")
+        return tuple(dict.fromkeys(found))
 
     def words(self) -> frozenset[str]:
         """Every head noun that this policy drops."""
@@ -184,9 +207,10 @@ def grit_policy() -> FilterPolicy:
 def yoloworld_policy() -> FilterPolicy:
     """YOLO-World's CC3M labels: score x CLIP > 0.3, NMS per phrase, an image score > 0.3.
 
-    Needs CLIP's score of every region and image, which no command of this version makes: curation
-    refuses it in a sentence. YOLO-World takes n-gram nouns as phrases; this product's are noun
-    chunks.
+    Needs the layers `clip` and `clip_image` (`glipforge enrich RUN --with clip`). The paper does
+    not say how a similarity becomes a score; here it is CLIPScore, 2.5 x cosine: of plain cosines,
+    which are below 0.4 for true pairs, no product would be above 0.3. YOLO-World takes n-gram nouns
+    as phrases; this product's are noun chunks.
     """
     return FilterPolicy(
         name="yoloworld",

@@ -69,6 +69,7 @@ class CocoExport(Writer):
     ) -> dict[str, Any]:
         record = item.record
         bbox = short_xywh(box.xyxy, size_of(record))
+        masks = self.options.masks
         return {
             "image_id": placed[0],
             "category_id": self.target.categories.id_of(category),
@@ -82,7 +83,7 @@ class CocoExport(Writer):
             "tokens_positive": [list(span) for span in box_spans(record, box)],
             "box_id": box.box_id,
             "origin": box.origin,
-        }
+        } | (masks.of(box, record.height, record.width) if masks else {})
 
 
 def image_entry(item: Item) -> dict[str, Any]:

@@ -36,6 +36,7 @@ class LvisWriter(Writer):
 
     def add(self, item: Item) -> bool:
         record, categories = item.record, self.target.categories
+        masks = self.options.masks
         found = list(listed_boxes(item, categories, self))
         if record.boxes and not found:
             return False
@@ -65,13 +66,15 @@ class LvisWriter(Writer):
                     "segmentation": [],
                     "score": short_float(box.score),
                 }
+                | (masks.of(box, record.height, record.width) if masks else {})
             )
         return True
 
     def finish(self) -> None:
         for file in self._files.all():
             self._finish_file(file)
-        self.summary.notes.append("boxes only: segmentation is empty; synset and def are not known")
+        boxes_only = "" if self.options.masks else "boxes only: segmentation is empty; "
+        self.summary.notes.append(f"{boxes_only}synset and def are not known")
 
     def _finish_file(self, file: _LvisFile) -> None:
         categories = self.target.categories

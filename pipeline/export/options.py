@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
+from pipeline.export.masks import BoxMasks
 from pipeline.images.decode import ImageLimits
 from schemas.errors import ConfigError
 
@@ -44,6 +45,8 @@ class ExportOptions:
     """Of the split."""
     tsv_version: int = 1
     """glip-tsv: 1 has a list per box, 2 a list per phrase."""
+    masks: BoxMasks | None = None
+    """coco and lvis: the masks that go beside the boxes; None: boxes alone."""
     dataset_name: str = "mixed"
     """goldg: what loaders select their image folder by."""
     data_source: str = "vg"

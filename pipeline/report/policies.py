@@ -13,12 +13,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.curation import layer_scores
 from pipeline.curation.batch import in_batches
 from pipeline.curation.calibration import precision_threshold
 from pipeline.curation.candidates import COLUMNS, candidates_of
 from pipeline.curation.filter_result import BOX_REASONS, IMAGE_REASONS, DropCounts
 from pipeline.curation.filters import filter_candidates
+from pipeline.curation.layer_scores import load_layer_scores
 from pipeline.curation.policy import FilterPolicy
+from pipeline.layers.columns import require_columns
 from pipeline.report.charts import histogram
 from pipeline.run.columns import unit_tables
 from pipeline.run.map_units import Mapper, map_run, num_workers
@@ -106,6 +109,7 @@ def compare_policies(
             f"{', '.join(total.policy_ids) or 'none'}"
         )
     shared = tuple((policy, precision_threshold(run, policy)[0]) for policy in policies)
+    require_columns(run, [name for policy in policies for name in policy.layer_columns()])
     commits = list(run.commits().values())
     batches = in_batches(commits)
     pool = num_workers(sum(c.rows_out for c in commits), len(batches), workers)
@@ -125,9 +129,10 @@ def _compare_batch(
     commits: tuple[UnitCommit, ...],
 ) -> PolicyComparison:
     part = _empty([policy for policy, _ in policies])
+    layers = load_layer_scores(run, [policy for policy, _ in policies], commits)
     for commit in commits:
-        for table in unit_tables(run, commit, COLUMNS):
-            found = candidates_of(table)
+        for table in unit_tables(run, commit, (*COLUMNS, *layer_scores.COLUMNS)):
+            found = layers.beside(candidates_of(table), table)
             kept = np.zeros((len(policies), found.num_boxes), dtype=bool)
             pairs = np.zeros((len(policies), found.num_rows), dtype=bool)
             for number, (policy, threshold) in enumerate(policies):

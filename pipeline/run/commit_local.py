@@ -16,7 +16,14 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from pipeline.run.commit_protocol import MARKERS, UnitFile, is_intact, marker_path
+from pipeline.run.commit_protocol import (
+    MARKERS,
+    UnitFile,
+    data_path,
+    folder_of,
+    is_intact,
+    marker_path,
+)
 from pipeline.storage.errors import WRITES_NOTHING, StorageFull
 from pipeline.storage.exclusive import place_exclusively
 from schemas.atomic import sync_folder, write_synced
@@ -40,7 +47,7 @@ class LocalCommitter:
 
     def path_of(self, file: UnitFile, unit_id: str, attempt: str) -> str:
         """`annotations/<unit>.parquet`, whichever attempt wins."""
-        return f"{file.folder}/{unit_id}.parquet"
+        return data_path(file.folder, f"{unit_id}.parquet")
 
     def commit(self, commit: UnitCommit, files: Sequence[UnitFile]) -> bool:
         """Stage, mark, publish; False where another attempt was first.
@@ -137,8 +144,8 @@ class LocalCommitter:
     # --- parts ---------------------------------------------------------------------------------
 
     def _staged(self, commit: UnitCommit, file: CommittedFile) -> Path:
-        folder = file.path.partition("/")[0]
-        return self.root / STAGING / f"{commit.unit_id}.{commit.attempt}.{folder}.parquet"
+        kind = folder_of(file.path) or "rows"
+        return self.root / STAGING / f"{commit.unit_id}.{commit.attempt}.{kind}.parquet"
 
     def _settle(self, commit: UnitCommit) -> bool:
         # Nearly all are published already: one look at each file then, not three.

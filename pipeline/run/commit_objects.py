@@ -18,6 +18,8 @@ from pipeline.run.commit_protocol import (
     MARKERS,
     QUARANTINE,
     UnitFile,
+    data_path,
+    folder_of,
     is_intact,
     marker_path,
 )
@@ -45,15 +47,23 @@ class ObjectCommitter:
     Args:
         root: The run's URL.
         step: Called with the name of each step before it is done; tests die here.
+        folders: Where data is, relative to the root; `""`: in the root itself.
     """
 
-    def __init__(self, root: str, *, step: Callable[[str], object] = lambda name: None) -> None:
+    def __init__(
+        self,
+        root: str,
+        *,
+        step: Callable[[str], object] = lambda name: None,
+        folders: Sequence[str] = (ANNOTATIONS, QUARANTINE),
+    ) -> None:
         self.root = root
         self.step = step
+        self.folders = folders
 
     def path_of(self, file: UnitFile, unit_id: str, attempt: str) -> str:
         """`annotations/<unit>.<attempt>.parquet`: an attempt never writes over another one."""
-        return f"{file.folder}/{unit_id}.{attempt}.parquet"
+        return data_path(file.folder, f"{unit_id}.{attempt}.parquet")
 
     def commit(self, commit: UnitCommit, files: Sequence[UnitFile]) -> bool:
         """PUT the data, then the marker if there is none; False where another was first."""
@@ -84,7 +94,8 @@ class ObjectCommitter:
         files = [file for commit in commits for file in commit.files]
         sizes: dict[str, int] = {}
         if len(files) >= LIST_FROM:
-            sizes = self._list_sizes(ANNOTATIONS) | self._list_sizes(QUARANTINE)
+            for folder in self.folders:
+                sizes |= self._list_sizes(folder)
         # What a listing lacks is asked for: it may be older than the object.
         rest = [file for file in files if sizes.get(file.path) != file.size]
         with ThreadPoolExecutor(NUM_THREADS) as pool:
@@ -115,8 +126,8 @@ class ObjectCommitter:
     def clean(self, commits: Iterable[UnitCommit]) -> None:
         """Delete the objects of attempts that lost."""
         named = {file.path for commit in commits for file in commit.files}
-        for folder in (ANNOTATIONS, QUARANTINE):
-            keep = {path.rpartition("/")[2] for path in named if path.startswith(f"{folder}/")}
+        for folder in self.folders:
+            keep = {path.rpartition("/")[2] for path in named if folder_of(path) == folder}
             remove_other_files(join_url(self.root, folder), keep, suffix=".parquet")
 
     def _list_sizes(self, folder: str) -> dict[str, int]:
@@ -125,7 +136,7 @@ class ObjectCommitter:
             files, _ = list_folder(join_url(self.root, folder))
         except MissingFile:
             return {}
-        return {f"{folder}/{file.uri.rpartition('/')[2]}": file.size for file in files}
+        return {data_path(folder, file.uri.rpartition("/")[2]): file.size for file in files}
 
     def _marker(self, unit_id: str) -> str | None:
         try:

@@ -32,7 +32,7 @@ class UnitFile:
     """One encoded table of a unit, not yet anywhere."""
 
     folder: str
-    """`annotations` or `quarantine`."""
+    """`annotations` or `quarantine`; empty: the place itself."""
     num_rows: int
     data: bytes
 
@@ -108,6 +108,16 @@ def decode_rows(data: bytes, *, where: str) -> list[Annotation]:
 def marker_path(unit_id: str) -> str:
     """Path of a unit's marker, relative to the run."""
     return f"{MARKERS}/{unit_id}.json"
+
+
+def data_path(folder: str, name: str) -> str:
+    """Path of a data file, relative to the place; an empty folder is the place itself."""
+    return f"{folder}/{name}" if folder else name
+
+
+def folder_of(path: str) -> str:
+    """The folder of a data file, empty where it is the place itself."""
+    return path.rpartition("/")[0]
 
 
 def is_intact(data: bytes, file: CommittedFile) -> bool:

@@ -25,6 +25,7 @@ from pathlib import Path
 from shlex import quote
 from typing import IO, Any, TextIO
 
+from pipeline.run.committed import CommittedUnits
 from pipeline.run.store import RunStore
 from pipeline.storage.errors import MissingFile
 from pipeline.storage.files import create_bytes, read_bytes, remove, write_bytes
@@ -42,17 +43,23 @@ _streams: set[IO[str]] = set()
 
 
 @contextlib.contextmanager
-def run_lock(run: RunStore, *, beat_s: float = BEAT_S, stale_s: float = STALE_S) -> Iterator[None]:
-    """Hold the run while in the block.
+def run_lock(
+    run: CommittedUnits,
+    *,
+    doing: str = "labelled",
+    beat_s: float = BEAT_S,
+    stale_s: float = STALE_S,
+) -> Iterator[None]:
+    """Hold the run, or a layer of one, while in the block. `doing` is said where it is held.
 
     Raises:
         ConfigError: another driver holds it; names its host, process and start.
     """
     if run.is_local:
-        with folder_lock(run.uri, partial(_held, run.uri, "labelled")):
+        with folder_lock(run.uri, partial(_held, run.uri, doing)):
             yield
     else:
-        with _object_lock(run, beat_s=beat_s, stale_s=stale_s):
+        with _object_lock(run, doing, beat_s=beat_s, stale_s=stale_s):
             yield
 
 
@@ -189,11 +196,13 @@ def _parsed(data: bytes) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _object_lock(run: RunStore, *, beat_s: float, stale_s: float) -> Iterator[None]:
+def _object_lock(
+    run: CommittedUnits, doing: str, *, beat_s: float, stale_s: float
+) -> Iterator[None]:
     url = run.url(LOCK)
     me = _myself() | {"token": uuid.uuid4().hex}
     me["at"] = me["since"]
-    _take_object(run, me, beat_s=beat_s, stale_s=stale_s)
+    _take_object(run, me, doing, beat_s=beat_s, stale_s=stale_s)
     stop = threading.Event()
 
     def beat() -> None:
@@ -242,7 +251,9 @@ def _is_token(data: bytes, me: Mapping[str, Any]) -> bool:
     return isinstance(found, dict) and found.get("token") == me["token"]
 
 
-def _take_object(run: RunStore, me: dict[str, Any], *, beat_s: float, stale_s: float) -> None:
+def _take_object(
+    run: CommittedUnits, me: dict[str, Any], doing: str, *, beat_s: float, stale_s: float
+) -> None:
     url = run.url(LOCK)
     seen, since = b"", time.monotonic()
     while not create_bytes(url, json.dumps(me).encode()):
@@ -253,7 +264,7 @@ def _take_object(run: RunStore, me: dict[str, Any], *, beat_s: float, stale_s: f
         if _is_token(found, me):
             return  # the answer to our own write was lost
         if seen and found != seen:
-            raise ConfigError(_held(run.uri, "labelled", _parsed(found)))
+            raise ConfigError(_held(run.uri, doing, _parsed(found)))
         if not seen:
             seen, since = found, time.monotonic()
             _log.warning(

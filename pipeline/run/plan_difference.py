@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from pipeline.run.commit_protocol import ANNOTATIONS, QUARANTINE
+from pipeline.run.commit_protocol import ANNOTATIONS, QUARANTINE, data_path
 from schemas.errors import ConfigError, DataError, FingerprintMismatch
 from schemas.fingerprint import fingerprint, require_same
 from schemas.plan import InputFile, Plan, Unit, UnitCommit
@@ -57,20 +57,22 @@ def check_unit_ids(units: Sequence[Unit]) -> None:
         seen.add(unit.unit_id)
 
 
-def check_marker(commit: UnitCommit, *, where: str) -> None:
-    """Refuse a marker whose files are not in the run's own folders: it may come from anybody; and
+def check_marker(
+    commit: UnitCommit, *, where: str, folders: Sequence[str] = (ANNOTATIONS, QUARANTINE)
+) -> None:
+    """Refuse a marker whose files are not in the place's own folders: it may come from anybody; and
     one whose values nobody can work with.
 
     Raises:
         DataError: naming the field, the value and what is allowed.
     """
     for file in commit.files:
-        folder, _, name = file.path.partition("/")
-        if folder not in (ANNOTATIONS, QUARANTINE) or _SAFE_FILE.fullmatch(name) is None:
+        folder, _, name = file.path.rpartition("/")
+        if folder not in folders or _SAFE_FILE.fullmatch(name) is None:
+            allowed = " or ".join(data_path(folder, "NAME.parquet") for folder in folders)
             raise DataError(
-                f"{where}: files.path must be {ANNOTATIONS}/NAME.parquet or "
-                f"{QUARANTINE}/NAME.parquet, got {file.path!r}; the marker is not one of this "
-                "product: delete it, and `glipforge label` does its unit again"
+                f"{where}: files.path must be {allowed}, got {file.path!r}; the marker is not one "
+                "of this product: delete it, and `glipforge label` does its unit again"
             )
     known = {str(status) for status in Status}
     if unknown := sorted(set(commit.status_counts) - known):

@@ -1,43 +1,25 @@
-"""A run directory, on a disk or an object store: its plan, its commits and their rows.
-
-Layout and protocol are in the data contract; how one commit is made is in `commit_local.py` and
-`commit_objects.py`. Whoever reads sees committed units only, in the order of the plan.
-"""
+"""A run directory, on a disk or an object store: its plan, its commits and their rows."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from os import PathLike, fspath
-from pathlib import Path
+from os import PathLike
 from shlex import quote
 
-from pipeline.run.commit_local import LocalCommitter
-from pipeline.run.commit_objects import NUM_THREADS, ObjectCommitter
 from pipeline.run.commit_protocol import (
     ANNOTATIONS,
     QUARANTINE,
-    Committer,
     as_json,
     check_counts,
     decode_rows,
 )
-from pipeline.run.plan_difference import check_marker, check_unit_ids, require_same_plan
+from pipeline.run.committed import CommittedUnits, Recovery
+from pipeline.run.plan_difference import check_unit_ids, require_same_plan
 from pipeline.run.totals import RunTotals
 from pipeline.storage.errors import MissingFile
-from pipeline.storage.files import (
-    create_bytes,
-    exists,
-    is_local,
-    join_url,
-    local_path,
-    read_bytes,
-    remove,
-    write_bytes,
-)
+from pipeline.storage.files import create_bytes, read_bytes, remove, write_bytes
 from schemas.damage import whole
 from schemas.errors import ConfigError, DataError
 from schemas.plan import CommittedFile, Plan, Unit, UnitCommit
@@ -45,19 +27,9 @@ from schemas.records import Annotation, Status
 
 PLAN = "_plan.json"
 SUCCESS = "_SUCCESS"
-REDO = "run `glipforge label` on it again: the unit is then done again"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recovery:
-    """What a start found of earlier drivers."""
-
-    num_committed: int
-    withdrawn: tuple[str, ...]
-    """Units whose marker stood but whose data was missing or torn: they are done again."""
-
-
-class RunStore:
+class RunStore(CommittedUnits):
     """One run. Cheap to make; nothing is read or written before it is asked for.
 
     Args:
@@ -71,42 +43,9 @@ class RunStore:
         *,
         step: Callable[[str], object] = lambda name: None,
     ) -> None:
-        self.uri = fspath(uri)
-        self.is_local = is_local(self.uri)
-        self.committer: Committer
-        if self.is_local:
-            self.uri = local_path(self.uri)
-            self.committer = LocalCommitter(Path(self.uri), step=step)
-        else:
-            self.uri = self.uri.rstrip("/")
-            self.committer = ObjectCommitter(self.uri, step=step)
+        super().__init__(uri, step=step)
         self._plan: Plan | None = None
         self._plan_id = ""
-        self._commits: dict[str, UnitCommit] = {}
-
-    # --- files -----------------------------------------------------------------------------------
-
-    def url(self, *parts: str) -> str:
-        """Address of a file or folder of the run."""
-        return join_url(self.uri, *parts)
-
-    def has(self, *parts: str) -> bool:
-        """True where the run has this file or folder."""
-        return exists(self.url(*parts))
-
-    def read_text(self, *parts: str) -> str:
-        """Text of a file of the run.
-
-        Raises:
-            MissingFile: there is none.
-        """
-        data = read_bytes(self.url(*parts))
-        with whole(self.url(*parts), "put the file back as it was"):
-            return data.decode()
-
-    def write_text_atomic(self, text: str, *parts: str) -> None:
-        """Write a file of the run; a reader sees the old one or all of the new one."""
-        write_bytes(self.url(*parts), text.encode())
 
     # --- plan ------------------------------------------------------------------------------------
 
@@ -155,6 +94,18 @@ class RunStore:
             self._plan_id = self.plan().fingerprint()
         return self._plan_id
 
+    def check_plan(self, commit: UnitCommit, *, where: str) -> None:
+        """Refuse a marker of another plan.
+
+        Raises:
+            DataError: it is of one.
+        """
+        if commit.plan != self.plan_id():
+            raise DataError(
+                f"{where} is about unit {commit.unit_id!r} of plan {commit.plan}, not of this "
+                f"run's plan {self.plan_id()}; it was copied here"
+            )
+
     def know_plan_id(self, plan_id: str) -> None:
         """Take the plan's fingerprint from the driver: a worker need not read a large plan."""
         self._plan_id = plan_id
@@ -169,17 +120,7 @@ class RunStore:
         """
         if self._plan is None and not self.has(PLAN):
             return {}
-        unit_ids = [unit.unit_id for unit in self.plan().units]
-        texts = self.committer.markers(unit_ids, self._commits)
-        found: dict[str, UnitCommit] = {}
-        for unit_id in unit_ids:
-            if unit_id in texts:
-                text = texts[unit_id]
-                found[unit_id] = (
-                    self._commits[unit_id] if text is None else self._read_marker(unit_id, text)
-                )
-        self._commits = dict(found)
-        return found
+        return self.read_markers([unit.unit_id for unit in self.plan().units])
 
     def pending(self) -> list[Unit]:
         """Units without a marker, in the order of the plan."""
@@ -195,16 +136,9 @@ class RunStore:
             verify: Read every file and compare its hash; otherwise sizes are compared.
         """
         commits = list(self.commits().values())
-        verdicts = self.committer.settle(commits)
-        if verify:
-            with ThreadPoolExecutor(NUM_THREADS) as pool:
-                verdicts = list(pool.map(self._is_whole, commits, verdicts))
-        lost = [commit for commit, good in zip(commits, verdicts, strict=True) if not good]
-        if lost:
+        if lost := self.settle(commits, verify=verify):
             remove(self.url(SUCCESS))
-        for commit in lost:
-            self.committer.withdraw(commit)
-            self._commits.pop(commit.unit_id, None)
+        self.withdraw(lost)
         return Recovery(
             num_committed=len(commits) - len(lost),
             withdrawn=tuple(commit.unit_id for commit in lost),
@@ -258,17 +192,6 @@ class RunStore:
         """
         return self._iter_rows(QUARANTINE, statuses)
 
-    def read_committed(self, commit: UnitCommit, file: CommittedFile) -> bytes:
-        """The bytes of one committed file; DataError where it is missing or torn."""
-        data = self.committer.read_file(commit, file)
-        if data is None:
-            raise DataError(
-                f"unit {commit.unit_id!r}: {self.url(file.path)} is missing or is not the file "
-                f"that was committed ({file.size:,} bytes, sha256 {file.sha256[:12]}); {REDO} "
-                "(with --verify if the size is still right)"
-            )
-        return data
-
     def read_rows(self, commit: UnitCommit, file: CommittedFile) -> list[Annotation]:
         """The checked rows of one committed file.
 
@@ -294,20 +217,3 @@ class RunStore:
                 for row in self.read_rows(commit, file):
                     if wanted is None or str(row.status) in wanted:
                         yield row
-
-    def _is_whole(self, commit: UnitCommit, is_settled: bool) -> bool:
-        return is_settled and all(
-            self.committer.read_file(commit, file) is not None for file in commit.files
-        )
-
-    def _read_marker(self, unit_id: str, text: str) -> UnitCommit:
-        where = self.url("_commits", f"{unit_id}.json")
-        with whole(where, f"delete it, then {REDO}"):
-            commit = UnitCommit.from_json(text, where=where)
-        check_marker(commit, where=where)
-        if commit.unit_id != unit_id or commit.plan != self.plan_id():
-            raise DataError(
-                f"{where} is about unit {commit.unit_id!r} of plan {commit.plan}, not of this "
-                f"run's plan {self.plan_id()}; it was copied here"
-            )
-        return commit

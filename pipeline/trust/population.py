@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from pipeline.curation.candidates import COLUMNS, Candidates, Ints, candidates_of
 from pipeline.curation.filter_result import FilterOutcome
 from pipeline.curation.filters import filter_candidates
+from pipeline.curation.layer_scores import LayerScores, load_layer_scores
 from pipeline.curation.phrase_rules import phrase_heads
 from pipeline.curation.policy import FilterPolicy
 from pipeline.run.columns import unit_tables
@@ -45,9 +46,13 @@ class Labels:
         return [nouns[n] for n in numbers[self.candidates.phrase_of[self.index]].tolist()]
 
 
-def table_labels(table: pa.Table, policy: FilterPolicy) -> Labels:
+def table_labels(
+    table: pa.Table, policy: FilterPolicy, layers: LayerScores | None = None
+) -> Labels:
     """The labels that a policy without `min_precision` keeps of a table."""
     candidates = candidates_of(table)
+    if layers is not None:
+        candidates = layers.beside(candidates, table)
     outcome = filter_candidates(candidates, policy)
     passes = (outcome.codes <= 1) & (outcome.image_codes[candidates.row_of] == 0)
     index = np.flatnonzero(passes)
@@ -64,8 +69,9 @@ def unit_labels(run: RunStore, policy: FilterPolicy, commit: UnitCommit) -> Iter
         DataError: a file breaks the contract.
         ConfigError: the policy needs what the run does not have.
     """
+    layers = load_layer_scores(run, [policy], [commit])
     for table in unit_tables(run, commit, READ):
-        yield table_labels(table, policy)
+        yield table_labels(table, policy, layers)
 
 
 def _row_levels(

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from model.files.source import FILES, IMAGE_FILES, TEXT_FILES
+from model.files.source import IMAGE_FILES, TEXT_FILES
+from model.files.transformers_directory import (
+    LOADING,
+    directory_hash,
+    first_line,
+    library_versions,
+    load_network,
+)
 from model.teacher.detectors.kinds import KINDS, DetectorKind
 from model.teacher.detectors.pixels import BACKEND
 from model.teacher.options import TeacherOptions
@@ -40,15 +45,21 @@ def load_detector(
         "owlvit": OwlTeacher,
         "omdet-turbo": OmDetTeacher,
     }
+    from transformers import AutoModelForZeroShotObjectDetection
+
     kind = KINDS[model_type]
     options = options.with_aggregation(kind.aggregation)
     teacher_id, weights = detector_identity(directory, kind)
     tokenizer, image_processor = _processors(directory, kind)
-    model = _network(directory, kind).requires_grad_(False).to(device)
+    model = (
+        load_network(AutoModelForZeroShotObjectDetection, directory, kind.name)
+        .requires_grad_(False)
+        .to(device)
+    )
     return teachers[model_type](
         DetectorParts(
             kind=kind,
-            model=model,
+            model=model.requires_grad_(False).to(device),
             tokenizer=tokenizer,
             image_processor=image_processor,
             teacher_id=teacher_id,
@@ -67,15 +78,12 @@ def detector_identity(directory: Path, kind: DetectorKind) -> tuple[str, dict[st
     Raises:
         ConfigError: there are no weights in safetensors.
     """
-    digest = _content_hash(directory)
-    libraries = {
-        name: ".".join(version(name).split(".")[:2]) for name in ("transformers", "torchvision")
-    }
+    digest = directory_hash(directory)
     weights: dict[str, object] = {
         "model_type": kind.model_type,
         "weights_sha256": digest,
         "image_processor": BACKEND,
-        "libraries": libraries,
+        "libraries": library_versions(),
     }
     return f"{kind.model_type}@{digest[:HASH_DIGITS]}", weights
 
@@ -94,23 +102,6 @@ def detector_fingerprint(
     }
 
 
-def _content_hash(directory: Path) -> str:
-    """sha256 over the names and bytes of all that is read."""
-    weights = sorted(directory.glob("*.safetensors"))
-    if not weights:
-        raise ConfigError(
-            f"{directory} has no *.safetensors; weights of other formats may hold code and are not "
-            "read. Load it in a place that you trust and call save_pretrained on it"
-        )
-    digest = hashlib.sha256()
-    for path in sorted([*weights, *(directory / name for name in FILES)]):
-        if path.is_file():
-            with path.open("rb") as file:
-                digest.update(f"{path.name}\n{path.stat().st_size}\n".encode())
-                digest.update(hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()
-
-
 def _processors(directory: Path, kind: DetectorKind) -> tuple[Any, Any]:
     from transformers import AutoImageProcessor, AutoTokenizer
 
@@ -120,50 +111,12 @@ def _processors(directory: Path, kind: DetectorKind) -> tuple[Any, Any]:
                 f"{directory} has no {what} of {kind.name}: one of {', '.join(names)} must be there"
             )
     try:
-        options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
-        tokenizer = AutoTokenizer.from_pretrained(directory, use_fast=True, **options)
-        processor = AutoImageProcessor.from_pretrained(directory, backend=BACKEND, **options)
+        tokenizer = AutoTokenizer.from_pretrained(directory, use_fast=True, **LOADING)
+        processor = AutoImageProcessor.from_pretrained(directory, backend=BACKEND, **LOADING)
     except (OSError, ValueError, ImportError, KeyError, TypeError) as error:
         raise ConfigError(
-            f"the processor of {directory} cannot be read: {_first_line(error)}"
+            f"the processor of {directory} cannot be read: {first_line(error)}"
         ) from error
     if not tokenizer.is_fast:
         raise ConfigError(f"{directory}: its tokenizer knows no character offsets")
     return tokenizer, processor
-
-
-def _network(directory: Path, kind: DetectorKind) -> Any:
-    from safetensors import SafetensorError
-    from transformers import AutoModelForZeroShotObjectDetection
-    from transformers.utils import logging
-
-    bars = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        model, info = AutoModelForZeroShotObjectDetection.from_pretrained(
-            directory,
-            local_files_only=True,
-            trust_remote_code=False,
-            use_safetensors=True,
-            dtype=torch.float32,
-            output_loading_info=True,
-        )
-    except (OSError, ValueError, RuntimeError, KeyError, TypeError, SafetensorError) as error:
-        raise ConfigError(
-            f"{directory} cannot be read as {kind.name}: {_first_line(error)}"
-        ) from error
-    finally:
-        if bars:
-            logging.enable_progress_bar()
-    for what in ("missing_keys", "mismatched_keys"):
-        if wrong := sorted(map(str, info[what])):
-            raise ConfigError(
-                f"{directory} does not fit its config.json: {len(wrong)} tensors are "
-                f"{what.removesuffix('_keys')}, first {wrong[0]}"
-            )
-    return model.eval()
-
-
-def _first_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__

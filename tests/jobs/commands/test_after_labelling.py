@@ -98,7 +98,7 @@ def test_a_ray_cluster_curates_the_same_files(
         path.unlink()
     filter_job.run(filter_job.Config(run="RUN", runner="ray", workers=2))
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == here
-    with pytest.raises(ConfigError, match="cannot make such scores yet"):
+    with pytest.raises(ConfigError, match="has no layer 'clip'"):
         filter_job.run(filter_job.Config(run="RUN", policy=("yoloworld",), runner="ray", workers=1))
 
 

@@ -222,7 +222,7 @@ def test_image_rule(boxes: list, fields: dict, expected: str) -> None:
 
 
 def test_yoloworld_without_clip_scores_says_so() -> None:
-    with pytest.raises(ConfigError, match=r"policy 'yoloworld' multiplies each score by .*cannot"):
+    with pytest.raises(ConfigError, match=r"policy 'yoloworld' multiplies each score by .*enrich"):
         apply_policy(row_of((0, 0.9, HERE)), get_policy("yoloworld"))
 
 

@@ -28,7 +28,11 @@ from schemas.errors import ConfigError
         ("max_boxes_per_image", 2.5, r"max_boxes_per_image must be a whole number >= 1, got 2.5"),
         ("min_boxes", None, r"min_boxes must be a whole number >= 0, got None"),
         ("cross_phrase", "delete", r"cross_phrase must be one of 'keep', 'merge', 'suppress'"),
-        ("region_scores", "blip", r"region_scores must be one of '', 'clip', got 'blip'"),
+        (
+            "region_scores",
+            "blip",
+            r"region_scores must be one of '', 'clip', 'clip.cosine'",
+        ),
         ("min_image_score", 0.3, r"min_image_score 0.3 needs region_scores to be 'clip'"),
         ("drop_lists", ("rude",), r"drop_lists must be one of 'grit-abstract'.*got 'rude'"),
         ("drop_lists", "pronouns", r"drop_lists must be a list of strings, got 'pronouns'"),

@@ -1,0 +1,1 @@
+"""Makes the layers of a run, here or on Ray."""

@@ -1,0 +1,1 @@
+"""Second opinions about boxes: scores, embeddings and masks by models of transformers."""

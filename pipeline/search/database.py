@@ -1,0 +1,149 @@
+"""A run's Parquet as tables of DuckDB: nothing is copied, nothing is imported.
+
+    pairs       one row per labelled pair, with its lists of phrases and boxes
+    phrases     one row per phrase
+    boxes       one row per candidate box, with the words of its phrase
+    quarantine  pairs that could not be used, with the reason
+    decisions   what people decided
+    clip, ...   every layer that the run has
+
+Files on an object store are fetched into a temporary folder first, each compared with its hash.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.layers.store import layers_of
+from pipeline.run.commit_protocol import ANNOTATIONS, QUARANTINE, folder_of
+from pipeline.run.committed import CommittedUnits
+from pipeline.run.store import RunStore
+from schemas.arrow_schemas import ANNOTATION_SCHEMA, DECISION_SCHEMA
+from schemas.errors import ConfigError, DataError
+from schemas.plan import CommittedFile, UnitCommit
+
+_BOXES = """
+SELECT record_id, b.box_id AS box_id, b.phrase_index AS phrase_index,
+       phrases[b.phrase_index + 1].text AS phrase, phrases[b.phrase_index + 1].head AS head,
+       b.x0 AS x0, b.y0 AS y0, b.x1 AS x1, b.y1 AS y1,
+       b.score AS score, b.token_score AS token_score, b.centerness AS centerness
+FROM (SELECT record_id, phrases, unnest(boxes) AS b FROM pairs)
+"""
+_PHRASES = """
+SELECT record_id, place AS phrase_index, p.text AS text, p.head AS head, p.start AS start,
+       p.end AS "end", p.status AS status, p.best_score AS best_score
+FROM (SELECT record_id, unnest(range(len(phrases))) AS place, unnest(phrases) AS p FROM pairs)
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunDatabase:
+    """Tables over a run.
+
+    connection: of DuckDB, in memory.
+    files: local path of each file of `pairs` -> the unit's commit.
+    """
+
+    connection: Any
+    files: dict[str, UnitCommit]
+
+    def rows(self, query: str, values: Sequence[Any] = ()) -> tuple[list[str], list[tuple]]:
+        """Names of the columns and rows of a query.
+
+        Raises:
+            ConfigError: DuckDB does not take it; its own words.
+        """
+        import duckdb
+
+        try:
+            found = self.connection.execute(query, list(values))
+            names = [entry[0] for entry in found.description or ()]
+            return names, found.fetchall()
+        except duckdb.Error as error:
+            raise ConfigError(f"query: {str(error).strip()}") from error
+
+
+@contextmanager
+def open_database(run: RunStore) -> Iterator[RunDatabase]:
+    """The tables of a run, while in the block.
+
+    Raises:
+        DataError: a committed file is missing or torn.
+    """
+    import duckdb
+
+    with tempfile.TemporaryDirectory(prefix="glipforge-sql-") as folder:
+        # Nothing is fetched behind our back, least of all by a query.
+        connection = duckdb.connect(
+            config={"autoinstall_known_extensions": False, "autoload_known_extensions": False}
+        )
+        try:
+            commits = list(run.commits().values())
+            files = _files(run, commits, ANNOTATIONS, Path(folder))
+            _table(connection, "pairs", list(files), ANNOTATION_SCHEMA)
+            kept_out = _files(run, commits, QUARANTINE, Path(folder))
+            _table(connection, "quarantine", list(kept_out), ANNOTATION_SCHEMA)
+            connection.execute(f"CREATE VIEW phrases AS {_PHRASES}")
+            connection.execute(f"CREATE VIEW boxes AS {_BOXES}")
+            _decisions(connection, run)
+            for layer in layers_of(run):
+                own = _files(layer, list(layer.commits().values()), "", Path(folder))
+                _table(connection, layer.kind.name, list(own), layer.kind.schema())
+            yield RunDatabase(connection=connection, files=files)
+        finally:
+            connection.close()
+
+
+def _files(
+    place: CommittedUnits, commits: Sequence[UnitCommit], folder: str, temporary: Path
+) -> dict[str, UnitCommit]:
+    found: dict[str, UnitCommit] = {}
+    for commit in commits:
+        for file in commit.files:
+            if folder_of(file.path) != folder:
+                continue
+            if place.is_local:
+                path = Path(place.uri) / file.path
+                if not path.is_file() or path.stat().st_size != file.size:
+                    place.read_committed(commit, file)  # which says it, or finds it staged
+                    path = _fetched(place, commit, file, temporary)
+            else:
+                path = _fetched(place, commit, file, temporary)
+            found[str(path)] = commit
+    return found
+
+
+def _fetched(
+    place: CommittedUnits, commit: UnitCommit, file: CommittedFile, temporary: Path
+) -> Path:
+    target = temporary / place.uri.rpartition("/")[2] / file.path
+    target.parent.mkdir(parents=True, exist_ok=True)
+    data = place.read_committed(commit, file)
+    if shutil.disk_usage(temporary).free < 2 * len(data):
+        raise DataError(f"{temporary} has no room for a copy of {place.url(file.path)}")
+    target.write_bytes(data)
+    return target
+
+
+def _table(connection: Any, name: str, paths: list[str], schema: Any) -> None:
+    if paths:
+        listed = ", ".join("'" + path.replace("'", "''") + "'" for path in paths)
+        # No globs: a path may hold brackets.
+        connection.execute(f"CREATE VIEW {name} AS SELECT * FROM read_parquet([{listed}])")
+    else:
+        connection.register(name, schema.empty_table())
+
+
+def _decisions(connection: Any, run: RunStore) -> None:
+    from pipeline.curation.decisions import load_decisions
+    from schemas.tables import decisions_to_table
+
+    made = load_decisions(run)
+    table = decisions_to_table(made) if made else DECISION_SCHEMA.empty_table()
+    connection.register("decisions", table)
