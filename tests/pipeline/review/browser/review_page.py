@@ -96,6 +96,7 @@ class ReviewPage:
         """Open a pair that no test has touched by its tile: only so there is a next image."""
         self.to_grid()
         self.click_tile()
+        self.next_untouched()
 
     def click_tile(self) -> None:
         """Open an image by its tile: the one at the pointer, whichever it is."""
@@ -135,6 +136,18 @@ class ReviewPage:
         self.page.locator('[data-cy="nav-right-button"]').dispatch_event("click")
         self.wait_for(lambda: self.sample_id not in ("", before), "the next image")
         self.strip_follows()
+
+    def next_untouched(self, least_score: float = 0.0) -> None:
+        """Go on to an image that no test has judged, with several boxes of such a score: about one
+        box there is no question."""
+
+        def fits() -> bool:
+            scores = [label.get("confidence", 0) for label in self.labels()]
+            several = sum(score >= least_score for score in scores) > 1
+            return several and set(self.reviews()) == {"pending"}
+
+        while not fits():
+            self.next()
 
     @property
     def sample_id(self) -> str:
