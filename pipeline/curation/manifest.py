@@ -103,8 +103,12 @@ class CurateStats:
             for entry in raw["files"]:
                 name, number, digest = entry["name"], entry["num_rows"], entry["sha256"]
                 # A manifest may come from others: it names files beside it, nothing else.
-                if _FILE.fullmatch(name) is None or not isinstance(digest, str) or number < 0:
+                if _FILE.fullmatch(name) is None or not isinstance(digest, str):
                     raise ValueError(f"files must be Parquet files beside it, got {name!r}")
+                if not is_count(number):
+                    raise ValueError(f"num_rows of {name!r} is not a count")
+            if not is_count(raw["records_out"]):
+                raise ValueError("records_out is not a count")
             return cls(drops=DropCounts(**drops), **raw)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise DataError(

@@ -19,6 +19,7 @@ from pipeline.evaluation.coco_scores import (
     score,
     truth_of,
 )
+from pipeline.evaluation.confusion import confusion
 from pipeline.evaluation.detected import Detected, best_of_category
 from pipeline.evaluation.phrase_recall import HIT_IOU
 from pipeline.gold.gold_set import GoldKind, GoldSet
@@ -63,6 +64,8 @@ class DetectionFigures:
     """Category -> mean recall over the IoU thresholds (AR)."""
     by_frequency: dict[str, float]
     """LVIS: `r`, `c`, `f` -> AP of the rare, common and frequent categories with a gold box."""
+    confusion: dict[str, dict[str, int]]
+    """Gold category -> what its boxes were taken for -> how many; see `confusion.py`."""
     curves: dict[str, list[float]]
     """IoU threshold -> mean precision over the categories at recall 0, 0.01 ... 1."""
 
@@ -121,6 +124,13 @@ def detection_figures(
             gold.categories, lambda at: mean_of_known(scores.recall[:, at, 0, -1])
         ),
         by_frequency=_by_frequency(gold, scores),
+        confusion=confusion(
+            (
+                (one.boxes, gold.box_categories[one.sample_id], detected[one.sample_id])
+                for one in truth.samples
+            ),
+            gold.categories,
+        ),
         curves={f"{iou:.2f}": _curve(scores, iou) for iou in CURVE_IOUS},
     )
 

@@ -132,8 +132,8 @@ def test_the_identity_needs_no_network(toy: Path) -> None:
 
 
 def test_shipped_is_a_name_wherever_a_model_is() -> None:
-    from model.files.directory import resolve_source
     from model.files.shipped import shipped_nano
+    from model.files.source import resolve_source
 
     assert resolve_source("shipped") == shipped_nano()
     assert teacher_files.teacher_identity("shipped") == teacher_files.teacher_identity()

@@ -101,7 +101,9 @@ def test_a_killed_loader_process_is_a_sentence(tmp_path):
         return make_batch(positions)
 
     found = trainer(tmp_path, batches=dies, num_loader_processes=1)
-    with pytest.raises(RetryableError, match=r"pid.* --loader-processes .* The same command goes"):
+    with pytest.raises(
+        RetryableError, match=r"was lost .* --loader-processes .* The same command goes"
+    ):
         found.run()
     assert json.loads((tmp_path / "train.json").read_text())["status"] == "failed"
 

@@ -81,6 +81,7 @@ def test_nothing_found_is_zero() -> None:
     found = detection_figures(gold_set(), {"s0": NONE, "s1": NONE, "s2": NONE}, resamples=5)
     assert found.ap.value == found.ap50.value == 0.0
     assert found.agnostic_recall.value == 0.0
+    assert found.confusion == {"cat": {"(not found)": 1}, "dog": {"(not found)": 2}}
 
 
 def test_wrong_names_cost_ap_and_not_agnostic_recall() -> None:
@@ -91,6 +92,7 @@ def test_wrong_names_cost_ap_and_not_agnostic_recall() -> None:
     )
     assert found.ap50.value == 0.0
     assert found.agnostic_recall.value == 1.0
+    assert found.confusion == {"cat": {"dog": 1}, "dog": {"cat": 1, "cow": 1}}
     assert np.isnan(found.ap50.low)  # no resampling asked for
 
 
