@@ -111,7 +111,7 @@ def search_words(
     first, first_values = may_have(query)
     listed = ", ".join("?" for _ in database.files)
     matched = f"""
-        WITH found AS (
+        WITH found AS MATERIALIZED (
             SELECT filename, file_row_number AS row, place, p.best_score AS score FROM (
                 SELECT filename, file_row_number, unnest(range(len(phrases))) AS place,
                        unnest(phrases) AS p
