@@ -19,6 +19,8 @@ def print_figures(result: EvaluationResult, *, nouns: int, out: Path | None) -> 
     worst = result.labels.most_wrong(nouns) if result.labels is not None else []
     if worst:
         console.print(_noun_table(worst))
+    if any(row.figure.value != row.figure.value for row in result.rows()):
+        console.print("-: gold has nothing to measure it on", markup=False)
     for note in result.notes:
         console.print(f"note: {note}", markup=False, soft_wrap=True)
     for reason, number in result.gold_counts.items():
@@ -40,7 +42,7 @@ def _table(result: EvaluationResult) -> Table:
         bounded = figure.low == figure.low
         table.add_row(
             row.name,
-            f"{figure.value:.3f}" if measured else "nothing to measure",
+            f"{figure.value:.3f}" if measured else "-",
             f"{figure.low:.3f} - {figure.high:.3f}" if bounded else "",
             "" if row.chance is None or row.chance != row.chance else f"{row.chance:.3f}",
             row.of,

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import json as json_module
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from jobs.arguments import DirName, FileName, Run
+from jobs.arguments import DirName, FileName, GoldFormat, Run
 from schemas.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -39,9 +39,7 @@ class Config:
     """Id of the audit; the one of the policy if not given."""
     gold: FileName = ""
     """Judge by gold boxes instead of by people."""
-    gold_format: Literal["auto", "coco", "lvis", "mdetr", "odvg", "flickr30k", "imagefolder"] = (
-        "auto"
-    )
+    gold_format: GoldFormat = "auto"
     """Format of the gold data."""
     image_root: DirName = ""
     """Where the file names of the gold data start; beside the file if not given."""

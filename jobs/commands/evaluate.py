@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from jobs.arguments import DirName, FileName, MaybeFile, Model
+from jobs.arguments import DirName, FileName, GoldFormat, MaybeFile, Model
 from schemas.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -40,9 +40,7 @@ class Config:
     detections: Annotated[str | None, tyro.conf.arg(metavar="FILE")] = None
     """Judge a COCO results file (a JSON list of image_id, category_id, bbox and score), of any
     program, on COCO or LVIS gold."""
-    gold_format: Literal["auto", "coco", "lvis", "mdetr", "odvg", "flickr30k", "imagefolder"] = (
-        "auto"
-    )
+    gold_format: GoldFormat = "auto"
     """Format of the gold data."""
     image_root: DirName = ""
     """Where the file names of the gold data start; beside the file if not given."""
@@ -52,6 +50,9 @@ class Config:
     """odvg detection rows: the JSON of category names."""
     policy: str = "default"
     """--run: whose labels are judged for precision; recall takes all candidates."""
+    synonyms: FileName = ""
+    """--run, detection gold: a JSON or YAML file of other words for categories, {"person":
+    ["woman"]}, in place of the built-in table for COCO's names; `none`: names only."""
     limit: int = 0
     """--teacher: take so many images, evenly spread; 0: all."""
     negatives: int = -1
@@ -103,7 +104,7 @@ def run(config: Config) -> int:
         label_map=config.label_map,
     )
     if config.run is not None:
-        result = _of_run(config.run, config.policy, gold)
+        result = _of_run(config.run, config.policy, gold, config.synonyms)
     elif config.detections is not None:
         result = detections_figures(config.detections, gold)
     else:
@@ -119,13 +120,18 @@ def run(config: Config) -> int:
     return 0
 
 
-def _of_run(uri: str, policy_name: str, gold: GoldSet) -> EvaluationResult:
+def _of_run(uri: str, policy_name: str, gold: GoldSet, synonyms: str) -> EvaluationResult:
     from jobs.progress_bar import reading_bar
     from pipeline.curation.curate import ensure_curated, iter_curated
     from pipeline.curation.recommended import policy_for
     from pipeline.evaluation.run_figures import run_figures
+    from pipeline.evaluation.synonyms import BUILT_IN, read_synonyms
     from pipeline.run.open import num_records, open_run
 
+    if synonyms in ("", "none"):
+        words = {} if synonyms else BUILT_IN
+    else:
+        words = read_synonyms(synonyms)
     labelled = open_run(uri)
     policy = policy_for(labelled, policy_name)
     with reading_bar("curate", num_records(labelled)) as progress:
@@ -136,6 +142,7 @@ def _of_run(uri: str, policy_name: str, gold: GoldSet) -> EvaluationResult:
         labelled.iter_annotations(),
         iter_curated(labelled, policy.policy_id),
         policy.policy_id,
+        words,
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import tyro
@@ -106,6 +106,8 @@ def run(config: Config) -> int:
     if not chosen.is_folder:
         _require_new(config, options)
     policies = [_policy(config.policy, one) for one in runs]
+    # Of several runs the careful one: what is a negative for all of them.
+    options = replace(options, negative_below=min(one.negative_below for one in policies))
     total = 0
     for one, policy in zip(runs, policies, strict=True):
         with reading_bar("curate", num_records(one)) as progress:
@@ -217,8 +219,43 @@ def _card_facts(config: Config, runs: list[RunStore], policies: list[FilterPolic
         made_with=f"glipforge {version('glipforge')}",
         corpora=tuple(dict.fromkeys(corpora)),
         license=config.license,
+        precision=tuple(
+            line
+            for one, policy in zip(runs, policies, strict=True)
+            for line in _precision(one, policy)
+        ),
         policies=tuple(rules.values()),
     )
+
+
+def _precision(run: RunStore, policy: FilterPolicy) -> list[str]:
+    """What the run's calibration of a policy says, for people; nothing where there is none."""
+    from pipeline.curation.calibration import read_calibration
+
+    try:
+        found = read_calibration(run, policy)
+    except ConfigError:
+        return [
+            f"A calibration of policy {policy.name} was made of other annotations than the run "
+            "has now: it says nothing about these labels."
+        ]
+    if found is None:
+        return []
+    whole = found.curve[-1]
+    lines = [
+        f"- policy {found.policy_id}: {found.right:,} of {found.drawn:,} judged labels are right "
+        f"({found.method}); of all {found.population:,} labels between {whole.low:.1%} and "
+        f"{whole.high:.1%}, with confidence {found.confidence:g}."
+    ]
+    if found.population < found.run_labels:
+        lines.append(f"- Nothing is said about the other {found.run_labels - found.population:,}.")
+    promise = None if policy.min_precision is None else found.promise(policy.min_precision)
+    if promise is not None and promise.threshold is not None:
+        lines.append(
+            f"- The policy keeps labels above score {promise.threshold:g}, of which at least "
+            f"{promise.precision:.0%} are right, with confidence {promise.confidence:g}."
+        )
+    return lines
 
 
 def _counted(

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import tyro
 
-from jobs.arguments import DirName, FileName, Run
+from jobs.arguments import DirName, FileName, GoldFormat, Run
 from schemas.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -20,26 +20,6 @@ if TYPE_CHECKING:
     from pipeline.imported.write import ImportSummary
 
 EXAMPLES = ("glipforge import instances.json --image-root images --out runs/gold",)
-GoldFormat = Literal[
-    "auto",
-    "coco",
-    "lvis",
-    "mdetr",
-    "odvg",
-    "flickr30k",
-    "imagefolder",
-    "objects365",
-    "openimages",
-    "refcoco",
-    "voc",
-    "yolo",
-    "label-studio",
-    "cvat",
-    "glip-tsv",
-    "grit",
-    "boxes",
-    "hf",
-]
 
 
 @dataclass(frozen=True, kw_only=True)

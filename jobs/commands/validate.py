@@ -10,8 +10,7 @@ from dataclasses import asdict, dataclass
 
 import tyro
 
-from jobs.arguments import DirName, FileName
-from jobs.commands.import_gold import GoldFormat
+from jobs.arguments import DirName, FileName, GoldFormat
 
 EXAMPLES = ("glipforge validate labels.json --image-root images",)
 

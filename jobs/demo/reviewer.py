@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from schemas.boxes import pairwise_iou, relative_xywh_to_xyxy
 
 if TYPE_CHECKING:
-    from pipeline.evaluation.run_join import JoinedPair
+    from pipeline.evaluation.gold_index import JoinedPair
     from pipeline.gold import GoldSet
     from pipeline.run.store import RunStore
 
@@ -49,7 +49,7 @@ def judge_by_truth(
         ConfigError: the run was never pushed, or no pair of it is in the gold.
     """
     from pipeline.curation.box_state import Review
-    from pipeline.evaluation.run_join import JoinCounts, join_run
+    from pipeline.evaluation.gold_index import JoinCounts, join_run
     from pipeline.review.sync.documents import sample_object_id
     from pipeline.review.sync.run_dataset import pushed_dataset, review_store
     from pipeline.review.sync.seen import labels_of

@@ -69,8 +69,9 @@ def gold_boxes(run_store: RunStore, gold: GoldSet) -> dict[str, list[tuple[str, 
     Raises:
         ConfigError: the gold is detection gold, or no pair of the run is in it.
     """
+    from pipeline.evaluation.gold_index import JoinCounts, join_run
     from pipeline.evaluation.phrase_recall import gold_phrases
-    from pipeline.evaluation.run_join import JoinCounts, join_run, same_phrase
+    from pipeline.evaluation.run_join import same_phrase
     from pipeline.gold.gold_set import GoldKind
     from schemas.boxes import xyxy_to_relative_xywh
     from schemas.errors import ConfigError

@@ -67,7 +67,7 @@ def _load(spec: SourceSpec) -> tuple[TrainingSource, Counter[str]]:
         kind = spec.kind or ("detection" if gold.kind == "detection" else "grounding")
         counts.update(gold.counts)
     else:
-        from pipeline.curation.curate import iter_curated
+        from pipeline.curation.curate import find_curated, iter_curated, read_curate_stats
         from pipeline.run.store import RunStore
         from pipeline.training_set.curated import curated_samples
 
@@ -75,12 +75,14 @@ def _load(spec: SourceSpec) -> tuple[TrainingSource, Counter[str]]:
         if run.is_local and not Path(run.uri).exists():
             raise ConfigError(f"curated run {spec.path!r} does not exist")
         run.plan()  # else a path with no run would be one without a curation
+        done = read_curate_stats(run, find_curated(run, spec.policy))
         exhaustive = False  # a caption does not name everything that is in its image
         samples = tuple(
             curated_samples(
                 iter_curated(run, spec.policy),
                 counts,
                 weight_by_score=spec.weight_by_score,
+                negative_below=done.negative_below,
             )
         )
     if spec.shots:

@@ -60,6 +60,7 @@ def curate_run(
     threshold, calibration_id = precision_threshold(run, policy)
     stats = CurateStats(
         calibration_id=calibration_id,
+        negative_below=policy.negative_below,
         policy_id=policy.policy_id,
         decisions_id=decisions_id(decisions),
         annotations_id=annotations_id(run),

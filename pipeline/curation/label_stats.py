@@ -14,13 +14,17 @@ from numpy.typing import NDArray
 
 from pipeline.curation.candidates import Ints, flat_list
 from pipeline.curation.phrase_rules import head_of
+from schemas.records import PhraseStatus
 
 NUM_SCORE_BINS = 20
 MAX_BOXES_BIN = 50
 TOP = 50
 CAPACITY = 200_000
 
-COLUMNS = ("phrases.text", "phrases.head", "phrases.status", "boxes.phrase_index", "boxes.score")
+COLUMNS = (
+    *("phrases.text", "phrases.head", "phrases.status", "phrases.best_score"),
+    *("boxes.phrase_index", "boxes.score"),
+)
 """What `LabelStats.add` needs of annotations, beside `status`."""
 
 
@@ -85,6 +89,8 @@ class LabelStats:
     """Lower-case texts of phrases with a box."""
     heads: TopCounter = field(default_factory=TopCounter)
     """Head nouns of phrases with a box."""
+    not_found_bins: list[int] = field(default_factory=lambda: [0] * NUM_SCORE_BINS)
+    """Phrases that were looked for and have no box, by the best score of any candidate."""
 
     def add(self, table: pa.Table) -> None:
         """Count a table of annotations or of curated rows, checked before."""
@@ -108,6 +114,11 @@ class LabelStats:
             self.statuses.update(_counted(table.column("status")))
         named = np.zeros(len(phrases), dtype=bool)
         named[_named(boxes, np.repeat(first_phrase[:-1], per_row))] = True
+        asked = pc.equal(phrases.field("status"), PhraseStatus.OK.value)
+        lost = ~named & asked.to_numpy(zero_copy_only=False)
+        best = phrases.field("best_score").to_numpy().astype(np.float64)[lost]
+        bins = (best * NUM_SCORE_BINS).astype(np.int64).clip(max=NUM_SCORE_BINS - 1)
+        self.not_found_bins = _plus(self.not_found_bins, np.bincount(bins))
         self._add_phrases(phrases, np.flatnonzero(named))
 
     def _add_phrases(self, phrases: pa.StructArray, named: Ints) -> None:

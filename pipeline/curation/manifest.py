@@ -31,6 +31,8 @@ class CurateStats:
     """False where the run was still going: units without a commit are not in."""
     calibration_id: str = ""
     """The calibration that a `min_precision` was read from; empty without one."""
+    negative_below: float = 0.1
+    """The policy's: which phrases without a label are negatives."""
     drops: DropCounts = field(default_factory=DropCounts)
     records_out: int = 0
     boxes_out: Counter[str] = field(default_factory=Counter)
@@ -128,4 +130,5 @@ def empty_stats(of: CurateStats) -> CurateStats:
         annotations_id=of.annotations_id,
         is_complete=of.is_complete,
         calibration_id=of.calibration_id,
+        negative_below=of.negative_below,
     )

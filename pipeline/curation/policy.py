@@ -27,10 +27,11 @@ from schemas.errors import ConfigError
 from schemas.fingerprint import fingerprint
 
 POLICY_VERSION = 1
-_LATER = (
-    *("class_thresholds", "phrase_thresholds", "min_precision"),
-    *("contained_same", "contained_other"),
-)
+_LATER: Mapping[str, object] = {
+    **{"class_thresholds": {}, "phrase_thresholds": {}, "min_precision": None},
+    **{"contained_same": None, "contained_other": None, "negative_below": 0.1},
+}
+"""Fields that came after version 1 with their defaults."""
 
 if TYPE_CHECKING:
     DropList = str
@@ -105,6 +106,9 @@ class FilterPolicy:
     """A pair whose best box is not greater is left out."""
     min_image_score: Share = 0.0
     """With region scores: sqrt(image score x mean region score) must be greater. Waits as well."""
+    negative_below: Share = 0.1
+    """A phrase that was asked for and has no label is a negative, for exports and training, where
+    no candidate of it reached this score; 0: none is."""
 
     def __post_init__(self) -> None:
         for name in ("class_thresholds", "phrase_thresholds"):
@@ -131,7 +135,7 @@ class FilterPolicy:
         """Name and fingerprint of the rules, e.g. `default@0f3a9c...`."""
         rules = {key: value for key, value in asdict(self).items() if key != "name"}
         # A rule that came later and is off leaves the ids of older policies as they were.
-        rules = {key: value for key, value in rules.items() if key not in _LATER or value}
+        rules = {k: v for k, v in rules.items() if k not in _LATER or v != _LATER[k]}
         rules |= {"version": POLICY_VERSION, "words": sorted(self.words())}
         return f"{self.name}@{fingerprint(rules)}"
 

@@ -12,8 +12,11 @@ import numpy as np
 
 from pipeline.curation.calibration import base_policy
 from pipeline.curation.policy import FilterPolicy
+from pipeline.evaluation.gold_index import GoldIndex, JoinCounts
 from pipeline.evaluation.phrase_recall import HIT_IOU, GoldPhrase, gold_phrases
-from pipeline.evaluation.run_join import GoldIndex, names_category, same_phrase
+from pipeline.evaluation.run_join import means_category, names_category, same_phrase
+from pipeline.evaluation.synonyms import BUILT_IN
+from pipeline.gold.checks import clean_name
 from pipeline.gold.gold_set import GoldKind, GoldSet
 from pipeline.run.columns import run_tables
 from pipeline.run.store import RunStore
@@ -42,7 +45,7 @@ def judged_by_gold(
         ConfigError: gold judges not one label.
         DataError: a file of the run breaks the contract.
     """
-    policy, index = base_policy(policy), GoldIndex(gold)
+    policy, index, counts = base_policy(policy), GoldIndex(gold), JoinCounts()
     levels: list[float] = []
     rights: list[bool] = []
     nouns: list[str] = []
@@ -54,12 +57,10 @@ def judged_by_gold(
         rows = labels.candidates.row_of[labels.index]
         of_label = labels.nouns()
         for number, record in enumerate(table_to_annotations(table)):
-            try:
-                sample = index.find(record)
-            except LookupError:
-                continue  # several gold samples fit: none is taken
-            if sample is None:
-                continue
+            match = index.find(record, counts)
+            if match is None:
+                continue  # no gold sample fits, or several do: none is taken
+            sample = match.sample
             own = np.flatnonzero(rows == number)
             for phrase, offered in _phrases(record, sample, gold):
                 here = _on(labels, own, number, offered)
@@ -102,11 +103,13 @@ def _phrases(
         return
     categories = np.asarray(gold.box_categories[sample.sample_id], dtype=np.int64)
     boxes = as_boxes(sample.boxes)
+    taken = {clean_name(name).lower() for name in gold.categories}
     for category in np.unique(categories):
         naming = tuple(
             number
             for number, phrase in enumerate(record.phrases)
             if names_category(phrase, gold.categories[category])
+            or means_category(phrase, gold.categories[category], BUILT_IN, taken)
         )
         if naming:
             yield GoldPhrase(span=(0, 0), xyxy=boxes[categories == category]), naming

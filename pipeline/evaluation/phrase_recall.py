@@ -8,18 +8,22 @@ points, so the name always stands beside the figure: `any-box` counts a hit on a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import comb
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.evaluation.bootstrap import RESAMPLES, Interval, ratio_interval
+from pipeline.gold.gold_set import GoldSet
 from schemas.boxes import as_boxes, pairwise_iou
 from schemas.errors import ConfigError
-from schemas.records import Span, TrainingSample
+from schemas.records import Span, TrainingSample, Xyxy
 
 PROTOCOLS = ("any-box", "merged")
+OWN_FRAME, PUBLISHED_FRAME = "pixels from 0", "XML numbers"
+"""Where the gold boxes of Flickr30k Entities lie: its XML counts pixels from 1 and includes the
+last. MDETR and GLIP take these numbers as corners, and so do the figures they published."""
 RECALL_AT = (1, 5, 10)
 HIT_IOU = 0.5
 """A box hits at this IoU or more."""
@@ -50,6 +54,7 @@ class PhraseRecall:
     """Recall over all phrases of a gold set."""
 
     protocol: str
+    frame: str = OWN_FRAME
     num_images: int
     num_phrases: int
     recall: dict[int, Interval]
@@ -63,12 +68,38 @@ class PhraseRecall:
 
 def gold_phrases(sample: TrainingSample) -> tuple[GoldPhrase, ...]:
     """Every span of a sample that names a box, with all of its boxes, in caption order."""
-    boxes_of: dict[Span, list[int]] = {}
+    boxes_of = _boxes_by_span(sample, sample.boxes)
+    return tuple(GoldPhrase(span=span, xyxy=boxes_of[span]) for span in sorted(boxes_of))
+
+
+def phrase_recalls(
+    images: Sequence[PhraseImage], samples: Sequence[TrainingSample], gold: GoldSet
+) -> list[PhraseRecall]:
+    """Recall by every protocol; of Flickr30k Entities also in the frame of published figures.
+
+    samples: The gold sample of each image.
+    """
+    found = [phrase_recall(images, protocol=protocol) for protocol in PROTOCOLS]
+    if gold.published_boxes:
+        moved = []
+        for image, sample in zip(images, samples, strict=True):
+            boxes_of = _boxes_by_span(sample, gold.published_boxes[sample.sample_id])
+            phrases = (replace(phrase, xyxy=boxes_of[phrase.span]) for phrase in image.phrases)
+            moved.append(replace(image, phrases=tuple(phrases)))
+        found += [
+            replace(phrase_recall(moved, protocol=protocol), frame=PUBLISHED_FRAME)
+            for protocol in PROTOCOLS
+        ]
+    return found
+
+
+def _boxes_by_span(sample: TrainingSample, xyxy: Sequence[Xyxy]) -> dict[Span, NDArray[np.float64]]:
+    numbers: dict[Span, list[int]] = {}
     for number, spans in enumerate(sample.spans):
         for span in spans:
-            boxes_of.setdefault(span, []).append(number)
-    boxes = as_boxes(sample.boxes)
-    return tuple(GoldPhrase(span=span, xyxy=boxes[boxes_of[span]]) for span in sorted(boxes_of))
+            numbers.setdefault(span, []).append(number)
+    boxes = as_boxes(xyxy)
+    return {span: boxes[own] for span, own in numbers.items()}
 
 
 def phrase_recall(

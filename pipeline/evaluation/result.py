@@ -10,9 +10,9 @@ from typing import Any
 
 from pipeline.evaluation.bootstrap import Interval, drawn_interval
 from pipeline.evaluation.detection import COCO, FIXED, DetectionFigures
+from pipeline.evaluation.gold_index import JoinCounts
 from pipeline.evaluation.label_quality import LabelQuality
-from pipeline.evaluation.phrase_recall import PhraseRecall
-from pipeline.evaluation.run_join import JoinCounts
+from pipeline.evaluation.phrase_recall import OWN_FRAME, PhraseRecall
 from pipeline.gold.gold_set import GoldSet
 
 MAX_NAMED = 10
@@ -100,10 +100,11 @@ class EvaluationResult:
         rows = []
         for recall in self.recalls:
             of = f"{recall.num_phrases} phrases, {recall.num_images} pairs"
+            rule = recall.protocol if recall.frame == OWN_FRAME else f"{recall.protocol}, XML"
             for k, figure in recall.recall.items():
-                name = f"phrase R@{k} ({recall.protocol})"
+                name = f"phrase R@{k} ({rule})"
                 rows.append(FigureRow(name, figure, recall.chance[k].value, of))
-            name = f"phrase upper bound ({recall.protocol})"
+            name = f"phrase upper bound ({rule})"
             rows.append(FigureRow(name, recall.upper_bound, None, of))
         if self.labels is not None:
             precision, labels = self.labels.precision, f"{self.labels.num_labels} labels"

@@ -6,18 +6,12 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from pipeline.evaluation.detection import agnostic_recall
+from pipeline.evaluation.gold_index import JoinCounts, JoinedPair, LabelledPair, join_run
 from pipeline.evaluation.label_quality import label_quality
-from pipeline.evaluation.phrase_recall import PROTOCOLS, PhraseImage, phrase_recall
+from pipeline.evaluation.phrase_recall import PhraseImage, phrase_recalls
 from pipeline.evaluation.result import EvaluationResult
-from pipeline.evaluation.run_join import (
-    JoinCounts,
-    JoinedPair,
-    LabelledPair,
-    all_boxes,
-    category_image,
-    join_run,
-    phrase_image,
-)
+from pipeline.evaluation.run_join import all_boxes, category_image, phrase_image
+from pipeline.evaluation.synonyms import BUILT_IN, Synonyms
 from pipeline.gold.gold_set import GoldKind, GoldSet
 from schemas.boxes import as_boxes
 
@@ -30,6 +24,7 @@ def run_figures(
     candidates: Iterable[LabelledPair],
     labels: Iterable[LabelledPair],
     policy_id: str,
+    synonyms: Synonyms = BUILT_IN,
 ) -> EvaluationResult:
     """Recall of all candidates by rank, and precision and recall of the labels that were kept.
 
@@ -40,20 +35,24 @@ def run_figures(
     """
     result, counts = EvaluationResult.of_gold(subject, gold), JoinCounts()
     joined = join_run(candidates, gold, counts)
-    images = [_image(pair, gold, counts) for pair in joined]
-    result.recalls = [phrase_recall(images, protocol=protocol) for protocol in PROTOCOLS]
+    images = [_image(pair, gold, counts, synonyms) for pair in joined]
+    result.recalls = phrase_recalls(images, [pair.sample for pair in joined], gold)
     result.join = counts
     if gold.kind == GoldKind.DETECTION:
         result.agnostic_recall = agnostic_recall(
             (pair.sample.boxes, *all_boxes(pair.record)) for pair in joined
         )
-        result.notes.append("phrases: those of the caption whose head noun names a gold category")
+        by_synonym = counts.phrases_by_synonym
+        result.notes.append(
+            "phrases: those of the caption whose head noun names a gold category, "
+            f"{by_synonym} by another word for it (--synonyms)"
+        )
     # Pairs without a kept label count too: their gold links are not found.
     wanted = {pair.record.record_id for pair in joined}
     kept = {record.record_id: record for record in labels if record.record_id in wanted}
     label_counts = JoinCounts()
     kept_images = [
-        _image(replace(pair, record=kept[pair.record.record_id]), gold, label_counts)
+        _image(replace(pair, record=kept[pair.record.record_id]), gold, label_counts, synonyms)
         if pair.record.record_id in kept
         else PhraseImage(phrases=image.phrases, ranked=(_NO_BOXES,) * len(image.phrases))
         for pair, image in zip(joined, images, strict=True)
@@ -70,15 +69,11 @@ def run_figures(
             f"{counts.phrases_missed} of {counts.gold_phrases} gold phrases were not proposed by "
             "the parser: misses in every recall"
         )
-    if counts.gold_samples > counts.joined:
-        result.notes.append(
-            f"{counts.joined} of {counts.gold_samples} gold samples are in the run; figures are "
-            "over these"
-        )
+    result.notes += counts.notes()
     return result
 
 
-def _image(pair: JoinedPair, gold: GoldSet, counts: JoinCounts) -> PhraseImage:
+def _image(pair: JoinedPair, gold: GoldSet, counts: JoinCounts, synonyms: Synonyms) -> PhraseImage:
     if gold.kind == GoldKind.DETECTION:
-        return category_image(pair, gold, counts)
+        return category_image(pair, gold, counts, synonyms)
     return phrase_image(pair, counts)

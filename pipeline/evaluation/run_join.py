@@ -1,115 +1,25 @@
-"""Joins a labelled run to gold: which record is which sample, which phrase is which phrase."""
+"""Joins the labels of a record to its gold sample: which phrase is which phrase or category."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.curation.phrase_rules import phrase_head
+from pipeline.evaluation.gold_index import JoinCounts, JoinedPair, LabelledPair
 from pipeline.evaluation.phrase_recall import GoldPhrase, PhraseImage, gold_phrases
+from pipeline.evaluation.synonyms import BUILT_IN, Synonyms
 from pipeline.gold.checks import clean_name
-from pipeline.gold.gold_set import GoldKind, GoldSet
+from pipeline.gold.gold_set import GoldSet
 from schemas.boxes import as_boxes
-from schemas.errors import ConfigError
-from schemas.records import Annotation, CuratedRecord, Phrase, Span, TrainingSample
+from schemas.records import CuratedRecord, Phrase, Span, TrainingSample
 
-LabelledPair = Annotation | CuratedRecord
 MIN_SPAN_OVERLAP = 0.5
 """Characters in common over characters in either: below it two phrases are different ones."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class JoinedPair:
-    """A record of the run and the gold sample about the same image and caption."""
-
-    sample: TrainingSample
-    record: LabelledPair
-
-
-@dataclass(kw_only=True)
-class JoinCounts:
-    """How much of run and gold was compared."""
-
-    gold_samples: int = 0
-    joined: int = 0
-    records_without_gold: int = 0
-    ambiguous_records: int = 0
-    """Several gold samples have this file name and caption."""
-    gold_phrases: int = 0
-    phrases_exact: int = 0
-    """Gold phrases whose span the parser found exactly."""
-    phrases_overlapping: int = 0
-    phrases_missed: int = 0
-    """Gold phrases that the parser did not propose: misses in every recall."""
-    labels_elsewhere: int = 0
-    """Boxes of the run on phrases that gold does not name: not judged."""
-
-
-class GoldIndex:
-    """Finds the gold sample of a record: by id, else by image file and caption."""
-
-    def __init__(self, gold: GoldSet) -> None:
-        self._by_caption = gold.kind == GoldKind.GROUNDING
-        self._by_id = {sample.sample_id: sample for sample in gold.samples}
-        self._by_file: dict[tuple[str, str], list[TrainingSample]] = {}
-        for sample in gold.samples:
-            self._by_file.setdefault(self._key(sample), []).append(sample)
-
-    def find(self, record: LabelledPair) -> TrainingSample | None:
-        """The sample of a record, None where there is none.
-
-        Raises:
-            LookupError: several samples fit equally well.
-        """
-        own = self._by_id.get(record.record_id)
-        if own is not None:
-            return own
-        found = self._by_file.get(self._key(record), [])
-        if len(found) < 2:
-            return found[0] if found else None
-        common = [_common_parts(record.image_uri, sample.image_uri) for sample in found]
-        best = [s for s, parts in zip(found, common, strict=True) if parts == max(common)]
-        if len(best) > 1:
-            raise LookupError(record.record_id)
-        return best[0]
-
-    def _key(self, pair: TrainingSample | LabelledPair) -> tuple[str, str]:
-        return (_parts(pair.image_uri)[-1], pair.caption if self._by_caption else "")
-
-
-def join_run(
-    records: Iterable[LabelledPair], gold: GoldSet, counts: JoinCounts
-) -> list[JoinedPair]:
-    """Records beside their gold samples; of a detection set one image may have several captions.
-
-    Raises:
-        ConfigError: not one record has a gold sample.
-    """
-    index, joined = GoldIndex(gold), []
-    counts.gold_samples = len(gold.samples)
-    for record in records:
-        try:
-            sample = index.find(record)
-        except LookupError:
-            counts.ambiguous_records += 1
-            continue
-        if sample is None:
-            counts.records_without_gold += 1
-        else:
-            joined.append(JoinedPair(sample=sample, record=record))
-    counts.joined = len(joined)
-    if not joined:
-        wanted = "file name and caption" if gold.kind == GoldKind.GROUNDING else "file name"
-        raise ConfigError(
-            f"no record of the run is a sample of gold {gold.name!r}, by record id or by {wanted}: "
-            f"gold has {counts.gold_samples} samples; {counts.records_without_gold} records have "
-            f"none and {counts.ambiguous_records} several"
-        )
-    return joined
 
 
 def phrase_image(pair: JoinedPair, counts: JoinCounts) -> PhraseImage:
@@ -133,25 +43,32 @@ def phrase_image(pair: JoinedPair, counts: JoinCounts) -> PhraseImage:
     return PhraseImage(phrases=tuple(named), ranked=tuple(ranked))
 
 
-def category_image(pair: JoinedPair, gold: GoldSet, counts: JoinCounts) -> PhraseImage:
+def category_image(
+    pair: JoinedPair, gold: GoldSet, counts: JoinCounts, synonyms: Synonyms = BUILT_IN
+) -> PhraseImage:
     """For detection gold: categories that the caption names, with the boxes of those phrases."""
     categories = np.asarray(gold.box_categories[pair.sample.sample_id], dtype=np.int64)
     boxes = as_boxes(pair.sample.boxes)
+    taken = {clean_name(name).lower() for name in gold.categories}
     used: set[int] = set()
     phrases, ranked = [], []
     for category in np.unique(categories):
-        naming = [
-            index
-            for index, phrase in enumerate(pair.record.phrases)
-            if names_category(phrase, gold.categories[category])
-        ]
+        name = gold.categories[category]
+        plain = {n for n, one in enumerate(pair.record.phrases) if names_category(one, name)}
+        other = {
+            n
+            for n, one in enumerate(pair.record.phrases)
+            if means_category(one, name, synonyms, taken)
+        }
+        naming = sorted(plain | other)
+        counts.phrases_by_synonym += len(other - plain)
         if naming:
             first = pair.record.phrases[naming[0]]
             phrases.append(
                 GoldPhrase(
                     span=(first.start, first.end),
                     xyxy=boxes[categories == category],
-                    noun=gold.categories[category],
+                    noun=name,
                 )
             )
             ranked.append(_boxes_of(pair.record, naming))
@@ -168,6 +85,15 @@ def names_category(phrase: Phrase, category: str) -> bool:
     name = clean_name(category).lower().split()
     words = set(re.findall(r"\w+", phrase.text.lower()))
     return name[-1:] == [phrase_head(phrase)] and words.issuperset(name[:-1])
+
+
+def means_category(
+    phrase: Phrase, category: str, synonyms: Synonyms, taken: Collection[str]
+) -> bool:
+    """True where the phrase's head noun is another word for the category, and not the name of a
+    category of its own (`taken`)."""
+    head = phrase_head(phrase)
+    return head not in taken and head in synonyms.get(clean_name(category).lower(), ())
 
 
 def all_boxes(record: LabelledPair) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -212,17 +138,3 @@ def _last_word(sample: TrainingSample, phrase: GoldPhrase) -> str:
     """Stands for the head noun of a phrase that the parser did not propose."""
     words = re.findall(r"\w+", sample.caption[slice(*phrase.span)].lower())
     return words[-1] if words else ""
-
-
-def _parts(uri: str) -> list[str]:
-    return re.split(r"[/#]", uri.replace("\\", "/"))
-
-
-def _common_parts(a: str, b: str) -> int:
-    """How many path parts agree, from the end."""
-    common = 0
-    for one, other in zip(reversed(_parts(a)), reversed(_parts(b)), strict=False):
-        if one != other:
-            break
-        common += 1
-    return common

@@ -17,7 +17,7 @@ from pipeline.evaluation.detection import (
     LVIS_DETECTIONS,
     detection_figures,
 )
-from pipeline.evaluation.phrase_recall import PROTOCOLS, PhraseImage, gold_phrases, phrase_recall
+from pipeline.evaluation.phrase_recall import PhraseImage, gold_phrases, phrase_recalls
 from pipeline.evaluation.result import EvaluationResult
 from pipeline.gold.checks import clean_name
 from pipeline.gold.gold_set import GoldKind, GoldSet
@@ -81,9 +81,14 @@ def teacher_figures(
         samples = tuple(sample for sample in samples if sample.boxes)
     batches = _batches(samples, questions.batch_size, left_out)
     if gold.kind == GoldKind.GROUNDING:
-        images = list(_ground(teacher, batches, progress))
-        _require_some(len(images), gold, left_out)
-        result.recalls = [phrase_recall(images, protocol=protocol) for protocol in PROTOCOLS]
+        answers = list(_ground(teacher, batches, progress))
+        _require_some(len(answers), gold, left_out)
+        seen, images = zip(*answers, strict=True)
+        result.recalls = phrase_recalls(images, seen, gold)
+        if all(span == (0, len(one.caption)) for one in seen for own in one.spans for span in own):
+            result.notes.append(
+                "every phrase is its whole caption: R@1 (any-box) is the accuracy of RefCOCO"
+            )
     else:
         asked: dict[str, list[int]] = {}
         unseen: set[int] = set()
@@ -102,7 +107,7 @@ def _ground(
     teacher: DetectingTeacher,
     batches: Iterator[list[tuple[TrainingSample, Pixels]]],
     progress: Callable[[int], None],
-) -> Iterator[PhraseImage]:
+) -> Iterator[tuple[TrainingSample, PhraseImage]]:
     done = 0
     for batch in batches:
         phrases = [gold_phrases(sample) for sample, _ in batch]
@@ -117,13 +122,13 @@ def _ground(
             )
             for (sample, pixels), own in zip(batch, phrases, strict=True)
         ]
-        for own, found in zip(phrases, teacher.ground(requests), strict=True):
+        for (sample, _), own, found in zip(batch, phrases, teacher.ground(requests), strict=True):
             boxes = as_boxes(found.xyxy)
             order = np.argsort(-found.score, kind="stable")
             ranked = [
                 boxes[order[found.phrase_index[order] == number]] for number in range(len(own))
             ]
-            yield PhraseImage(phrases=own, ranked=tuple(ranked))
+            yield sample, PhraseImage(phrases=own, ranked=tuple(ranked))
         done += len(batch)
         progress(done)
 

@@ -9,9 +9,6 @@ from pipeline.export.options import ExportOptions, ExportSummary
 from schemas.checks import check_curated
 from schemas.records import PEOPLE, CuratedBox, CuratedRecord, Phrase, PhraseStatus, Span
 
-NEGATIVE_BELOW = 0.1
-"""A phrase without a box is a recorded negative if no candidate reached this score."""
-
 NO_BOX = "pair without a box, which this format cannot say"
 NEGATIVE_OVERLAP = "negative phrase that overlaps a named one"
 
@@ -59,7 +56,7 @@ class ExportBorder:
         for index, phrase in enumerate(record.phrases):
             if index in named or phrase.status != PhraseStatus.OK:
                 continue
-            if phrase.best_score >= NEGATIVE_BELOW:
+            if phrase.best_score >= self.options.negative_below:
                 continue
             if any(phrase.start < end and start < phrase.end for start, end in spans):
                 self.summary.left_out[NEGATIVE_OVERLAP] += 1

@@ -17,6 +17,9 @@ SPLIT_NAMES = ("train", "val", "test")
 class ExportOptions:
     """What the formats may be told."""
 
+    negative_below: float = 0.1
+    """The policy's: a phrase that was asked for and has no box is a negative where no candidate
+    reached this score."""
     image_root: str = ""
     """File names are written relative to this folder or URL; empty: whole addresses."""
     images: str = ""

@@ -62,6 +62,9 @@ class GoldSet:
     image, with the area of their mask) to be scored as the reference programs do."""
     image_ids: Mapping[str, int | str] = field(default_factory=dict)
     """COCO and LVIS: sample_id -> the id of its image in the file."""
+    published_boxes: Mapping[str, tuple[Xyxy, ...]] = field(default_factory=dict)
+    """Flickr30k Entities: sample_id -> its boxes with the numbers of the XML as corners, as
+    published figures take them. They count pixels from 1; `boxes` of the sample from 0."""
     counts: Mapping[str, int] = field(default_factory=dict)
     """`samples`, `boxes`, one `dropped: <reason>` for every box, span or image left out, and one
     `clipped: <reason>` for every box that was moved into its image."""

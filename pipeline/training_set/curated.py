@@ -12,7 +12,11 @@ NEGATIVE_BELOW = 0.1
 
 
 def curated_samples(
-    records: Iterable[CuratedRecord], counts: Counter[str], *, weight_by_score: bool = False
+    records: Iterable[CuratedRecord],
+    counts: Counter[str],
+    *,
+    weight_by_score: bool = False,
+    negative_below: float = NEGATIVE_BELOW,
 ) -> Iterator[TrainingSample]:
     """Every record that has a box.
 
@@ -20,6 +24,7 @@ def curated_samples(
         records: A curated run.
         counts: Gets what was read and what was left out, by reason.
         weight_by_score: Teacher boxes count by their score; others count 1 always.
+        negative_below: The policy's: a phrase without a box is a negative below this score.
     """
     for record in records:
         counts["images"] += 1
@@ -42,17 +47,15 @@ def curated_samples(
                 box.score if weight_by_score and box.origin == "teacher" else 1.0
                 for box in record.boxes
             ),
-            negative_spans=_negatives(record),
+            negative_spans=_negatives(record, negative_below),
             source=record.source,
         )
 
 
-def _negatives(record: CuratedRecord) -> tuple[tuple[int, int], ...]:
+def _negatives(record: CuratedRecord, below: float) -> tuple[tuple[int, int], ...]:
     boxed = {index for box in record.boxes for index in box.phrase_indices}
     return tuple(
         (phrase.start, phrase.end)
         for index, phrase in enumerate(record.phrases)
-        if index not in boxed
-        and phrase.status == PhraseStatus.OK
-        and phrase.best_score < NEGATIVE_BELOW
+        if index not in boxed and phrase.status == PhraseStatus.OK and phrase.best_score < below
     )

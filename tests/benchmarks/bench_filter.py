@@ -25,7 +25,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.curation.curate import READ, curate_run
+from pipeline.curation.batch import READ
+from pipeline.curation.curate import curate_run
 from pipeline.curation.policy import get_policy
 from pipeline.report.stats import merge_stats
 from pipeline.run.columns import leaf_columns

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import xml.etree.ElementTree as ElementTree
 from collections import defaultdict
+from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.gold.checks import image_size, join_uri, read_text, usable_xyxy
@@ -25,6 +26,15 @@ UNKNOWN_CHAIN = "phrase: its chain is not in the XML"
 _OPEN = re.compile(r"\[/EN#(\d+)(?:/[^\s\]]+)*\s+")
 
 
+@dataclass(frozen=True, slots=True)
+class _Box:
+    number: int
+    """Its place in the XML: two objects may have equal boxes."""
+    xyxy: Xyxy
+    published: Xyxy
+    """The numbers of the XML."""
+
+
 def load_flickr30k(
     path: str, *, image_root: str = "", split: str = "", counts: GoldCounts | None = None
 ) -> GoldSet:
@@ -39,20 +49,26 @@ def load_flickr30k(
     counts = GoldCounts() if counts is None else counts
     root = image_root or str(folder / "flickr30k-images")
     samples: list[TrainingSample] = []
+    published: dict[str, tuple[Xyxy, ...]] = {}
     for image_id in _image_ids(folder, split):
         with counts.entry():
-            samples += _image_samples(folder, image_id, root, counts)
+            samples += _image_samples(folder, image_id, root, counts, published)
     return GoldSet(
         name=folder.name,
         format="flickr30k",
         kind=GoldKind.GROUNDING,
         samples=tuple(samples),
+        published_boxes=published,
         counts=finish_counts(counts, tuple(samples)),
     )
 
 
 def _image_samples(
-    folder: Path, image_id: str, root: str, counts: GoldCounts
+    folder: Path,
+    image_id: str,
+    root: str,
+    counts: GoldCounts,
+    published: dict[str, tuple[Xyxy, ...]],
 ) -> list[TrainingSample]:
     xml = folder / "Annotations" / f"{image_id}.xml"
     size_wh, boxes_of, without = _read_xml(xml, counts)
@@ -64,14 +80,16 @@ def _image_samples(
         with counts.entry():
             caption, phrases = parse_sentence(line, where=where)
             named = _named_boxes(phrases, boxes_of, without, counts, where)
+            sample_id = f"{folder.name}/{image_id}#{number}"
+            published[sample_id] = tuple(box.published for box, _ in named)
             samples.append(
                 TrainingSample(
-                    sample_id=f"{folder.name}/{image_id}#{number}",
+                    sample_id=sample_id,
                     image_uri=join_uri(root, f"{image_id}.jpg"),
                     width=size_wh[0],
                     height=size_wh[1],
                     caption=caption,
-                    boxes=tuple(xyxy for xyxy, _ in named),
+                    boxes=tuple(box.xyxy for box, _ in named),
                     spans=tuple(spans for _, spans in named),
                     weights=(1.0,) * len(named),
                     source=folder.name,
@@ -101,13 +119,13 @@ def parse_sentence(line: str, *, where: str) -> tuple[str, list[tuple[Span, str]
 
 def _named_boxes(
     phrases: list[tuple[Span, str]],
-    boxes_of: dict[str, list[tuple[int, Xyxy]]],
+    boxes_of: dict[str, list[_Box]],
     without: dict[str, str],
     counts: GoldCounts,
     where: str,
-) -> list[tuple[Xyxy, tuple[Span, ...]]]:
+) -> list[tuple[_Box, tuple[Span, ...]]]:
     """The boxes that a sentence names, each with all its spans, in the order of the sentence."""
-    spans_of: dict[tuple[int, Xyxy], list[Span]] = {}
+    spans_of: dict[_Box, list[Span]] = {}
     for span, chain in phrases:
         if boxes_of.get(chain):
             for box in boxes_of[chain]:
@@ -118,19 +136,19 @@ def _named_boxes(
             counts[f"dropped: {without[chain]}"] += 1
         else:
             counts.drop(UNKNOWN_CHAIN, where=where)
-    return [(xyxy, tuple(spans)) for (_, xyxy), spans in spans_of.items()]
+    return [(box, tuple(spans)) for box, spans in spans_of.items()]
 
 
 def _read_xml(
     path: Path, counts: GoldCounts
-) -> tuple[tuple[int, int], dict[str, list[tuple[int, Xyxy]]], dict[str, str]]:
+) -> tuple[tuple[int, int], dict[str, list[_Box]], dict[str, str]]:
     try:
         tree = ElementTree.fromstring(read_text(path))
         size = {key: int(tree.findtext(f"size/{key}", "")) for key in ("width", "height")}
     except (ElementTree.ParseError, ValueError) as error:
         raise DataError(f"{path} is not an annotation of Flickr30k Entities: {error}") from error
     size_wh = image_size(size, str(path))
-    boxes_of: dict[str, list[tuple[int, Xyxy]]] = defaultdict(list)
+    boxes_of: dict[str, list[_Box]] = defaultdict(list)
     without: dict[str, str] = {}
     for number, entry in enumerate(tree.findall("object")):
         chains = [name.text or "" for name in entry.findall("name")]
@@ -147,7 +165,7 @@ def _read_xml(
         xyxy = usable_xyxy((x0 - 1, y0 - 1, x1, y1), size_wh, counts, where)
         if xyxy is not None:
             for chain in chains:
-                boxes_of[chain].append((number, xyxy))
+                boxes_of[chain].append(_Box(number, xyxy, (x0, y0, x1, y1)))
     return size_wh, boxes_of, without
 
 

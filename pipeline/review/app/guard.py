@@ -11,19 +11,23 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import os
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from pipeline.images.palette import PALETTE, phrase_hex
 from pipeline.review.app.sample_patch import Answer, SamplePatches, is_sample_write
 from pipeline.review.child_process import LOOPBACK, end_with_parent
+from pipeline.review.home import reviewer_name
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
+SETTINGS = "/glipforge/settings"
 MAX_HEADER_BYTES = 1 << 20
 LOCAL_HOSTS = frozenset({LOOPBACK, "localhost", "::1"})
 
@@ -84,10 +88,23 @@ class Guard:
             if reason is not None:
                 await _forbid(scope, send, reason)
                 return
+            if scope.get("path") == SETTINGS:
+                await _send(send, await asyncio.to_thread(self._settings))
+                return
             if is_sample_write(scope.get("method", ""), scope.get("path", "")):
                 await self._save(scope, receive, send)
                 return
         await self._app(scope, receive, send)
+
+    def _settings(self) -> Answer:
+        """What the page shares with Python."""
+        content = {
+            "colors": [phrase_hex(index) for index in range(len(PALETTE))],
+            "reviewer": reviewer_name(None),
+            "datasets": [] if self._patches is None else self._patches.dataset_ids(),
+        }
+        headers = ((b"content-type", b"application/json"), (b"cache-control", b"no-store"))
+        return Answer(status=200, body=json.dumps(content).encode(), headers=headers)
 
     async def _save(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._patches is None:

@@ -15,12 +15,13 @@ import fiftyone.operators as foo
 from bson import ObjectId
 from fiftyone.operators import types
 
-from pipeline.curation.box_state import Review
-from pipeline.images.palette import PALETTE, phrase_hex
+from pipeline.curation.box_state import PairReview, Review
 from pipeline.review.sync.documents import BOXES
 from pipeline.review.sync.label_store import LabelStore, WriteRefused, Written
 from pipeline.review.sync.seen import labels_of
-from pipeline.review.sync.verdicts import give_phrase, judge_boxes
+from pipeline.review.sync.stamp import PAIR_FIELDS
+from pipeline.review.sync.undo import undo_last
+from pipeline.review.sync.verdicts import give_phrase, judge_boxes, judge_pair
 
 Meant = dict[ObjectId, list[ObjectId]]
 """Sample -> the labels that are meant."""
@@ -79,6 +80,7 @@ def stored_answer(document: dict[str, Any], changed: int = 0) -> dict[str, Any]:
     return {
         "changed": changed,
         "labels": labels,
+        "fields": {name: document.get(name) for name in PAIR_FIELDS},
         "last_modified_at": round(moment.timestamp() * 1000),
     }
 
@@ -200,6 +202,69 @@ def _one_sample_problem(meant: Meant) -> str:
     return f"select boxes of one sample first; {len(meant)} samples are selected"
 
 
+class JudgeImage(foo.Operator):  # type: ignore[misc]
+    """Calls the open image done, bad with a reason, missing something, or open again."""
+
+    @property
+    def config(self) -> foo.OperatorConfig:
+        return foo.OperatorConfig(
+            name="judge_image",
+            label="Verdict on the image",
+            description="Done, bad with a reason, something missing, or open again",
+            icon="task_alt",
+        )
+
+    def resolve_input(self, ctx: Any) -> types.Property:
+        inputs = types.Object()
+        choices = types.RadioGroup()
+        for word in PairReview:
+            choices.add_choice(str(word), label=str(word))
+        inputs.enum("word", choices.values(), required=True, label="Verdict", view=choices)
+        inputs.str("reason", required=False, label="Reason (bad needs one)")
+        return types.Property(inputs, view=types.View(label="Verdict on the image"))
+
+    def execute(self, ctx: Any) -> dict[str, Any]:
+        sample_id = ctx.params.get("sample_id") or ctx.current_sample
+        if not sample_id:
+            ctx.ops.notify("open an image first", variant="warning")
+            return {"changed": 0}
+        try:
+            written = judge_pair(
+                store_of(ctx),
+                ObjectId(sample_id),
+                PairReview(ctx.params["word"]),
+                reason=ctx.params.get("reason") or "",
+            )
+        except WriteRefused as error:
+            return refused(ctx, error)
+        return answer(ctx, [written])
+
+
+class UndoLast(foo.Operator):  # type: ignore[misc]
+    """Takes back the reviewer's last click, from the journal."""
+
+    @property
+    def config(self) -> foo.OperatorConfig:
+        return foo.OperatorConfig(
+            name="undo_last",
+            label="Undo my last change",
+            description="Takes back your last verdict, edit or image verdict",
+            icon="undo",
+        )
+
+    def execute(self, ctx: Any) -> dict[str, Any]:
+        try:
+            undone = undo_last(store_of(ctx), ctx.dataset._doc.id)
+        except WriteRefused as error:
+            return refused(ctx, error)
+        changed = sum(len(entry.changed) for entry in undone.written)
+        result: dict[str, Any] = {"changed": changed, "action": undone.action}
+        for entry in undone.written:
+            if str(entry.sample_id) == ctx.params.get("sample_id"):
+                result |= stored_answer(dict(entry.after), changed)
+        return result
+
+
 class ReadSample(foo.Operator):  # type: ignore[misc]
     """Gives the page the labels of an image as they are stored now."""
 
@@ -212,14 +277,3 @@ class ReadSample(foo.Operator):  # type: ignore[misc]
             return stored_answer(store_of(ctx).document(ObjectId(ctx.params["sample_id"])))
         except WriteRefused as error:
             return {"refused": str(error)}
-
-
-class PageSettings(foo.Operator):  # type: ignore[misc]
-    """Gives the page what it shares with Python."""
-
-    @property
-    def config(self) -> foo.OperatorConfig:
-        return foo.OperatorConfig(name="page_settings", label="Settings", unlisted=True)
-
-    def execute(self, ctx: Any) -> dict[str, Any]:
-        return {"colors": [phrase_hex(index) for index in range(len(PALETTE))]}

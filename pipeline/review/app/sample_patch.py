@@ -64,6 +64,10 @@ class SamplePatches:
         self._database = database
         self._reviewer = reviewer
 
+    def dataset_ids(self) -> list[str]:
+        """Every dataset of the review database."""
+        return [str(entry["_id"]) for entry in self._database["datasets"].find({}, {"_id": 1})]
+
     def answer(self, method: str, path: str, headers: Mapping[bytes, bytes], body: bytes) -> Answer:
         """Save, or say in a sentence why not; never raises for what a page may send."""
         found = _SAMPLE.fullmatch(path)

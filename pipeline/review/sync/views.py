@@ -8,14 +8,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.curation.box_state import Origin, Review
+from pipeline.curation.box_state import Origin, PairReview, Review
 from pipeline.review.sync.documents import DETECTIONS
+from pipeline.review.sync.stamp import PAIR_REVIEW
 from schemas.records import PhraseStatus
 
 LOW_CONFIDENCE = 0.4
 MANY_BOXES = 10
 LARGE_SHARE = 0.9
 TINY_SHARE = 0.001
+IMAGE_VIEWS = {
+    PairReview.DONE: "pairs that a person looked at to the end",
+    PairReview.BAD: "pairs that a person took out, with a reason",
+    PairReview.MISSING: "pairs in which a person misses a box",
+}
 
 
 def review_views(dataset: Any) -> dict[str, tuple[Any, str]]:
@@ -75,6 +81,14 @@ def review_views(dataset: Any) -> dict[str, tuple[Any, str]]:
             "images with boxes that a person rejected",
         ),
         "drawn": (only(F("origin") == str(Origin.HUMAN)), "images with boxes that a person drew"),
+        "weakest first": (
+            dataset.match(boxes.length() > 0).sort_by(boxes.map(F("confidence")).min()),
+            "pairs by their lowest score",
+        ),
+        **{
+            str(word): (dataset.match(F(PAIR_REVIEW) == str(word)), meaning)
+            for word, meaning in IMAGE_VIEWS.items()
+        },
         "conflicts": (
             dataset.match(F("conflicts").length() > 0),
             "changes that the last pull could not understand",

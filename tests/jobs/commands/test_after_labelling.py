@@ -102,7 +102,8 @@ def test_a_ray_cluster_curates_the_same_files(
         filter_job.run(filter_job.Config(run="RUN", policy=("yoloworld",), runner="ray", workers=1))
 
 
-def test_an_unknown_policy_is_explained() -> None:
+def test_an_unknown_policy_is_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    toy_run(tmp_path, monkeypatch)
     with pytest.raises(ConfigError, match=r"policy must be one of default, .*got 'best'"):
         filter_job.run(filter_job.Config(run="RUN", policy=("best",)))
 

@@ -96,6 +96,23 @@ def test_gold_boxes_become_a_run_and_come_out_the_same(
     assert json.loads(capsys.readouterr().out)["boxes"] == 3
 
 
+def test_the_card_states_what_a_calibration_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    coco_file(tmp_path / "gold")
+    assert main(["import", "gold/gold.json", "--out", "run"]) == 0
+    export = ["export", "run", "--format", "coco", "--out", "o.json", "--force"]
+    assert main(export) == 0
+    assert "No precision was measured" in Path("o.README.md").read_text()
+    policy = ["--policy", "people-boxes"]
+    assert main(["calibrate", "run", *policy, "--gold", "gold/gold.json"]) == 0
+    assert main(export) == 0
+    card = Path("o.README.md").read_text()
+    assert "2 of 2 judged labels are right (gold)" in card
+    assert "No precision was measured" not in card
+
+
 def test_images_can_be_required(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = coco_file(tmp_path / "gold")
     run = tmp_path / "run"

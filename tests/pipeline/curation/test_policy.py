@@ -103,3 +103,25 @@ def test_a_bad_file_is_explained(text: str, message: str) -> None:
 def test_a_missing_file_is_explained() -> None:
     with pytest.raises(ConfigError, match=r"policy file 'nowhere.json' cannot be read"):
         get_policy("nowhere.json")
+
+
+def test_rules_that_came_later_and_are_off_leave_the_id_as_it_was() -> None:
+    plain = FilterPolicy(name="p", score_threshold=0.5)
+    assert (
+        plain.policy_id
+        == FilterPolicy(
+            name="p",
+            score_threshold=0.5,
+            negative_below=0.1,
+            class_thresholds={},
+            contained_same=None,
+        ).policy_id
+    )
+    for changes in (
+        {"negative_below": 0.2},
+        {"negative_below": 0.0},
+        {"class_thresholds": {"dog": 0.4}},
+        {"contained_other": 0.0},
+        {"min_precision": 0.9},
+    ):
+        assert FilterPolicy(name="p", score_threshold=0.5, **changes).policy_id != plain.policy_id

@@ -1,16 +1,22 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from pipeline.evaluation.bootstrap import ratio_interval
 from pipeline.evaluation.label_quality import label_quality
 from pipeline.evaluation.phrase_recall import (
+    OWN_FRAME,
+    PUBLISHED_FRAME,
     GoldPhrase,
     PhraseImage,
     gold_phrases,
     phrase_recall,
+    phrase_recalls,
 )
+from pipeline.gold import load_gold
 from schemas.boxes import as_boxes
 from schemas.errors import ConfigError
 from schemas.records import TrainingSample
@@ -112,3 +118,31 @@ def test_label_quality_counts_every_label() -> None:
     assert found.recall.value == pytest.approx(2 / 3)
     # three gold boxes: two of them are right for the first phrase, one for the second
     assert found.chance_precision.value == pytest.approx((2 * 2 / 3 + 1 / 3) / 3)
+
+
+def test_flickr_is_measured_in_the_frame_of_published_figures_too(tmp_path: Path) -> None:
+    (tmp_path / "Sentences").mkdir()
+    (tmp_path / "Annotations").mkdir()
+    (tmp_path / "Sentences" / "7.txt").write_text("[/EN#1/other A cup] on [/EN#2/other a mat]\n")
+    box = (
+        "<object><name>{}</name><bndbox><xmin>{}</xmin><ymin>11</ymin><xmax>{}</xmax>"
+        "<ymax>12</ymax></bndbox></object>"
+    )
+    size = "<size><width>40</width><height>30</height></size>"
+    xml = f"<annotation>{size}{box.format(1, 11, 12)}{box.format(2, 1, 40)}</annotation>"
+    (tmp_path / "Annotations" / "7.xml").write_text(xml)
+    gold = load_gold(str(tmp_path), "flickr30k")
+    (sample,) = gold.samples
+    assert sample.boxes == ((10.0, 10.0, 12.0, 12.0), (0.0, 10.0, 40.0, 12.0))
+    assert gold.published_boxes[sample.sample_id] == ((11, 11, 12, 12), (1, 11, 40, 12))
+    # A box of 2 x 2 pixels, found exactly: in the published frame it is one of 1 x 1.
+    ranked = tuple(phrase.xyxy for phrase in gold_phrases(sample))
+    image = PhraseImage(phrases=gold_phrases(sample), ranked=ranked)
+    found = phrase_recalls([image], [sample], gold)
+    assert [(one.protocol, one.frame) for one in found] == [
+        ("any-box", OWN_FRAME),
+        ("merged", OWN_FRAME),
+        ("any-box", PUBLISHED_FRAME),
+        ("merged", PUBLISHED_FRAME),
+    ]
+    assert [one.recall[1].value for one in found] == [1.0, 1.0, 0.0, 0.0]

@@ -103,7 +103,7 @@ def test_the_command_prints_the_twelve_numbers(
     config = evaluate.Config(gold=coco(tmp_path), detections=results, out=out)
     assert evaluate.run(config) == 0
     shown = capsys.readouterr().out
-    for name in ("AP75", "AP small", "AP medium", "AR@1 ", "AR@100 medium", "nothing"):
+    for name in ("AP75", "AP small", "AP medium", "AR@1 ", "AR@100 medium", "nothing to measure"):
         assert name in shown
     assert "gold does not list, and are not judged: 9 (1)" in shown
     figures = json.loads(out.read_text())

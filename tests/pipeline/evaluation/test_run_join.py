@@ -4,14 +4,9 @@ from typing import Any
 
 import pytest
 
-from pipeline.evaluation.run_join import (
-    JoinCounts,
-    JoinedPair,
-    category_image,
-    join_run,
-    names_category,
-    phrase_image,
-)
+from pipeline.evaluation.gold_index import JoinCounts, JoinedPair, join_run
+from pipeline.evaluation.run_join import category_image, names_category, phrase_image
+from pipeline.evaluation.synonyms import BUILT_IN, Synonyms
 from pipeline.gold.gold_set import GoldKind, GoldSet
 from schemas.errors import ConfigError
 from schemas.records import Phrase, TrainingSample
@@ -137,3 +132,74 @@ def test_detection_gold_joins_by_file_and_head_noun() -> None:
     image = category_image(pair, photos, counts)
     assert [phrase.xyxy.tolist() for phrase in image.phrases] == [[[1.0, 2.0, 30.0, 40.0]]]
     assert [len(boxes) for boxes in image.ranked] == [1]
+
+
+def test_another_record_that_fits_better_takes_the_gold() -> None:
+    photos = gold(sample(image_uri="a/0.jpg"), sample(sample_id="g/9", image_uri="9.jpg"))
+    rows = [
+        make_annotation(record_id="far", image_uri="/x/b/0.jpg"),
+        make_annotation(record_id="near", image_uri="/x/a/0.jpg"),
+    ]
+    counts = JoinCounts()
+    assert [pair.record.record_id for pair in join_run(rows, photos, counts)] == ["near"]
+    assert (counts.records_outdone, counts.records_unmatched) == (1, ["far"])
+    assert counts.gold_unmatched == ["g/9"]
+    assert counts.notes() == [
+        "1 records of the run fit gold that another image fits as well or better; they are not "
+        "judged",
+        "records that are not judged: far",
+        "1 of 2 gold samples are not in the run; figures are over the others. Missing: g/9",
+    ]
+
+
+def test_two_images_that_fit_equally_well_are_not_guessed() -> None:
+    rows = [make_annotation(record_id=n, image_uri=f"/x/{n}/0.jpg") for n in ("b", "c")]
+    with pytest.raises(ConfigError, match=r"and 2 one that another image fits as well"):
+        join_run(rows, gold(sample(image_uri="a/0.jpg")), JoinCounts())
+
+
+def test_captions_of_one_image_share_its_detection_gold() -> None:
+    photos = gold(sample(), kind=GoldKind.DETECTION, box_categories={"g/0": (0,)})
+    rows = [make_annotation(record_id=n, image_uri="x/0.jpg") for n in ("b", "c")]
+    counts = JoinCounts()
+    assert len(join_run(rows, photos, counts)) == 2
+    assert (counts.gold_samples_joined, counts.joined_by_name_alone) == (1, 2)
+
+
+def test_the_size_tells_images_of_one_name_apart() -> None:
+    twins = gold(
+        sample(image_uri="a/0.jpg", width=99), sample(sample_id="g/1", image_uri="b/0.jpg")
+    )
+    (pair,) = join_run([make_annotation(image_uri="c/0.jpg")], twins, JoinCounts())
+    assert pair.sample.sample_id == "g/1"
+    counts = JoinCounts()
+    with pytest.raises(ConfigError, match=r"1 one of another size"):
+        join_run([make_annotation()], gold(sample(width=99)), counts)
+    (unread,) = join_run([make_annotation(width=0, height=0)], gold(sample(width=99)), counts)
+    assert unread.sample.width == 99  # an image that never opened has no size to compare
+
+
+@pytest.mark.parametrize(
+    "names, synonyms, expected",
+    [
+        (("person",), BUILT_IN, 1),
+        (("person",), {}, 0),
+        (("person", "woman"), BUILT_IN, 0),  # a woman is a category of her own here
+        (("human being",), {"human being": ["woman"]}, 1),
+    ],
+)
+def test_a_woman_is_a_person(names: tuple[str, ...], synonyms: Synonyms, expected: int) -> None:
+    photos = gold(
+        sample(spans=((),)),
+        kind=GoldKind.DETECTION,
+        categories=names,
+        box_categories={"g/0": (0,)},
+    )
+    row = make_annotation(
+        caption="a woman", phrases=(make_phrase("a woman", "a woman", head="woman"),)
+    )
+    counts = JoinCounts()
+    image = category_image(
+        JoinedPair(sample=photos.samples[0], record=row), photos, counts, synonyms
+    )
+    assert len(image.phrases) == counts.phrases_by_synonym == expected

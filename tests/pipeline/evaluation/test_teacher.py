@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -70,9 +71,24 @@ def test_grounding_gold(tmp_path: Path) -> None:
     right = teacher_figures(ColourTeacher(), gold, TeacherQuestions(batch_size=2))
     assert right.recalls[0].recall[1].value == 1.0
     assert right.recalls[0].num_phrases == 6
+    assert not any("RefCOCO" in note for note in right.notes)
     wrong = teacher_figures(ColourTeacher(swapped=True), gold, TeacherQuestions())
     assert wrong.recalls[0].recall[1].value == 0.0
     assert wrong.recalls[0].chance[1].value == pytest.approx(0.5)
+
+
+def test_whole_captions_are_referring_expressions(tmp_path: Path) -> None:
+    pictures(tmp_path)
+    gold = load_gold(write_gold(tmp_path))
+    whole = tuple(
+        replace(sample, caption="the red box", boxes=(RED,), spans=(((0, 11),),), weights=(1.0,))
+        for sample in gold.samples
+    )
+    found = teacher_figures(ColourTeacher(), replace(gold, samples=whole), TeacherQuestions())
+    assert found.recalls[0].recall[1].value == 1.0
+    assert "every phrase is its whole caption: R@1 (any-box) is the accuracy of RefCOCO" in (
+        found.notes
+    )
 
 
 def test_detection_gold_asks_for_all_names_or_for_some(tmp_path: Path) -> None:

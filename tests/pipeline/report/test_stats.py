@@ -70,6 +70,7 @@ def test_label_stats() -> None:
     assert stats.statuses == {"ok": 1, "no_boxes": 1}
     assert stats.phrase_texts.top() == [("a café", 2), ("a dog", 2)]
     assert stats.heads.top() == [("café", 2), ("dog", 2)]
+    assert stats.not_found_bins == [2, *[0] * 19]  # both of the pair without a box
 
 
 def test_stats_are_merged_and_read_only_what_is_new(tmp_path: Path) -> None:

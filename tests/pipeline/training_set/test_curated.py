@@ -44,6 +44,16 @@ def test_spans_come_from_the_phrases_and_only_sure_absences_are_negatives():
     assert counts == {"images": 1, "boxes": 1}
 
 
+def test_the_policy_says_below_which_score_an_absence_is_sure():
+    def negatives(below: float) -> list[str]:
+        (sample,), _ = convert(RECORD, negative_below=below)
+        return [CAPTION[a:b] for a, b in sample.negative_spans]
+
+    scores = {p.text: p.best_score for p in PHRASES[1:] if p.status is PhraseStatus.OK}
+    assert negatives(0.0) == []
+    assert sorted(negatives(1.0)) == sorted(text for text, score in scores.items() if score < 1)
+
+
 def test_a_box_of_two_phrases_has_two_spans():
     (sample,), _ = convert(replace(RECORD, boxes=(replace(BOX, phrase_indices=(0, 1)),)))
     assert sample.spans == (((0, 5), (7, 12)),)

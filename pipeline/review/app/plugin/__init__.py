@@ -11,13 +11,22 @@ from typing import Any
 from pipeline.review.app.caption_panel import CaptionPanel
 from pipeline.review.app.operators import (
     AcceptLabels,
-    PageSettings,
+    JudgeImage,
     ReadSample,
     RejectLabels,
     RelabelPhrase,
+    UndoLast,
 )
 
-PARTS = (AcceptLabels, RejectLabels, RelabelPhrase, ReadSample, PageSettings, CaptionPanel)
+PARTS = (
+    AcceptLabels,
+    RejectLabels,
+    RelabelPhrase,
+    JudgeImage,
+    UndoLast,
+    ReadSample,
+    CaptionPanel,
+)
 
 
 def register(plugin: Any) -> None:

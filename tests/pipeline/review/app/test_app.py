@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 import pytest
 
+from pipeline.images.palette import phrase_hex
 from pipeline.review.app.server import AppServer, run_server
 from pipeline.review.child_process import port_answers
 from tests.pipeline.review.bench import Bench
@@ -205,6 +206,14 @@ def test_the_answer_to_a_save_is_what_fiftyones_page_expects(
     sample = bench.dataset[body["_id"]["$oid"]].to_dict(include_private=True)
     assert set(body) == set(sample)
     assert set(body["boxes"]["detections"][1]) == set(sample["boxes"]["detections"][1])
+
+
+def test_the_page_gets_its_colours_and_its_reviewer(server: AppServer) -> None:
+    status, body = ask(server, "/glipforge/settings")
+    settings = json.loads(body)
+    assert (status, settings["colors"][0]) == (200, phrase_hex(0))
+    assert settings["reviewer"]
+    assert ask(server, "/glipforge/settings", Host="evil.example")[0] == 403
 
 
 def test_the_plugins_page_is_served_as_modules(server: AppServer) -> None:

@@ -130,6 +130,42 @@ def test_a_box_that_is_gone_is_said(bench: Bench) -> None:
     assert reviews(bench) == ["pending", "pending"]
 
 
+def test_undo_takes_back_click_by_click(bench: Bench) -> None:
+    bench.push()
+    before = reviews(bench)
+    execute(bench, "accept_labels", selected_labels=selected("toy/0#0", "toy/0#1"))
+    execute(bench, "relabel_phrase", selected_labels=selected("toy/0#2"), params={"phrase": "0"})
+    result = execute(bench, "undo_last").result
+    assert (result["action"], result["changed"]) == ("relabel", 1)
+    assert bench.label("toy/0#2")["label"] == "a café"
+    assert reviews(bench) == ["accepted", "accepted", "pending"]
+    assert execute(bench, "undo_last").result["action"] == "accept"
+    assert reviews(bench) == before
+    assert "nothing of yours" in execute(bench, "undo_last").result["refused"]
+
+
+def test_undo_leaves_what_somebody_changed_since(bench: Bench) -> None:
+    bench.push()
+    execute(bench, "accept_labels", selected_labels=selected("toy/0#0"))
+    bench.set("toy/0#0", "review", "rejected")
+    refusal = execute(bench, "undo_last").result["refused"]
+    assert "changed the same box since" in refusal
+    assert reviews(bench)[0] == "rejected"
+
+
+def test_an_image_is_done_or_bad_with_a_reason(bench: Bench) -> None:
+    bench.push()
+    sample_id = str(sample_object_id("toy/0"))
+    params = {"sample_id": sample_id, "word": "bad"}
+    result = execute(bench, "judge_image", params=params).result
+    assert result["refused"] == "say why the image is bad"
+    execute(bench, "judge_image", params={**params, "reason": "blurred"})
+    document = bench.document(0)
+    assert (document["pair_review"], document["pair_reason"]) == ("bad", "blurred")
+    assert execute(bench, "undo_last").result["action"] == "bad"
+    assert bench.document(0)["pair_review"] in (None, "open")
+
+
 def test_labels_of_other_fields_are_left_alone(bench: Bench) -> None:
     bench.push()
     other = [selected("toy/0#0")[0] | {"field": "predictions"}]

@@ -11,12 +11,13 @@ import pytest
 from pipeline.review.app.server import AppServer, run_server
 from tests.pipeline.review.bench import Bench
 from tests.pipeline.review.browser.drawn_rows import drawn_rows
-from tests.pipeline.review.browser.review_page import ReviewPage
+from tests.pipeline.review.browser.review_page import SIZE, ReviewPage
 from tests.pipeline.review.conftest import ReviewSession
 
 FLAGS = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",  # the app asks for fonts
 )
 SCENES = 40
 
@@ -73,15 +74,20 @@ def numbers() -> Iterator[int]:
 
 
 @pytest.fixture(scope="session")
-def window(chromium: Any, app: AppServer, scenes: Bench) -> Iterator[ReviewPage]:
-    """A reviewer's window."""
-    opened = ReviewPage(chromium, app, scenes)
-    yield opened
-    opened.close()
+def context(chromium: Any) -> Iterator[Any]:
+    """A browser profile: its cache serves all tests, what the app remembers in it none."""
+    made = chromium.new_context(viewport=SIZE)
+    made.add_init_script("localStorage.clear()")
+    yield made
+    made.close()
 
 
 @pytest.fixture
-def page(window: ReviewPage, numbers: Iterator[int]) -> ReviewPage:
-    """The window with a pair open that no test has touched."""
-    window.open(next(numbers))
-    return window
+def page(
+    context: Any, app: AppServer, scenes: Bench, numbers: Iterator[int]
+) -> Iterator[ReviewPage]:
+    """A window with a pair open that no test has touched."""
+    opened = ReviewPage(context, app, scenes)
+    opened.open(next(numbers))
+    yield opened
+    opened.close()

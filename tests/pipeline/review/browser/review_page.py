@@ -15,31 +15,14 @@ WAIT_S = 20.0
 SIZE = {"width": 1400, "height": 900}
 
 
-def wait_for(what: Callable[[], Any], message: str, seconds: float = WAIT_S) -> Any:
-    """The first true value of `what`.
-
-    Raises:
-        AssertionError: it stayed false.
-    """
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        value = what()
-        if value:
-            return value
-        time.sleep(0.1)
-    raise AssertionError(f"not within {seconds:g} s: {message}; at last {what()!r}")
-
-
 class ReviewPage:
     """One browser window on one dataset."""
 
-    def __init__(self, chromium: Any, app: AppServer, bench: Bench) -> None:
+    def __init__(self, context: Any, app: AppServer, bench: Bench) -> None:
         self.bench = bench
         self.url = app.url(bench.name)
-        self.context = chromium.new_context(viewport=SIZE)
-        # The only outside addresses of the app: fonts.
-        self.context.route(lambda url: "127.0.0.1" not in url, lambda route: route.abort())
-        self.page = self.context.new_page()
+        self.page = context.new_page()
+        self.page.on("dialog", lambda dialog: dialog.accept())
         self.page.set_default_timeout(WAIT_S * 1000)
         self.saves: list[tuple[int, Any]] = []
         self.number = 0
@@ -52,33 +35,66 @@ class ReviewPage:
 
     def close(self) -> None:
         """Close the window without a question."""
-        self.context.close()
+        self.page.close()
+
+    def wait_for(self, what: Callable[[], Any], message: str, seconds: float = WAIT_S) -> Any:
+        """The first true value of `what`; the browser goes on meanwhile.
+
+        Raises:
+            AssertionError: it stayed false.
+        """
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            value = what()
+            if value:
+                return value
+            self.page.wait_for_timeout(100)
+        raise AssertionError(f"not within {seconds:g} s: {message}; at last {what()!r}")
 
     # Going somewhere
 
-    def open(self, number: int, view: str = "") -> None:
-        """Open pair `number`, in a saved view by its slug."""
+    def open(self, number: int) -> None:
+        """Open pair `number`."""
         self.number = number
         self.saves.clear()
-        sample_id = sample_object_id(f"toy/{number}")
-        if view:
-            self.page.goto(f"{self.url}?view={view}")
-            self.page.wait_for_selector("[data-cy=looker]")
-        else:
-            self.page.goto(f"{self.url}?id={sample_id}")
+        self.page.goto(f"{self.url}?id={sample_object_id(f'toy/{number}')}")
         self.page.wait_for_function("window.__glipforge__ && window.__glipforge__.ready")
-        if view:
-            self.page.evaluate(
-                """id => window.__foo__.executeOperator("@voxel51/operators/open_sample", {id})""",
-                str(sample_id),
-            )
         self.page.wait_for_selector("[data-cy=modal]")
         self.page.wait_for_selector("#glipforge-strip .caption")
 
-    def open_from_grid(self) -> None:
-        """Open a pair that no test has touched by its tile: only so there is a next image."""
+    def open_view(self, slug: str) -> None:
+        """Open some pair of a saved view."""
+        self.to_grid()
+        self.run("set_view", {"name": slug})
+        self.page.wait_for_function(f"location.search.includes('view={slug}')")
+        self.page.wait_for_timeout(1500)
+        self.click_tile()
+
+    def leave_view(self) -> None:
+        """Back to the whole dataset: a server remembers the view."""
+        self.run("clear_view", {})
+        self.page.wait_for_function("!location.search.includes('view=')")
+
+    def run(self, name: str, params: dict[str, Any]) -> None:
+        """Run one of FiftyOne's own operators."""
+        self.page.evaluate(
+            """([name, params]) =>
+            window.__foo__.executeOperator("@voxel51/operators/" + name, params)""",
+            [name, params],
+        )
+
+    def to_grid(self) -> None:
+        """Open the grid with no image open."""
         self.page.goto(self.url)
         self.page.wait_for_function("window.__glipforge__ && window.__glipforge__.ready")
+        self.page.wait_for_selector("[data-cy=looker]")
+        if self.page.locator("[data-cy=modal]").count():
+            self.run("close_sample", {})
+            self.page.wait_for_selector("[data-cy=modal]", state="detached")
+
+    def open_from_grid(self) -> None:
+        """Open a pair that no test has touched by its tile: only so there is a next image."""
+        self.to_grid()
         self.click_tile()
 
     def click_tile(self) -> None:
@@ -91,21 +107,34 @@ class ReviewPage:
             node.dispatchEvent(new MouseEvent(kind, {bubbles: true})) }"""
         )
         self.page.wait_for_selector("[data-cy=modal]")
+        self.strip_follows()
+
+    def strip_follows(self) -> None:
+        """Wait until the strip shows the open image, and learn which pair it is."""
         self.page.wait_for_selector("#glipforge-strip .caption")
+        self.page.wait_for_function(
+            """() => document.getElementById("glipforge-strip").dataset.sample ===
+            new URLSearchParams(location.search).get("id")"""
+        )
         self.find_number()
 
-    def find_number(self) -> None:
+    def find_number(self) -> int:
         """Learn which pair is open."""
         ids = {str(sample_object_id(row.record_id)): n for n, row in enumerate(self.bench.rows)}
-        self.number = ids[self.sample_id]
+        shown = self.page.locator("#glipforge-strip").get_attribute("data-sample")
+        self.number = ids.get(str(shown), self.number)
+        return self.number
+
+    def strip_says(self, words: str) -> None:
+        """Wait for words in the strip above the image."""
+        self.page.locator("#glipforge-strip", has_text=words).wait_for()
 
     def next(self) -> None:
         """Go to the next image."""
         before = self.sample_id
         self.page.locator('[data-cy="nav-right-button"]').dispatch_event("click")
-        wait_for(lambda: self.sample_id not in ("", before), "the next image")
-        self.page.wait_for_timeout(1000)
-        self.find_number()
+        self.wait_for(lambda: self.sample_id not in ("", before), "the next image")
+        self.strip_follows()
 
     @property
     def sample_id(self) -> str:
@@ -171,7 +200,7 @@ class ReviewPage:
         """Type the left side of the box that is edited, and wait until it is saved."""
         count = len(self.saves)
         self.type_x(value)
-        wait_for(lambda: len(self.saves) > count, "the save of an edit")
+        self.wait_for(lambda: len(self.saves) > count, "the save of an edit")
         self.settle()
 
     def settle(self) -> None:
@@ -193,29 +222,34 @@ class ReviewPage:
 
     def filter_score(self, least: float) -> None:
         """Set the grid's confidence filter, then open an image by its tile."""
-        self.page.goto(self.url)
-        self.page.wait_for_function("window.__glipforge__ && window.__glipforge__.ready")
-        self.page.wait_for_selector("[data-cy=looker]")
-        self.page.evaluate(
-            """least => window.__foo__.executeOperator("@voxel51/operators/set_filters", {filters:
-            {"boxes.detections.confidence": {range: [least, null], _CLS: "numeric",
-             exclude: false, isMatching: false}}})""",
-            least,
-        )
+        self.to_grid()
+        numeric = {"range": [least, None], "_CLS": "numeric"}
+        numeric |= {"exclude": False, "isMatching": False}
+        wanted = {"boxes.detections.confidence": numeric}
+        for _ in range(5):
+            self.run("set_filters", wanted)
+            self.page.wait_for_timeout(1000)
+            if self.state("filters"):
+                break
         self.page.wait_for_timeout(1500)
         self.click_tile()
 
+    def state(self, name: str) -> Any:
+        """One of FiftyOne's own values in the page."""
+        return self.page.evaluate(
+            """async name => {
+            const here = document.querySelector('script[src*="index.umd"]').src;
+            const page = await import(new URL("page/fiftyone.js", here).href);
+            return page.inPage(async ctx => {
+              const value = await ctx.state.snapshot.getPromise(window.__fos__[name]);
+              return value instanceof Set ? [...value] : value;
+            }) }""",
+            name,
+        )
+
     def selected(self) -> list[str]:
         """The ids of the selected labels, on whatever image."""
-        return list(
-            self.page.evaluate(
-                """async () => {
-                const here = document.querySelector('script[src*="index.umd"]').src;
-                const page = await import(new URL("page/fiftyone.js", here).href);
-                return page.inPage(async ctx => [...(await ctx.state.snapshot.getPromise(
-                  window.__fos__.selectedLabels)).values()].map(entry => entry.labelId)) }"""
-            )
-        )
+        return [str(entry["labelId"]) for entry in self.state("selectedLabels")]
 
     # What is stored
 
@@ -241,4 +275,4 @@ class ReviewPage:
 
     def wait_reviews(self, expected: list[str]) -> None:
         """Wait until the words on the boxes are these."""
-        wait_for(lambda: self.reviews() == expected, f"{expected}")
+        self.wait_for(lambda: self.reviews() == expected, f"{expected}")

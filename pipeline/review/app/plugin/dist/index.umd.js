@@ -15,5 +15,19 @@
     document.body.appendChild(bar);
   };
   if (!here) return say(new Error("the plugin's own address is not known"));
-  import(new URL("page/main.js", here).href).then((page) => page.start()).catch(say);
+  try {
+    // At once, not in a promise: FiftyOne reads what it writes beside a label as it starts.
+    const request = new XMLHttpRequest();
+    request.open("GET", "/glipforge/settings", false);
+    request.send();
+    const settings = JSON.parse(request.responseText);
+    for (const id of settings.datasets) {
+      const key = `shownLabelAttributes-${id}`;
+      if (!localStorage.getItem(key))
+        localStorage.setItem(key, JSON.stringify({ boxes: ["label", "review"] }));
+    }
+    import(new URL("page/main.js", here).href).then((page) => page.start(settings)).catch(say);
+  } catch (error) {
+    say(error);
+  }
 })();

@@ -13,7 +13,9 @@ const NEEDED = {
     "selectedLabels",
     "useRefreshSample",
     "datasetId",
+    "modalFilters",
   ],
+  recoil: ["useSetRecoilState"],
 };
 
 const jobs = new Map();
@@ -28,14 +30,29 @@ export function checkGlobals() {
 }
 
 // Run `work(ctx, hooks)` where FiftyOne gives its state and hooks: inside an operator.
-export function inPage(work) {
+// FiftyOne's state can stay unanswered for ever where an image changes meanwhile: then it is asked
+// again.
+export async function inPage(work, tries = 3) {
+  for (let left = tries; ; left--) {
+    try {
+      return await once(work);
+    } catch (error) {
+      if (!error.unanswered || left <= 1) throw error;
+    }
+  }
+}
+
+function once(work) {
   return new Promise((resolve, reject) => {
     const ticket = ++tickets;
     jobs.set(ticket, { work, resolve, reject });
     window.__foo__.executeOperator(PLUGIN + "page_job", { ticket });
     setTimeout(() => {
-      if (jobs.delete(ticket)) reject(new Error("the App did not answer; reload the page"));
-    }, 8000);
+      jobs.delete(ticket);
+      const error = new Error("the App did not answer; reload the page");
+      error.unanswered = true;
+      reject(error);
+    }, 2000);
   });
 }
 
@@ -46,7 +63,10 @@ export function registerPageJob() {
       return new foo.OperatorConfig({ name: "page_job", label: "Page job", unlisted: true });
     }
     useHooks() {
-      return { refresh: window.__fos__.useRefreshSample() };
+      return {
+        refresh: window.__fos__.useRefreshSample(),
+        setModalFilters: window.recoil.useSetRecoilState(window.__fos__.modalFilters),
+      };
     }
     async execute(ctx) {
       const job = jobs.get(ctx.params.ticket);

@@ -11,8 +11,9 @@ export function listen(actions) {
   window.addEventListener(
     "keydown",
     (event) => {
-      if (dialogKey(event)) {
-        event.preventDefault();
+      const asked = dialogKey(event);
+      if (asked) {
+        if (asked !== "typing") event.preventDefault();
         event.stopImmediatePropagation();
         return;
       }

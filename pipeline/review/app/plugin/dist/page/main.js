@@ -1,7 +1,11 @@
 // Start of the review page.
 
-import { builtIn, checkGlobals, look, notify, python, registerPageJob } from "./fiftyone.js";
+import { builtIn, checkGlobals, look, notify, registerPageJob } from "./fiftyone.js";
+import { help } from "./dialog.js";
+import { judgeImage, next, undo } from "./image.js";
 import { listen } from "./keys.js";
+import { toggleColors } from "./marks.js";
+import { showPhrase } from "./phrase_filter.js";
 import { status, wrapFetch } from "./saves.js";
 import { showStrip, stopWaiting, waiting } from "./strip.js";
 import { judge, relabel } from "./verdicts.js";
@@ -19,25 +23,40 @@ async function phrase(index) {
     stopWaiting();
     return;
   }
-  await relabel(index);
+  if (!(await relabel(index))) await showPhrase(index);
 }
 
-export async function start() {
+export async function start(settings) {
   checkGlobals();
   registerPageJob();
   wrapFetch();
   watchEdits();
   watchSelection();
-  const settings = await python("page_settings", {});
   showStrip({
-    colors: settings.colors || ["#888"],
+    colors: settings.colors,
     onPhrase: (index) => run(phrase(index)),
     buttons: [
       ["accept", "✓ Accept (a)", accept],
       ["reject", "✗ Reject (r)", reject],
+      ["undo", "Undo (u)", () => run(undo())],
+      ["done", "Done, next (d)", () => run(judgeImage("done", true))],
+      ["bad", "Bad… (b)", () => run(judgeImage("bad", true))],
+      ["missing", "Missing… (m)", () => run(judgeImage("missing", false))],
+      ["help", "Keys (?)", help],
     ],
   });
-  const keys = { a: accept, r: reject };
+  const keys = {
+    a: accept,
+    r: reject,
+    u: () => run(undo()),
+    d: () => run(judgeImage("done", true)),
+    b: () => run(judgeImage("bad", true)),
+    m: () => run(judgeImage("missing", false)),
+    n: next,
+    v: () => toggleColors(settings.colors),
+    0: () => run(showPhrase(null)),
+    "?": help,
+  };
   for (let number = 1; number <= 9; number++) keys[String(number)] = () => run(phrase(number - 1));
   listen(keys);
   window.__glipforge__ = { ready: true };

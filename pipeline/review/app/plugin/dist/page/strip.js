@@ -79,6 +79,7 @@ async function draw({ colors, onPhrase, buttons }) {
     strip.classList.toggle("asking", !!waiting.labelId);
     if (waiting.labelId)
       strip.prepend(note("Which phrase does the new box show? Click it or press its number.", "asked"));
+    strip.dataset.sample = page.sampleId;
     strip.style.display = "flex";
     document.body.classList.add("glipforge-open");
     document.body.style.setProperty("--glipforge-strip", `${strip.offsetHeight}px`);

@@ -1,0 +1,45 @@
+// Verdicts on the whole image, the last click taken back, and the way to the next image.
+
+import { askText } from "./dialog.js";
+import { builtIn, look, notify, python, refresh } from "./fiftyone.js";
+
+export function next() {
+  const button = document.querySelector('[data-cy="nav-right-button"]');
+  if (!button) {
+    notify("this is the last image of the view; open one from the grid to go on", "info");
+    return;
+  }
+  button.dispatchEvent(new MouseEvent("click", { bubbles: true }));
+}
+
+async function put(page, answer) {
+  if (answer.labels) await refresh(page.sampleId, answer, answer.last_modified_at);
+  builtIn("reload_samples");
+}
+
+export async function judgeImage(word, thenNext) {
+  const page = await look();
+  if (!page) return;
+  let reason = "";
+  if (word === "bad" || word === "missing") {
+    const question = word === "bad" ? "Why is this image bad?" : "What is missing?";
+    reason = await askText(question);
+    if (reason === null) return;
+  }
+  const answer = await python("judge_image", { sample_id: page.sampleId, word, reason });
+  if (answer.refused) {
+    notify(answer.refused, "error");
+    return;
+  }
+  await put(page, answer);
+  notify(`image: ${word}`, "success");
+  if (thenNext) next();
+}
+
+export async function undo() {
+  const page = await look();
+  const answer = await python("undo_last", page ? { sample_id: page.sampleId } : {});
+  if (page) await put(page, answer);
+  if (answer.refused) notify(answer.refused, "error");
+  else notify(`taken back: ${answer.action}`, "success");
+}

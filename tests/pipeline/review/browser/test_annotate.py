@@ -1,0 +1,109 @@
+"""Edits in Annotate mode: nothing else on the image changes, whoever writes meanwhile."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pipeline.curation.box_state import Review
+from pipeline.review.sync.documents import sample_object_id
+from pipeline.review.sync.label_store import LabelStore, Wanted
+from pipeline.review.sync.seen import labels_of
+from pipeline.review.sync.verdicts import give_phrase, judge_boxes
+from tests.pipeline.review.browser.review_page import ReviewPage
+
+pytestmark = [pytest.mark.slow, pytest.mark.fiftyone, pytest.mark.browser]
+
+
+def bob(page: ReviewPage) -> LabelStore:
+    """Another reviewer, in another process."""
+    return LabelStore(page.bench.stored.samples, reviewer="bob")
+
+
+def test_a_verdict_in_annotate_is_of_the_edited_box_and_an_edit_after_it_reverts_nothing(
+    page: ReviewPage,
+) -> None:
+    page.annotate()
+    others = page.others(1)
+    page.edit(1)
+    page.press("r")
+    page.wait_for(lambda: page.label(1)["review"] == "rejected", "the verdict")
+    page.set_x(0.11)
+    assert (page.label(1)["review"], page.label(1)["bounding_box"][0]) == ("rejected", 0.11)
+    assert page.others(1) == others
+    assert [status for status, _ in page.saves] == [200]
+
+
+def test_an_edit_in_a_view_that_hides_boxes_keeps_them(page: ReviewPage) -> None:
+    from fiftyone import ViewField as F
+
+    dataset = page.bench.dataset
+    dataset.save_view("weak only", dataset.filter_labels("boxes", F("confidence") < 0.5))
+    page.open_view("weak-only")
+    everything = page.labels()
+    weak = [n for n, label in enumerate(everything) if label["confidence"] < 0.5]
+    assert 0 < len(weak) < len(everything)
+    page.annotate()
+    assert page.page.locator("[data-cy^=annotate-label-]").count() == len(weak)
+    others = page.others(weak[-1])
+    page.edit(weak[-1])
+    page.set_x(0.33)
+    assert page.label(weak[-1])["bounding_box"][0] == 0.33
+    assert page.others(weak[-1]) == others
+    page.leave_view()
+
+
+def test_what_another_reviewer_did_meanwhile_stays_and_is_shown(page: ReviewPage) -> None:
+    page.annotate()
+    page.edit(0)
+    sample_id = sample_object_id(f"toy/{page.number}")
+    judge_boxes(bob(page), sample_id, [page.label(2)["_id"]], Review.REJECTED)
+    give_phrase(bob(page), sample_id, [page.label(3)["_id"]], 0)
+    theirs = page.others(0)
+    page.set_x(0.22)
+    assert page.label(0)["bounding_box"][0] == 0.22
+    assert page.others(0) == theirs
+    page.set_x(0.23)
+    assert page.label(0)["bounding_box"][0] == 0.23
+    assert page.others(0) == theirs
+    assert {status for status, _ in page.saves} == {200}
+    assert "1 rejected" in page.page.locator("#glipforge-strip").inner_text()
+
+
+def test_what_collides_is_refused_visibly(page: ReviewPage) -> None:
+    page.annotate()
+    page.edit(0)
+    place = [0.5, 0.5, 0.1, 0.1]
+
+    def move(document: dict[str, Any]) -> Wanted:
+        labels = labels_of(document)
+        labels[0]["bounding_box"] = place
+        return Wanted(labels=labels)
+
+    bob(page).rewrite(sample_object_id(f"toy/{page.number}"), move, action="move")
+    page.type_x(0.4)
+    page.toast("bob changed bounding_box")
+    assert page.label(0)["bounding_box"] == place
+    assert {status for status, _ in page.saves} == {409}
+    assert "not saved" in page.page.locator("#glipforge-strip").inner_text()
+
+
+def test_a_drawn_box_asks_for_its_phrase_and_is_pending_without(page: ReviewPage) -> None:
+    page.annotate()
+    page.edit(0)  # its label is the one that FiftyOne would take over
+    page.leave_box()
+    count = len(page.labels())
+    page.draw((600, 220), (720, 320))
+    page.wait_for(lambda: len(page.labels()) == count + 1, "the drawn box")
+    page.page.get_by_text("Which phrase does the new box show?").wait_for()
+    page.settle()
+    drawn = page.label(-1)
+    assert (drawn["label"], drawn.get("phrase_index")) == (None, None)
+    assert (drawn["review"], drawn["origin"]) == ("pending", "human")
+    page.press("2")
+    page.wait_for(lambda: page.label(-1)["review"] == "accepted", "the phrase")
+    page.settle()
+    drawn = page.label(-1)
+    assert drawn["label"] == page.bench.rows[page.number].phrases[1].text
+    assert drawn["phrase_index"] == 1

@@ -1,0 +1,32 @@
+"""The picture of docs/review.md; written where `$GLIPFORGE_PICTURES` says, else only looked at."""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from tests.pipeline.review.browser.review_page import ReviewPage
+
+pytestmark = [pytest.mark.slow, pytest.mark.fiftyone, pytest.mark.browser]
+
+
+def test_the_page_shows_caption_boxes_and_verdicts(page: ReviewPage, tmp_path: Path) -> None:
+    page.open_from_grid()
+    page.select(2)
+    page.press("a")
+    page.wait_for(lambda: "accepted" in page.reviews(), "the verdict")
+    page.strip_says("1 accepted")
+    page.page.mouse.move(5, 700)
+    page.page.wait_for_timeout(1500)
+    picture = Image.open(io.BytesIO(page.page.screenshot()))
+    caption = page.bench.rows[page.number].caption
+    shown = page.page.locator("#glipforge-strip .caption").inner_text()
+    assert caption.split()[0] in shown
+    folder = Path(os.environ.get("GLIPFORGE_PICTURES") or tmp_path)
+    path = folder / "review.webp"
+    picture.convert("RGB").resize((1120, 720)).save(path, "WEBP", quality=72)
+    assert path.stat().st_size < 120_000
