@@ -42,7 +42,7 @@ def test_all_of_it_and_again(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert "evaluate --teacher shipped" not in again  # only what is new is measured
     assert json.loads((out / "results.json").read_text())["round 2"][0]["model"].startswith("round")
     assert main([*args, *TINY, "--batch-size", "2"]) == 2
-    assert "batch_size: 4 before, now 2" in capsys.readouterr().err
+    assert "--batch-size: 4 before, now 2" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
