@@ -10,8 +10,6 @@ from datetime import datetime
 from itertools import pairwise
 from typing import Any
 
-from scipy.stats import beta
-
 from pipeline.curation.agreement import (
     RULE,
     PairAgreement,
@@ -52,6 +50,8 @@ class Judged:
     def interval(self, confidence: float = 0.95) -> tuple[float, float]:
         """Clopper and Pearson's interval of the precision, as if the boxes were drawn at random."""
         right, wrong, tail = self.accepted, self.boxes - self.accepted, (1 - confidence) / 2
+        from scipy.stats import beta  # a labelling node has no verdicts, and no scipy
+
         low = float(beta.ppf(tail, right, wrong + 1)) if right else 0.0
         high = float(beta.ppf(1 - tail, right + 1, wrong)) if wrong else 1.0
         return low, high

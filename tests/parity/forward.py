@@ -190,7 +190,7 @@ def _check_detections(fixture: Fixture, output: GlipOutput) -> None:
             fixture.compare_detections(
                 f"det/{image}/{tag}",
                 found.boxes_inclusive_K4,
-                found.boxes_in_original(ratios),
+                found.boxes_inclusive_K4 / ratios.repeat(2),
                 found.scores_K,
                 found.labels_K + 1,
             )
