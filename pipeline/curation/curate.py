@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
-
-import pyarrow.parquet as pq
 
 from pipeline.curation.batch import FOLDER, BatchWork, curate_batch, in_batches
 from pipeline.curation.calibration import precision_threshold
@@ -25,6 +22,7 @@ from pipeline.run.open import annotations_id
 from pipeline.run.store import RunStore
 from pipeline.storage.files import exists, read_bytes, write_bytes
 from pipeline.storage.folders import list_folders, remove_other_files
+from pipeline.storage.parquet_bytes import open_bytes
 from schemas.damage import whole
 from schemas.errors import ConfigError, DataError
 from schemas.fingerprint import sha256_bytes
@@ -180,9 +178,9 @@ def read_curated_file(
         )
     where = f"{FOLDER}/{policy_id}/{entry['name']}"
     with whole(where, "run glipforge filter again"):
-        parquet = pq.ParquetFile(io.BytesIO(data))
+        parquet = open_bytes(data)
         groups = parquet.num_row_groups
     for group in range(groups):
         with whole(where, "run glipforge filter again"):
-            rows = list(table_to_curated(parquet.read_row_group(group)))
+            rows = list(table_to_curated(parquet.read_row_group(group, use_threads=False)))
         yield from rows

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from pipeline.storage.files import read_bytes, write_bytes
 from pipeline.storage.folders import list_files
+from pipeline.storage.parquet_bytes import table_of
 from schemas.damage import whole
 from schemas.errors import DataError
 from schemas.fingerprint import fingerprint, sha256_bytes
@@ -59,7 +60,7 @@ def load_decisions(run: RunStore) -> list[Decision]:
         way_out = "put it back from a copy, or move it away: its decisions are then lost"
         with whole(where, way_out):
             try:
-                rows = table_to_decisions(pq.read_table(io.BytesIO(data)))
+                rows = table_to_decisions(table_of(data))
             except DataError as error:
                 raise DataError(f"{FOLDER}/{name}: {error}") from error
         for row in rows:

@@ -27,6 +27,7 @@ from pipeline.run.store import RunStore
 from pipeline.storage.errors import MissingFile
 from pipeline.storage.files import create_bytes
 from pipeline.storage.folders import list_folders
+from pipeline.storage.parquet_bytes import open_bytes
 from schemas.damage import whole
 from schemas.errors import ConfigError, DataError
 from schemas.fingerprint import fingerprint, require_same
@@ -214,7 +215,7 @@ class LayerStore(CommittedUnits):
         (file,) = commit.files
         data = self.read_committed(commit, file)
         with whole(self.url(file.path), self.redo):
-            parquet = pq.ParquetFile(pa.BufferReader(data))
+            parquet = open_bytes(data)
             if parquet.schema_arrow != self.kind.schema():
                 raise DataError(f"{self.url(file.path)} has other columns; {self.redo}")
             return parquet.read(columns=columns, use_threads=False)

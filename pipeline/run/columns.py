@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from pipeline.run.commit_protocol import ANNOTATIONS
 from pipeline.run.store import RunStore
+from pipeline.storage.parquet_bytes import open_bytes
 from schemas.arrow_schemas import ANNOTATION_SCHEMA
 from schemas.errors import DataError
 from schemas.plan import UnitCommit
@@ -40,7 +41,7 @@ def unit_tables(
             continue
         where = run.url(file.path)
         try:
-            parquet = pq.ParquetFile(pa.BufferReader(run.read_committed(commit, file)))
+            parquet = open_bytes(run.read_committed(commit, file))
             check_schema(parquet.schema_arrow, ANNOTATION_SCHEMA)
             if parquet.metadata.num_rows != file.num_rows:
                 raise DataError(

@@ -15,6 +15,7 @@ from typing import Protocol
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.storage.parquet_bytes import table_of
 from schemas.errors import DataError
 from schemas.fingerprint import sha256_bytes
 from schemas.plan import CommittedFile, Unit, UnitCommit
@@ -98,7 +99,7 @@ def decode_rows(data: bytes, *, where: str) -> list[Annotation]:
         DataError: the bytes are not a table of this kind, or a row breaks the contract.
     """
     try:
-        return table_to_annotations(pq.read_table(io.BytesIO(data)))
+        return table_to_annotations(table_of(data))
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"{where} cannot be read: {error}") from error
     except DataError as error:

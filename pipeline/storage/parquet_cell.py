@@ -28,7 +28,7 @@ def read_parquet_cell(url: str, row: int, column: str) -> bytes:
             for group in range(file.num_row_groups):
                 num_rows = file.metadata.row_group(group).num_rows
                 if row < first + num_rows:
-                    table = file.read_row_group(group, columns=[column])
+                    table = file.read_row_group(group, columns=[column], use_threads=False)
                     if table.num_columns != 1:
                         raise RecordError(Status.IMAGE_MISSING, f"{url} has no column {column!r}")
                     return _cell_bytes(table.column(0)[row - first].as_py(), url, row, column)

@@ -20,6 +20,7 @@ from pipeline.curation.calibration import FOLDER, Calibration, base_policy, read
 from pipeline.curation.policy import FilterPolicy
 from pipeline.run.store import RunStore
 from pipeline.storage.files import exists, read_bytes, write_bytes
+from pipeline.storage.parquet_bytes import table_of
 from pipeline.trust.population import Labels, unit_labels
 from pipeline.trust.signals import (
     SIGNS,
@@ -188,7 +189,7 @@ def read_queue(run: RunStore, policy: FilterPolicy) -> list[Suspect]:
             f"the run has no queue of policy {base_policy(policy).policy_id}; glipforge queue RUN "
             "makes one"
         )
-    rows = pq.read_table(io.BytesIO(read_bytes(where))).to_pylist()
+    rows = table_of(read_bytes(where)).to_pylist()
     return [Suspect(**(row | {"queue_reasons": tuple(row["queue_reasons"])})) for row in rows]
 
 

@@ -259,7 +259,7 @@ def _has_repeats(table: pq.ParquetFile, column: str) -> bool:
     seen: set[int] = set()
     total = 0
     try:
-        for batch in table.iter_batches(65536, columns=[column]):
+        for batch in table.iter_batches(65536, columns=[column], use_threads=False):
             seen.update(map(hash, as_raw(batch.column(0))))
             total += batch.num_rows
     except (pa.ArrowException, OSError, ValueError):

@@ -53,7 +53,8 @@ def read_group(
     """
     left = file.metadata.row_group(group).num_rows
     names = list(columns)
-    for batch in file.iter_batches(batch_size, row_groups=[group], columns=names):
+    batches = file.iter_batches(batch_size, row_groups=[group], columns=names, use_threads=False)
+    for batch in batches:
         raw = [as_raw(batch.column(name)) for name in names]
         for values in islice(zip(*raw, strict=True), left):
             left -= 1

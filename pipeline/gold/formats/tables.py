@@ -199,7 +199,7 @@ def _rows(files: list[str], columns: list[str] | None = None) -> Iterator[tuple[
     for file in files:
         number = 0
         try:
-            for batch in _open(file).iter_batches(batch_size=1_000, columns=columns):
+            for batch in _open(file).iter_batches(1_000, columns=columns, use_threads=False):
                 for row in batch.to_pylist():
                     yield f"{file} row {number}", row
                     number += 1

@@ -266,15 +266,19 @@ def test_refcoco(tmp_path: Path) -> None:
     assert load_gold(str(tmp_path), split="testB").samples == ()
 
 
+def told(words: str) -> None:
+    print(words)
+
+
 class Evil:
     def __reduce__(self) -> tuple[Any, tuple[str]]:
-        return (print, ("it ran",))
+        return (told, ("it ran",))
 
 
 @pytest.mark.parametrize(
     "content, message",
     [
-        ([Evil()], r"the pickle asks for (builtins|__builtin__).print"),
+        ([Evil()], r"the pickle asks for \S*test_formats.told"),
         (b"nothing", r"is not a pickle"),
         ({"a": 1}, r"must hold a list of expressions"),
     ],
