@@ -12,14 +12,13 @@ import contextlib
 import io
 import math
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile, UnidentifiedImageError
 
-from pipeline.images.fetch import read_image_uri
 from pipeline.images.hostile import (
     kind_of,
     require_modest,
@@ -27,12 +26,10 @@ from pipeline.images.hostile import (
     said,
     without_texts,
 )
-from pipeline.images.pixel_modes import to_rgb
+from pipeline.images.pixel_modes import write_rgb
 from schemas.errors import ConfigError, RecordError
 from schemas.fingerprint import sha256_bytes
 from schemas.records import Status
-
-__all__ = ["FORMATS", "DecodedImage", "ImageLimits", "decode_image", "read_image_uri"]
 
 FORMATS = (
     "JPEG",
@@ -50,18 +47,10 @@ FORMATS = (
 """PIL's names of the formats that are opened."""
 
 _ORIENTATION_TAG = 0x0112
-_TRANSPOSE = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-_STRIP_PIXELS = 1 << 21
 _LARGE_PIXELS = 32_000_000
 _large = threading.Lock()
+NewArray = Callable[[int, int], NDArray[np.uint8]]
+"""(height, width) -> uint8 [height, width, 3] to be filled."""
 
 # PIL's own limit warns or raises by a process-wide constant; ours is checked for every image.
 Image.MAX_IMAGE_PIXELS = None
@@ -101,10 +90,22 @@ class DecodedImage:
     sha256: str
 
 
-def decode_image(data: bytes, limits: ImageLimits) -> DecodedImage:
+def _new_array(height: int, width: int) -> NDArray[np.uint8]:
+    return np.empty((height, width, 3), np.uint8)
+
+
+def decode_image(
+    data: bytes, limits: ImageLimits, new_array: NewArray = _new_array
+) -> DecodedImage:
     """Decode the first frame, upright, as RGB.
 
-    Transparent pixels are laid over white; 16-bit and float pixels are scaled to 8 bits.
+    Transparent pixels are laid over white; 16-bit and float pixels are scaled to 8 bits. Takes
+    seven bytes a pixel in most formats; `pipeline.images.decoders` holds the others to a limit.
+
+    Args:
+        data: The encoded image.
+        limits: Which are decoded.
+        new_array: Where the pixels go.
 
     Raises:
         RecordError: IMAGE_CORRUPT, IMAGE_TOO_LARGE or IMAGE_TOO_SMALL, with the reason.
@@ -119,7 +120,7 @@ def decode_image(data: bytes, limits: ImageLimits) -> DecodedImage:
                 # Some containers name a size in the header and hold frames of another.
                 image.load()
                 _check_size(image.size, limits)
-                array = _array(to_rgb(_upright(image)))
+                array = _upright_array(image, new_array)
     except RecordError:
         raise
     except UnidentifiedImageError as error:
@@ -182,12 +183,20 @@ def _orientation(image: Image.Image) -> int:
         value = image.getexif().get(_ORIENTATION_TAG, 1)
     except Exception:  # a broken EXIF block leaves the pixels usable, and every viewer shows them
         return 1
-    return value if value in _TRANSPOSE else 1
+    return value if value in range(1, 9) else 1
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    method = _TRANSPOSE.get(_orientation(image))
-    return image if method is None else image.transpose(method)
+def _upright_array(image: Image.Image, new_array: NewArray) -> NDArray[np.uint8]:
+    """The pixels, turned as they are copied: a turned copy would be as large again."""
+    orientation, (width, height) = _orientation(image), image.size
+    array = new_array(width, height) if orientation >= 5 else new_array(height, width)
+    stored = array.transpose(1, 0, 2) if orientation >= 5 else array
+    if orientation in (3, 4, 6, 7):
+        stored = stored[::-1]
+    if orientation in (2, 3, 7, 8):
+        stored = stored[:, ::-1]
+    write_rgb(image, stored)
+    return array
 
 
 def open_image(data: bytes, max_pixels: int) -> Image.Image:
@@ -202,18 +211,7 @@ def open_image(data: bytes, max_pixels: int) -> Image.Image:
         return Image.open(io.BytesIO(without_texts(data)), formats=FORMATS)
 
 
-def _array(pixels: Image.Image) -> NDArray[np.uint8]:
-    """uint8 [height, width, 3], copied in strips: Pillow's own way holds the image three times."""
-    width, height = pixels.size
-    array = np.empty((height, width, 3), np.uint8)
-    rows = max(1, _STRIP_PIXELS // width)
-    for top in range(0, height, rows):
-        stop = min(height, top + rows)
-        array[top:stop] = np.asarray(pixels.crop((0, top, width, stop)))
-    return array
-
-
-def _one_at_a_time(size_wh: tuple[int, int]) -> contextlib.AbstractContextManager[Any]:
+def _one_at_a_time(size_wh: tuple[int, int]) -> contextlib.AbstractContextManager[bool | None]:
     """Large images wait for each other: each takes seven bytes a pixel while it is decoded."""
     if size_wh[0] * size_wh[1] < _LARGE_PIXELS:
         return contextlib.nullcontext()

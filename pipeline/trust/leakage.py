@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import with_config
 
-from pipeline.images.decode import ImageLimits, decode_image, read_image_uri
+from pipeline.images.decode import ImageLimits, decode_image
+from pipeline.images.fetch import read_image_uri
 from pipeline.layers.perceptual_hash import HASH_BITS, dhash, pixels_sha256
 from pipeline.layers.store import LayerStore
 from pipeline.run.columns import unit_tables

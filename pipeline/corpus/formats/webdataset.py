@@ -36,7 +36,7 @@ REMOTE_SCAN_BYTES = 4 * 2**30
 """Headers of a remote tar are only scanned where it is larger: the scan reads most of it."""
 IMAGE_ENDINGS = ("jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff", "jp2", "avif", "ppm")
 TEXT_ENDINGS = ("txt", "caption")
-MAX_IMAGE_MEMBER = 512 * 2**20
+MAX_IMAGE_MEMBER = 256 * 2**20
 MAX_TEXT_MEMBER = 16 * 2**20
 """Bytes of a member that is read: a compressed archive may hold a thousand times its own size."""
 _KEY = re.compile(r"((?:.*/)?[^/.]+)\.([^/]+)", re.DOTALL)

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from pipeline.images.decode import FORMATS, ImageLimits, decode_image, read_image_uri
+from pipeline.images.decode import FORMATS, ImageLimits, decode_image
+from pipeline.images.fetch import read_image_uri
 from pipeline.storage.files import is_local, local_path
 from schemas.atomic import write_whole
 from schemas.errors import RecordError
