@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
@@ -24,8 +24,8 @@ LIMITS = ImageLimits(min_side_px=1)
 
 
 @pytest.fixture(scope="module")
-def decoders() -> Iterator[DecoderProcesses]:
-    yield DecoderProcesses(2)
+def decoders() -> DecoderProcesses:
+    return DecoderProcesses(2)
 
 
 def noise(width: int, height: int) -> Image.Image:
@@ -134,12 +134,16 @@ def test_a_picture_that_ends_its_process_twice_is_a_row() -> None:
 
 def test_processes_end_with_their_pool() -> None:
     before = {child.pid for child in children()}
-    decoders = DecoderProcesses(3)
-    with ThreadPoolExecutor(3) as pool:
+
+    def work() -> list[psutil.Process]:
+        decoders = DecoderProcesses(3)
         data = encode(Image.new("RGB", (2000, 2000)), "PNG")
-        list(pool.map(lambda _: decoders.decode(data, LIMITS, (2000, 2000)), range(6)))
-    started = [child for child in children() if child.pid not in before]
+        with ThreadPoolExecutor(3) as pool:
+            list(pool.map(lambda _: decoders.decode(data, LIMITS, (2000, 2000)), range(6)))
+        return [child for child in children() if child.pid not in before]
+
+    started = work()
     assert 1 <= len(started) <= 3
-    del decoders
+    gc.collect()
     psutil.wait_procs(started, timeout=5)
     assert not [child for child in started if child.is_running()]
