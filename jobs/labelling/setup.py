@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from jobs.labelling.corpus import Corpus
+from pipeline.labelling.rows import answered_row
 from schemas.errors import ConfigError
 from schemas.grounder import Grounder, ScoreFacts
 
 if TYPE_CHECKING:
     from model.teacher.options import TeacherOptions
     from pipeline.corpus import CorpusOptions
-    from pipeline.labelling.annotate_unit import SizeKey
+    from pipeline.labelling.annotate_unit import MakeRow, SizeKey
     from pipeline.labelling.pairs import CaptionParser, PairLimits
     from pipeline.phrases.class_list import ClassList
     from pipeline.phrases.extract import PhraseOptions
@@ -38,6 +39,8 @@ class Tools:
     """What a user must know about this teacher."""
     set_before_batch: Callable[[Callable[[], object]], object] = lambda call: None
     """Have `call` called before each of the batches that the teacher makes of a call."""
+    make_row: MakeRow = answered_row
+    """What becomes of an answer."""
 
 
 class LabelSetup(Protocol):
