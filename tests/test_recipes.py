@@ -18,7 +18,7 @@ from glipforge import CorpusRecord, Grounder, GroundingRequest, Phrase, open_cor
 from pipeline.corpus import open as opening
 from pipeline.corpus.corpus import Corpus, Part
 from pipeline.corpus.options import CorpusOptions
-from pipeline.curation.policy import FilterPolicy
+from pipeline.curation.rules.policy import FilterPolicy
 from pipeline.export import FORMATS, export_records
 from pipeline.export.writer import Format, Item, Target, Writer
 from schemas.plan import InputFile, Unit

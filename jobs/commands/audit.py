@@ -41,9 +41,10 @@ class Config:
 def run(config: Config) -> int:
     """Draw and write the sample; returns 0."""
     from jobs.progress_bar import reading_bar
-    from pipeline.curation.policy import get_policy
+    from pipeline.curation.rules.presets import get_policy
     from pipeline.run.open import num_records, open_run
-    from pipeline.trust.audit import draw_audit, write_audit
+    from pipeline.trust.audit import draw_audit
+    from pipeline.trust.audit_sample import write_audit
 
     policy, labelled = get_policy(config.policy), open_run(config.run)
     with reading_bar("count labels", num_records(labelled)) as progress:

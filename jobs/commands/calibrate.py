@@ -18,7 +18,7 @@ from schemas.errors import ConfigError
 
 if TYPE_CHECKING:
     from pipeline.curation.calibration import Calibration, StatedPromise
-    from pipeline.curation.policy import FilterPolicy
+    from pipeline.curation.rules.policy import FilterPolicy
     from pipeline.run.store import RunStore
 
 EXAMPLES = (
@@ -56,7 +56,7 @@ class Config:
 def run(config: Config) -> int:
     """Calibrate, write, and say what can be promised; returns 0."""
     from pipeline.curation.calibration import write_calibration
-    from pipeline.curation.policy import get_policy
+    from pipeline.curation.rules.presets import get_policy
     from pipeline.report.calibration_page import calibration_page
     from pipeline.run.open import open_run
     from pipeline.storage.files import write_bytes
@@ -78,8 +78,9 @@ def run(config: Config) -> int:
 
 def _of_audit(config: Config, labelled: RunStore, policy: FilterPolicy) -> Calibration:
     from pipeline.curation.decisions import load_decisions
-    from pipeline.trust.audit import find_audit
-    from pipeline.trust.calibrate import PRECISIONS, calibrate_audit
+    from pipeline.trust.audit_sample import find_audit
+    from pipeline.trust.calibrate import calibrate_audit
+    from pipeline.trust.calibration_figures import PRECISIONS
 
     return calibrate_audit(
         labelled,
@@ -98,7 +99,7 @@ def _of_gold(config: Config, labelled: RunStore, policy: FilterPolicy) -> Calibr
     from pipeline.evaluation.gold_truth import judged_by_gold
     from pipeline.gold import load_gold
     from pipeline.run.open import num_records
-    from pipeline.trust.calibrate import PRECISIONS, make_calibration
+    from pipeline.trust.calibration_figures import PRECISIONS, make_calibration
 
     if config.audit:
         raise ConfigError(f"give either --audit or --gold, got {config.audit!r}, {config.gold!r}")

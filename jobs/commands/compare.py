@@ -37,7 +37,7 @@ class Config:
 
 def run(config: Config) -> int:
     """Compare; returns 0."""
-    from pipeline.curation.policy import get_policy
+    from pipeline.curation.rules.presets import get_policy
     from pipeline.report.compare import COLUMNS, compare_runs
     from pipeline.run.columns import run_tables
     from pipeline.run.open import open_run

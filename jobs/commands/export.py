@@ -17,7 +17,7 @@ from jobs.arguments import DirName, FileName, Repeated, Run
 from schemas.errors import ConfigError
 
 if TYPE_CHECKING:
-    from pipeline.curation.policy import FilterPolicy
+    from pipeline.curation.rules.policy import FilterPolicy
     from pipeline.export import CardFacts, ExportOptions, ExportSummary
     from pipeline.run.store import RunStore
     from schemas.records import CuratedRecord

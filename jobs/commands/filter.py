@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from pipeline.curation.manifest import CurateStats
-    from pipeline.curation.policy import FilterPolicy
+    from pipeline.curation.rules.policy import FilterPolicy
     from pipeline.report.policies import PolicyComparison
     from pipeline.run.map_units import Mapper
     from pipeline.run.store import RunStore
@@ -203,7 +203,7 @@ def _as_json(stats: CurateStats) -> dict[str, Any]:
 
 
 def _boxes_table(stats: CurateStats) -> Table:
-    from pipeline.curation.filter_result import BOX_REASONS, IMAGE_REASONS
+    from pipeline.curation.rules.filter_result import BOX_REASONS, IMAGE_REASONS
 
     drops = stats.drops
     table = _table("boxes")

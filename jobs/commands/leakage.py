@@ -19,7 +19,8 @@ from schemas.errors import ConfigError, GlipforgeError
 
 if TYPE_CHECKING:
     from pipeline.run.store import RunStore
-    from pipeline.trust.leakage import ImageHashes, Leakage
+    from pipeline.trust.leakage import Leakage
+    from pipeline.trust.near_images import ImageHashes
 
 EXAMPLES = ("glipforge leakage runs/1 --against photos",)
 SHOWN = 10
@@ -49,13 +50,8 @@ def run(config: Config) -> int:
     """Compare, write RUN/leakage.json, and say what leaks; returns 0."""
     from jobs.progress_bar import reading_bar
     from pipeline.run.open import num_records, open_run
-    from pipeline.trust.leakage import (
-        MAX_DISTANCE,
-        find_leakage,
-        hash_images,
-        image_files,
-        write_leakage,
-    )
+    from pipeline.trust.leakage import find_leakage, write_leakage
+    from pipeline.trust.near_images import MAX_DISTANCE, hash_images, image_files
 
     if not config.against:
         raise ConfigError("against must name a folder of images or a COCO file")

@@ -36,9 +36,10 @@ def run(config: Config) -> int:
     """Make and write the queue; returns 0."""
     from jobs.progress_bar import reading_bar
     from pipeline.curation.decisions import load_decisions
-    from pipeline.curation.policy import get_policy
+    from pipeline.curation.rules.presets import get_policy
     from pipeline.run.open import num_records, open_run
-    from pipeline.trust.queue import make_queue, write_queue
+    from pipeline.trust.queue import make_queue
+    from pipeline.trust.suspects import write_queue
     from schemas.errors import ConfigError
 
     if config.show < 0:

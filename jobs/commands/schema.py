@@ -32,7 +32,8 @@ def run(config: Config) -> int:
 
 def policy_schema() -> dict[str, Any]:
     """Of a policy file: its own fields, and `base`."""
-    from pipeline.curation.policy import POLICIES, FilterPolicy
+    from pipeline.curation.rules.policy import FilterPolicy
+    from pipeline.curation.rules.presets import POLICIES
 
     made = _schema(FilterPolicy)
     base = {"enum": list(POLICIES), "description": "A preset whose fields are the start."}

@@ -116,7 +116,7 @@ class SelfTraining:
     def _label(self, run_dir: Path, teacher: str | None) -> dict[str, Any]:
         from jobs.commands import filter as filter_job
         from pipeline.curation.curate import ensure_curated
-        from pipeline.curation.policy import get_policy
+        from pipeline.curation.rules.presets import get_policy
         from pipeline.run.open import open_run
 
         of_label = {field.name: getattr(self.config, field.name) for field in fields(label.Config)}
@@ -129,7 +129,7 @@ class SelfTraining:
 
     def _compare(self, before: Path, now: Path) -> dict[str, Any]:
         from jobs.commands.compare import as_json
-        from pipeline.curation.policy import get_policy
+        from pipeline.curation.rules.presets import get_policy
         from pipeline.report.compare import COLUMNS, compare_runs
         from pipeline.run.columns import run_tables
         from pipeline.run.open import open_run

@@ -148,10 +148,10 @@ def push_run(
 
 
 def _queue(config: Push, run_store: RunStore) -> Selection:
-    from pipeline.curation.policy import get_policy
+    from pipeline.curation.rules.presets import get_policy
     from pipeline.review.sync.selection import Selection
-    from pipeline.trust.audit import find_audit
-    from pipeline.trust.queue import read_queue
+    from pipeline.trust.audit_sample import find_audit
+    from pipeline.trust.suspects import read_queue
 
     policy = None if config.policy is None else get_policy(config.policy)
     if config.queue == "errors":

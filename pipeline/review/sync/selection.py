@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pipeline.curation.filter_result import KEPT, MERGED
-from pipeline.curation.filters import filter_rows
-from pipeline.curation.policy import FilterPolicy
+from pipeline.curation.rules.filter_result import KEPT, MERGED
+from pipeline.curation.rules.filters import filter_rows
+from pipeline.curation.rules.policy import FilterPolicy
 from schemas.errors import ConfigError
 from schemas.records import Annotation
 

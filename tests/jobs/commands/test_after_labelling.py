@@ -13,7 +13,7 @@ from jobs.commands import compare, evaluate, export, report
 from jobs.commands import filter as filter_job
 from pipeline.curation.curate import curate_run
 from pipeline.curation.decisions import append_decisions
-from pipeline.curation.policy import get_policy
+from pipeline.curation.rules.presets import get_policy
 from pipeline.gold import load_gold
 from schemas.errors import ConfigError
 from schemas.records import Verdict

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from jobs.cli import main
-from pipeline.curation.policy import get_policy
+from pipeline.curation.rules.presets import get_policy
 from pipeline.run.store import RunStore
 
 

@@ -12,7 +12,7 @@ import pytest
 from jobs.cli import main
 from jobs.training.load_recipe import load_recipe
 from jobs.training.recipe import recipe_json
-from pipeline.curation.policy import POLICIES
+from pipeline.curation.rules.presets import POLICIES
 
 
 def schema(file: str, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import pytest
 
 from jobs.commands import audit, calibrate, queue
 from pipeline.curation.calibration import calibration_path
-from pipeline.curation.policy import get_policy
+from pipeline.curation.rules.presets import get_policy
 from pipeline.trust.stated import stated_precision
 from schemas.errors import ConfigError
 from tests.jobs.toy_run import toy_run, write_gold

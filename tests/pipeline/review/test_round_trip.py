@@ -164,7 +164,7 @@ def test_a_second_push_leaves_unpulled_work_alone(bench: Bench) -> None:
 
 
 def test_samples_that_the_selection_leaves_out_go_unless_worked_on(bench: Bench) -> None:
-    from pipeline.curation.policy import FilterPolicy
+    from pipeline.curation.rules.policy import FilterPolicy
 
     bench.push()
     bench.set("toy/1#0", "review", "accepted")

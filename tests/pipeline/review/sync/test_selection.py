@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.curation.policy import FilterPolicy
+from pipeline.curation.rules.policy import FilterPolicy
 from pipeline.review.sync.selection import Selection
 from schemas.errors import ConfigError
 from schemas.records import Status

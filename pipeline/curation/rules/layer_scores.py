@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 
-from pipeline.curation.candidates import Candidates, flat_list
-from pipeline.curation.policy import FilterPolicy
+from pipeline.curation.rules.candidates import Candidates, flat_list
+from pipeline.curation.rules.policy import FilterPolicy
 from pipeline.layers.columns import NUMBERS, LayerColumn, read_column
 from pipeline.run.store import RunStore
 from schemas.plan import UnitCommit

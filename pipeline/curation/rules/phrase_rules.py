@@ -9,9 +9,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from pipeline.curation.candidates import Phrases
-from pipeline.curation.filter_result import CODE_OF, PHRASE_NONWORD, PHRASE_WORD
-from pipeline.curation.policy import FilterPolicy
+from pipeline.curation.rules.candidates import Phrases
+from pipeline.curation.rules.filter_result import CODE_OF, PHRASE_NONWORD, PHRASE_WORD
+from pipeline.curation.rules.policy import FilterPolicy
 from pipeline.phrases.drop_words import LEADING_WORDS
 from schemas.records import Phrase
 

@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from pipeline.curation.candidates import Candidates, Ints
-from pipeline.curation.overlap import best_first
+from pipeline.curation.rules.candidates import Candidates, Ints
+from pipeline.curation.rules.overlap import best_first
 from schemas.records import Status
 
 KEPT = ""

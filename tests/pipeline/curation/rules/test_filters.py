@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.curation.candidates import candidates_of_rows
-from pipeline.curation.filter_result import (
+from pipeline.curation.rules.candidates import candidates_of_rows
+from pipeline.curation.rules.filter_result import (
     CROSS_PHRASE,
     HIGH_SCORE,
     IMAGE_CAP,
@@ -30,9 +30,10 @@ from pipeline.curation.filter_result import (
     DropCounts,
     FilterResult,
 )
-from pipeline.curation.filters import filter_candidates, filter_rows
-from pipeline.curation.phrase_rules import is_nonword, phrase_head
-from pipeline.curation.policy import FilterPolicy, get_policy
+from pipeline.curation.rules.filters import filter_candidates, filter_rows
+from pipeline.curation.rules.phrase_rules import is_nonword, phrase_head
+from pipeline.curation.rules.policy import FilterPolicy
+from pipeline.curation.rules.presets import get_policy
 from schemas.errors import ConfigError
 from schemas.records import Annotation, Phrase, Status
 from tests.schemas.builders import make_annotation, make_box, make_phrase

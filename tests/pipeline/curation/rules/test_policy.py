@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.curation.policy import POLICIES, FilterPolicy, get_policy, policy_from_json
+from pipeline.curation.rules.policy import FilterPolicy
+from pipeline.curation.rules.presets import POLICIES, get_policy, policy_from_json
 from schemas.errors import ConfigError
 
 

@@ -12,15 +12,12 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.curation.candidates import Candidates, Ints, candidates_of_rows
-from pipeline.curation.filter_result import (
+from pipeline.curation.rules.candidates import Candidates, candidates_of_rows
+from pipeline.curation.rules.filter_result import (
     CODE_OF,
-    CROSS_PHRASE,
     HIGH_SCORE,
     IMAGE_CAP,
     IMAGE_CODE_OF,
-    INSIDE_OTHER,
-    INSIDE_SAME,
     LONG_SPAN,
     LOW_BEST_SCORE,
     LOW_IMAGE_SCORE,
@@ -30,7 +27,6 @@ from pipeline.curation.filter_result import (
     LOW_PRECISION,
     LOW_SCORE,
     MERGED,
-    PHRASE_NMS,
     PHRASE_TOP_K,
     SMALL_SIDE,
     TOO_FEW_BOXES,
@@ -38,10 +34,12 @@ from pipeline.curation.filter_result import (
     FilterOutcome,
     FilterResult,
 )
-from pipeline.curation.layer_scores import scored
-from pipeline.curation.overlap import IOU, SHARE_INSIDE, Sides, best_first, ranks, suppressed
-from pipeline.curation.phrase_rules import phrase_codes, phrase_thresholds
-from pipeline.curation.policy import FilterPolicy
+from pipeline.curation.rules.filter_state import FilterState
+from pipeline.curation.rules.layer_scores import scored
+from pipeline.curation.rules.overlap import best_first, ranks
+from pipeline.curation.rules.overlap_rules import resolve_across_phrases, suppress_within_phrases
+from pipeline.curation.rules.phrase_rules import phrase_codes, phrase_thresholds
+from pipeline.curation.rules.policy import FilterPolicy
 from pipeline.layers.columns import NUMBERS
 from schemas.boxes import box_areas
 from schemas.errors import ConfigError
@@ -69,14 +67,14 @@ def filter_candidates(
             "what reads its labels can apply it"
         )
     candidates = scored(candidates, policy)
-    state = _State(candidates, _scores(candidates, policy))
+    state = FilterState(candidates, _scores(candidates, policy))
     _drop_by_phrase_and_score(state, policy, precision_threshold)
     state.look_closer()
     sides = state.boxes[:, 2:] - state.boxes[:, :2]
     state.drop(sides.min(axis=1) < policy.min_side_px, SMALL_SIDE)
-    _suppress_within_phrases(state, policy)
+    suppress_within_phrases(state, policy)
     _drop_large(state, policy)
-    merged_onto = _resolve_across_phrases(state, policy)
+    merged_onto = resolve_across_phrases(state, policy)
     _cap(state, policy)
     # What was merged onto a box that goes is dropped with it, by the same rule.
     merged = np.flatnonzero(state.codes == CODE_OF[MERGED])
@@ -101,49 +99,6 @@ def filter_rows(rows: Sequence[Annotation], policy: FilterPolicy) -> list[Filter
     return [outcome.row_result(candidates, number) for number in range(len(rows))]
 
 
-class _State:
-    """The codes written so far, and the boxes that no rule has dropped yet."""
-
-    def __init__(self, candidates: Candidates, scores: NDArray[np.float32]) -> None:
-        self.candidates = candidates
-        self.scores = scores
-        self.codes = np.zeros(candidates.num_boxes, dtype=np.uint8)
-        self.alive: Ints = np.zeros(0, np.int64)
-        self.boxes: NDArray[np.float64] = np.zeros((0, 4))
-        """Of the boxes alive, [K, 4]."""
-
-    def mark(self, where: NDArray[np.bool_], reason: str) -> None:
-        """Drop boxes by a mask over all candidates."""
-        self.codes[where & (self.codes == 0)] = CODE_OF[reason]
-
-    def look_closer(self) -> None:
-        """From here on only the boxes that the cheap rules left are looked at."""
-        self.alive = np.flatnonzero(self.codes == 0)
-        self.boxes = self.candidates.boxes_at(self.alive)
-
-    def drop(self, where: NDArray[np.bool_], reason: str) -> None:
-        """Drop boxes by a mask over those alive."""
-        if where.any():
-            self.codes[self.alive[where]] = CODE_OF[reason]
-            self.alive, self.boxes = self.alive[~where], self.boxes[~where]
-
-    def by_phrase(self) -> Ints:
-        """Order of the boxes alive: by phrase, best first."""
-        return best_first(self.phrases(), self.scores[self.alive])
-
-    def by_row(self) -> Ints:
-        """Order of the boxes alive: by pair, best first."""
-        return best_first(self.rows(), self.scores[self.alive])
-
-    def phrases(self) -> Ints:
-        """Of the boxes alive."""
-        return self.candidates.phrase_of[self.alive]
-
-    def rows(self) -> Ints:
-        """Of the boxes alive."""
-        return self.candidates.row_of[self.alive]
-
-
 def _scores(candidates: Candidates, policy: FilterPolicy) -> NDArray[np.float32]:
     if not policy.region_scores:
         return candidates.scores
@@ -157,7 +112,7 @@ def _scores(candidates: Candidates, policy: FilterPolicy) -> NDArray[np.float32]
 
 
 def _drop_by_phrase_and_score(
-    state: _State, policy: FilterPolicy, precision_threshold: float | None
+    state: FilterState, policy: FilterPolicy, precision_threshold: float | None
 ) -> None:
     candidates, scores = state.candidates, state.scores
     codes = phrase_codes(candidates.phrases, policy)
@@ -182,20 +137,7 @@ def _drop_by_phrase_and_score(
         state.mark(scores > np.float32(policy.score_ceiling), HIGH_SCORE)
 
 
-def _suppress_within_phrases(state: _State, policy: FilterPolicy) -> None:
-    for limit, measure, reason in (
-        (policy.nms_iou, IOU, PHRASE_NMS),
-        (policy.contained_same, SHARE_INSIDE, INSIDE_SAME),
-    ):
-        if limit is None:
-            continue
-        order = state.by_phrase()
-        goes = np.zeros(len(order), dtype=bool)
-        goes[order] = suppressed(state.boxes[order], state.phrases()[order], limit, measure=measure)
-        state.drop(goes, reason)
-
-
-def _drop_large(state: _State, policy: FilterPolicy) -> None:
+def _drop_large(state: FilterState, policy: FilterPolicy) -> None:
     shares = box_areas(state.boxes) / state.candidates.areas_px[state.rows()]
     state.drop(shares > policy.max_area_share, WHOLE_IMAGE)
     if policy.long_span_share >= 1 or policy.long_span_max_area_share >= 1:
@@ -209,58 +151,7 @@ def _drop_large(state: _State, policy: FilterPolicy) -> None:
     state.drop(long & (shares > policy.long_span_max_area_share), LONG_SPAN)
 
 
-def _resolve_across_phrases(state: _State, policy: FilterPolicy) -> Ints:
-    """Merge or suppress boxes of different phrases at one place, drop those inside of another;
-    for a merged box the one that took its phrase, -1 for all others."""
-    merged_onto = np.full(state.candidates.num_boxes, -1, dtype=np.int64)
-    if policy.cross_phrase != "keep":
-        goes, owners = _rivals(state, policy)
-        if policy.cross_phrase == "merge":
-            merged_onto[state.alive[goes]] = owners
-        state.drop(goes, MERGED if policy.cross_phrase == "merge" else CROSS_PHRASE)
-    if policy.contained_other is not None:
-        order = state.by_row()
-        goes = np.zeros(len(order), dtype=bool)
-        goes[order] = suppressed(
-            state.boxes[order],
-            state.rows()[order],
-            policy.contained_other,
-            measure=SHARE_INSIDE,
-            kinds=state.phrases()[order],
-        )
-        state.drop(goes, INSIDE_OTHER)
-    return merged_onto
-
-
-def _rivals(state: _State, policy: FilterPolicy) -> tuple[NDArray[np.bool_], Ints]:
-    """Which boxes alive have a better one of another phrase at their place, and for each of them,
-    in the order of the boxes, the nearest of those that stand, by number."""
-    order = state.by_row()
-    boxes, rows, phrases = state.boxes[order], state.rows()[order], state.phrases()[order]
-    gone = suppressed(boxes, rows, policy.cross_phrase_iou, kinds=phrases)
-    goes = np.zeros(len(order), dtype=bool)
-    goes[order] = gone
-    losers = np.flatnonzero(gone)
-    if not len(losers) or policy.cross_phrase != "merge":
-        return goes, np.full(len(losers), -1, dtype=np.int64)
-    # Every loser beside every better box of its pair that stands; few boxes lose.
-    starts = np.searchsorted(rows, rows[losers])
-    sizes = losers - starts
-    pair_of = np.repeat(np.arange(len(losers)), sizes)
-    rival = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes) + starts[pair_of]
-    fits = ~gone[rival] & (phrases[rival] != phrases[losers[pair_of]])
-    pair_of, rival = pair_of[fits], rival[fits]
-    sides = Sides.of(boxes)
-    overlaps = IOU(sides.at(rival), sides.at(losers[pair_of]))
-    # The greatest overlap; of equal ones the best box, which stands first.
-    nearest = np.lexsort((rival, -overlaps, pair_of))
-    nearest = nearest[ranks(pair_of[nearest]) == 0]
-    owner = np.empty(len(order), dtype=np.int64)
-    owner[order[losers]] = state.alive[order[rival[nearest]]]
-    return goes, owner[np.flatnonzero(goes)]
-
-
-def _cap(state: _State, policy: FilterPolicy) -> None:
+def _cap(state: FilterState, policy: FilterPolicy) -> None:
     """Top-k of each phrase, then of the image. A box that carries several phrases counts once,
     for its own."""
     for limit, by, reason in (
@@ -276,7 +167,7 @@ def _cap(state: _State, policy: FilterPolicy) -> None:
         state.drop(goes, reason)
 
 
-def _image_codes(state: _State, policy: FilterPolicy) -> NDArray[np.uint8]:
+def _image_codes(state: FilterState, policy: FilterPolicy) -> NDArray[np.uint8]:
     candidates, rows = state.candidates, state.rows()
     scores = state.scores[state.alive]
     kept = np.bincount(rows, minlength=candidates.num_rows)

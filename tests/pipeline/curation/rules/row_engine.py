@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.curation.filter_result import (
+from pipeline.curation.rules.filter_result import (
     CROSS_PHRASE,
     HIGH_SCORE,
     IMAGE_CAP,
@@ -35,8 +35,8 @@ from pipeline.curation.filter_result import (
     FilteredBox,
     FilterResult,
 )
-from pipeline.curation.phrase_rules import bare_text, is_nonword, phrase_head
-from pipeline.curation.policy import FilterPolicy
+from pipeline.curation.rules.phrase_rules import bare_text, is_nonword, phrase_head
+from pipeline.curation.rules.policy import FilterPolicy
 from schemas.boxes import as_boxes, box_areas, nms, pairwise_iou
 from schemas.records import Annotation, Status
 

@@ -13,9 +13,15 @@ import pyarrow.compute as pc
 import pytest
 
 from pipeline.curation.curate import curate_run, ensure_curated, iter_curated
-from pipeline.curation.filter_result import LOW_IMAGE_SCORE, LOW_LAYER, LOW_LAYER_IMAGE, LOW_SCORE
 from pipeline.curation.kept_boxes import kept_box_ids
-from pipeline.curation.policy import FilterPolicy, get_policy, policy_from_json
+from pipeline.curation.rules.filter_result import (
+    LOW_IMAGE_SCORE,
+    LOW_LAYER,
+    LOW_LAYER_IMAGE,
+    LOW_SCORE,
+)
+from pipeline.curation.rules.policy import FilterPolicy
+from pipeline.curation.rules.presets import get_policy, policy_from_json
 from pipeline.layers.enrich_unit import enrich_unit
 from pipeline.layers.store import LayerRows
 from pipeline.report.policies import compare_policies
