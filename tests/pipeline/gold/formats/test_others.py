@@ -278,7 +278,7 @@ class Evil:
 @pytest.mark.parametrize(
     "content, message",
     [
-        ([Evil()], r"the pickle asks for \S*test_formats.told"),
+        ([Evil()], r"the pickle asks for \S*test_others.told"),
         (b"nothing", r"is not a pickle"),
         ({"a": 1}, r"must hold a list of expressions"),
     ],
