@@ -11,14 +11,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from pipeline.curation import candidates, curated_table, label_stats, layer_scores
+from pipeline.curation import curated_table, label_stats
 from pipeline.curation.box_state import resolve_record
 from pipeline.curation.curated_record import curated_record
-from pipeline.curation.filters import filter_candidates
 from pipeline.curation.label_stats import LabelStats
-from pipeline.curation.layer_scores import LayerScores, load_layer_scores
 from pipeline.curation.manifest import CurateStats, empty_stats
-from pipeline.curation.policy import FilterPolicy
+from pipeline.curation.rules import candidates, layer_scores
+from pipeline.curation.rules.filters import filter_candidates
+from pipeline.curation.rules.layer_scores import LayerScores, load_layer_scores
+from pipeline.curation.rules.policy import FilterPolicy
 from pipeline.run.columns import unit_tables
 from pipeline.run.store import RunStore
 from pipeline.storage.files import write_bytes

@@ -15,7 +15,7 @@ from pipeline.curation.decisions import (
 )
 from pipeline.curation.label_stats import LabelStats
 from pipeline.curation.manifest import CurateStats, empty_stats
-from pipeline.curation.policy import FilterPolicy
+from pipeline.curation.rules.policy import FilterPolicy
 from pipeline.layers.columns import require_columns
 from pipeline.run.map_units import Mapper, map_run, num_workers
 from pipeline.run.open import annotations_id

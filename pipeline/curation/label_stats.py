@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from pipeline.curation.candidates import Ints, flat_list
-from pipeline.curation.phrase_rules import head_of
+from pipeline.curation.rules.candidates import Ints, flat_list
+from pipeline.curation.rules.phrase_rules import head_of
 from schemas.records import PhraseStatus
 
 NUM_SCORE_BINS = 20

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from pipeline.curation.filter_result import DropCounts
 from pipeline.curation.label_stats import check_label_stats, is_count, is_counts
-from pipeline.curation.policy import FilterPolicy
+from pipeline.curation.rules.filter_result import DropCounts
+from pipeline.curation.rules.policy import FilterPolicy
 from schemas.damage import whole
 from schemas.errors import DataError
 

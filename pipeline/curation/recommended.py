@@ -8,7 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pipeline.curation.policy import FilterPolicy, default_policy, get_policy, policy_from_json
+from pipeline.curation.rules.policy import FilterPolicy
+from pipeline.curation.rules.presets import default_policy, get_policy, policy_from_json
 from pipeline.run.info import read_run_info
 from pipeline.run.store import RunStore
 from schemas.errors import ConfigError

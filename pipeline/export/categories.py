@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.curation.phrase_rules import phrase_head
+from pipeline.curation.rules.phrase_rules import phrase_head
 from pipeline.gold.checks import clean_name, read_json, read_text
 from pipeline.gold.class_names import numbered_names, read_yaml
 from pipeline.phrases.drop_words import LEADING_WORDS

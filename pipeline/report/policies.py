@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.curation import layer_scores
 from pipeline.curation.batch import in_batches
 from pipeline.curation.calibration import precision_threshold
-from pipeline.curation.candidates import COLUMNS, candidates_of
-from pipeline.curation.filter_result import BOX_REASONS, IMAGE_REASONS, DropCounts
-from pipeline.curation.filters import filter_candidates
-from pipeline.curation.layer_scores import load_layer_scores
-from pipeline.curation.policy import FilterPolicy
+from pipeline.curation.rules import layer_scores
+from pipeline.curation.rules.candidates import COLUMNS, candidates_of
+from pipeline.curation.rules.filter_result import BOX_REASONS, IMAGE_REASONS, DropCounts
+from pipeline.curation.rules.filters import filter_candidates
+from pipeline.curation.rules.layer_scores import load_layer_scores
+from pipeline.curation.rules.policy import FilterPolicy
 from pipeline.layers.columns import require_columns
 from pipeline.report.charts import histogram
 from pipeline.run.columns import unit_tables

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.curation.candidates import Candidates, Ints
-from pipeline.curation.overlap import IOU, Sides
+from pipeline.curation.rules.candidates import Candidates, Ints
+from pipeline.curation.rules.overlap import IOU, Sides
 from pipeline.trust.population import Labels
 
 Floats = NDArray[np.float64]

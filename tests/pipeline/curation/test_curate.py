@@ -17,9 +17,10 @@ from pipeline.curation.curate import (
 )
 from pipeline.curation.curated_record import curated_record
 from pipeline.curation.decisions import append_decisions
-from pipeline.curation.filters import filter_rows
 from pipeline.curation.manifest import CurateStats
-from pipeline.curation.policy import FilterPolicy, get_policy
+from pipeline.curation.rules.filters import filter_rows
+from pipeline.curation.rules.policy import FilterPolicy
+from pipeline.curation.rules.presets import get_policy
 from pipeline.run.store import RunStore
 from pipeline.storage.files import join_url
 from pipeline.storage.folders import list_files

@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.curation.curate import curate_run
 from pipeline.curation.label_stats import TopCounter, label_stats
-from pipeline.curation.policy import FilterPolicy
+from pipeline.curation.rules.policy import FilterPolicy
 from pipeline.report.stats import merge_stats, read_stats
 from schemas.errors import DataError
 from schemas.records import Status
