@@ -57,7 +57,7 @@ class Captioner:
         return captioner_identity(self._identity, self._kind, self._options)
 
     def caption(self, images: Sequence[NDArray[np.uint8]]) -> list[tuple[str, ...]]:
-        """Captions of each image: at most `options.captions`, each another; none where the model
+        """Captions of each image: at most `options.per_image`, each another; none where the model
         says nothing.
 
         Args:
@@ -72,7 +72,7 @@ class Captioner:
 
     @torch.inference_mode()
     def _batch(self, images: Sequence[NDArray[np.uint8]]) -> list[tuple[str, ...]]:
-        options, count = self._options, self._options.captions
+        options, count = self._options, self._options.per_image
         inputs = self._inputs([Image.fromarray(image) for image in images])
         how: dict[str, Any] = {"num_beams": options.beams, "do_sample": False}
         if count > 1:

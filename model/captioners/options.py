@@ -17,9 +17,9 @@ class CaptionerOptions:
     prompt: str = ""
     """Words that captions go on from ("a photo of"), cut off again; for Florence-2 a task such as
     <DETAILED_CAPTION>."""
-    captions: int = 1
-    """Captions an image. One is the likeliest that beam search finds; several are drawn at random,
-    and equal ones count once."""
+    per_image: int = 1
+    """Captions of an image. One is the likeliest; several are drawn at random, and equal ones
+    count once."""
     beams: int = 1
     """Beams of the search for a single caption; 1: always the likeliest next word."""
     top_p: float = 0.9
@@ -36,14 +36,15 @@ class CaptionerOptions:
     """Of the weights and the arithmetic."""
 
     def __post_init__(self) -> None:
-        for name in ("captions", "beams", "max_new_tokens", "batch_size"):
+        for name in ("per_image", "beams", "max_new_tokens", "batch_size"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if self.captions > MAX_CAPTIONS:
-            raise ConfigError(f"captions must be at most {MAX_CAPTIONS}, got {self.captions}")
-        if self.captions > 1 and self.beams > 1:
+        if self.per_image > MAX_CAPTIONS:
+            raise ConfigError(f"per_image must be at most {MAX_CAPTIONS}, got {self.per_image}")
+        if self.per_image > 1 and self.beams > 1:
             raise ConfigError(
-                f"beams {self.beams} is for one caption; {self.captions} captions are drawn"
+                f"beams must be 1 where several captions are drawn (per_image {self.per_image}), "
+                f"got {self.beams}"
             )
         if not 0 < self.top_p <= 1:
             raise ConfigError(f"top_p must be in (0, 1], got {self.top_p}")
@@ -58,7 +59,7 @@ class CaptionerOptions:
         """What changes the captions."""
         fields = asdict(self)
         del fields["batch_size"]
-        if self.captions == 1:
+        if self.per_image == 1:
             for name in ("top_p", "temperature", "seed"):
                 del fields[name]
         return fields

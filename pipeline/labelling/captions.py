@@ -19,8 +19,6 @@ from schemas.errors import RecordError
 from schemas.grounder import Grounding, GroundingRequest
 from schemas.records import MADE_CAPTION, Annotation, Phrase, Status
 
-TASK = "caption"
-"""`task` of the teacher in the plan of a captioning."""
 UNCAPTIONED = "(to be captioned)"
 """Stands for the caption of an image until one is made: a pair without any is not asked about."""
 HAS_ONE = "(has a caption)"
@@ -37,7 +35,7 @@ class Captioner(Protocol):
         ...
 
     def fingerprint(self) -> Mapping[str, object]:
-        """Everything that changes the captions, as JSON; its `task` is `TASK`."""
+        """Everything that changes the captions, as JSON; its `task` is `caption`."""
         ...
 
     def caption(self, images: Sequence[NDArray[np.uint8]]) -> list[tuple[str, ...]]:

@@ -61,12 +61,12 @@ def test_one_caption_is_the_library_s_own(kind: str, directories: dict[str, Path
 @pytest.mark.parametrize("kind", KINDS)
 def test_drawn_captions_do_not_depend_on_the_batch(kind: str, directories: dict[str, Path]) -> None:
     images = pictures()
-    together = load(directories[kind], captions=3, batch_size=5).caption(images)
-    alone = load(directories[kind], captions=3, batch_size=1).caption(images[::-1])[::-1]
+    together = load(directories[kind], per_image=3, batch_size=5).caption(images)
+    alone = load(directories[kind], per_image=3, batch_size=1).caption(images[::-1])[::-1]
     assert together == alone
     assert all(len(set(captions)) == len(captions) for captions in together)
     assert any(len(captions) > 1 for captions in together)
-    other = load(directories[kind], captions=3, seed=7).caption(images)
+    other = load(directories[kind], per_image=3, seed=7).caption(images)
     assert other != together
 
 
@@ -124,8 +124,8 @@ def test_another_model_is_refused(config: dict | None, said: str, tmp_path: Path
 @pytest.mark.parametrize(
     "options, said",
     [
-        ({"captions": 0}, "captions must be at least 1, got 0"),
-        ({"captions": 3, "beams": 2}, "beams 2 is for one caption"),
+        ({"per_image": 0}, "per_image must be at least 1, got 0"),
+        ({"per_image": 3, "beams": 2}, "beams must be 1 where several"),
         ({"top_p": 0.0}, r"top_p must be in \(0, 1\], got 0.0"),
         ({"temperature": 0.0}, "temperature must be positive"),
     ],

@@ -1,0 +1,43 @@
+"""What run.json says of each start of a run."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from jobs.labelling.running import Running
+from schemas.redaction import redact
+
+if TYPE_CHECKING:
+    from jobs.labelling.setup import LabelSetup
+    from pipeline.run.store import RunStore
+
+
+def write_start(store: RunStore, setup: LabelSetup, running: Running, size: int) -> None:
+    """run.json: of each start what changes no row, of the first also who made it."""
+    from pipeline.run.info import package_versions, read_run_info, write_run_info
+
+    info = read_run_info(store)
+    scores = getattr(setup, "scores", lambda: None)()
+    starts = [
+        *info.get("starts", []),
+        {
+            "at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "running": asdict(running),
+            "command": [redact(word) for word in sys.argv],
+            "packages": package_versions(),
+        },
+    ]
+    write_run_info(
+        store,
+        {
+            "teacher_id": setup.teacher_id(),
+            "plan": store.plan_id(),
+            "config": dict(store.plan().config),
+            "records_per_unit": size,
+            "starts": starts,
+            **({} if scores is None else {"scores": asdict(scores)}),
+        },
+    )
