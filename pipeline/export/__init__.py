@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping
 
 from pipeline.export.border import ExportBorder, with_gold_origin
 from pipeline.export.card import CardFacts, write_card
