@@ -153,7 +153,7 @@ def _label(setup: LabelSetup, out: str, records_per_unit: int, running: Running,
     tell_what_it_never_saw(setup, corpus, units[0])
     plan = make_plan(setup, corpus, units)
     _require_writable(store)
-    gate_said = pass_gate(gate, setup, running, read_run_info(store).get("gate", {}))
+    gate_said = pass_gate(gate, setup, running, read_run_info(store).gate)
     with run_lock(store):
         plan = store.write_plan(plan)
         recovery = store.recover(verify=running.verify)
