@@ -8,12 +8,22 @@ from typing import Literal
 from schemas.errors import ConfigError
 
 CorpusFormat = Literal[
-    "auto", "imagefolder", "jsonl", "webdataset", "parquet", "coco-captions", "img2dataset"
+    "auto",
+    "imagefolder",
+    "jsonl",
+    "csv",
+    "json",
+    "webdataset",
+    "parquet",
+    "coco-captions",
+    "img2dataset",
 ]
 CAPTIONS = ("all", "first", "none")
 FORMATS: tuple[str, ...] = (
     "imagefolder",
     "jsonl",
+    "csv",
+    "json",
     "webdataset",
     "parquet",
     "coco-captions",

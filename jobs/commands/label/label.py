@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal
 import tyro
 
 from jobs.arguments import Corpora, Model, Run
+from jobs.labelling.gate import NO_GATE, Gate, pass_gate
 from jobs.labelling.progress import LabelProgress, TooManyFailures, describe_failures
 from jobs.labelling.running import Running, worker_needs
 from jobs.labelling.setup import LabelSetup, TeacherSetup
@@ -40,6 +41,7 @@ EXAMPLES = (
     "glipforge label --corpus photos --out runs/1 --teacher glip-t --dry-run 100",
     'glipforge label --corpus photos --out runs/2 --names "cat, dog, fire hydrant"',
     "glipforge label --corpus photos --out runs/3 --captions captions",
+    "glipforge label --corpus photos --out runs/3 --require-precision 0.8 --audit-gold val.json",
 )
 
 
@@ -79,6 +81,8 @@ class Config:
     """Which images are used."""
     running: tyro.conf.OmitArgPrefixes[Running] = field(default_factory=Running)
     """Where and how fast."""
+    gate: tyro.conf.OmitArgPrefixes[Gate] = NO_GATE
+    """What gold must show of the teacher before it labels."""
 
 
 def run(config: Config) -> int:
@@ -112,24 +116,28 @@ def run(config: Config) -> int:
         from jobs.labelling.dry_run import dry_run
 
         return dry_run(setup, config.out, config.dry_run, config.running.cpus_per_worker)
-    return label(setup, config.out, config.records_per_unit, config.running)
+    return label(setup, config.out, config.records_per_unit, config.running, config.gate)
 
 
-def label(setup: LabelSetup, out: str, records_per_unit: int, running: Running) -> int:
+def label(
+    setup: LabelSetup, out: str, records_per_unit: int, running: Running, gate: Gate = NO_GATE
+) -> int:
     """The labelling itself, for any setup; see `run`. SIGTERM ends it as Ctrl-C does.
 
     Raises:
         ConfigError: a wrong corpus, teacher, output or plan; nothing was labelled.
+        TeacherRefused: gold does not show what the gate asks for; nothing was labelled.
     """
     with sigterm_as_interrupt():
-        return _label(setup, out, records_per_unit, running)
+        return _label(setup, out, records_per_unit, running, gate)
 
 
-def _label(setup: LabelSetup, out: str, records_per_unit: int, running: Running) -> int:
-    from jobs.labelling.starts import write_start
+def _label(setup: LabelSetup, out: str, records_per_unit: int, running: Running, gate: Gate) -> int:
+    from jobs.labelling.start_info import write_start
     from jobs.labelling.unit_size import choose_units, likely_workers
     from jobs.labelling.unseen import tell_what_it_never_saw
     from jobs.labelling.worker import WorkerSpec
+    from pipeline.run.info import read_run_info
     from pipeline.run.lock import run_lock
     from pipeline.run.store import RunStore
 
@@ -149,6 +157,7 @@ def _label(setup: LabelSetup, out: str, records_per_unit: int, running: Running)
     tell_what_it_never_saw(setup, corpus, units[0])
     plan = make_plan(setup, corpus, units)
     _require_writable(store)
+    gate_said = pass_gate(gate, setup, running, read_run_info(store).gate)
     with run_lock(store):
         plan = store.write_plan(plan)
         recovery = store.recover(verify=running.verify)
@@ -161,7 +170,7 @@ def _label(setup: LabelSetup, out: str, records_per_unit: int, running: Running)
         note = ""
         try:
             if pending:
-                write_start(store, setup, running, records_per_unit)
+                write_start(store, setup, running, records_per_unit, gate_said)
                 spec = WorkerSpec(
                     run=store.uri,
                     setup=setup,
