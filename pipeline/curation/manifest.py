@@ -46,6 +46,8 @@ class CurateStats:
     """`restored`: pairs that the policy left out and people brought back; `emptied`: pairs that
     the policy keeps and whose every box people took away; `bad`: pairs that the policy keeps and
     people called bad."""
+    second_spans: int = 0
+    """Phrases that boxes carry beside those that the teacher was asked for."""
     files: list[dict[str, Any]] = field(default_factory=list)
     """name, num_rows and sha256 of every file, in order."""
     candidates: dict[str, Any] = field(default_factory=dict)
@@ -61,6 +63,7 @@ class CurateStats:
         self.boxes_out.update(other.boxes_out)
         self.decisions_applied.update(other.decisions_applied)
         self.records_decided.update(other.records_decided)
+        self.second_spans += other.second_spans
         self.files += other.files
 
     def to_json(self, policy: FilterPolicy) -> str:
@@ -107,8 +110,9 @@ class CurateStats:
                     raise ValueError(f"files must be Parquet files beside it, got {name!r}")
                 if not is_count(number):
                     raise ValueError(f"num_rows of {name!r} is not a count")
-            if not is_count(raw["records_out"]):
-                raise ValueError("records_out is not a count")
+            for key in ("records_out", "second_spans"):
+                if not is_count(raw.get(key, 0)):  # second_spans came later
+                    raise ValueError(f"{key} is not a count")
             return cls(drops=DropCounts(**drops), **raw)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise DataError(
