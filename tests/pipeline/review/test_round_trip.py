@@ -10,12 +10,12 @@ import pytest
 
 from pipeline.curation.box_state import box_histories
 from pipeline.curation.decisions import append_decisions, load_decisions
-from pipeline.review.sync.app_label import ConflictKind
-from pipeline.review.sync.documents import label_object_id, sample_document, sample_object_id
-from pipeline.review.sync.mongo_store import Document
-from pipeline.review.sync.pull import pull, unpulled
-from pipeline.review.sync.stamp import PAIR_FIELDS
-from pipeline.review.sync.views import review_views
+from pipeline.review.sync.dataset.views import review_views
+from pipeline.review.sync.label.app_label import ConflictKind
+from pipeline.review.sync.label.documents import label_object_id, sample_document, sample_object_id
+from pipeline.review.sync.label.stamp import PAIR_FIELDS
+from pipeline.review.sync.pull.pull import pull, unpulled
+from pipeline.review.sync.store.mongo_store import Document
 from schemas.records import Status, Verdict
 from tests.pipeline.review.bench import Bench
 from tests.pipeline.review.builders import NOW, drawn_label

@@ -208,7 +208,7 @@ def test_the_map_of_scores_is_monotone_and_reliability_is_shown(
 
 
 def test_decisions_of_the_run_are_what_counts(tmp_path: Path) -> None:
-    from jobs.commands import audit, calibrate
+    from jobs.commands.curate import audit, calibrate
 
     run, truth = simulated_run(tmp_path / "run", rows=200)
     policy = tmp_path / "p.json"
