@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -57,7 +58,7 @@ NO_GATE = Gate()
 
 
 def pass_gate(
-    gate: Gate, setup: LabelSetup, running: Running, before: dict[str, Any]
+    gate: Gate, setup: LabelSetup, running: Running, before: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Ask the teacher about gold, and say what it says.
 

@@ -24,28 +24,27 @@ def write_start(
         size: pairs of a unit.
         gate: what gold said of the teacher; empty where nothing was required.
     """
-    from pipeline.run.info import package_versions, read_run_info, write_run_info
-
-    info = read_run_info(store)
-    scores = getattr(setup, "scores", lambda: None)()
-    starts = [
-        *info.get("starts", []),
-        {
-            "at": datetime.now(UTC).isoformat(timespec="seconds"),
-            "running": asdict(running),
-            "command": [redact(word) for word in sys.argv],
-            "packages": package_versions(),
-        },
-    ]
-    write_run_info(
-        store,
-        {
-            "teacher_id": setup.teacher_id(),
-            "plan": store.plan_id(),
-            "config": dict(store.plan().config),
-            "records_per_unit": size,
-            "starts": starts,
-            **({} if scores is None else {"scores": asdict(scores)}),
-            **({"gate": gate} if gate else {}),
-        },
+    from pipeline.run.info import (
+        RunInfo,
+        RunStart,
+        package_versions,
+        read_run_info,
+        write_run_info,
     )
+
+    start = RunStart(
+        at=datetime.now(UTC).isoformat(timespec="seconds"),
+        running=asdict(running),
+        command=tuple(redact(word) for word in sys.argv),
+        packages=package_versions(),
+    )
+    info = RunInfo(
+        teacher_id=setup.teacher_id(),
+        plan=store.plan_id(),
+        config=dict(store.plan().config),
+        records_per_unit=size,
+        starts=(*read_run_info(store).starts, start),
+        scores=getattr(setup, "scores", lambda: None)(),
+        gate=gate,
+    )
+    write_run_info(store, info)

@@ -15,7 +15,7 @@ from pipeline.curation import curated_table, label_stats
 from pipeline.curation.box_state import resolve_record
 from pipeline.curation.curated_record import curated_record
 from pipeline.curation.label_stats import LabelStats
-from pipeline.curation.manifest import CurateStats, empty_stats
+from pipeline.curation.manifest import CuratedFile, CurateStats, empty_stats
 from pipeline.curation.rules import candidates, layer_scores
 from pipeline.curation.rules.filters import filter_candidates
 from pipeline.curation.rules.layer_scores import LayerScores, load_layer_scores
@@ -192,4 +192,4 @@ def _write_file(
     # A name from the content: an older manifest goes on naming whole files until it is replaced.
     name = f"{unit_id}-{digest[:16]}.parquet"
     write_bytes(run.url(FOLDER, stats.policy_id, name), data)
-    stats.files.append({"name": name, "num_rows": num_rows, "sha256": digest})
+    stats.files.append(CuratedFile(name=name, num_rows=num_rows, sha256=digest))

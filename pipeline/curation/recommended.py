@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from pipeline.curation.rules.policy import FilterPolicy
 from pipeline.curation.rules.presets import default_policy, get_policy, policy_from_json
@@ -20,14 +19,7 @@ RECOMMENDED = "recommended"
 
 def run_scores(run: RunStore) -> ScoreFacts | None:
     """What the scores of a run's teacher are; None for a run that does not say."""
-    said: Any = read_run_info(run).get("scores")
-    try:
-        return ScoreFacts(
-            recommended_threshold=float(said["recommended_threshold"]),
-            meaning=str(said["meaning"]),
-        )
-    except (TypeError, KeyError, ValueError):
-        return None
+    return read_run_info(run).scores
 
 
 def policy_for(run: RunStore, name: str) -> FilterPolicy:

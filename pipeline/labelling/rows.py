@@ -49,6 +49,7 @@ def failed_row(pair: Pair, teacher_id: str) -> Annotation:
         phrases=(),
         boxes=(),
         teacher_id=teacher_id,
+        caption_origin=pair.record.caption_origin,
     )
 
 
@@ -98,6 +99,7 @@ def _row_of(pair: Pair, answer: Grounding, teacher_id: str) -> Annotation:
         phrases=phrases,
         boxes=boxes,
         teacher_id=teacher_id,
+        caption_origin=pair.record.caption_origin,
     )
 
 

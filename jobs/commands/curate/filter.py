@@ -197,8 +197,11 @@ def _overlap_table(found: PolicyComparison) -> Table:
 
 
 def _as_json(stats: CurateStats) -> dict[str, Any]:
-    plain = vars(stats) | {"drops": vars(stats.drops)}
-    del plain["candidates"], plain["labels"]  # in RUN/stats.json
+    from schemas.checked import to_plain
+
+    plain: dict[str, Any] = to_plain(stats)
+    for name in ("candidates", "labels", "policy", "version"):  # in RUN/stats.json, the manifest
+        del plain[name]
     return plain
 
 
