@@ -90,7 +90,7 @@ def ground_text(
     threshold: float,
     out: Path | None,
     device: str,
-    precision: Literal["float32", "bfloat16", "float16"],
+    precision: Literal["float32", "bfloat16", "float16", "auto"],
     as_json: bool,
     best_only: bool = False,
 ) -> None:

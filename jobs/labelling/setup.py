@@ -131,7 +131,7 @@ class TeacherSetup:
             parser = self._parser()
             # Fetched here, once: a worker never asks the hub.
             place = ",".join(map(str, teacher_directories(self.teacher)))
-            teacher_id, teacher = teacher_identity(place, options=self.options)
+            teacher_id, teacher = teacher_identity(place, device=self.device, options=self.options)
             phrases = parser.fingerprint()
             self._identity.update(
                 teacher_id=teacher_id, teacher=dict(teacher), phrases=phrases, place=place
@@ -191,7 +191,7 @@ class TeacherSetup:
         from pipeline.labelling.class_grounder import ClassGrounder
 
         parser = self._parser()  # it loads while the teacher does
-        teacher = load_teacher(self._place(), device=self.device, options=self.options)
+        teacher = load_teacher(self._place(), device=self.device, options=self._settled())
 
         def set_before_batch(call: Callable[[], object]) -> None:
             teacher.before_batch = call
@@ -203,6 +203,11 @@ class TeacherSetup:
             note=teacher.note,
             set_before_batch=set_before_batch,
         )
+
+    def _settled(self) -> TeacherOptions:
+        """With the number format that the driver chose: a worker may have another CPU."""
+        chosen = self._identity.get("teacher", {}).get("options", {}).get("precision")
+        return replace(self.options, precision=chosen) if chosen else self.options
 
     def _parser(self) -> CaptionParser:
         """In a process that ends: a driver of days need not hold the parser."""

@@ -29,6 +29,7 @@ from model.teacher.ensemble import (
 )
 from model.teacher.glip import GLIP_SCORES, Network, Teacher
 from model.teacher.options import TeacherOptions
+from model.teacher.precision import settle_precision
 from schemas.errors import ConfigError
 from schemas.grounder import ScoreFacts
 
@@ -72,15 +73,20 @@ def _load_one(
     path = _directory(SHIPPED if source is None else source)
     place = torch_device(device)
     kind = model_type(path)
+    options = options or TeacherOptions()
     if kind != GLIP:
-        return load_detector(path, kind, options=options or TeacherOptions(), device=place)
+        settled = settle_precision(options, kind, place)
+        return load_detector(path, kind, options=settled, device=place)
     model = load_pretrained(path)
     network = model.eval().requires_grad_(False).to(place)
     return _teacher(path, network, model.config, options, place)
 
 
 def teacher_identity(
-    source: Path | str | None = None, *, options: TeacherOptions | None = None
+    source: Path | str | None = None,
+    *,
+    device: str = "auto",
+    options: TeacherOptions | None = None,
 ) -> tuple[str, Mapping[str, object]]:
     """The `teacher_id` and `fingerprint()` that `load_teacher` would give, without loading it.
 
@@ -88,12 +94,16 @@ def teacher_identity(
         MissingDependency, ConfigError: as `load_teacher`.
     """
     if len(members := members_of(source)) > 1:
-        return ensemble_identity([teacher_identity(one, options=options) for one in members])
+        found = [teacher_identity(one, device=device, options=options) for one in members]
+        return ensemble_identity(found)
     path = _directory(SHIPPED if source is None else source)
     kind = model_type(path)
+    options = options or TeacherOptions()
+    # A driver need not have the GPU of its workers.
+    place = torch_device("auto") if device == "auto" else torch.device(device)
     if kind != GLIP:
-        return detector_fingerprint(path, kind, options or TeacherOptions())
-    teacher = _teacher(path, _NotLoaded(), load_config(path), options, torch.device("cpu"))
+        return detector_fingerprint(path, kind, settle_precision(options, kind, place))
+    teacher = _teacher(path, _NotLoaded(), load_config(path), options, place)
     return teacher.teacher_id, teacher.fingerprint()
 
 
@@ -114,7 +124,7 @@ def _teacher(
     path: Path,
     network: Network,
     config: GlipConfig,
-    options: TeacherOptions | None,
+    options: TeacherOptions,
     place: torch.device,
 ) -> Teacher:
     digest = content_hash(path)
@@ -126,7 +136,7 @@ def _teacher(
         ),
         teacher_id=f"{config.preset}@{digest[:HASH_DIGITS]}",
         weights={"preset": config.preset, "weights_sha256": digest},
-        options=options,
+        options=settle_precision(options, config.preset, place),
         device=place,
         max_tokens=config.max_tokens,
         note=_note(config),
