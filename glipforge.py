@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from model.teacher.options import TeacherOptions
     from pipeline.corpus import CorpusOptions, open_corpus
     from pipeline.curation.curate import iter_curated
-    from pipeline.curation.policy import get_policy
+    from pipeline.curation.rules.presets import get_policy
     from pipeline.gold import load_gold
     from pipeline.phrases.extract import extract_phrases
     from pipeline.run.open import open_run as read_run
@@ -78,7 +78,7 @@ _HOMES = {
     "Phrase": "schemas.records",
     "TeacherOptions": "model.teacher.options",
     "extract_phrases": "pipeline.phrases.extract",
-    "get_policy": "pipeline.curation.policy",
+    "get_policy": "pipeline.curation.rules.presets",
     "iter_curated": "pipeline.curation.curate",
     "load_gold": "pipeline.gold",
     "load_pretrained": "model.files.pretrained",

@@ -1,6 +1,6 @@
 """The command line: one table of commands; finds the command's module, reads its options, runs it.
 
-Each command is one module of `jobs.commands` with a frozen keyword-only dataclass `Config` (or a
+Each command is one module of `jobs/commands/` with a frozen keyword-only dataclass `Config` (or a
 union of them, for sub-commands), `EXAMPLES` (lines that run as they stand) and
 `run(config) -> int`. Only the module of the command that was asked for is imported, and modules
 import what is heavy where it is used, so that every help answers at once.
@@ -18,54 +18,54 @@ from types import ModuleType
 from schemas.errors import ConfigError, GlipforgeError
 from schemas.redaction import shown
 
-# Group -> name -> (module, one line for --help), in the order of work.
+# Group -> name -> (module of jobs.commands, one line for --help), in the order of work.
 GROUPS: dict[str, dict[str, tuple[str, str]]] = {
     "try": {
-        "demo": ("jobs.commands.demo", "make a small captioned world and run the whole loop on it"),
-        "ground": ("jobs.commands.ground", "find the phrases of a caption in one image"),
-        "detect": ("jobs.commands.detect", "find named things in one image"),
-        "ask": ("jobs.commands.ask", "ask where things are in one image"),
+        "demo": ("look.demo", "make a small captioned world and run the whole loop on it"),
+        "ground": ("look.ground", "find the phrases of a caption in one image"),
+        "detect": ("look.detect", "find named things in one image"),
+        "ask": ("look.ask", "ask where things are in one image"),
     },
     "prepare": {
-        "doctor": ("jobs.commands.doctor", "look at this machine: what is there, what is missing"),
-        "corpus": ("jobs.commands.corpus", "look at a corpus without a teacher"),
-        "models": ("jobs.commands.models", "list the presets and what each needs"),
-        "schema": ("jobs.commands.schema", "print the JSON schema of a policy or a recipe"),
-        "convert": ("jobs.commands.convert", "convert official GLIP checkpoints, and back"),
+        "doctor": ("prepare.doctor", "look at this machine: what is there, what is missing"),
+        "corpus": ("prepare.corpus", "look at a corpus without a teacher"),
+        "models": ("prepare.models", "list the presets and what each needs"),
+        "schema": ("prepare.schema", "print the JSON schema of a policy or a recipe"),
+        "convert": ("prepare.convert", "convert official GLIP checkpoints, and back"),
     },
     "label": {
-        "label": ("jobs.commands.label", "label a corpus with a teacher, on Ray or locally"),
-        "enrich": ("jobs.commands.enrich", "add layers to a run: CLIP, embeddings, masks, hashes"),
-        "status": ("jobs.commands.status", "explain a run: how far, how fast, what failed"),
+        "label": ("label.label", "label a corpus with a teacher, on Ray or locally"),
+        "caption": ("label.caption", "make captions for images that have none"),
+        "enrich": ("label.enrich", "add layers to a run: CLIP, embeddings, masks, hashes"),
+        "status": ("label.status", "explain a run: how far, how fast, what failed"),
     },
     "make right": {
-        "search": ("jobs.commands.search", "find pairs and boxes of a run by words or likeness"),
-        "sql": ("jobs.commands.sql", "ask a run in SQL"),
-        "leakage": ("jobs.commands.leakage", "look for images of a test set in a run"),
-        "filter": ("jobs.commands.filter", "apply a filter policy to a labelled run"),
-        "audit": ("jobs.commands.audit", "draw labels for people to judge"),
-        "calibrate": ("jobs.commands.calibrate", "state the precision of a run's labels"),
-        "queue": ("jobs.commands.queue", "order labels by how likely they are wrong"),
-        "review": (
-            "jobs.commands.review",
-            "review labels: push, open, pull, assign, agree, gold",
-        ),
-        "compare": ("jobs.commands.compare", "compare the labels of two runs"),
-        "report": ("jobs.commands.report", "write one HTML page about a run"),
+        "search": ("curate.search", "find pairs and boxes of a run by words or likeness"),
+        "sql": ("curate.sql", "ask a run in SQL"),
+        "leakage": ("curate.leakage", "look for images of a test set in a run"),
+        "filter": ("curate.filter", "apply a filter policy to a labelled run"),
+        "audit": ("curate.audit", "draw labels for people to judge"),
+        "calibrate": ("curate.calibrate", "state the precision of a run's labels"),
+        "queue": ("curate.queue", "order labels by how likely they are wrong"),
+        "review": ("curate.review", "review labels: push, open, pull, assign, agree, gold"),
+        "compare": ("curate.compare", "compare the labels of two runs"),
+        "report": ("curate.report", "write one HTML page about a run"),
     },
     "use": {
-        "export": ("jobs.commands.export", "write curated labels as COCO-style grounding data"),
-        "import": ("jobs.commands.import_gold", "make a run of boxes that people drew"),
-        "validate": ("jobs.commands.validate", "find what is wrong with a file of boxes"),
+        "export": ("share.export", "write curated labels as COCO-style grounding data"),
+        "import": ("share.import_gold", "make a run of boxes that people drew"),
+        "validate": ("share.validate", "find what is wrong with a file of boxes"),
     },
     "train": {
-        "pretrain": ("jobs.commands.pretrain", "train a student on curated runs and gold data"),
-        "self-train": ("jobs.commands.self_train", "rounds of it: a student labels for the next"),
-        "evaluate": ("jobs.commands.evaluate", "measure a model or a run against gold boxes"),
+        "pretrain": ("train.pretrain", "train a student on curated runs and gold data"),
+        "self-train": ("train.self_train", "rounds of it: a student labels for the next"),
+        "evaluate": ("train.evaluate", "measure a model or a run against gold boxes"),
     },
 }
 COMMANDS: dict[str, tuple[str, str]] = {
-    name: entry for group in GROUPS.values() for name, entry in group.items()
+    name: (f"jobs.commands.{module}", line)
+    for group in GROUPS.values()
+    for name, (module, line) in group.items()
 }
 # Where a module's name is not that of the package that brings it.
 DISTRIBUTIONS = {"PIL": "pillow", "bson": "fiftyone", "pymongo": "fiftyone"}

@@ -16,7 +16,8 @@ import pytest
 import glipforge
 from jobs.cli import COMMANDS, GROUPS
 from jobs.parsing import parse
-from pipeline.curation.policy import POLICIES, FilterPolicy, policy_from_json
+from pipeline.curation.rules.policy import FilterPolicy
+from pipeline.curation.rules.presets import POLICIES, policy_from_json
 from schemas.errors import ConfigError
 
 ROOT = Path(glipforge.__file__).parent

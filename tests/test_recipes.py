@@ -18,7 +18,7 @@ from glipforge import CorpusRecord, Grounder, GroundingRequest, Phrase, open_cor
 from pipeline.corpus import open as opening
 from pipeline.corpus.corpus import Corpus, Part
 from pipeline.corpus.options import CorpusOptions
-from pipeline.curation.policy import FilterPolicy
+from pipeline.curation.rules.policy import FilterPolicy
 from pipeline.export import FORMATS, export_records
 from pipeline.export.writer import Format, Item, Target, Writer
 from schemas.plan import InputFile, Unit
@@ -32,12 +32,12 @@ def test_a_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtur
         number: int = 3
         """How far."""
 
-    module = types.ModuleType("jobs.commands.count", "Count.")
+    module = types.ModuleType("jobs.commands.share.count", "Count.")
     module.Config = Config  # type: ignore[attr-defined]
     module.EXAMPLES = ("glipforge count --number 2",)  # type: ignore[attr-defined]
     module.run = lambda config: print(*range(config.number)) or 0  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "jobs.commands.count", module)
-    monkeypatch.setitem(jobs.cli.COMMANDS, "count", ("jobs.commands.count", "count"))
+    monkeypatch.setitem(sys.modules, "jobs.commands.share.count", module)
+    monkeypatch.setitem(jobs.cli.COMMANDS, "count", ("jobs.commands.share.count", "count"))
     assert jobs.cli.main(["count", "--number", "2"]) == 0
     assert capsys.readouterr().out == "0 1\n"
     with pytest.raises(SystemExit):

@@ -155,7 +155,7 @@ class DemoLoop:
 
     def _write_contact_sheet(self) -> None:
         from pipeline.curation.curate import iter_curated
-        from pipeline.curation.policy import get_policy
+        from pipeline.curation.rules.presets import get_policy
         from pipeline.images.decode import decode_image
         from pipeline.images.draw import contact_sheet
         from pipeline.images.fetch import read_image_uri

@@ -50,9 +50,9 @@ def judge_by_truth(
     """
     from pipeline.curation.box_state import Review
     from pipeline.evaluation.gold_index import JoinCounts, join_run
-    from pipeline.review.sync.documents import sample_object_id
-    from pipeline.review.sync.run_dataset import pushed_dataset, review_store
-    from pipeline.review.sync.seen import labels_of
+    from pipeline.review.sync.label.documents import sample_object_id
+    from pipeline.review.sync.label.seen import labels_of
+    from pipeline.review.sync.store.run_dataset import pushed_dataset, review_store
 
     joined = join_run(labelled.iter_annotations(), gold, JoinCounts())
     judged = Judged()

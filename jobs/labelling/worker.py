@@ -155,6 +155,7 @@ class LabelWorker:
             pool=self._pool,
             turn=self._turn,
             decoder=self._decoder,
+            make_row=self.tools.make_row,
         )
 
     def _require_planned_tools(self) -> None:

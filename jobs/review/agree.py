@@ -65,7 +65,7 @@ def _now_after(decisions: Sequence[Decision]) -> str:
     """The clock, or just after the last decision where that clock runs ahead."""
     from datetime import datetime, timedelta
 
-    from pipeline.review.sync.stamp import now, timestamp
+    from pipeline.review.sync.label.stamp import now, timestamp
 
     last = max((decision.decided_at for decision in decisions), default="")
     moment = now()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import tyro
 
 from jobs.arguments import MaybeDir, Run
-from pipeline.review.sync.run_dataset import pushed_dataset, review_store
+from pipeline.review.sync.store.run_dataset import pushed_dataset, review_store
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,8 +36,13 @@ def assign_run(config: Assign) -> int:
         ConfigError: the run was never pushed, or names or overlap cannot be.
     """
     from pipeline.review.home import reviewer_name
-    from pipeline.review.sync.assignment import open_pairs, split, view_name, write_assignment
-    from pipeline.review.sync.dataset_process import assignment_views
+    from pipeline.review.sync.dataset.assignment import (
+        open_pairs,
+        split,
+        view_name,
+        write_assignment,
+    )
+    from pipeline.review.sync.dataset.dataset_process import assignment_views
 
     names = [reviewer_name(name) for name in config.reviewers.split(",")]
     split([], names, overlap=config.overlap)  # refuses before anything starts

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import tyro
 
 from jobs.arguments import FileName, MaybeDir, Run
-from pipeline.review.sync.run_dataset import pushed_dataset, review_store
+from pipeline.review.sync.store.run_dataset import pushed_dataset, review_store
 
 if TYPE_CHECKING:
     from pipeline.gold import GoldSet
@@ -44,7 +44,7 @@ def gold_run(config: Gold) -> int:
         ConfigError: the run was never pushed, the gold is of another kind, or no pair of it fits.
     """
     from pipeline.gold import load_gold
-    from pipeline.review.sync.dataset_process import gold_views
+    from pipeline.review.sync.dataset.dataset_process import gold_views
     from pipeline.run.open import open_run
     from schemas.errors import ConfigError
 

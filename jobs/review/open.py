@@ -13,7 +13,7 @@ import tyro
 
 from jobs.arguments import MaybeDir, Run
 from jobs.review.ending import interrupt_on_signals
-from pipeline.review.sync.run_dataset import pushed_dataset, review_store
+from pipeline.review.sync.store.run_dataset import pushed_dataset, review_store
 
 if TYPE_CHECKING:
     from pipeline.review.app.server import AppServer

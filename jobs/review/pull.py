@@ -12,11 +12,11 @@ import tyro
 
 from jobs.arguments import MaybeDir, Run
 from jobs.review.ending import interrupt_on_signals
-from pipeline.review.sync.run_dataset import pushed_dataset, review_store
+from pipeline.review.sync.store.run_dataset import pushed_dataset, review_store
 from schemas.records import Verdict
 
 if TYPE_CHECKING:
-    from pipeline.review.sync.pull import PullReport
+    from pipeline.review.sync.pull.pull import PullReport
 
 SHOWN_CONFLICTS = 20
 
@@ -47,7 +47,7 @@ def pull_run(config: Pull, *, quiet: bool = False) -> PullReport:
     """
     from pipeline.curation.decisions import append_decisions, load_decisions
     from pipeline.review.home import reviewer_name
-    from pipeline.review.sync.pull import pull
+    from pipeline.review.sync.pull.pull import pull
     from pipeline.run.open import open_run
     from schemas.errors import ConfigError
 

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import tyro
 
 from jobs.arguments import MaybeDir, MaybeRun, Run
-from pipeline.review.sync.run_dataset import dataset_name, review_store, run_address
+from pipeline.review.sync.store.run_dataset import dataset_name, review_store, run_address
 
 if TYPE_CHECKING:
     from pipeline.curation.carry import CarryReport
-    from pipeline.review.sync.push import PushReport
-    from pipeline.review.sync.selection import Selection
+    from pipeline.review.sync.push.push import PushReport
+    from pipeline.review.sync.push.selection import Selection
     from pipeline.run.store import RunStore
 
 SHOWN_FAILURES = 10
@@ -72,11 +72,11 @@ def push_run(
     from pipeline.curation.decisions import load_decisions
     from pipeline.curation.kept_boxes import kept_box_ids
     from pipeline.curation.recommended import policy_for
-    from pipeline.review.sync.dataset_process import drop_dataset, make_dataset
-    from pipeline.review.sync.media import MediaStore
-    from pipeline.review.sync.mongo_store import find_dataset, get_dataset
-    from pipeline.review.sync.push import forget, push
-    from pipeline.review.sync.selection import Selection
+    from pipeline.review.sync.dataset.dataset_process import drop_dataset, make_dataset
+    from pipeline.review.sync.push.media import MediaStore
+    from pipeline.review.sync.push.push import forget, push
+    from pipeline.review.sync.push.selection import Selection
+    from pipeline.review.sync.store.mongo_store import find_dataset, get_dataset
     from pipeline.run.open import num_records, open_run
     from schemas.errors import ConfigError
 
@@ -148,10 +148,10 @@ def push_run(
 
 
 def _queue(config: Push, run_store: RunStore) -> Selection:
-    from pipeline.curation.policy import get_policy
-    from pipeline.review.sync.selection import Selection
-    from pipeline.trust.audit import find_audit
-    from pipeline.trust.queue import read_queue
+    from pipeline.curation.rules.presets import get_policy
+    from pipeline.review.sync.push.selection import Selection
+    from pipeline.trust.audit_sample import find_audit
+    from pipeline.trust.suspects import read_queue
 
     policy = None if config.policy is None else get_policy(config.policy)
     if config.queue == "errors":
@@ -209,7 +209,7 @@ def carry_decisions(run_store: RunStore, old_uri: str, *, min_iou: float) -> Car
 
 
 def _check_pulled(found: Any, run_store: Any, decisions: Any, config: Push) -> None:
-    from pipeline.review.sync.pull import unpulled
+    from pipeline.review.sync.pull.pull import unpulled
     from schemas.errors import ConfigError
 
     if config.discard_unpulled:

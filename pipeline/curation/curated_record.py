@@ -7,9 +7,9 @@ policy merged onto another: dropping the better box leaves the phrase of the oth
 from __future__ import annotations
 
 from pipeline.curation.box_state import PairReview, RecordDecisions
-from pipeline.curation.filter_result import KEPT, MERGED, FilterResult
 from pipeline.curation.manifest import CurateStats
-from pipeline.curation.policy import FilterPolicy
+from pipeline.curation.rules.filter_result import KEPT, MERGED, FilterResult
+from pipeline.curation.rules.policy import FilterPolicy
 from schemas.boxes import clip_xyxy
 from schemas.errors import DataError
 from schemas.records import Annotation, CuratedBox, CuratedRecord, Decision, Verdict, Xyxy
@@ -58,6 +58,7 @@ def curated_record(
         teacher_id=row.teacher_id,
         policy_id=stats.policy_id,
         decisions_id=stats.decisions_id,
+        caption_origin=row.caption_origin,
     )
 
 

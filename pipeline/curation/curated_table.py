@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from pipeline.curation.candidates import Candidates, Ints, flat_list
-from pipeline.curation.filter_result import FilterOutcome
+from pipeline.curation.rules.candidates import Candidates, Ints, flat_list
+from pipeline.curation.rules.filter_result import FilterOutcome
 from schemas.arrow_schemas import ANNOTATION_SCHEMA, CURATED_BOX_TYPE, CURATED_SCHEMA
 
 PASSED_ON = tuple(name for name in CURATED_SCHEMA.names if name in ANNOTATION_SCHEMA.names)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from pipeline.curation import layer_scores
 from pipeline.curation.calibration import precision_threshold
-from pipeline.curation.candidates import COLUMNS, candidates_of, flat_list
-from pipeline.curation.filters import filter_candidates
-from pipeline.curation.layer_scores import load_layer_scores
-from pipeline.curation.policy import FilterPolicy
+from pipeline.curation.rules import layer_scores
+from pipeline.curation.rules.candidates import COLUMNS, candidates_of, flat_list
+from pipeline.curation.rules.filters import filter_candidates
+from pipeline.curation.rules.layer_scores import load_layer_scores
+from pipeline.curation.rules.policy import FilterPolicy
 from pipeline.layers.columns import require_columns
 from pipeline.run.columns import unit_tables
 from pipeline.run.store import RunStore

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from pipeline.curation.calibration import base_policy
-from pipeline.curation.policy import FilterPolicy
+from pipeline.curation.rules.policy import FilterPolicy
 from pipeline.evaluation.gold_index import GoldIndex, JoinCounts
 from pipeline.evaluation.phrase_recall import HIT_IOU, GoldPhrase, gold_phrases
 from pipeline.evaluation.run_join import means_category, names_category, same_phrase
@@ -20,10 +20,10 @@ from pipeline.gold.checks import clean_name
 from pipeline.gold.gold_set import GoldKind, GoldSet
 from pipeline.run.columns import run_tables
 from pipeline.run.store import RunStore
-from pipeline.trust.audit import count_above, lowest_threshold
-from pipeline.trust.calibrate import JudgedLabels
+from pipeline.trust.calibration_figures import JudgedLabels
 from pipeline.trust.population import Labels, table_labels
 from pipeline.trust.promise import threshold_grid
+from pipeline.trust.strata import count_above, lowest_threshold
 from schemas.boxes import as_boxes, pairwise_iou
 from schemas.errors import ConfigError
 from schemas.records import Annotation, TrainingSample

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.curation.phrase_rules import phrase_head
+from pipeline.curation.rules.phrase_rules import phrase_head
 from pipeline.evaluation.gold_index import JoinCounts, JoinedPair, LabelledPair
 from pipeline.evaluation.phrase_recall import GoldPhrase, PhraseImage, gold_phrases
 from pipeline.evaluation.synonyms import BUILT_IN, Synonyms

@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping
 
 from pipeline.export.border import ExportBorder, with_gold_origin
 from pipeline.export.card import CardFacts, write_card
 from pipeline.export.categories import read_categories
-from pipeline.export.coco import CocoExport
-from pipeline.export.flickr30k import IMAGE_FOLDER as FLICKR_IMAGES
-from pipeline.export.flickr30k import Flickr30kWriter
-from pipeline.export.glip_tsv import GlipTsvWriter
-from pipeline.export.goldg import GoldgWriter
-from pipeline.export.grit import GritWriter
-from pipeline.export.hugging_face import BoxTableWriter, ImageFolderWriter, ImageTableWriter
+from pipeline.export.formats.coco import CocoExport
+from pipeline.export.formats.flickr30k import IMAGE_FOLDER as FLICKR_IMAGES
+from pipeline.export.formats.flickr30k import Flickr30kWriter
+from pipeline.export.formats.glip_tsv import GlipTsvWriter
+from pipeline.export.formats.goldg import GoldgWriter
+from pipeline.export.formats.grit import GritWriter
+from pipeline.export.formats.hugging_face import BoxTableWriter, ImageFolderWriter, ImageTableWriter
+from pipeline.export.formats.lvis import LvisWriter
+from pipeline.export.formats.odvg import OdvgDetectionWriter, OdvgWriter
+from pipeline.export.formats.yolo import IMAGE_FOLDER as YOLO_IMAGES
+from pipeline.export.formats.yolo import YoloWriter
 from pipeline.export.image_files import ImagePlaces
-from pipeline.export.lvis import LvisWriter
-from pipeline.export.odvg import OdvgDetectionWriter, OdvgWriter
 from pipeline.export.options import ExportOptions, ExportSummary
 from pipeline.export.parts import Part, Parts
 from pipeline.export.publication import Publication, publication
 from pipeline.export.remarks import add_remarks
 from pipeline.export.writer import Format, Item, Target
-from pipeline.export.yolo import IMAGE_FOLDER as YOLO_IMAGES
-from pipeline.export.yolo import YoloWriter
+from pipeline.run.info import KnownCategories
 from schemas.errors import ConfigError, RecordError
 from schemas.records import CuratedRecord
 
@@ -80,7 +80,7 @@ def export_records(
     path: str,
     options: ExportOptions | None = None,
     *,
-    known_categories: Mapping[str, Sequence[Any]] | None = None,
+    known_categories: KnownCategories | None = None,
     card: CardFacts | None = None,
     force: bool = False,
 ) -> ExportSummary:
@@ -88,7 +88,7 @@ def export_records(
 
     Args:
         path: The file to write, or the folder of formats that are folders.
-        known_categories: `names` and `ids` of an imported run.
+        known_categories: those of an imported run.
         card: Write a data set card with these facts.
         force: Replace a folder that an earlier export made.
 

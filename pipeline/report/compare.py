@@ -14,10 +14,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.curation import candidates
-from pipeline.curation.filters import filter_candidates
-from pipeline.curation.phrase_rules import head_of
-from pipeline.curation.policy import FilterPolicy
+from pipeline.curation.rules import candidates
+from pipeline.curation.rules.filters import filter_candidates
+from pipeline.curation.rules.phrase_rules import head_of
+from pipeline.curation.rules.policy import FilterPolicy
 from schemas.boxes import pairwise_iou
 from schemas.errors import ConfigError, DataError
 from schemas.records import Span

@@ -13,17 +13,17 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.curation.candidates import COLUMNS, Candidates, Ints, candidates_of
-from pipeline.curation.filter_result import FilterOutcome
-from pipeline.curation.filters import filter_candidates
-from pipeline.curation.layer_scores import LayerScores, load_layer_scores
-from pipeline.curation.phrase_rules import phrase_heads
-from pipeline.curation.policy import FilterPolicy
+from pipeline.curation.rules.candidates import COLUMNS, Candidates, Ints, candidates_of
+from pipeline.curation.rules.filter_result import FilterOutcome
+from pipeline.curation.rules.filters import filter_candidates
+from pipeline.curation.rules.layer_scores import LayerScores, load_layer_scores
+from pipeline.curation.rules.phrase_rules import phrase_heads
+from pipeline.curation.rules.policy import FilterPolicy
 from pipeline.run.columns import unit_tables
 from pipeline.run.store import RunStore
 from schemas.plan import UnitCommit
 
-READ = (*COLUMNS, "boxes.box_id")
+READ = (*COLUMNS, "boxes.box_id", "proposed_by", "teacher_id")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from pipeline.curation.decisions import in_order
-from pipeline.trust.audit import DrawnLabel
+from pipeline.trust.audit_sample import DrawnLabel
 from schemas.boxes import pairwise_iou
 from schemas.records import Decision, Verdict
 

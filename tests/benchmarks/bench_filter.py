@@ -27,7 +27,7 @@ import pyarrow.parquet as pq
 
 from pipeline.curation.batch import READ
 from pipeline.curation.curate import curate_run
-from pipeline.curation.policy import get_policy
+from pipeline.curation.rules.presets import get_policy
 from pipeline.report.stats import merge_stats
 from pipeline.run.columns import leaf_columns
 from pipeline.run.commit_protocol import ROWS_PER_GROUP, UnitFile
@@ -35,7 +35,7 @@ from pipeline.run.store import RunStore
 from schemas.arrow_schemas import ANNOTATION_SCHEMA, BOX_TYPE, PHRASE_TYPE
 from schemas.plan import Plan, Unit, UnitCommit
 from schemas.tables import table_to_annotations
-from tests.pipeline.curation.row_engine import RowCounts, apply_policy
+from tests.pipeline.curation.rules.row_engine import RowCounts, apply_policy
 
 PHRASES = 4
 BOXES_PER_PHRASE = 13
@@ -84,6 +84,8 @@ def unit_table(first: int, rows: int, rng: np.random.Generator) -> pa.Table:
             starts.astype(np.int32), boxes, type=ANNOTATION_SCHEMA.field("boxes").type
         ),
         "teacher_id": ["bench@0"] * rows,
+        "caption_origin": ["corpus"] * rows,
+        "proposed_by": [[]] * rows,
     }
     return pa.Table.from_arrays(
         [

@@ -25,7 +25,7 @@ from pathlib import Path
 import psutil
 import torch
 
-from jobs.commands.label import make_plan
+from jobs.commands.label.label import make_plan
 from jobs.labelling.setup import LabelSetup, TeacherSetup, Tools
 from jobs.labelling.worker import DEPTH, LabelWorker, WorkerSpec
 from model.config import get_preset

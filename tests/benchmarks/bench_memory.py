@@ -19,7 +19,7 @@ from typing import Any
 
 import psutil
 
-from jobs.commands.label import Running, label
+from jobs.commands.label.label import Running, label
 from tests.benchmarks.synthetic import SyntheticSetup, write_pairs
 
 MIB = 2**20

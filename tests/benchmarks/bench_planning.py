@@ -19,7 +19,7 @@ from typing import TypeVar
 
 import psutil
 
-from jobs.commands.label import make_plan
+from jobs.commands.label.label import make_plan
 from jobs.labelling.progress import LabelProgress
 from pipeline.run.commit_unit import CommitOutcome, commit_unit
 from pipeline.run.status import read_status

@@ -21,13 +21,13 @@ from PIL import Image
 from pipeline.curation.decisions import append_decisions, load_decisions
 from pipeline.review.database.server import open_database
 from pipeline.review.home import ReviewHome, database_name, prepare_environment, review_home
-from pipeline.review.sync.dataset_process import make_dataset
-from pipeline.review.sync.documents import relative_box
-from pipeline.review.sync.media import MediaStore
-from pipeline.review.sync.mongo_store import StoredDataset, get_dataset, open_store
-from pipeline.review.sync.pull import pull
-from pipeline.review.sync.push import push
-from pipeline.review.sync.selection import Selection
+from pipeline.review.sync.dataset.dataset_process import make_dataset
+from pipeline.review.sync.label.documents import relative_box
+from pipeline.review.sync.pull.pull import pull
+from pipeline.review.sync.push.media import MediaStore
+from pipeline.review.sync.push.push import push
+from pipeline.review.sync.push.selection import Selection
+from pipeline.review.sync.store.mongo_store import StoredDataset, get_dataset, open_store
 from schemas.fingerprint import sha256_file
 from schemas.records import Annotation, GroundedBox, Phrase, Status
 from tests.pipeline.folder_run import folder_run

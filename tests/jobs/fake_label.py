@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from jobs import cli
-from jobs.commands import label as label_command
-from jobs.commands.label import Running, label
+from jobs.commands.label import label as label_command
+from jobs.commands.label.label import Running, label
 from jobs.labelling.setup import Tools
 from pipeline.corpus import Corpus, open_corpus
 from pipeline.labelling.annotate_unit import aspect_key

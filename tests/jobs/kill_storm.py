@@ -32,7 +32,7 @@ import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from jobs.commands.label import Running, label
+from jobs.commands.label.label import Running, label
 from pipeline.run.store import PLAN, RunStore
 from schemas.plan import UnitCommit
 from tests.jobs.fake_label import FakeSetup, all_rows, asked

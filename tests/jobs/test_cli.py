@@ -109,7 +109,7 @@ def test_an_interrupt_is_130(monkeypatch: pytest.MonkeyPatch, capsys) -> None:
     def interrupted(config: object) -> int:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("jobs.commands.models.run", interrupted)
+    monkeypatch.setattr("jobs.commands.prepare.models.run", interrupted)
     assert main(["models"]) == 130
     assert "glipforge models: interrupted" in capsys.readouterr().err
 
@@ -156,9 +156,9 @@ def test_a_package_that_is_not_there_is_a_sentence(
     def run(config: object) -> int:
         raise ModuleNotFoundError(f"No module named {module!r}", name=module)
 
-    monkeypatch.setattr("jobs.commands.models.run", run)
+    monkeypatch.setattr("jobs.commands.prepare.models.run", run)
     assert main(["models"]) == 2
     assert f"the package {package!r} is not installed" in capsys.readouterr().err
-    monkeypatch.setattr("jobs.commands.models.run", lambda config: __import__("model.gone"))
+    monkeypatch.setattr("jobs.commands.prepare.models.run", lambda config: __import__("model.gone"))
     with pytest.raises(ModuleNotFoundError):  # ours: a fault that must be seen
         main(["models"])

@@ -18,8 +18,8 @@ import jsonpatch
 from bson import ObjectId
 
 from pipeline.curation.box_state import Origin, Review
-from pipeline.review.sync.documents import BOXES
-from pipeline.review.sync.label_store import Label, WriteRefused, keyed_labels
+from pipeline.review.sync.label.documents import BOXES
+from pipeline.review.sync.store.label_store import Label, WriteRefused, keyed_labels
 
 OWN_FIELDS = frozenset(
     {"_id", "_cls", "box_id", "decision_id", "confidence", "origin", "reviewer", "reviewed_at"}

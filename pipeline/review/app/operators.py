@@ -16,12 +16,12 @@ from bson import ObjectId
 from fiftyone.operators import types
 
 from pipeline.curation.box_state import PairReview, Review
-from pipeline.review.sync.documents import BOXES
-from pipeline.review.sync.label_store import LabelStore, WriteRefused, Written
-from pipeline.review.sync.seen import labels_of
-from pipeline.review.sync.stamp import PAIR_FIELDS
-from pipeline.review.sync.undo import undo_last
-from pipeline.review.sync.verdicts import give_phrase, judge_boxes, judge_pair
+from pipeline.review.sync.label.documents import BOXES
+from pipeline.review.sync.label.seen import labels_of
+from pipeline.review.sync.label.stamp import PAIR_FIELDS
+from pipeline.review.sync.store.label_store import LabelStore, WriteRefused, Written
+from pipeline.review.sync.verdict.undo import undo_last
+from pipeline.review.sync.verdict.verdicts import give_phrase, judge_boxes, judge_pair
 
 Meant = dict[ObjectId, list[ObjectId]]
 """Sample -> the labels that are meant."""

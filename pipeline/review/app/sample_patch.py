@@ -23,9 +23,15 @@ from bson.errors import InvalidId
 from pymongo.errors import PyMongoError
 
 from pipeline.review.app.label_patch import Patched, apply_patch
-from pipeline.review.sync.documents import BOXES
-from pipeline.review.sync.label_store import LabelStore, Version, Wanted, WriteRefused, version_key
-from pipeline.review.sync.seen import labels_of
+from pipeline.review.sync.label.documents import BOXES
+from pipeline.review.sync.label.seen import labels_of
+from pipeline.review.sync.store.label_store import (
+    LabelStore,
+    Version,
+    Wanted,
+    WriteRefused,
+    version_key,
+)
 
 LABELS_HEADER = b"x-glipforge-labels"
 """Ids of the labels that the page has, in its order; our JS bundle adds it to every save."""

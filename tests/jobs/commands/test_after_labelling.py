@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 
-from jobs.commands import compare, evaluate, export, report
-from jobs.commands import filter as filter_job
+from jobs.commands.curate import compare, report
+from jobs.commands.curate import filter as filter_job
+from jobs.commands.share import export
+from jobs.commands.train import evaluate
 from pipeline.curation.curate import curate_run
 from pipeline.curation.decisions import append_decisions
-from pipeline.curation.policy import get_policy
+from pipeline.curation.rules.presets import get_policy
 from pipeline.gold import load_gold
 from schemas.errors import ConfigError
 from schemas.records import Verdict

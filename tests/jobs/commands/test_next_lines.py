@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from jobs.cli import COMMANDS, main
-from jobs.commands.label import Running, label
+from jobs.commands.label.label import Running, label
 from jobs.parsing import parse
 from tests.jobs.fake_label import UNIT, FakeSetup, write_corpus
 

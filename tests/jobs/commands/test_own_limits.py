@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from jobs.cli import main
-from jobs.commands.label import Running, label
+from jobs.commands.label.label import Running, label
 from jobs.training.data import _limits, read_image
 from jobs.training.load_recipe import load_recipe
 from jobs.training.recipe import SourceSpec

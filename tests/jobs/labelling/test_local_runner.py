@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.commands.label import Running, label
+from jobs.commands.label.label import Running, label
 from jobs.labelling.progress import LabelProgress, TooManyFailures
 from pipeline.run.status import read_status
 from pipeline.run.store import RunStore

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.commands.label import Running, label
+from jobs.commands.label.label import Running, label
 from jobs.ray_session import ray_session
 from tests.jobs.fake_label import UNIT, FakeSetup, write_corpus
 

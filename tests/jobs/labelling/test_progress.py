@@ -17,7 +17,7 @@ from tests.jobs.fake_label import UNIT, FakeSetup, write_corpus
 
 @pytest.fixture
 def outcome(tmp_path: Path) -> CommitOutcome:
-    from jobs.commands.label import Running, label
+    from jobs.commands.label.label import Running, label
 
     corpus = write_corpus(tmp_path / "toy", 1, captions={3: ""})
     label(FakeSetup(corpus=corpus), str(tmp_path / "run"), UNIT, Running(runner="local"))

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.commands.label import Running, label
+from jobs.commands.label.label import Running, label
 from jobs.ray_session import ray_session
 from pipeline.run.status import read_status
 from pipeline.run.store import RunStore

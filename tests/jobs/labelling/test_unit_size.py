@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.commands.label import Running, label
+from jobs.commands.label.label import Running, label
 from jobs.labelling.unit_size import (
     MAX_UNITS,
     choose_units,

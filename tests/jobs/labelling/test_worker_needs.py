@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from jobs.commands.label import Running, label, worker_needs
+from jobs.commands.label.label import Running, label, worker_needs
 from jobs.labelling.ray_actor import ActorNeeds
 from tests.jobs.fake_label import UNIT, FakeSetup, all_rows, write_corpus
 

@@ -8,7 +8,7 @@ import pytest
 from jobs.training.recipe import SourceSpec
 from jobs.training.sources import load_sources, sources_fingerprint
 from pipeline.curation.curate import curate_run
-from pipeline.curation.policy import get_policy
+from pipeline.curation.rules.presets import get_policy
 from schemas.errors import ConfigError
 from tests.jobs.shapes import write_shapes
 from tests.jobs.toy_run import toy_rows

@@ -9,18 +9,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.curation.box_state import resolve_record
-from pipeline.curation.candidates import candidates_of, candidates_of_rows
 from pipeline.curation.curated_record import curated_record
 from pipeline.curation.curated_table import curated_table
-from pipeline.curation.filter_result import KEPT, MERGED, DropCounts
-from pipeline.curation.filters import filter_candidates, filter_rows
 from pipeline.curation.label_stats import label_stats
 from pipeline.curation.manifest import CurateStats
-from pipeline.curation.policy import FilterPolicy
+from pipeline.curation.rules.candidates import candidates_of, candidates_of_rows
+from pipeline.curation.rules.filter_result import KEPT, MERGED, DropCounts
+from pipeline.curation.rules.filters import filter_candidates, filter_rows
+from pipeline.curation.rules.policy import FilterPolicy
 from schemas.checks import check_curated
 from schemas.records import Annotation, Decision, Status, Verdict
 from schemas.tables import annotations_to_table, curated_to_table, table_to_curated
-from tests.pipeline.curation.row_engine import RowCounts, apply_policy
+from tests.pipeline.curation.rules.row_engine import RowCounts, apply_policy
 from tests.pipeline.curation.test_decisions import decided
 from tests.schemas.builders import make_annotation, make_box, make_phrase
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from jobs.commands import evaluate
+from jobs.commands.train import evaluate
 from pipeline.evaluation.results_file import load_results
 from pipeline.gold import load_gold
 from pipeline.gold.gold_set import GoldSet

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from jobs.commands import evaluate
+from jobs.commands.train import evaluate
 from pipeline.evaluation.teacher import TeacherQuestions, teacher_figures
 from pipeline.gold import load_gold
 from schemas.errors import ConfigError

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from pipeline.curation.curate import ensure_curated, iter_curated
-from pipeline.curation.policy import get_policy
+from pipeline.curation.rules.presets import get_policy
 from pipeline.export import FORMATS, ExportOptions, export_records
 from pipeline.gold import load_gold
 from pipeline.gold.gold_set import GoldSet

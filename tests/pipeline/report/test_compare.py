@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.curation.policy import FilterPolicy
+from pipeline.curation.rules.policy import FilterPolicy
 from pipeline.report.compare import LabelChange, RunComparison, compare_runs
 from schemas.errors import ConfigError, DataError
 from schemas.records import Annotation, Status

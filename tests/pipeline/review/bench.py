@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.curation.decisions import append_decisions, load_decisions
-from pipeline.review.sync.dataset import create_dataset
-from pipeline.review.sync.documents import label_object_id, sample_object_id
-from pipeline.review.sync.media import MediaStore
-from pipeline.review.sync.mongo_store import Document, StoredDataset, get_dataset
-from pipeline.review.sync.pull import PullReport, pull
-from pipeline.review.sync.push import PushReport, push
-from pipeline.review.sync.selection import Selection
+from pipeline.review.sync.dataset.dataset import create_dataset
+from pipeline.review.sync.label.documents import label_object_id, sample_object_id
+from pipeline.review.sync.pull.pull import PullReport, pull
+from pipeline.review.sync.push.media import MediaStore
+from pipeline.review.sync.push.push import PushReport, push
+from pipeline.review.sync.push.selection import Selection
+from pipeline.review.sync.store.mongo_store import Document, StoredDataset, get_dataset
 from schemas.records import Annotation
 from tests.pipeline.folder_run import folder_run
 from tests.pipeline.review.conftest import ReviewSession

@@ -8,7 +8,7 @@ from typing import Any
 from bson import ObjectId
 
 from pipeline.curation.box_state import BoxHistory, box_histories
-from pipeline.review.sync.documents import sample_document
+from pipeline.review.sync.label.documents import sample_document
 from schemas.records import Annotation, Decision, Verdict
 from tests.schemas.builders import make_annotation, make_box, make_phrase
 

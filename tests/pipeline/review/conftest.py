@@ -19,7 +19,7 @@ from pipeline.review.home import (
     prepare_environment,
     review_home,
 )
-from pipeline.review.sync.mongo_store import open_store
+from pipeline.review.sync.store.mongo_store import open_store
 from schemas.fingerprint import sha256_file
 from schemas.records import Annotation
 from tests.pipeline.review.builders import make_row

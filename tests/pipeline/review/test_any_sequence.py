@@ -26,14 +26,14 @@ from hypothesis.stateful import (
 
 from pipeline.curation.box_state import Review, box_histories, pair_history
 from pipeline.curation.decisions import decisions_by_record
-from pipeline.review.sync.documents import label_object_id, sample_object_id
-from pipeline.review.sync.label_store import LabelStore, Wanted, write_labels
-from pipeline.review.sync.media import MediaStore
-from pipeline.review.sync.pull import pull
-from pipeline.review.sync.push import forget, push
-from pipeline.review.sync.seen import labels_of
-from pipeline.review.sync.selection import Selection
-from pipeline.review.sync.verdicts import judge_boxes
+from pipeline.review.sync.label.documents import label_object_id, sample_object_id
+from pipeline.review.sync.label.seen import labels_of
+from pipeline.review.sync.pull.pull import pull
+from pipeline.review.sync.push.media import MediaStore
+from pipeline.review.sync.push.push import forget, push
+from pipeline.review.sync.push.selection import Selection
+from pipeline.review.sync.store.label_store import LabelStore, Wanted, write_labels
+from pipeline.review.sync.verdict.verdicts import judge_boxes
 from schemas.records import Annotation, Decision, Verdict
 from tests.pipeline.review.bench import Bench
 

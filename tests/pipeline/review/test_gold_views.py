@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.review.sync.gold_views import compare_with_gold
+from pipeline.review.sync.dataset.gold_views import compare_with_gold
 from schemas.boxes import xyxy_to_relative_xywh
 from tests.pipeline.review.bench import Bench
 

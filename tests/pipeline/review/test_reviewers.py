@@ -10,11 +10,11 @@ from bson import ObjectId
 
 from pipeline.curation.box_state import PairReview, Review
 from pipeline.curation.decisions import append_decisions, load_decisions
-from pipeline.review.sync.documents import label_object_id, sample_object_id
-from pipeline.review.sync.journal import journal_entries
-from pipeline.review.sync.label_store import LabelStore, WriteRefused
-from pipeline.review.sync.pull import MANY_DELETED, pull
-from pipeline.review.sync.verdicts import judge_boxes, judge_pair
+from pipeline.review.sync.label.documents import label_object_id, sample_object_id
+from pipeline.review.sync.pull.pull import MANY_DELETED, pull
+from pipeline.review.sync.store.journal import journal_entries
+from pipeline.review.sync.store.label_store import LabelStore, WriteRefused
+from pipeline.review.sync.verdict.verdicts import judge_boxes, judge_pair
 from schemas.records import Verdict
 from tests.pipeline.review.bench import Bench
 

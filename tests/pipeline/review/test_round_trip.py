@@ -10,12 +10,12 @@ import pytest
 
 from pipeline.curation.box_state import box_histories
 from pipeline.curation.decisions import append_decisions, load_decisions
-from pipeline.review.sync.app_label import ConflictKind
-from pipeline.review.sync.documents import label_object_id, sample_document, sample_object_id
-from pipeline.review.sync.mongo_store import Document
-from pipeline.review.sync.pull import pull, unpulled
-from pipeline.review.sync.stamp import PAIR_FIELDS
-from pipeline.review.sync.views import review_views
+from pipeline.review.sync.dataset.views import review_views
+from pipeline.review.sync.label.app_label import ConflictKind
+from pipeline.review.sync.label.documents import label_object_id, sample_document, sample_object_id
+from pipeline.review.sync.label.stamp import PAIR_FIELDS
+from pipeline.review.sync.pull.pull import pull, unpulled
+from pipeline.review.sync.store.mongo_store import Document
 from schemas.records import Status, Verdict
 from tests.pipeline.review.bench import Bench
 from tests.pipeline.review.builders import NOW, drawn_label
@@ -164,7 +164,7 @@ def test_a_second_push_leaves_unpulled_work_alone(bench: Bench) -> None:
 
 
 def test_samples_that_the_selection_leaves_out_go_unless_worked_on(bench: Bench) -> None:
-    from pipeline.curation.policy import FilterPolicy
+    from pipeline.curation.rules.policy import FilterPolicy
 
     bench.push()
     bench.set("toy/1#0", "review", "accepted")

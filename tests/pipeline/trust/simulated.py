@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.run.store import RunStore
-from pipeline.trust.audit import AuditSample
+from pipeline.trust.audit_sample import AuditSample
 from schemas.records import Annotation, Decision, Status, Verdict
 from tests.pipeline.folder_run import commit_rows, folder_run
 from tests.schemas.builders import make_annotation, make_box, make_decision, make_phrase

@@ -18,9 +18,10 @@ from pipeline.curation.calibration import (
 )
 from pipeline.curation.curate import curate_run, ensure_curated, iter_curated
 from pipeline.curation.decisions import append_decisions
-from pipeline.curation.policy import FilterPolicy
+from pipeline.curation.rules.policy import FilterPolicy
 from pipeline.run.store import RunStore
-from pipeline.trust.audit import AuditSample, draw_audit, find_audit, read_audits, write_audit
+from pipeline.trust.audit import draw_audit
+from pipeline.trust.audit_sample import AuditSample, find_audit
 from pipeline.trust.calibrate import calibrate_audit
 from pipeline.trust.verdicts import Truth, judge
 from schemas.errors import ConfigError
@@ -47,55 +48,6 @@ def calibrated(
     run, truth = world
     policy = options.pop("policy", POLICY)
     return calibrate_audit(run, sample, policy, honest_verdicts(sample, truth), **options)
-
-
-def test_a_draw_is_without_replacement_by_seed_with_known_chance(
-    world: tuple[RunStore, dict[str, bool]],
-) -> None:
-    run, _ = world
-    sample = draw_audit(run, POLICY, size=200, seed=3)
-    population = [box_id for box_id, score in scores(run).items() if score > np.float32(0.5)]
-    assert sample.totals == (len(population),)
-    assert len({one.box_id for one in sample.drawn}) == 200
-    assert {one.box_id for one in sample.drawn} <= set(population)
-    assert {one.probability for one in sample.drawn} == {200 / len(population)}
-    assert draw_audit(run, POLICY, size=200, seed=3, workers=2) == sample
-    assert draw_audit(run, POLICY, size=200, seed=4).drawn != sample.drawn
-    above = dict(zip(sample.grid, sample.population, strict=True))
-    assert above[0.9] == (sum(score > np.float32(0.9) for score in scores(run).values()),)
-    everything = draw_audit(run, POLICY, size=10**6)
-    assert [one.box_id for one in everything.drawn] == population
-
-
-def test_every_label_is_drawn_equally_often(world: tuple[RunStore, dict[str, bool]]) -> None:
-    run, _ = world
-    counts: dict[str, int] = {}
-    for seed in range(60):
-        for one in draw_audit(run, POLICY, size=400, seed=seed).drawn:
-            counts[one.box_id] = counts.get(one.box_id, 0) + 1
-    total = draw_audit(run, POLICY, size=1).totals[0]
-    expected = 60 * 400 / total
-    found = np.array([*counts.values(), *[0] * (total - len(counts))])
-    spread = (found - expected) ** 2 / (expected * (1 - 400 / total))
-    assert abs(spread.mean() - 1) < 0.15
-
-
-def test_strata_draw_evenly(world: tuple[RunStore, dict[str, bool]]) -> None:
-    run, _ = world
-    sample = draw_audit(run, POLICY, size=300, strata=("score",))
-    assert len(sample.strata) == 3
-    assert sample.strata[0] == "score 0.5 to 0.6667"
-    drawn = [sum(one.stratum == number for one in sample.drawn) for number in range(3)]
-    assert drawn == [100, 100, 100]
-    both = draw_audit(run, POLICY, size=90, strata=("score", "phrase"))
-    assert len(both.strata) == 9
-    assert len(both.drawn) == 90
-    with pytest.raises(ConfigError, match=r"strata must be of score, phrase, got 'size'"):
-        draw_audit(run, POLICY, size=3, strata=("size",))
-    with pytest.raises(ConfigError, match=r"size must be 1 or more, got 0"):
-        draw_audit(run, POLICY, size=0)
-    with pytest.raises(ConfigError, match=r"keeps no label of this run"):
-        draw_audit(run, FilterPolicy(name="none", min_boxes=99), size=3)
 
 
 @pytest.mark.slow
@@ -226,45 +178,6 @@ def test_labels_without_a_verdict_stop_it_or_count_as_wrong(
     assert drawn_first or judge(sample.drawn, other).truths == (Truth.MISSING,) * 50
 
 
-@pytest.mark.parametrize(
-    "verdict, changes, expected",
-    [
-        (Verdict.KEEP, {}, Truth.RIGHT),
-        (Verdict.DROP, {}, Truth.WRONG),
-        (Verdict.EDIT, {"xyxy": (0.0, 5.0, 9.0, 20.0)}, Truth.RIGHT),
-        (Verdict.EDIT, {"xyxy": (30.0, 5.0, 60.0, 40.0)}, Truth.WRONG),
-        (Verdict.EDIT, {"phrase_index": 2}, Truth.WRONG),
-        (Verdict.BAD, {"box_id": "", "reason": "a collage"}, Truth.WRONG),
-        (Verdict.DONE, {"box_id": ""}, Truth.MISSING),  # looked at, which says nothing of a box
-        (Verdict.OPEN, {}, Truth.MISSING),  # taken back
-        (Verdict.OPEN, {"reason": "unsure: too small"}, Truth.UNSURE),
-        (Verdict.KEEP, {"carried_from": "d7"}, Truth.MISSING),  # said of another run's box
-    ],
-)
-def test_what_a_verdict_means(verdict: Verdict, changes: dict[str, Any], expected: Truth) -> None:
-    run_label = draw_label()
-    fields = {"xyxy": None, "phrase_index": None, "box_id": "sim/0#0", "record_id": "sim/0"}
-    word = make_decision(verdict=verdict, **(fields | changes))
-    assert judge([run_label], [word]).truths == (expected,)
-
-
-def draw_label() -> Any:
-    from pipeline.trust.audit import DrawnLabel
-
-    return DrawnLabel(
-        unit_id="u0",
-        record_id="sim/0",
-        box_id="sim/0#0",
-        phrase_index=0,
-        phrase="a dog",
-        noun="dog",
-        xyxy=(0.0, 5.0, 8.0, 20.0),
-        level=0.9,
-        stratum=0,
-        probability=1.0,
-    )
-
-
 def test_two_reviewers_must_agree(world: tuple[RunStore, dict[str, bool]]) -> None:
     run, truth = world
     sample = draw_audit(run, POLICY, size=30)
@@ -282,20 +195,6 @@ def test_two_reviewers_must_agree(world: tuple[RunStore, dict[str, bool]]) -> No
         calibrate_audit(run, sample, POLICY, [*first, *second, flipped])
 
 
-def test_samples_are_found_by_policy_and_id(tmp_path: Path) -> None:
-    run, _ = simulated_run(tmp_path / "run", rows=30)
-    with pytest.raises(ConfigError, match=r"policy sim@.* has 0 audits \(none\)"):
-        find_audit(run, POLICY)
-    one, two = (draw_audit(run, POLICY, size=5, seed=seed) for seed in (0, 1))
-    write_audit(run, one)
-    assert find_audit(run, POLICY) == find_audit(run) == one
-    write_audit(run, two)
-    assert len(read_audits(run)) == 2
-    with pytest.raises(ConfigError, match=r"has 2 audits \("):
-        find_audit(run, POLICY)
-    assert find_audit(run, POLICY, two.audit_id[:10]) == two
-
-
 def test_the_map_of_scores_is_monotone_and_reliability_is_shown(
     world: tuple[RunStore, dict[str, bool]],
 ) -> None:
@@ -309,7 +208,7 @@ def test_the_map_of_scores_is_monotone_and_reliability_is_shown(
 
 
 def test_decisions_of_the_run_are_what_counts(tmp_path: Path) -> None:
-    from jobs.commands import audit, calibrate
+    from jobs.commands.curate import audit, calibrate
 
     run, truth = simulated_run(tmp_path / "run", rows=200)
     policy = tmp_path / "p.json"

@@ -14,15 +14,8 @@ from pipeline.layers.enrich_unit import enrich_unit
 from pipeline.layers.perceptual_hash import DuplicateScorer
 from pipeline.layers.store import LayerStore
 from pipeline.run.store import RunStore
-from pipeline.trust.leakage import (
-    NearIndex,
-    as_words,
-    find_leakage,
-    hash_images,
-    image_files,
-    read_leakage,
-    write_leakage,
-)
+from pipeline.trust.leakage import find_leakage, read_leakage, write_leakage
+from pipeline.trust.near_images import NearIndex, as_words, hash_images, image_files
 from schemas.errors import ConfigError
 from schemas.layer import KINDS, Layer
 from tests.pipeline.layers.runs import draw, drawn_run

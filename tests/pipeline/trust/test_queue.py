@@ -6,9 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.curation.policy import FilterPolicy
-from pipeline.trust.queue import fixed_judge, make_queue, read_queue, write_queue
+from pipeline.curation.rules.policy import FilterPolicy
+from pipeline.trust.queue import make_queue
 from pipeline.trust.signals import named_number
+from pipeline.trust.suspects import read_queue, write_queue
+from pipeline.trust.suspicion import fixed_judge
 from schemas.errors import ConfigError
 from schemas.records import Annotation, Decision, Verdict
 from tests.pipeline.folder_run import folder_run

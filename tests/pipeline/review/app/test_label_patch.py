@@ -9,7 +9,7 @@ import pytest
 from bson import ObjectId
 
 from pipeline.review.app.label_patch import Patched, apply_patch, consequences
-from pipeline.review.sync.label_store import WriteRefused
+from pipeline.review.sync.store.label_store import WriteRefused
 
 PHRASES = [{"text": "a dog"}, {"text": "a café"}]
 IDS = [ObjectId(f"{n:024x}") for n in range(1, 6)]

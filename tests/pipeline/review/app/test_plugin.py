@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.review.sync.documents import label_object_id, sample_object_id
+from pipeline.review.sync.label.documents import label_object_id, sample_object_id
 from tests.pipeline.review.bench import Bench
 
 pytestmark = [pytest.mark.slow, pytest.mark.fiftyone]

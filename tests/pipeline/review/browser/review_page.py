@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from pipeline.review.app.server import AppServer
-from pipeline.review.sync.documents import sample_object_id
+from pipeline.review.sync.label.documents import sample_object_id
 from tests.pipeline.review.bench import Bench
 
 WAIT_S = 20.0

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from pipeline.curation.box_state import Review
-from pipeline.review.sync.documents import sample_object_id
-from pipeline.review.sync.label_store import LabelStore, Wanted
-from pipeline.review.sync.seen import labels_of
-from pipeline.review.sync.verdicts import give_phrase, judge_boxes
+from pipeline.review.sync.label.documents import sample_object_id
+from pipeline.review.sync.label.seen import labels_of
+from pipeline.review.sync.store.label_store import LabelStore, Wanted
+from pipeline.review.sync.verdict.verdicts import give_phrase, judge_boxes
 from tests.pipeline.review.browser.review_page import ReviewPage
 
 pytestmark = [pytest.mark.slow, pytest.mark.fiftyone, pytest.mark.browser]

@@ -15,7 +15,7 @@ import pytest
 from pipeline.review.child_process import module_root, port_answers
 from pipeline.review.database.server import open_database
 from pipeline.review.home import review_home
-from pipeline.review.sync.mongo_store import find_dataset, get_dataset, open_store
+from pipeline.review.sync.store.mongo_store import find_dataset, get_dataset, open_store
 from schemas.errors import ConfigError
 
 HOLD = """

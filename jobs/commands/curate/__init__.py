@@ -1,0 +1,1 @@
+"""Make labels right: search, measure, filter, review, compare."""

@@ -1,0 +1,1 @@
+"""Try it: the demo, and questions about one image."""

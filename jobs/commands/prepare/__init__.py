@@ -1,0 +1,1 @@
+"""Before a run: the machine, the corpus, the models, the schemas."""

@@ -1,0 +1,1 @@
+"""Labels leave and enter: export, import, validate."""

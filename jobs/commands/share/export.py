@@ -1,0 +1,321 @@
+"""Write curated labels as grounding data that other trainers read.
+
+The run is curated first where it was not yet, or where annotations or decisions came since.
+docs/formats.md says which program reads which format, and what each cannot say.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+import tyro
+
+from jobs.arguments import DirName, FileName, Repeated, Run
+from schemas.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pipeline.curation.rules.policy import FilterPolicy
+    from pipeline.export import CardFacts, ExportOptions, ExportSummary
+    from pipeline.run.info import KnownCategories
+    from pipeline.run.store import RunStore
+    from schemas.records import CuratedRecord
+
+EXAMPLES = ("glipforge export runs/1 --format odvg --out labels.jsonl --copy-images images",)
+LEAKED = "pair whose image is in a test set (glipforge leakage)"
+FormatName = Literal[
+    "goldg",
+    "odvg",
+    "odvg-detection",
+    "coco",
+    "lvis",
+    "glip-tsv",
+    "grit",
+    "yolo",
+    "flickr30k",
+    "boxes",
+    "hf",
+    "hf-imagefolder",
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Options of `glipforge export`."""
+
+    run: tyro.conf.Positional[Run]
+    """The run directory or URL."""
+    out: FileName
+    """The file to write: .json for goldg, coco and lvis, .jsonl for odvg and odvg-detection, .tsv
+    for glip-tsv, .parquet for grit and boxes; a folder for yolo, flickr30k, hf, hf-imagefolder."""
+    policy: str = ""
+    """Preset or JSON file, as for `glipforge filter`; by default `default`, and for a run that was
+    imported all that people labelled."""
+    format: FormatName = "goldg"
+    """goldg is MDETR's grounding JSON, which GLIP and Grounding DINO train on."""
+    merge: Repeated = ()
+    """Another run, written behind the first; of pairs that both have, the first run's stay."""
+    image_root: DirName = ""
+    """Write file names relative to this folder; whole addresses if not given."""
+    copy_images: DirName = ""
+    """Copy every image, upright, into this folder, and write file names relative to it. Needed
+    where images are members of archives, or have an EXIF orientation that trainers ignore."""
+    link_images: DirName = ""
+    """The same with symbolic links, for images that are plain upright files."""
+    images: Literal["auto", "reference", "copy", "link", "embed"] = "auto"
+    """Formats that are folders keep copies or links in it; glip-tsv can embed (a TSV of images)."""
+    image_names: Literal["original", "content"] = "original"
+    """Names of copies: their own, or a hash of their bytes in folders of 256."""
+    categories: str = "head"
+    """Formats with categories: head (one per head noun), object (one for all), "cat, dog", or a
+    file: a name a line, JSON of numbers to names or of names to synonyms, YOLO's data.yaml."""
+    keep_pairs: bool = False
+    """coco, lvis: one image entry per caption of an image, not one per image."""
+    masks: bool = False
+    """coco, lvis: write the masks of the layer `masks` as `segmentation`."""
+    split: str = ""
+    """Shares of train and val (and test) such as 0.9,0.1, by image: copies stay together."""
+    shard_pairs: int = 0
+    """Begin a new file after so many pairs; 0: one file."""
+    seed: int = 0
+    """Of the split."""
+    tsv_version: Literal[1, 2] = 1
+    """glip-tsv: rows of GLIP's caption_format_version v1 or v2."""
+    card: bool = True
+    """Write a data set card: README.md in a folder, NAME.README.md beside a file."""
+    license: str = ""
+    """Of the images, for the card."""
+    without_leaks: bool = False
+    """Leave out the pairs that `glipforge leakage` found in a test set."""
+    force: bool = False
+    """Replace the file, or the folder of an earlier export."""
+
+
+def run(config: Config) -> int:
+    """Export and say what was left out."""
+    from jobs.progress_bar import reading_bar
+    from pipeline.curation.curate import ensure_curated, iter_curated
+    from pipeline.export import FORMATS, export_records
+    from pipeline.export.merge import REPEATED, merged_records
+    from pipeline.run.open import num_records, open_run
+    from pipeline.trust.leakage import leaking
+
+    chosen = FORMATS[config.format]
+    if not config.out.endswith(chosen.extension):
+        raise ConfigError(
+            f"out must end in {chosen.extension} for {config.format}, got {config.out!r}"
+        )
+    mode = _image_mode(config)
+    runs = [open_run(uri) for uri in (config.run, *config.merge)]
+    options = _options(config, mode, runs)
+    if not chosen.is_folder:
+        _require_new(config, options)
+    policies = [_policy(config.policy, one) for one in runs]
+    # Of several runs the careful one: what is a negative for all of them.
+    options = replace(options, negative_below=min(one.negative_below for one in policies))
+    total = 0
+    for one, policy in zip(runs, policies, strict=True):
+        with reading_bar("curate", num_records(one)) as progress:
+            total += ensure_curated(one, policy, progress=progress).records_out
+    merge_counts: Counter[str] = Counter()
+    leaked: Counter[str] = Counter()
+    stream = options.masks.stream if options.masks else iter_curated
+    leaks = [leaking(one) if config.without_leaks else () for one in runs]
+    streams = [
+        _without(stream(one, policy.policy_id), leak, leaked)
+        for one, policy, leak in zip(runs, policies, leaks, strict=True)
+    ]
+    with reading_bar("export", total) as progress:
+        summary = export_records(
+            _counted(merged_records(streams, merge_counts), progress),
+            config.format,
+            config.out,
+            options,
+            known_categories=_known_categories(runs),
+            card=_card_facts(config, runs, policies) if config.card else None,
+            force=config.force,
+        )
+    if options.masks and options.masks.without:
+        summary.notes.append(
+            f"{options.masks.without:,} boxes have no mask: people moved or drew them, or the "
+            "model failed"
+        )
+    summary.left_out += Counter({REPEATED: merge_counts.pop(REPEATED, 0)}) + leaked
+    summary.notes += [f"{number:,} x {note}" for note, number in merge_counts.items() if number]
+    _print(summary, config)
+    return 0
+
+
+def _without(
+    records: Iterable[CuratedRecord], leaks: Collection[str], counts: Counter[str]
+) -> Iterator[CuratedRecord]:
+    for record in records:
+        if record.record_id in leaks:
+            counts[LEAKED] += 1
+        else:
+            yield record
+
+
+def _image_mode(config: Config) -> str:
+    """What is done with images; empty: what the format does by itself."""
+    from pipeline.export import FORMATS
+
+    folders = {"copy": config.copy_images, "link": config.link_images}
+    given = [mode for mode, folder in folders.items() if folder]
+    if len(given) > 1:
+        raise ConfigError("give copy_images or link_images, not both")
+    if given and config.image_root:
+        raise ConfigError("give image_root or copy_images, not both: copies have their own root")
+    if given and FORMATS[config.format].is_folder:
+        raise ConfigError(
+            f"{config.format} keeps its images in its own folder: give --images {given[0]} in "
+            f"place of --{given[0]}-images"
+        )
+    if given and config.images not in ("auto", given[0]):
+        raise ConfigError(f"give images {config.images} or {given[0]}_images, not both")
+    if config.format == "glip-tsv" and given:
+        raise ConfigError(
+            "the rows of glip-tsv name no files: give --images embed, which writes the TSV of "
+            f"images that the loader reads, in place of --{given[0]}-images"
+        )
+    return given[0] if given else "" if config.images == "auto" else config.images
+
+
+def _options(config: Config, mode: str, runs: list[RunStore]) -> ExportOptions:
+    from pipeline.export import ExportOptions
+    from pipeline.export.masks import BoxMasks, require_masks
+    from pipeline.run.limits import image_limits, widest_limits
+
+    try:
+        split = tuple(float(share) for share in config.split.split(",")) if config.split else ()
+    except ValueError as error:
+        raise ConfigError(f"split must be shares such as 0.9,0.1, got {config.split!r}") from error
+    limits = [image_limits(one) for one in runs]
+    masks = None
+    if config.masks:
+        if config.format not in ("coco", "lvis"):
+            raise ConfigError(f"masks must go with format coco or lvis, got {config.format!r}")
+        for one in runs:
+            require_masks(one)
+        masks = BoxMasks()
+    return ExportOptions(
+        image_root=config.image_root,
+        images=mode,
+        image_folder=config.copy_images or config.link_images,
+        image_names=config.image_names,
+        limits=limits[0] if len(limits) == 1 else widest_limits(limits),
+        categories=config.categories,
+        keep_pairs=config.keep_pairs,
+        split=split,
+        shard_pairs=config.shard_pairs,
+        seed=config.seed,
+        tsv_version=config.tsv_version,
+        masks=masks,
+    )
+
+
+def _require_new(config: Config, options: ExportOptions) -> None:
+    from pipeline.export.parts import Parts
+    from pipeline.storage.files import exists
+
+    folder, slash, name = config.out.rpartition("/")
+    for part in Parts(options).first():
+        path = f"{folder}{slash}{part.of_name(name)}"
+        if exists(path) and not config.force:
+            raise ConfigError(f"out {path!r} exists; give --force to replace it")
+
+
+def _policy(name: str, run: RunStore) -> FilterPolicy:
+    from pipeline.curation.recommended import policy_for
+    from pipeline.imported.write import policy_of
+
+    return policy_for(run, name or policy_of(run))
+
+
+def _known_categories(runs: list[RunStore]) -> KnownCategories | None:
+    """Those of an imported run; None where several runs are merged."""
+    from pipeline.run.info import read_run_info
+
+    return read_run_info(runs[0]).categories if len(runs) == 1 else None
+
+
+def _card_facts(config: Config, runs: list[RunStore], policies: list[FilterPolicy]) -> CardFacts:
+    from importlib.metadata import version
+
+    from pipeline.export import CardFacts
+
+    # The name alone: a path would tell about the machine.
+    corpora = [str(one.plan().corpus).rstrip("/").rpartition("/")[2] for one in runs]
+    rules = {policy.policy_id: asdict(policy) for policy in policies}
+    return CardFacts(
+        made_with=f"glipforge {version('glipforge')}",
+        corpora=tuple(dict.fromkeys(corpora)),
+        license=config.license,
+        precision=tuple(
+            line
+            for one, policy in zip(runs, policies, strict=True)
+            for line in _precision(one, policy)
+        ),
+        policies=tuple(rules.values()),
+    )
+
+
+def _precision(run: RunStore, policy: FilterPolicy) -> list[str]:
+    """What the run's calibration of a policy says, for people; nothing where there is none."""
+    from pipeline.curation.calibration import read_calibration
+
+    try:
+        found = read_calibration(run, policy)
+    except ConfigError:
+        return [
+            f"A calibration of policy {policy.name} was made of other annotations than the run "
+            "has now: it says nothing about these labels."
+        ]
+    if found is None:
+        return []
+    whole = found.curve[-1]
+    lines = [
+        f"- policy {found.policy_id}: {found.right:,} of {found.drawn:,} judged labels are right "
+        f"({found.method}); of all {found.population:,} labels between {whole.low:.1%} and "
+        f"{whole.high:.1%}, with confidence {found.confidence:g}."
+    ]
+    if found.population < found.run_labels:
+        lines.append(f"- Nothing is said about the other {found.run_labels - found.population:,}.")
+    promise = None if policy.min_precision is None else found.promise(policy.min_precision)
+    if promise is not None and promise.threshold is not None:
+        lines.append(
+            f"- The policy keeps labels above score {promise.threshold:g}, of which at least "
+            f"{promise.precision:.0%} are right, with confidence {promise.confidence:g}."
+        )
+    return lines
+
+
+def _counted(
+    records: Iterable[CuratedRecord], progress: Callable[[int], None]
+) -> Iterator[CuratedRecord]:
+    for done, record in enumerate(records, start=1):
+        yield record
+        if done % 500 == 0:
+            progress(done)
+
+
+def _print(summary: ExportSummary, config: Config) -> None:
+    from rich.console import Console
+
+    console = Console()
+    splits = {name: number for name, number in summary.split_pairs.items() if name}
+    lines = [
+        f"policy {', '.join(summary.policies) or config.policy or 'default'}",
+        f"{summary.format}: {summary.records:,} pairs, {summary.boxes:,} boxes, "
+        f"{summary.spans:,} box-phrase links, {summary.negatives:,} negative phrases",
+        *(f"split {name}: {number:,} pairs" for name, number in splits.items()),
+        *([f"{summary.images:,} images written"] if summary.images else []),
+        *(f"left out: {number:,} x {reason}" for reason, number in summary.left_out.items()),
+        *(f"note: {note}" for note in summary.notes),
+        *(f"written {path}" for path in summary.paths),
+        *(f"next: {advice}" for advice in summary.advice),
+    ]
+    for line in lines:
+        console.print(line, markup=False, soft_wrap=True)

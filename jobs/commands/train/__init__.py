@@ -1,0 +1,1 @@
+"""Students: trained, trained in rounds, measured."""

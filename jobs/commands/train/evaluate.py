@@ -1,0 +1,177 @@
+"""Measure a teacher, the labels of a run, or any detections, against gold boxes.
+
+Every figure has a 95 % interval (bootstrap over images) and, where chance has a meaning, its floor:
+what a perfect localiser gets that gives boxes to phrases at random.
+"""
+
+from __future__ import annotations
+
+import json as json_module
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import tyro
+
+from jobs.arguments import DirName, FileName, GoldFormat, MaybeFile, Model
+from schemas.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pipeline.evaluation.result import EvaluationResult
+    from pipeline.gold import GoldSet
+
+
+EXAMPLES = (
+    "glipforge evaluate --teacher glip-t --gold instances_val.json --limit 500",
+    "glipforge evaluate --detections results.json --gold instances_val.json",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Options of `glipforge evaluate`. Give one of --teacher, --run and --detections."""
+
+    gold: FileName
+    """Gold boxes: a COCO, LVIS, MDETR/GoldG or ODVG file, a Flickr30k Entities directory, or an
+    image folder whose metadata lists boxes."""
+    teacher: Model = None
+    """Run this model directory or hub id on the gold images; `shipped`: the shipped glip-nano."""
+    run: Annotated[str | None, tyro.conf.arg(metavar="RUN")] = None
+    """Judge the stored labels of this run; no model runs."""
+    detections: Annotated[str | None, tyro.conf.arg(metavar="FILE")] = None
+    """Judge a COCO results file (a JSON list of image_id, category_id, bbox and score), of any
+    program, on COCO or LVIS gold."""
+    gold_format: GoldFormat = "auto"
+    """Format of the gold data."""
+    image_root: DirName = ""
+    """Where the file names of the gold data start; beside the file if not given."""
+    split: FileName = ""
+    """flickr30k: a file of image ids in the directory, e.g. val.txt."""
+    label_map: FileName = ""
+    """odvg detection rows: the JSON of category names."""
+    policy: str = "default"
+    """--run: whose labels are judged for precision; recall takes all candidates."""
+    synonyms: FileName = ""
+    """--run, detection gold: a JSON or YAML file of other words for categories, {"person":
+    ["woman"]}, in place of the built-in table for COCO's names; `none`: names only."""
+    limit: int = 0
+    """--teacher: take so many images, evenly spread; 0: all."""
+    negatives: int = -1
+    """--teacher, detection gold: ask for the image's own categories and so many others, drawn at
+    random; -1: ask for all. Figures rise when less is asked."""
+    nouns: int = 10
+    """--run: lines of the table of nouns with the most wrong labels; the JSON has all nouns."""
+    max_names: int = 0
+    """--teacher, detection gold: names per prompt; 0: as many as fit (the reference takes 40 for
+    LVIS)."""
+    seed: int = 0
+    """Of the drawn negatives."""
+    device: str = "auto"
+    """cpu, cuda, cuda:1; auto takes a GPU where there is one."""
+    precision: Literal["float32", "bfloat16", "float16", "auto"] = "float32"
+    """Of the network's arithmetic; auto: bfloat16 where it is faster and finds the same."""
+    batch_size: int = 8
+    """Images in one forward."""
+    out: MaybeFile = None
+    """Write the figures as JSON."""
+    json: bool = False
+    """Print JSON instead of a table."""
+
+
+def run(config: Config) -> int:
+    """Evaluate; returns 0."""
+    from jobs.figures_table import print_figures
+    from pipeline.evaluation.results_file import detections_figures
+    from pipeline.gold import load_gold
+
+    given = [config.teacher, config.run, config.detections]
+    if sum(one is not None for one in given) != 1:
+        raise ConfigError(
+            f"give one of --teacher, --run and --detections, got teacher={config.teacher!r}, "
+            f"run={config.run!r} and detections={config.detections!r}"
+        )
+    for name, value, least in (
+        ("negatives", config.negatives, -1),
+        ("limit", config.limit, 0),
+        ("nouns", config.nouns, 0),
+    ):
+        if value < least:
+            raise ConfigError(f"{name} must be {least} or more, got {value}")
+    gold = load_gold(
+        config.gold,
+        config.gold_format,
+        image_root=config.image_root,
+        split=config.split,
+        label_map=config.label_map,
+    )
+    if config.run is not None:
+        result = _of_run(config.run, config.policy, gold, config.synonyms)
+    elif config.detections is not None:
+        result = detections_figures(config.detections, gold)
+    else:
+        result = _of_teacher(config, gold)
+    text = json_module.dumps(result.to_dict(), indent=1, sort_keys=True, ensure_ascii=False)
+    if config.out is not None:
+        config.out.parent.mkdir(parents=True, exist_ok=True)
+        config.out.write_text(text + "\n", encoding="utf-8")
+    if config.json:
+        print(text)
+    else:
+        print_figures(result, nouns=config.nouns, out=config.out)
+    return 0
+
+
+def _of_run(uri: str, policy_name: str, gold: GoldSet, synonyms: str) -> EvaluationResult:
+    from jobs.progress_bar import reading_bar
+    from pipeline.curation.curate import ensure_curated, iter_curated
+    from pipeline.curation.recommended import policy_for
+    from pipeline.evaluation.run_figures import run_figures
+    from pipeline.evaluation.synonyms import BUILT_IN, read_synonyms
+    from pipeline.run.open import num_records, open_run
+
+    if synonyms in ("", "none"):
+        words = {} if synonyms else BUILT_IN
+    else:
+        words = read_synonyms(synonyms)
+    labelled = open_run(uri)
+    policy = policy_for(labelled, policy_name)
+    with reading_bar("curate", num_records(labelled)) as progress:
+        ensure_curated(labelled, policy, progress=progress)
+    return run_figures(
+        uri,
+        gold,
+        labelled.iter_annotations(),
+        iter_curated(labelled, policy.policy_id),
+        policy.policy_id,
+        words,
+    )
+
+
+def _of_teacher(config: Config, gold: GoldSet) -> EvaluationResult:
+    from jobs.progress_bar import reading_bar
+    from model.teacher.load import load_teacher
+    from model.teacher.options import TeacherOptions
+    from pipeline.evaluation.teacher import TeacherQuestions, teacher_figures
+
+    teacher = load_teacher(
+        config.teacher,
+        device=config.device,
+        options=TeacherOptions(
+            score_floor=0.0,
+            max_boxes_per_phrase=100,
+            max_names=config.max_names,
+            precision=config.precision,
+            batch_size=config.batch_size,
+        ),
+    )
+    questions = TeacherQuestions(
+        limit=config.limit,
+        negatives=config.negatives,
+        seed=config.seed,
+        batch_size=config.batch_size,
+    )
+    total = min(config.limit or len(gold.samples), len(gold.samples))
+    with reading_bar("evaluate", total) as progress:
+        result = teacher_figures(teacher, gold, questions, progress)
+    if teacher.note:
+        result.notes.append(teacher.note)
+    return result

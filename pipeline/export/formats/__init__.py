@@ -1,0 +1,1 @@
+"""One module for each format, and the files that several of them write."""

@@ -1,0 +1,1 @@
+"""The FiftyOne dataset of a run: fields, views, who looks at what."""

@@ -1,0 +1,106 @@
+"""The saved views of a review dataset: what to look at first.
+
+All choose images; none hides boxes of an image. What a view hides for good, a reviewer judges
+without: boxes are hidden by the filters beside the image, which everybody sees and can lift.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipeline.curation.box_state import Origin, PairReview, Review
+from pipeline.review.sync.label.documents import DETECTIONS
+from pipeline.review.sync.label.stamp import PAIR_REVIEW
+from schemas.records import PhraseStatus
+
+LOW_CONFIDENCE = 0.4
+MANY_BOXES = 10
+LARGE_SHARE = 0.9
+TINY_SHARE = 0.001
+IMAGE_VIEWS = {
+    PairReview.DONE: "pairs that a person looked at to the end",
+    PairReview.BAD: "pairs that a person took out, with a reason",
+    PairReview.MISSING: "pairs in which a person misses a box",
+}
+
+
+def review_views(dataset: Any) -> dict[str, tuple[Any, str]]:
+    """Name -> (view, what it is for), in the order of the App's list."""
+    from fiftyone import ViewField as F
+
+    boxes = F(DETECTIONS)
+    area = F("bounding_box")[2] * F("bounding_box")[3]
+    asked = F("phrases").filter(F("status") == str(PhraseStatus.OK))
+    # A box without `review` was drawn by a person and counts, as in `pull`.
+    standing = boxes.filter(F("review") != str(Review.REJECTED))
+    indices = F(f"{DETECTIONS}.phrase_index")
+
+    def only(condition: Any) -> Any:
+        return dataset.match(boxes.filter(condition).length() > 0)
+
+    return {
+        "pending": (
+            only(F("review") == str(Review.PENDING)),
+            "images with boxes that nobody has judged",
+        ),
+        "low confidence": (
+            only(F("confidence") < LOW_CONFIDENCE),
+            f"images with boxes that the teacher gives less than {LOW_CONFIDENCE}",
+        ),
+        "ungrounded phrases": (
+            dataset.match(asked.length() > standing.map(F("phrase_index")).unique().length()),
+            "pairs with a phrase that has no box",
+        ),
+        "no boxes": (dataset.match(boxes.length() == 0), "pairs without any box"),
+        "many boxes": (
+            dataset.match(boxes.length() > MANY_BOXES),
+            f"pairs with more than {MANY_BOXES} boxes",
+        ),
+        "several boxes per phrase": (
+            dataset.match(indices.length() > indices.unique().length()),
+            "pairs in which a phrase has two boxes or more",
+        ),
+        "large boxes": (
+            only(area > LARGE_SHARE),
+            "images with boxes that cover nearly the whole image",
+        ),
+        "tiny boxes": (
+            only(area < TINY_SHARE),
+            f"images with boxes below {TINY_SHARE:.1%} of the image",
+        ),
+        "accepted": (
+            only(F("review") == str(Review.ACCEPTED)),
+            "images with boxes that a person accepted",
+        ),
+        "fixed": (
+            only(F("review") == str(Review.FIXED)),
+            "images with boxes that a person moved or renamed",
+        ),
+        "rejected": (
+            only(F("review") == str(Review.REJECTED)),
+            "images with boxes that a person rejected",
+        ),
+        "drawn": (only(F("origin") == str(Origin.HUMAN)), "images with boxes that a person drew"),
+        "weakest first": (
+            dataset.match(boxes.length() > 0).sort_by(boxes.map(F("confidence")).min()),
+            "pairs by their lowest score",
+        ),
+        **{
+            str(word): (dataset.match(F(PAIR_REVIEW) == str(word)), meaning)
+            for word, meaning in IMAGE_VIEWS.items()
+        },
+        "conflicts": (
+            dataset.match(F("conflicts").length() > 0),
+            "changes that the last pull could not understand",
+        ),
+        "captions by image": (
+            dataset.group_by("image_id", order_by="record_id"),
+            "one group per image, with all of its captions",
+        ),
+    }
+
+
+def save_views(dataset: Any) -> None:
+    """Save every review view; one that is there already is replaced."""
+    for name, (view, description) in review_views(dataset).items():
+        dataset.save_view(name, view, description=description, overwrite=True)

@@ -1,0 +1,1 @@
+"""What a label in the App is, and what it says. Pure."""

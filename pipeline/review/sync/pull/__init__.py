@@ -1,0 +1,1 @@
+"""From the App back to the run: what people did becomes decisions."""

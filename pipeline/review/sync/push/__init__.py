@@ -1,0 +1,1 @@
+"""From the run to the App; never overwrites a person."""

@@ -1,0 +1,275 @@
+"""From the run to the App: annotations and decisions as a dataset that people can review."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Any
+
+from bson import ObjectId
+from pymongo import DeleteOne, ReplaceOne, UpdateOne
+
+from pipeline.curation.box_state import (
+    BoxHistory,
+    PairHistory,
+    PairReview,
+    Standing,
+    box_histories,
+    pair_history,
+)
+from pipeline.curation.decisions import decisions_by_record
+from pipeline.review.sync.label.documents import BOXES, sample_document, sample_object_id
+from pipeline.review.sync.label.stamp import PAIR_FIELDS
+from pipeline.review.sync.push.media import MediaStore
+from pipeline.review.sync.push.merge import has_human_work, merge_boxes, merge_pair
+from pipeline.review.sync.push.selection import Selection
+from pipeline.review.sync.store.journal import Journal
+from pipeline.review.sync.store.ledger import Ledger
+from pipeline.review.sync.store.mongo_store import Document, StoredDataset
+from schemas.errors import RecordError
+from schemas.records import Annotation, Decision
+
+BATCH = 1000
+MEDIA_THREADS = 8
+_RUN_KEYS = (
+    *("filepath", "metadata", "record_id", "image_id", "source", "caption", "status"),
+    *("teacher_id", "phrases"),
+)
+
+
+@dataclass(slots=True)
+class PushReport:
+    """What a push did."""
+
+    added: int = 0
+    refreshed: int = 0
+    """Samples that differ from what was there."""
+    unchanged: int = 0
+    left_out: int = 0
+    """Pairs that people called bad or deleted in the App, and that are not put back."""
+    removed: int = 0
+    """Samples that the selection leaves out now and that held no human work."""
+    kept_labels: int = 0
+    """Labels left as people made them."""
+    edited_meanwhile: int = 0
+    """Samples that somebody changed during the push; left alone."""
+    boxes: int = 0
+    """Boxes in all samples that this push looked at."""
+    failures: list[tuple[str, str]] = field(default_factory=list)
+    """Pairs whose image cannot be shown, with the reason."""
+
+    @property
+    def pairs(self) -> int:
+        """Pairs that this push dealt with."""
+        dealt = (self.added, self.refreshed, self.unchanged, self.left_out, self.edited_meanwhile)
+        return sum(dealt) + len(self.failures)
+
+
+def push(
+    dataset: StoredDataset,
+    annotations: Callable[[], Iterable[Annotation]],
+    decisions: Sequence[Decision],
+    *,
+    media: MediaStore,
+    selection: Selection,
+    limit: int | None = None,
+    restore: bool = False,
+    progress: Callable[[int], object] = lambda done: None,
+) -> PushReport:
+    """Bring the dataset up to what stands in the run; human work in it stays.
+
+    A pair that people deleted in the App or called bad is not put into the dataset again.
+
+    Args:
+        dataset: from `create_dataset`, or of an earlier push.
+        annotations: gives every committed row of the run, each time it is called.
+        decisions: every decision of the run so far.
+        media: where images become files.
+        selection: which pairs and boxes are shown.
+        limit: at most so many pairs.
+        restore: put those pairs back all the same.
+        progress: called with the number of samples done.
+
+    Raises:
+        DataError: a decision is about a box or phrase that the run does not have.
+        ConfigError: the policy needs scores that the run does not have.
+    """
+    report = PushReport()
+    by_record = decisions_by_record(decisions)
+    ledger = Ledger(dataset)
+    pushed = ledger.known()
+    stale = dataset.sample_ids()
+    chosen = islice(_chosen(annotations(), by_record, selection), limit)
+    with ThreadPoolExecutor(MEDIA_THREADS) as pool:
+        while batch := list(islice(chosen, BATCH)):
+            ids = [sample_object_id(item.row.record_id) for item in batch]
+            known = [i for i in ids if i in stale]
+            stale.difference_update(known)
+            documents = dataset.documents(known)
+            shown = [
+                item
+                for item, i in zip(batch, ids, strict=True)
+                if restore or i in documents or not _is_gone(item, pushed.get(i))
+            ]
+            report.left_out += len(batch) - len(shown)
+            files = pool.map(lambda item: _file_of(media, item.row), shown)
+            operations: list[Any] = []
+            present: dict[ObjectId, str] = {}
+            for item, (filepath, failure) in zip(shown, files, strict=True):
+                if failure is not None:
+                    report.failures.append((item.row.record_id, failure))
+                    continue
+                sample_id = sample_object_id(item.row.record_id)
+                present[sample_id] = item.row.record_id
+                old = documents.get(sample_id)
+                operation = _operation(dataset, item, filepath, old, report)
+                if operation is not None:
+                    operations.append(operation)
+            _write(dataset, operations, report)
+            ledger.add({i: r for i, r in present.items() if pushed.get(i) is not False})
+            progress(report.pairs)
+    _remove(dataset, ledger, annotations(), by_record, stale, report)
+    return report
+
+
+def forget(dataset: StoredDataset) -> None:
+    """Remove what is kept beside a dataset that is going to be dropped."""
+    Ledger(dataset).drop()
+    Journal(dataset).drop()
+
+
+def _is_gone(item: _Chosen, deletion_taken: bool | None) -> bool:
+    """True for a pair without a sample that people do not want: deleted, or called bad.
+
+    `deletion_taken` is the ledger's word: None where it was never pushed.
+    """
+    return deletion_taken is False or item.pair.current().review == PairReview.BAD
+
+
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    """A pair with everything a sample is made of, but the file."""
+
+    row: Annotation
+    histories: Mapping[str, BoxHistory]
+    shown: tuple[Standing, ...]
+    pair: PairHistory
+
+
+def _chosen(
+    annotations: Iterable[Annotation],
+    by_record: Mapping[str, Sequence[Decision]],
+    selection: Selection,
+) -> Iterator[_Chosen]:
+    for row in annotations:
+        decided = by_record.get(row.record_id, ())
+        box_ids = selection.shown_box_ids(row)
+        if box_ids is None and not decided:
+            continue
+        histories = box_histories(row, decided)
+        shown = tuple(
+            history.current()
+            for box_id, history in histories.items()
+            if history.latest is not None or box_id in (box_ids or ())
+        )
+        yield _Chosen(row, histories, shown, pair_history(decided))
+
+
+def _file_of(media: MediaStore, row: Annotation) -> tuple[str, str | None]:
+    try:
+        return media.filepath(row), None
+    except RecordError as error:
+        return "", str(error)
+
+
+def _operation(
+    dataset: StoredDataset,
+    item: _Chosen,
+    filepath: str,
+    old: Document | None,
+    report: PushReport,
+) -> Any:
+    # MongoDB keeps milliseconds; a finer time would never match again.
+    now = datetime.now(UTC).replace(tzinfo=None)
+    now = now.replace(microsecond=now.microsecond // 1000 * 1000)
+    fresh = sample_document(
+        item.row,
+        item.shown,
+        filepath=filepath,
+        dataset_id=dataset.dataset_id,
+        now=now,
+        pair=item.pair.current(),
+    )
+    if old is None:
+        report.boxes += len(item.shown)
+        # Not an insert: a second push at the same time is no error.
+        return UpdateOne({"_id": fresh.pop("_id")}, {"$setOnInsert": fresh}, upsert=True)
+    merged = merge_boxes(old, item.row, item.histories, item.shown)
+    report.kept_labels += merged.kept
+    report.boxes += len(merged.detections)
+    new = {
+        **old,
+        **{key: fresh[key] for key in _RUN_KEYS},
+        **merge_pair(old, item.pair),
+        "pushed_box_ids": merged.pushed_box_ids,
+        BOXES: {"_cls": "Detections", "detections": merged.detections},
+    }
+    if new == old:
+        report.unchanged += 1
+        return None
+    new["last_modified_at"] = now
+    # Only if nobody edited the sample since it was read, also by a writer that leaves the time.
+    unread = ("last_modified_at", BOXES, *PAIR_FIELDS, "tags")
+    return ReplaceOne({"_id": old["_id"], **{key: old.get(key) for key in unread}}, new)
+
+
+def _write(dataset: StoredDataset, operations: list[Any], report: PushReport) -> None:
+    if not operations:
+        return
+    done = dataset.samples.bulk_write(operations, ordered=False)
+    replacing = sum(1 for operation in operations if isinstance(operation, ReplaceOne))
+    # An upsert matches where another push was quicker.
+    found = len(operations) - replacing - done.upserted_count
+    replaced = done.matched_count - found
+    report.added += done.upserted_count
+    report.unchanged += found
+    report.refreshed += replaced
+    report.edited_meanwhile += replacing - replaced
+
+
+def _remove(
+    dataset: StoredDataset,
+    ledger: Ledger,
+    annotations: Iterable[Annotation],
+    by_record: Mapping[str, Sequence[Decision]],
+    stale: set[ObjectId],
+    report: PushReport,
+) -> None:
+    """Take samples out that the selection leaves out now, unless people worked on them."""
+    if not stale:
+        return
+    rows = (row for row in annotations if sample_object_id(row.record_id) in stale)
+    while batch := list(islice(rows, BATCH)):
+        documents = dataset.documents(sample_object_id(row.record_id) for row in batch)
+        operations: dict[ObjectId, DeleteOne] = {}
+        for row in batch:
+            document = documents.get(sample_object_id(row.record_id))
+            if document is None:
+                continue
+            past = by_record.get(row.record_id, ())
+            if not has_human_work(document, row, box_histories(row, past), pair_history(past)):
+                match = {
+                    "_id": document["_id"],
+                    "last_modified_at": document["last_modified_at"],
+                }
+                operations[document["_id"]] = DeleteOne(match)
+        if operations:
+            # First out of the ledger: what is gone from the samples alone was deleted by people.
+            ledger.remove(operations)
+            done = dataset.samples.bulk_write(list(operations.values()), ordered=False)
+            kept = dataset.documents(operations)  # edited meanwhile
+            ledger.add({i: str(document["record_id"]) for i, document in kept.items()})
+            report.removed += done.deleted_count

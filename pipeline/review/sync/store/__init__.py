@@ -1,0 +1,1 @@
+"""The review database as documents: samples, labels, journal, ledger."""

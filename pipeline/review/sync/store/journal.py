@@ -1,0 +1,120 @@
+"""The journal of the App, as `pull` reads it: what each reviewer wrote, before and after.
+
+A label holds only its last verdict. The journal keeps those before it, so that of two reviewers on
+one box neither is lost, and a deletion has an author. The App notes every label that a write
+changes (`label_store`); a pull marks the entries that are decisions of the run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bson import ObjectId
+from pymongo.collection import Collection
+
+from pipeline.review.sync.label.stamp import PAIR_REASON, PAIR_REVIEW, REVIEWED_AT, REVIEWER
+from pipeline.review.sync.store.mongo_store import Document, StoredDataset
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """What one write of a reviewer did to one label, or to the verdict about the pair."""
+
+    entry_id: ObjectId
+    sample_id: ObjectId
+    label_id: ObjectId | None
+    """None for a verdict about the whole pair."""
+    reviewer: str
+    at: str
+    """As `stamp.timestamp` writes it."""
+    before: Document | None
+    """The whole label before; None for a new one. For a pair: its `pair_*` fields."""
+    after: Document | None
+    """The whole label after; None for a deletion. For a pair: its `pair_*` fields."""
+
+
+def journal_entries(database: Any, dataset_id: ObjectId) -> Collection[Document]:
+    """Where the entries of a dataset are."""
+    entries: Collection[Document] = database[f"glipforge.{dataset_id}.journal"]
+    return entries
+
+
+class Journal:
+    """The entries about one dataset."""
+
+    def __init__(self, dataset: StoredDataset) -> None:
+        """Open; a dataset whose App never wrote has no entry."""
+        self._rows = journal_entries(dataset.samples.database, dataset.dataset_id)
+
+    def waiting(self) -> dict[ObjectId, list[Entry]]:
+        """Sample id -> what no pull has taken, oldest first."""
+        found: dict[ObjectId, list[Entry]] = {}
+        for raw in self._rows.find({"taken": {"$ne": True}}).sort([("at", 1), ("_id", 1)]):
+            entry = _entry(raw)
+            if entry is not None:
+                found.setdefault(entry.sample_id, []).append(entry)
+        return found
+
+    def take(self, entry_ids: Iterable[ObjectId]) -> None:
+        """Mark entries as decisions of the run."""
+        ids = list(entry_ids)
+        if ids:
+            self._rows.update_many({"_id": {"$in": ids}}, {"$set": {"taken": True}})
+
+    def drop(self) -> None:
+        """Forget all: the dataset goes."""
+        self._rows.drop()
+
+
+def _entry(raw: Mapping[str, Any]) -> Entry | None:
+    """One entry; None for a change of a sample's fields that does not hold the word and its reason.
+
+    Only what changed is in it: the sample itself tells the rest.
+    """
+    if raw.get("label_id") is None:
+        after = raw.get("after") or {}
+        if PAIR_REVIEW not in after or (after[PAIR_REVIEW] == "bad" and PAIR_REASON not in after):
+            return None
+    return Entry(
+        entry_id=raw["_id"],
+        sample_id=raw["sample_id"],
+        label_id=raw.get("label_id"),
+        reviewer=str(raw.get("reviewer") or ""),
+        at=str(raw.get("at") or ""),
+        before=raw.get("before"),
+        after=raw.get("after"),
+    )
+
+
+def reached(entries: Sequence[Entry], document: Mapping[str, Any] | None) -> list[Entry]:
+    """The entries whose write reached the sample.
+
+    The App notes a write before it makes it. Where it was killed in between, nothing that came
+    later knows the entry: neither the label as it is now, nor a later entry's label before.
+
+    Args:
+        entries: of one sample, oldest first.
+        document: the sample; None where it was deleted, which proves nothing against an entry.
+    """
+    if document is None:
+        return list(entries)
+    boxes = (document.get("boxes") or {}).get("detections") or ()
+    now = {label.get("_id"): label for label in boxes if isinstance(label, Mapping)}
+    found: list[Entry] = []
+    for number, entry in enumerate(entries):
+        if entry.label_id is None:
+            found.append(entry)
+            continue
+        later = [e.before for e in entries[number + 1 :] if e.label_id == entry.label_id]
+        seen = [*later, now.get(entry.label_id)]
+        if entry.after is None:
+            fits = None in seen
+        else:
+            stamp = (entry.reviewer, entry.at)
+            fits = any(s and (s.get(REVIEWER), s.get(REVIEWED_AT)) == stamp for s in seen)
+        # A pull that marked the label meanwhile wrote the decision's own stamp: the same.
+        if fits:
+            found.append(entry)
+    return found

@@ -1,0 +1,1 @@
+"""What a reviewer says about boxes, and takes back."""

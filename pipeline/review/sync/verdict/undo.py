@@ -1,0 +1,110 @@
+"""Taking back a last click by the journal, only where nobody changed the box since."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bson import ObjectId
+
+from pipeline.review.sync.label.seen import labels_of
+from pipeline.review.sync.label.stamp import PAIR_REVIEWED_AT, PAIR_REVIEWER, REVIEWED_AT, REVIEWER
+from pipeline.review.sync.store.journal import journal_entries
+from pipeline.review.sync.store.label_store import (
+    Label,
+    LabelStore,
+    Wanted,
+    WriteRefused,
+    Written,
+    keyed_labels,
+)
+
+UNDO = "undo"
+_STAMPS = frozenset({REVIEWER, REVIEWED_AT, PAIR_REVIEWER, PAIR_REVIEWED_AT})
+_TAKEN_BY_PULL = frozenset({"decision_id", "box_id"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Undone:
+    """What was taken back."""
+
+    action: str
+    """The word of the journal, such as `accept`."""
+    written: tuple[Written, ...]
+
+
+def undo_last(store: LabelStore, dataset_id: ObjectId) -> Undone:
+    """Take back the last click of the store's reviewer that still stands.
+
+    A click may have changed boxes of several images; an undo is a click of its own and is not
+    undone by the next one.
+
+    Raises:
+        WriteRefused: there is none, or somebody changed one of its boxes since: then nothing is
+            taken back on that image.
+    """
+    journal = journal_entries(store.samples.database, dataset_id)
+    gone = set(journal.distinct("undoes", {"reviewer": store.reviewer, "undoes": {"$ne": None}}))
+    last = journal.find_one(
+        {"reviewer": store.reviewer, "undoes": None, "group": {"$nin": list(gone)}},
+        sort=[("at", -1), ("_id", -1)],
+    )
+    if last is None:
+        raise WriteRefused("there is nothing of yours to take back")
+    by_sample: dict[ObjectId, list[dict[str, Any]]] = {}
+    for entry in journal.find({"group": last["group"]}):
+        by_sample.setdefault(entry["sample_id"], []).append(entry)
+    written = []
+    for sample_id, entries in by_sample.items():
+
+        def change(document: dict[str, Any], entries: list[Any] = entries) -> Wanted:
+            return _before(document, entries)
+
+        written.append(
+            store.rewrite(sample_id, change, action=UNDO, group=ObjectId(), undoes=last["group"])
+        )
+    return Undone(action=str(last["action"]), written=tuple(written))
+
+
+def _before(document: dict[str, Any], entries: list[dict[str, Any]]) -> Wanted:
+    labels = keyed_labels(labels_of(document))
+    fields: dict[str, Any] = {}
+    for entry in entries:
+        before, after, key = entry.get("before"), entry.get("after"), entry.get("label_id")
+        if key is None:
+            for name, value in (after or {}).items():
+                if name not in _STAMPS and document.get(name) != value:
+                    raise WriteRefused(f"{name} was changed since; nothing was taken back")
+                fields[name] = (before or {}).get(name)
+            continue
+        _check_unchanged(labels.get(key), after)
+        if before is None:
+            labels.pop(key, None)
+        elif after is None:
+            labels[key] = dict(before)
+        else:
+            labels[key] = _restored(labels[key], before, after)
+    return Wanted(labels=list(labels.values()), fields=fields)
+
+
+def _check_unchanged(now: Label | None, after: Mapping[str, Any] | None) -> None:
+    own = _STAMPS | _TAKEN_BY_PULL
+    if (now is None) != (after is None) or any(
+        (now or {}).get(name) != value for name, value in (after or {}).items() if name not in own
+    ):
+        who = (now or {}).get(REVIEWER) or "somebody"
+        raise WriteRefused(f"{who} changed the same box since; nothing was taken back")
+
+
+def _restored(now: Label, before: Mapping[str, Any], after: Mapping[str, Any]) -> Label:
+    """The label with what the click changed as it was; what else it holds stays."""
+    restored = dict(now)
+    for name in {*before, *after} - _TAKEN_BY_PULL:
+        if before.get(name) == after.get(name):
+            continue
+        if name in before:
+            restored[name] = before[name]
+        else:
+            restored.pop(name, None)
+    return restored

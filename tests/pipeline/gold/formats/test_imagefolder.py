@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.gold import load_gold
+from schemas.errors import DataError
+from tests.pipeline.gold.files import write_json, write_lines
+
+
+def test_imagefolder_both_layouts(tmp_path: Path) -> None:
+    size = {"width": 64, "height": 48}
+    mine = [{"bbox": [1, 2, 3, 4], "category": "dog", "iscrowd": 0}]
+    theirs = {"bbox": [[1, 2, 3, 4]], "categories": ["cat"]}
+    write_lines(
+        tmp_path / "metadata.jsonl",
+        {"file_name": "images/a.jpg", "caption": "x", "boxes": mine} | size,
+        {"file_name": "images/b.jpg", "objects": theirs} | size,
+        {"file_name": "images/c.jpg", "boxes": []} | size,
+    )
+    gold = load_gold(str(tmp_path))
+    assert gold.categories == ("cat", "dog")
+    assert [s.caption for s in gold.samples] == ["dog", "cat", ""]
+    assert gold.samples[0].image_uri == f"{tmp_path}/images/a.jpg"
+    assert gold.samples[0].sample_id == "images/a.jpg"
+
+
+def test_hugging_face_rows_with_numbers_and_without_sizes(tmp_path: Path) -> None:
+    from PIL import Image
+
+    Image.new("RGB", (64, 48)).save(tmp_path / "a.jpg")
+    objects = {"bbox": [[1, 2, 3, 4], [5, 6, 7, 8]], "category": [1, 0], "iscrowd": [0, 1]}
+    path = write_lines(
+        tmp_path / "metadata.jsonl",
+        {"file_name": "a.jpg", "objects": objects},
+        {"file_name": "b.jpg", "width": 64, "height": 48, "objects": None},
+        {"file_name": "gone.jpg", "objects": None},
+        {"file_name": "d.jpg", "width": 9, "height": 9}
+        | {"objects": [{"bbox": [1, 1, 2, 2], "category": "cat"}]},
+    )
+    gold = load_gold(path)
+    assert gold.categories == ("0", "1", "cat")
+    assert [(s.width, s.caption) for s in gold.samples] == [(64, "1"), (64, ""), (9, "cat")]
+    assert gold.counts["dropped: crowd region"] == 1
+    assert [n for key, n in gold.counts.items() if "size is not in the file" in key] == [1]
+    names = "[cat, dog]"
+    (tmp_path / "README.md").write_text(
+        "---\ndataset_info:\n  features:\n  - name: objects\n    sequence:\n"
+        f"    - name: category\n      dtype:\n        class_label:\n          names: {names}\n"
+        "---\nText.\n"
+    )
+    gold = load_gold(path)
+    assert gold.categories == ("cat", "dog")
+    assert gold.samples[0].caption == "dog"
+    own = write_json(tmp_path / "own.json", {"0": "kid", "1": "kite"})
+    assert load_gold(path, label_map=own).categories == ("kid", "kite", "cat")
+
+
+def test_an_imagefolder_without_boxes_is_explained(tmp_path: Path) -> None:
+    row = {"file_name": "a.jpg", "caption": "x", "width": 64, "height": 48}
+    path = write_lines(tmp_path / "metadata.jsonl", row)
+    with pytest.raises(DataError, match=r"line 1: boxes must be list, got None"):
+        load_gold(path)
