@@ -10,12 +10,10 @@ from pipeline.corpus.field_names import field_value
 from pipeline.corpus.rows.delimited import NUMBERED
 from pipeline.storage.errors import MissingFile
 from pipeline.storage.files import exists, is_local, join_url, list_folder
+from pipeline.storage.parquet_cell import is_encoded
 from schemas.records import Status
 
 Problem = tuple[Status, str]
-_ENCODED = ("/9j/", "iVBORw0KGgo", "R0lGOD", "UklGR", "Qk0", "SUkq", "TU0AK")
-"""What JPEG, PNG, GIF, WebP, BMP and TIFF begin with in base64."""
-_MIN_ENCODED = 64
 _TRIED = 5
 """So many images are looked for, as some may be missing."""
 
@@ -71,7 +69,7 @@ def resolve_image(value: Any, root: str, *, inside: bool) -> tuple[str | None, P
         value.encode()
     except UnicodeEncodeError:
         return None, (Status.RECORD_INVALID, f"the image path {value!r} is not valid text")
-    if looks_encoded(value):
+    if is_encoded(value):
         detail = (
             f"the row holds an image as base64 text ({value[:12]}...), not its path: "
             "such images are read from Parquet; write the rows as Parquet, or the images as files"
@@ -88,13 +86,6 @@ def resolve_image(value: Any, root: str, *, inside: bool) -> tuple[str | None, P
     if leaves_folder(value):
         return None, (Status.RECORD_INVALID, f"the image path {value!r} leaves the corpus folder")
     return join_url(root, posixpath.normpath(value)), None
-
-
-def looks_encoded(value: str) -> bool:
-    """True for text that is an image in base64, with or without `data:` before it."""
-    return value.startswith("data:image/") or (
-        len(value) >= _MIN_ENCODED and value.startswith(_ENCODED)
-    )
 
 
 def leaves_folder(path: str) -> bool:
