@@ -11,9 +11,11 @@ from __future__ import annotations
 import contextlib
 import io
 import math
+import struct
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +28,7 @@ from pipeline.images.hostile import (
     said,
     without_texts,
 )
+from pipeline.images.orientation import SIDEWAYS, as_stored, orientation, upright_size
 from pipeline.images.pixel_modes import write_rgb
 from schemas.errors import ConfigError, RecordError
 from schemas.fingerprint import sha256_bytes
@@ -46,14 +49,10 @@ FORMATS = (
 )
 """PIL's names of the formats that are opened."""
 
-_ORIENTATION_TAG = 0x0112
 _LARGE_PIXELS = 32_000_000
 _large = threading.Lock()
 NewArray = Callable[[int, int], NDArray[np.uint8]]
 """(height, width) -> uint8 [height, width, 3] to be filled."""
-
-# PIL's own limit warns or raises by a process-wide constant; ours is checked for every image.
-Image.MAX_IMAGE_PIXELS = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,9 +108,15 @@ def decode_image(
 
     Raises:
         RecordError: IMAGE_CORRUPT, IMAGE_TOO_LARGE or IMAGE_TOO_SMALL, with the reason.
+        ConfigError: this process lets PIL decode half an image.
     """
     if not data:
         raise RecordError(Status.IMAGE_CORRUPT, "the image has 0 bytes")
+    if ImageFile.LOAD_TRUNCATED_IMAGES:
+        raise ConfigError(
+            "PIL.ImageFile.LOAD_TRUNCATED_IMAGES must be False, got True: some program in this "
+            "process has set it, and half an image would pass as a whole one"
+        )
     try:
         with open_image(data, limits.max_pixels) as image:
             _check_size(image.size, limits)
@@ -146,8 +151,7 @@ def image_size(data: bytes, limits: ImageLimits) -> tuple[int, int]:
         with open_image(data, limits.max_pixels) as image:
             _check_size(image.size, limits)
             require_modest(image, data, limits.max_pixels)
-            width, height = image.size
-            return (height, width) if _orientation(image) >= 5 else (width, height)
+            return upright_size(image)
     except RecordError:
         raise
     except UnidentifiedImageError as error:
@@ -177,25 +181,11 @@ def _check_size(size_wh: tuple[int, int], limits: ImageLimits) -> None:
         )
 
 
-def _orientation(image: Image.Image) -> int:
-    """EXIF orientation, 1 to 8; 1 where the tag is absent or its block is broken."""
-    try:
-        value = image.getexif().get(_ORIENTATION_TAG, 1)
-    except Exception:  # a broken EXIF block leaves the pixels usable, and every viewer shows them
-        return 1
-    return value if value in range(1, 9) else 1
-
-
 def _upright_array(image: Image.Image, new_array: NewArray) -> NDArray[np.uint8]:
     """The pixels, turned as they are copied: a turned copy would be as large again."""
-    orientation, (width, height) = _orientation(image), image.size
-    array = new_array(width, height) if orientation >= 5 else new_array(height, width)
-    stored = array.transpose(1, 0, 2) if orientation >= 5 else array
-    if orientation in (3, 4, 6, 7):
-        stored = stored[::-1]
-    if orientation in (2, 3, 7, 8):
-        stored = stored[:, ::-1]
-    write_rgb(image, stored)
+    number, (width, height) = orientation(image), image.size
+    array = new_array(width, height) if number >= SIDEWAYS else new_array(height, width)
+    write_rgb(image, as_stored(array, number))
     return array
 
 
@@ -203,12 +193,32 @@ def open_image(data: bytes, max_pixels: int) -> Image.Image:
     """An image whose header is read; no pixel is decoded, but those of a small icon."""
     require_modest_icon(data, max_pixels)
     try:
-        return Image.open(io.BytesIO(data), formats=FORMATS)
+        return open_unguarded(io.BytesIO(data))
     except ValueError as error:
         # Pillow refuses a PNG for its texts and colour profile, which nobody asks for.
         if "MAX_TEXT" not in str(error):
             raise
-        return Image.open(io.BytesIO(without_texts(data)), formats=FORMATS)
+        return open_unguarded(io.BytesIO(without_texts(data)))
+
+
+def open_unguarded(file: IO[bytes]) -> Image.Image:
+    """As `Image.open` with `FORMATS`, without its limit of pixels: that is a constant of the
+    process, which belongs to whoever runs it, and ours is checked for every image.
+
+    Raises:
+        UnidentifiedImageError: it is not an image of these formats.
+    """
+    Image.init()
+    file.seek(0)
+    prefix = file.read(16)
+    for name in FORMATS:
+        factory, accept = Image.OPEN.get(name, (None, None))
+        if factory is None or (accept is not None and accept(prefix) is not True):
+            continue
+        file.seek(0)
+        with contextlib.suppress(SyntaxError, IndexError, TypeError, struct.error):
+            return factory(file, "")  # as `Image.open`: another format may fit
+    raise UnidentifiedImageError("cannot identify image file")
 
 
 def _one_at_a_time(size_wh: tuple[int, int]) -> contextlib.AbstractContextManager[bool | None]:
@@ -223,11 +233,3 @@ def _not_an_image(data: bytes) -> str:
         f"not an image of a format that is read ({', '.join(FORMATS)}): {len(data):,} bytes of "
         f"{kind_of(data)}"
     )
-
-
-def _refuse_truncated() -> None:
-    # Another library in the process may have set it; a half image must never pass as a whole one.
-    ImageFile.LOAD_TRUNCATED_IMAGES = False
-
-
-_refuse_truncated()
