@@ -13,6 +13,7 @@ import posixpath
 from dataclasses import dataclass
 
 from pipeline.storage.files import is_local, local_path
+from pipeline.storage.zip_members import zip_parts
 from schemas.errors import RecordError
 from schemas.records import Status
 
@@ -41,14 +42,19 @@ class ImageAccess:
         """
         if not self.untrusted or scheme_of(uri) in WEB:
             return
+        root = self.root
+        if parts := zip_parts(uri):
+            uri, root = parts[0], (zip_parts(root) or (root, ""))[0]
+            if uri == root:
+                return
         if is_local(uri):
-            inside = is_local(self.root) and _is_below(
-                os.path.realpath(local_path(uri)), os.path.realpath(local_path(self.root))
+            inside = is_local(root) and _is_below(
+                os.path.realpath(local_path(uri)), os.path.realpath(local_path(root))
             )
         else:
             plain = posixpath.normpath(uri.partition("://")[2])
-            inside = scheme_of(uri) == scheme_of(self.root) and _is_below(
-                plain, posixpath.normpath(self.root.partition("://")[2])
+            inside = scheme_of(uri) == scheme_of(root) and _is_below(
+                plain, posixpath.normpath(root.partition("://")[2])
             )
         if not inside:
             raise RecordError(

@@ -13,6 +13,8 @@ import io
 import math
 import threading
 from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -21,6 +23,7 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 
 from pipeline.images.fetch import read_image_uri
 from pipeline.images.hostile import (
+    is_heif,
     kind_of,
     require_modest,
     require_modest_icon,
@@ -47,7 +50,7 @@ FORMATS = (
     "JPEG2000",
     "ICO",
 )
-"""PIL's names of the formats that are opened."""
+"""PIL's names of the formats that are opened; HEIF too where pillow-heif is installed."""
 
 _ORIENTATION_TAG = 0x0112
 _TRANSPOSE = {
@@ -193,6 +196,8 @@ def _upright(image: Image.Image) -> Image.Image:
 def open_image(data: bytes, max_pixels: int) -> Image.Image:
     """An image whose header is read; no pixel is decoded, but those of a small icon."""
     require_modest_icon(data, max_pixels)
+    if is_heif(data) and _opens_heif():
+        return Image.open(io.BytesIO(data), formats=("HEIF",))
     try:
         return Image.open(io.BytesIO(data), formats=FORMATS)
     except ValueError as error:
@@ -200,6 +205,17 @@ def open_image(data: bytes, max_pixels: int) -> Image.Image:
         if "MAX_TEXT" not in str(error):
             raise
         return Image.open(io.BytesIO(without_texts(data)), formats=FORMATS)
+
+
+@cache
+def _opens_heif() -> bool:
+    """Tell Pillow about HEIC; False where the optional package is not installed."""
+    if find_spec("pillow_heif") is None:
+        return False
+    import pillow_heif
+
+    pillow_heif.register_heif_opener(thumbnails=False)
+    return True
 
 
 def _array(pixels: Image.Image) -> NDArray[np.uint8]:
