@@ -16,7 +16,7 @@ from pipeline.corpus.formats.parquet import ParquetCorpus
 from pipeline.corpus.formats.tar_samples import IMAGE_ENDINGS, TEXT_ENDINGS
 from pipeline.corpus.formats.webdataset import WebdatasetCorpus
 from pipeline.corpus.listing import list_inputs
-from pipeline.corpus.options import CorpusOptions
+from pipeline.corpus.options import CAPTIONS, CorpusOptions
 from pipeline.corpus.rows.kinds import JSON_ENDINGS, JSONL_ENDINGS, TABLE_ENDINGS, packed
 from pipeline.corpus.tables import find_tables
 from pipeline.images.access import ImageAccess
@@ -58,6 +58,11 @@ def open_corpus(uri: str, options: CorpusOptions | None = None) -> Corpus:
         ConfigError: there is nothing, nothing that is read, or several kinds at once.
     """
     options = options or CorpusOptions()
+    if options.made_captions is not None:
+        raise ConfigError(
+            f"captions must be {', '.join(CAPTIONS[:-1])} or {CAPTIONS[-1]}, got "
+            f"{options.captions!r}"
+        )
     root, found = list_inputs(uri)
     kind = options.format
     if kind == "auto":

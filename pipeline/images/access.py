@@ -33,6 +33,8 @@ class ImageAccess:
 
     untrusted: bool = False
     root: str = ""
+    others: tuple[str, ...] = ()
+    """Further roots, of corpora that are one run."""
 
     def require(self, uri: str) -> None:
         """Refuse a file or an object that is not below the root. The web is checked as it is met.
@@ -42,6 +44,7 @@ class ImageAccess:
         """
         if not self.untrusted or scheme_of(uri) in WEB:
             return
+<<<<<<< HEAD
         root = self.root
         if parts := zip_parts(uri):
             uri, root = parts[0], (zip_parts(root) or (root, ""))[0]
@@ -57,6 +60,9 @@ class ImageAccess:
                 plain, posixpath.normpath(root.partition("://")[2])
             )
         if not inside:
+=======
+        if not any(_is_inside(uri, root) for root in (self.root, *self.others)):
+>>>>>>> main
             raise RecordError(
                 Status.IMAGE_MISSING,
                 f"{uri} is not below the corpus, and the corpus is untrusted",
@@ -122,6 +128,17 @@ def is_public(address: str) -> bool:
 
 
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
+
+
+def _is_inside(uri: str, root: str) -> bool:
+    if is_local(uri):
+        return is_local(root) and _is_below(
+            os.path.realpath(local_path(uri)), os.path.realpath(local_path(root))
+        )
+    plain = posixpath.normpath(uri.partition("://")[2])
+    return scheme_of(uri) == scheme_of(root) and _is_below(
+        plain, posixpath.normpath(root.partition("://")[2])
+    )
 
 
 def _is_below(path: str, root: str) -> bool:

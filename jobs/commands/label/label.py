@@ -10,7 +10,7 @@ import os
 import sys
 from dataclasses import asdict, dataclass, field, replace
 from shlex import quote
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import tyro
 
@@ -40,6 +40,7 @@ EXAMPLES = (
     "glipforge label --corpus photos --out runs/1 --teacher glip-t --runner local",
     "glipforge label --corpus photos --out runs/1 --teacher glip-t --dry-run 100",
     'glipforge label --corpus photos --out runs/2 --names "cat, dog, fire hydrant"',
+    "glipforge label --corpus photos --out runs/3 --captions captions",
     "glipforge label --corpus photos --out runs/3 --require-precision 0.8 --audit-gold val.json",
 )
 
@@ -54,12 +55,14 @@ class Config:
     out: Run
     """The run: a folder, or a URL such as s3://bucket/runs/1. One that is there is continued."""
     teacher: Model = None
-    """A model directory, the name of a published model (glip-t), or a hub id; the shipped glip-nano
-    if not given. See docs/teachers.md."""
+    """A model directory, the name of a published model (glip-t), or a hub id; several with commas
+    are an ensemble. The shipped glip-nano if not given. See docs/teachers.md."""
     names: str = ""
     """Look for these classes in every image, instead of its caption's phrases: "cat, dog", with
     wordings and what it must not be "person: person, man; helmet: -cap", or @FILE, a class a line.
     """
+    captions_for: Literal["missing", "all"] = "missing"
+    """With --captions FOLDER: the captions made go to images without one, or to all."""
     dry_run: int = 0
     """Write no run: label so many records drawn at random, tell speed, hours and disk for the whole
     corpus, and save three pictures in OUT-dry-run. 0: label."""
@@ -106,6 +109,7 @@ def run(config: Config) -> int:
             image=config.images,
             max_caption_chars=max(config.reading.max_caption_chars, list_chars),
         ),
+        captions_for=config.captions_for,
         classes=classes,
     )
     if config.dry_run:
@@ -191,7 +195,7 @@ def _label(setup: LabelSetup, out: str, records_per_unit: int, running: Running,
                     "goes on",
                     file=sys.stderr,
                 )
-        return _finish(store, plan, failed, running.max_failure_rate)
+        return _finish(store, plan, failed, running.max_failure_rate, setup)
 
 
 def make_plan(setup: LabelSetup, corpus: CorpusReader, units: tuple[Unit, ...]) -> Plan:
@@ -248,7 +252,13 @@ def _require_writable(store: RunStore) -> None:
     require_writable(store)
 
 
-def _finish(store: RunStore, plan: Plan, failed: dict[str, str], max_failure_rate: float) -> int:
+def _finish(
+    store: RunStore,
+    plan: Plan,
+    failed: dict[str, str],
+    max_failure_rate: float,
+    setup: LabelSetup,
+) -> int:
     from jobs.commands.label.status import print_status
     from pipeline.run.status import read_status
 
@@ -272,5 +282,6 @@ def _finish(store: RunStore, plan: Plan, failed: dict[str, str], max_failure_rat
             file=sys.stderr,
         )
         return 1
-    print(f"next: glipforge filter {quote(store.uri)}")
+    after = getattr(setup, "next_step", lambda out: f"glipforge filter {out}")
+    print(f"next: {after(quote(store.uri))}")
     return 0
