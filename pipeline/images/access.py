@@ -44,25 +44,7 @@ class ImageAccess:
         """
         if not self.untrusted or scheme_of(uri) in WEB:
             return
-<<<<<<< HEAD
-        root = self.root
-        if parts := zip_parts(uri):
-            uri, root = parts[0], (zip_parts(root) or (root, ""))[0]
-            if uri == root:
-                return
-        if is_local(uri):
-            inside = is_local(root) and _is_below(
-                os.path.realpath(local_path(uri)), os.path.realpath(local_path(root))
-            )
-        else:
-            plain = posixpath.normpath(uri.partition("://")[2])
-            inside = scheme_of(uri) == scheme_of(root) and _is_below(
-                plain, posixpath.normpath(root.partition("://")[2])
-            )
-        if not inside:
-=======
         if not any(_is_inside(uri, root) for root in (self.root, *self.others)):
->>>>>>> main
             raise RecordError(
                 Status.IMAGE_MISSING,
                 f"{uri} is not below the corpus, and the corpus is untrusted",
@@ -131,6 +113,10 @@ _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
 def _is_inside(uri: str, root: str) -> bool:
+    if parts := zip_parts(uri):
+        uri, root = parts[0], (zip_parts(root) or (root, ""))[0]
+        if uri == root:
+            return True
     if is_local(uri):
         return is_local(root) and _is_below(
             os.path.realpath(local_path(uri)), os.path.realpath(local_path(root))
