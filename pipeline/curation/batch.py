@@ -20,6 +20,7 @@ from pipeline.curation.rules import candidates, layer_scores
 from pipeline.curation.rules.filters import filter_candidates
 from pipeline.curation.rules.layer_scores import LayerScores, load_layer_scores
 from pipeline.curation.rules.policy import FilterPolicy
+from pipeline.curation.second_spans import with_second_spans
 from pipeline.run.columns import unit_tables
 from pipeline.run.store import RunStore
 from pipeline.storage.files import write_bytes
@@ -169,6 +170,9 @@ def _curate(
         order = np.argsort(rows, kind="stable")
         curated = pa.concat_tables([curated, curated_to_table(records)]).take(pa.array(order))
         rows = rows[order]
+    if work.policy.second_spans and curated.num_rows:
+        curated, added = with_second_spans(curated, work.policy, layers.readings)
+        part.stats.second_spans += added
     part.labels.add(curated)
     return curated, rows
 

@@ -64,6 +64,8 @@ class CurateStats:
     """`restored`: pairs that the policy left out and people brought back; `emptied`: pairs that
     the policy keeps and whose every box people took away; `bad`: pairs that the policy keeps and
     people called bad."""
+    second_spans: Number = 0
+    """Phrases that boxes carry beside those that the teacher was asked for."""
     files: list[CuratedFile] = field(default_factory=list)
     """In the order of the plan."""
     candidates: LabelCounts | None = None
@@ -82,6 +84,7 @@ class CurateStats:
         self.boxes_out.update(other.boxes_out)
         self.decisions_applied.update(other.decisions_applied)
         self.records_decided.update(other.records_decided)
+        self.second_spans += other.second_spans
         self.files += other.files
 
     def to_json(self) -> str:

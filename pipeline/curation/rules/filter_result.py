@@ -20,6 +20,7 @@ KEPT = ""
 MERGED = "merged"
 PHRASE_WORD = "phrase: head noun on a drop list"
 PHRASE_NONWORD = "phrase: number, URL or single character"
+PHRASE_ENTITY = "phrase: named entity of a class to drop"
 LOW_SCORE = "score: not above the threshold"
 LOW_OWN_SCORE = "score: not above the threshold of its phrase or class"
 LOW_PRECISION = "score: not above the threshold of the promised precision"
@@ -38,6 +39,7 @@ IMAGE_CAP = "count: beyond the best of its image"
 BOX_REASONS = (
     PHRASE_WORD,
     PHRASE_NONWORD,
+    PHRASE_ENTITY,
     LOW_SCORE,
     LOW_OWN_SCORE,
     LOW_PRECISION,
