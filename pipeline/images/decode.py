@@ -14,6 +14,8 @@ import math
 import struct
 import threading
 from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
 from typing import IO, Any
 
 import numpy as np
@@ -22,6 +24,7 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 
 from pipeline.images.fetch import read_image_uri
 from pipeline.images.hostile import (
+    is_heif,
     kind_of,
     require_modest,
     require_modest_icon,
@@ -49,7 +52,7 @@ FORMATS = (
     "JPEG2000",
     "ICO",
 )
-"""PIL's names of the formats that are opened."""
+"""PIL's names of the formats that are opened; HEIF too where pillow-heif is installed."""
 
 _STRIP_PIXELS = 1 << 21
 _LARGE_PIXELS = 32_000_000
@@ -174,6 +177,8 @@ def _check_size(size_wh: tuple[int, int], limits: ImageLimits) -> None:
 def open_image(data: bytes, max_pixels: int) -> Image.Image:
     """An image whose header is read; no pixel is decoded, but those of a small icon."""
     require_modest_icon(data, max_pixels)
+    if is_heif(data) and _opens_heif():
+        return open_unguarded(io.BytesIO(data), ("HEIF",))
     try:
         return open_unguarded(io.BytesIO(data))
     except ValueError as error:
@@ -183,8 +188,8 @@ def open_image(data: bytes, max_pixels: int) -> Image.Image:
         return open_unguarded(io.BytesIO(without_texts(data)))
 
 
-def open_unguarded(file: IO[bytes]) -> Image.Image:
-    """As `Image.open` with `FORMATS`, without its limit of pixels: that is a constant of the
+def open_unguarded(file: IO[bytes], formats: tuple[str, ...] = FORMATS) -> Image.Image:
+    """As `Image.open` with these formats, without its limit of pixels: that is a constant of the
     process, which belongs to whoever runs it, and ours is checked for every image.
 
     Raises:
@@ -193,7 +198,7 @@ def open_unguarded(file: IO[bytes]) -> Image.Image:
     Image.init()
     file.seek(0)
     prefix = file.read(16)
-    for name in FORMATS:
+    for name in formats:
         factory, accept = Image.OPEN.get(name, (None, None))
         if factory is None or (accept is not None and accept(prefix) is not True):
             continue
@@ -201,6 +206,17 @@ def open_unguarded(file: IO[bytes]) -> Image.Image:
         with contextlib.suppress(SyntaxError, IndexError, TypeError, struct.error):
             return factory(file, "")  # as `Image.open`: another format may fit
     raise UnidentifiedImageError("cannot identify image file")
+
+
+@cache
+def _opens_heif() -> bool:
+    """Tell Pillow about HEIC; False where the optional package is not installed."""
+    if find_spec("pillow_heif") is None:
+        return False
+    import pillow_heif
+
+    pillow_heif.register_heif_opener(thumbnails=False)
+    return True
 
 
 def _array(pixels: Image.Image) -> NDArray[np.uint8]:
