@@ -19,6 +19,7 @@ from schemas.errors import ConfigError
 if TYPE_CHECKING:
     from pipeline.curation.rules.policy import FilterPolicy
     from pipeline.export import ExportOptions, ExportSummary
+    from pipeline.run.info import KnownCategories
     from pipeline.run.store import RunStore
     from schemas.records import CuratedRecord
 
@@ -100,8 +101,8 @@ def run(config: Config) -> int:
     from jobs.progress_bar import reading_bar
     from pipeline.curation.curate import ensure_curated, iter_curated
     from pipeline.export import FORMATS, export_records
+    from pipeline.export.card_facts import card_facts
     from pipeline.export.merge import REPEATED, merged_records
-    from pipeline.export.run_facts import card_facts, known_categories
     from pipeline.run.open import num_records, open_run
     from pipeline.trust.leakage import leaking
 
@@ -136,7 +137,7 @@ def run(config: Config) -> int:
             config.format,
             config.out,
             options,
-            known_categories=known_categories(runs),
+            known_categories=_known_categories(runs),
             card=card_facts(runs, policies, config.license) if config.card else None,
             force=config.force,
         )
@@ -235,6 +236,13 @@ def _policy(name: str, run: RunStore) -> FilterPolicy:
     from pipeline.imported.write import policy_of
 
     return policy_for(run, name or policy_of(run))
+
+
+def _known_categories(runs: list[RunStore]) -> KnownCategories | None:
+    """Those of an imported run; None where several runs are merged."""
+    from pipeline.run.info import read_run_info
+
+    return read_run_info(runs[0]).categories if len(runs) == 1 else None
 
 
 def _counted(

@@ -1,4 +1,4 @@
-"""What the exported runs say of themselves: for the card, and for the ids of categories."""
+"""What the card of an export says about its runs: corpora, policies, and known precision."""
 
 from __future__ import annotations
 
@@ -9,34 +9,28 @@ from importlib.metadata import version
 from pipeline.curation.calibration import read_calibration
 from pipeline.curation.rules.policy import FilterPolicy
 from pipeline.export.card import CardFacts
-from pipeline.run.info import KnownCategories, read_run_info
 from pipeline.run.store import RunStore
 from schemas.errors import ConfigError
 
 
 def card_facts(
-    runs: Sequence[RunStore], policies: Sequence[FilterPolicy], images_license: str
+    runs: Sequence[RunStore], policies: Sequence[FilterPolicy], license: str
 ) -> CardFacts:
-    """Who made the labels of some runs, by which rules, and how precise they are said to be."""
+    """The facts of runs [N], each with its policy [N]; `license`: of the data, as the user says."""
     # The name alone: a path would tell about the machine.
-    corpora = [str(one.plan().corpus).rstrip("/").rpartition("/")[2] for one in runs]
+    corpora = [str(run.plan().corpus).rstrip("/").rpartition("/")[2] for run in runs]
     rules = {policy.policy_id: asdict(policy) for policy in policies}
     return CardFacts(
         made_with=f"glipforge {version('glipforge')}",
         corpora=tuple(dict.fromkeys(corpora)),
-        license=images_license,
+        license=license,
         precision=tuple(
             line
-            for one, policy in zip(runs, policies, strict=True)
-            for line in _precision(one, policy)
+            for run, policy in zip(runs, policies, strict=True)
+            for line in _precision(run, policy)
         ),
         policies=tuple(rules.values()),
     )
-
-
-def known_categories(runs: Sequence[RunStore]) -> KnownCategories | None:
-    """Those of an imported run; None where several runs are merged."""
-    return read_run_info(runs[0]).categories if len(runs) == 1 else None
 
 
 def _precision(run: RunStore, policy: FilterPolicy) -> list[str]:
