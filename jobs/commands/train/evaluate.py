@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from jobs.arguments import DirName, FileName, GoldFormat, MaybeFile, Model
+from jobs.arguments import DirName, FileName, MaybeFile, Model
 from schemas.errors import ConfigError
+from schemas.gold_format import GoldFormat
 
 if TYPE_CHECKING:
     from pipeline.evaluation.result import EvaluationResult
