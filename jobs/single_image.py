@@ -56,7 +56,8 @@ def read_image(uri: str) -> NDArray[np.uint8]:
     Raises:
         ConfigError: the image is not there or cannot be read.
     """
-    from pipeline.images.decode import ImageLimits, decode_image, read_image_uri
+    from pipeline.images.decode import ImageLimits, decode_image
+    from pipeline.images.fetch import read_image_uri
 
     try:
         return decode_image(read_image_uri(uri), ImageLimits()).array

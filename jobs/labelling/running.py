@@ -34,7 +34,8 @@ class Running:
     attempts: int = 3
     """Tries of a unit that fails with an exception."""
     hang_s: float = 600.0
-    """A worker without any progress for so many seconds is replaced."""
+    """A worker without any progress for so many seconds is replaced; with `--runner local` the run
+    is given up."""
     max_failure_rate: float = 0.9
     """Give up when after 1,000 rows a larger share than this could not be used; of the whole run
     in the end, however short: exit code 1."""

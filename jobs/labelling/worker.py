@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from jobs.labelling.setup import Corpus, LabelSetup
 from pipeline.images.access import ANYTHING
+from pipeline.images.decoders import DecoderProcesses
 from pipeline.labelling.annotate_unit import AnnotateOptions, UnitRows, annotate_unit
 from pipeline.run.commit_unit import CommitOutcome, commit_unit
 from pipeline.run.store import RunStore
@@ -82,6 +83,7 @@ class LabelWorker:
             size_key=self.tools.size_key,
         )
         self._pool = ThreadPoolExecutor(spec.decode_threads, thread_name_prefix="decode")
+        self._decoder = DecoderProcesses(spec.decode_threads)
         self._turn = threading.Lock()
         self._under_way: list[_Asked] = []
         self._batch_size = max(1, getattr(getattr(spec.setup, "options", None), "batch_size", 1))
@@ -152,6 +154,7 @@ class LabelWorker:
             self.options,
             pool=self._pool,
             turn=self._turn,
+            decoder=self._decoder,
             make_row=self.tools.make_row,
         )
 

@@ -15,12 +15,15 @@ from typing import Protocol
 
 from pipeline.images.access import ANYTHING, ImageAccess
 from pipeline.images.connections import NotAdmitted
-from pipeline.images.decode import ImageLimits, image_size, read_image_uri
+from pipeline.images.decode import ImageLimits
+from pipeline.images.decoders import Decoder, InProcess
+from pipeline.images.fetch import read_image_uri
 from pipeline.labelling.retries import Retries
 from schemas.errors import ConfigError, RecordError, RetryableError
 from schemas.fingerprint import sha256_bytes
 from schemas.records import CorpusRecord, Phrase, Status
 
+IN_PROCESS = InProcess()
 FETCH_AHEAD = 16
 """Images that are fetched before the window has room for them."""
 
@@ -123,7 +126,11 @@ class _Budget:
 
 
 def read_windows(
-    records: Iterable[CorpusRecord], limits: PairLimits, pool: Executor, seconds: Seconds
+    records: Iterable[CorpusRecord],
+    limits: PairLimits,
+    pool: Executor,
+    seconds: Seconds,
+    decoder: Decoder = IN_PROCESS,
 ) -> Iterator[list[Pair]]:
     """The records in groups that fit in memory, each with its image's bytes and size.
 
@@ -148,7 +155,7 @@ def read_windows(
             else:
                 if pair.record.image_bytes is not None:  # it is in memory already
                     budget.take(len(pair.record.image_bytes), is_oldest=True)
-                waiting.append((pair, pool.submit(_fetch, pair, limits, budget)))
+                waiting.append((pair, pool.submit(_fetch, pair, limits, budget, decoder)))
         seconds.add("read", time.perf_counter() - began)
         if not waiting:
             break
@@ -156,7 +163,7 @@ def read_windows(
         try:
             spent = fetched.result()
         except NotAdmitted:
-            spent = _fetch(pair, limits, budget, is_oldest=True)
+            spent = _fetch(pair, limits, budget, decoder, is_oldest=True)
         seconds.add("fetch", spent)
         window.append(pair)
         held += pair.num_bytes
@@ -232,7 +239,9 @@ def _caption_failure(caption: str | None, limits: PairLimits) -> tuple[Status, s
     return None
 
 
-def _fetch(pair: Pair, limits: PairLimits, budget: _Budget, *, is_oldest: bool = False) -> float:
+def _fetch(
+    pair: Pair, limits: PairLimits, budget: _Budget, decoder: Decoder, *, is_oldest: bool = False
+) -> float:
     """Bytes and header of the image; returns the seconds it took."""
     began = time.perf_counter()
     taken = 0
@@ -253,7 +262,7 @@ def _fetch(pair: Pair, limits: PairLimits, budget: _Budget, *, is_oldest: bool =
                 admit(len(pair.data))
             else:
                 raise RecordError(Status.IMAGE_MISSING, "the record names no image")
-            pair.size_wh = image_size(pair.data, limits.image)
+            pair.size_wh = decoder.size(pair.data, limits.image)
     except RecordError as error:
         pair.fail(error)
     except NotAdmitted:

@@ -226,8 +226,14 @@ def _run_units(
     if running.runner == "local":
         from jobs.labelling.local_runner import run_local
 
-        tries, cpus = running.attempts, running.cpus_per_worker
-        return run_local(pending, spec, progress, attempts=tries, cpus=cpus)
+        return run_local(
+            pending,
+            spec,
+            progress,
+            attempts=running.attempts,
+            cpus=running.cpus_per_worker,
+            hang_s=running.hang_s,
+        )
     from jobs.labelling.ray_runner import RayRunner
     from jobs.ray_session import ray_session
 
