@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from jobs.arguments import DirName, FileName, GoldFormat, MaybeFile, Model
+from jobs.arguments import DirName, FileName, MaybeFile, Model
 from schemas.errors import ConfigError, DataError
+from schemas.gold_format import GoldFormat
 
 if TYPE_CHECKING:
     from model.teacher.load import AnyTeacher
@@ -68,6 +69,10 @@ class Config:
     max_names: int = 0
     """--teacher, detection gold: names per prompt; 0: as many as fit (the reference takes 40 for
     LVIS)."""
+    tiles: str = "1x1"
+    """--teacher: ask about the image and about so many tiles across and down, e.g. 2x2."""
+    tile_overlap: float = 0.2
+    """Share of a tile that it has in common with the next one."""
     seed: int = 0
     """Of the drawn negatives."""
     device: str = "auto"
@@ -222,6 +227,8 @@ def _load(config: Config) -> AnyTeacher:
             score_floor=0.0,
             max_boxes_per_phrase=100,
             max_names=config.max_names,
+            tiles=config.tiles,
+            tile_overlap=config.tile_overlap,
             precision=config.precision,
             batch_size=config.batch_size,
         ),
