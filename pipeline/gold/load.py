@@ -21,27 +21,8 @@ from pipeline.gold.formats.yolo import load_yolo
 from pipeline.gold.gold_set import GoldCounts, GoldSet
 from pipeline.gold.json_stream import NotAnObject, stream_object
 from schemas.errors import ConfigError, DataError
+from schemas.gold_format import GOLD_FORMATS
 
-GOLD_FORMATS = (
-    "auto",
-    "coco",
-    "lvis",
-    "mdetr",
-    "odvg",
-    "flickr30k",
-    "imagefolder",
-    "objects365",
-    "openimages",
-    "refcoco",
-    "voc",
-    "yolo",
-    "label-studio",
-    "cvat",
-    "glip-tsv",
-    "grit",
-    "boxes",
-    "hf",
-)
 _LOOK_AT = 1_000
 """Images and annotations that are looked at to tell a format."""
 

@@ -19,6 +19,7 @@ from pipeline.images.decode import ImageLimits
 from pipeline.images.decoders import Decoder, InProcess
 from pipeline.images.fetch import read_image_uri
 from pipeline.labelling.retries import Retries
+from schemas.caption_text import caption_problem
 from schemas.errors import ConfigError, RecordError, RetryableError
 from schemas.fingerprint import sha256_bytes
 from schemas.records import CorpusRecord, Phrase, Status
@@ -218,25 +219,8 @@ def _check_records(records: Iterable[CorpusRecord], limits: PairLimits) -> Itera
                 f"record {ordinal} of its unit has the id of record {first}",
             )
         elif pair.failure is None:
-            pair.failure = _caption_failure(record.caption, limits)
+            pair.failure = caption_problem(record.caption, limits.max_caption_chars)
         yield pair
-
-
-def _caption_failure(caption: str | None, limits: PairLimits) -> tuple[Status, str] | None:
-    if caption is None or not caption.strip():
-        return (Status.CAPTION_MISSING, "no caption" if caption is None else "a blank caption")
-    if len(caption) > limits.max_caption_chars:
-        return (
-            Status.CAPTION_INVALID,
-            f"{len(caption):,} characters; at most {limits.max_caption_chars:,} are read",
-        )
-    if "\0" in caption:
-        return (Status.CAPTION_INVALID, f"a NUL character at {caption.index(chr(0))}")
-    try:
-        caption.encode()
-    except UnicodeEncodeError as error:
-        return (Status.CAPTION_INVALID, f"not valid Unicode text: {error.reason}")
-    return None
 
 
 def _fetch(

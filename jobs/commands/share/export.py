@@ -56,7 +56,10 @@ class Config:
     format: FormatName = "goldg"
     """goldg is MDETR's grounding JSON, which GLIP and Grounding DINO train on."""
     merge: Repeated = ()
-    """Another run, written behind the first; of pairs that both have, the first run's stay."""
+    """Another run, written behind the first."""
+    merge_rule: Literal["first", "union"] = "first"
+    """Pairs that several runs have: the first run's boxes, or those of all, where of two boxes of
+    one phrase that overlap (IoU 0.5) a person's stays, else the first run's."""
     image_root: DirName = ""
     """Write file names relative to this folder; whole addresses if not given."""
     copy_images: DirName = ""
@@ -130,7 +133,7 @@ def run(config: Config) -> int:
     ]
     with reading_bar("export", total) as progress:
         summary = export_records(
-            _counted(merged_records(streams, merge_counts), progress),
+            _counted(merged_records(streams, merge_counts, config.merge_rule), progress),
             config.format,
             config.out,
             options,
