@@ -9,8 +9,12 @@ from schemas.errors import ConfigError
 from schemas.records import Status
 
 if TYPE_CHECKING:
+    from jobs.labelling.progress import LabelProgress
     from jobs.labelling.ray_actor import ActorNeeds
     from jobs.labelling.setup import LabelSetup
+    from jobs.labelling.worker import WorkerSpec
+    from pipeline.run.store import RunStore
+    from schemas.plan import Unit
 
 
 ALL = "all"
@@ -46,6 +50,9 @@ class Running:
     retry_failed: str = ""
     """Label rows again that failed: `all`, or statuses such as `image_missing,worker_hang`. The
     other rows stay; the old reasons are kept in OUT/_retries."""
+    relocate: str = ""
+    """OLD=NEW: the corpus of this run was at OLD and is at NEW, also where both are one place and
+    only the times of its files changed. Sizes, units and pictures of rows are compared."""
     max_failure_rate: float = 0.9
     """Give up when after 1,000 rows a larger share than this could not be used; of the whole run
     in the end, however short: exit code 1."""
@@ -99,3 +106,42 @@ def worker_needs(running: Running, setup: LabelSetup) -> tuple[ActorNeeds, int]:
         room = min(room, gpus // num_gpus)
     needs = ActorNeeds(num_cpus=num_cpus, num_gpus=num_gpus, memory=running.memory_per_worker)
     return needs, max(1, int(room))
+
+
+def run_units(
+    store: RunStore,
+    spec: WorkerSpec,
+    pending: list[Unit],
+    progress: LabelProgress,
+    running: Running,
+) -> dict[str, str]:
+    """Label the units with the runner that was asked for; the reason of each that failed, by id.
+
+    Raises:
+        ConfigError, TooManyFailures: see the runners.
+    """
+    if running.runner == "local":
+        from jobs.labelling.local_runner import run_local
+
+        return run_local(
+            pending,
+            spec,
+            progress,
+            attempts=running.attempts,
+            cpus=running.cpus_per_worker,
+            hang_s=running.hang_s,
+        )
+    from jobs.labelling.ray_runner import RayRunner
+    from jobs.ray_session import ray_session
+
+    with ray_session():
+        needs, room = worker_needs(running, spec.setup)
+        return RayRunner(
+            store=store,
+            spec=spec,
+            progress=progress,
+            needs=needs,
+            num_workers=max(1, min(running.workers or room, len(pending))),
+            attempts=running.attempts,
+            hang_s=running.hang_s,
+        ).run(pending)

@@ -17,7 +17,7 @@ import tyro
 from jobs.arguments import Corpora, Model, Run
 from jobs.labelling.gate import NO_GATE, Gate, pass_gate
 from jobs.labelling.progress import LabelProgress, TooManyFailures, describe_failures
-from jobs.labelling.running import Running, statuses_to_retry, worker_needs
+from jobs.labelling.running import Running, run_units, statuses_to_retry
 from jobs.labelling.setup import LabelSetup, TeacherSetup
 from jobs.termination import sigterm_as_interrupt
 from model.teacher.options import TeacherOptions
@@ -31,7 +31,6 @@ from schemas.redaction import shown
 
 if TYPE_CHECKING:
     from jobs.labelling.setup import Corpus as CorpusReader
-    from jobs.labelling.worker import WorkerSpec
     from pipeline.run.store import RunStore
     from schemas.plan import Plan, Unit
 
@@ -140,6 +139,7 @@ def _label(setup: LabelSetup, out: str, records_per_unit: int, running: Running,
     from jobs.labelling.worker import WorkerSpec
     from pipeline.run.info import read_run_info
     from pipeline.run.lock import run_lock
+    from pipeline.run.relocation import write_relocated
     from pipeline.run.store import RunStore
 
     corpus = setup.open_corpus()
@@ -160,13 +160,13 @@ def _label(setup: LabelSetup, out: str, records_per_unit: int, running: Running,
     _require_writable(store)
     gate_said = pass_gate(gate, setup, running, read_run_info(store).gate)
     with run_lock(store):
-        plan = store.write_plan(plan)
+        plan, moved = write_relocated(store, plan, running.relocate)
         recovery = store.recover(verify=running.verify)
         for unit_id in recovery.withdrawn:
             print(f"unit {unit_id}: its data is missing or torn, it is done again")
         again = units_to_retry(store, statuses_to_retry(running.retry_failed))
         left = store.pending()
-        pending = [*left, *again]
+        pending = [moved.get(unit.unit_id, unit) for unit in (*left, *again)]
         print(f"plan     {len(plan.units):,} units, {len(pending):,} to do, in {store.uri}")
         progress = LabelProgress(units=pending, max_failure_rate=running.max_failure_rate)
         failed: dict[str, str] = {}
@@ -184,7 +184,7 @@ def _label(setup: LabelSetup, out: str, records_per_unit: int, running: Running,
                     decode_threads=running.decode_threads,
                     retry=statuses_to_retry(running.retry_failed),
                 )
-                failed = _run_units(store, spec, pending, progress, running)
+                failed = run_units(store, spec, pending, progress, running)
         except (KeyboardInterrupt, TooManyFailures) as stop:
             note = "stopped" if isinstance(stop, KeyboardInterrupt) else "given up"
             raise
@@ -219,40 +219,6 @@ def make_plan(setup: LabelSetup, corpus: CorpusReader, units: tuple[Unit, ...]) 
             "corpus": dict(corpus.fingerprint()),
         },
     )
-
-
-def _run_units(
-    store: RunStore,
-    spec: WorkerSpec,
-    pending: list[Unit],
-    progress: LabelProgress,
-    running: Running,
-) -> dict[str, str]:
-    if running.runner == "local":
-        from jobs.labelling.local_runner import run_local
-
-        return run_local(
-            pending,
-            spec,
-            progress,
-            attempts=running.attempts,
-            cpus=running.cpus_per_worker,
-            hang_s=running.hang_s,
-        )
-    from jobs.labelling.ray_runner import RayRunner
-    from jobs.ray_session import ray_session
-
-    with ray_session():
-        needs, room = worker_needs(running, spec.setup)
-        return RayRunner(
-            store=store,
-            spec=spec,
-            progress=progress,
-            needs=needs,
-            num_workers=max(1, min(running.workers or room, len(pending))),
-            attempts=running.attempts,
-            hang_s=running.hang_s,
-        ).run(pending)
 
 
 def _require_writable(store: RunStore) -> None:
