@@ -6,10 +6,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from schemas.errors import ConfigError
+from schemas.records import Status
 
 if TYPE_CHECKING:
     from jobs.labelling.ray_actor import ActorNeeds
     from jobs.labelling.setup import LabelSetup
+
+
+ALL = "all"
+_CAN_FAIL = tuple(
+    str(status) for status in Status if status.is_quarantined and status is not Status.DUPLICATE_ID
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +43,9 @@ class Running:
     hang_s: float = 600.0
     """A worker without any progress for so many seconds is replaced; with `--runner local` the run
     is given up."""
+    retry_failed: str = ""
+    """Label rows again that failed: `all`, or statuses such as `image_missing,worker_hang`. The
+    other rows stay; the old reasons are kept in OUT/_retries."""
     max_failure_rate: float = 0.9
     """Give up when after 1,000 rows a larger share than this could not be used; of the whole run
     in the end, however short: exit code 1."""
@@ -48,10 +58,28 @@ class Running:
                 raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.workers < 0 or self.cpus_per_worker < 0 or self.memory_per_worker < 0:
             raise ConfigError("workers, cpus_per_worker and memory_per_worker must be 0 or more")
+        statuses_to_retry(self.retry_failed)
         if self.hang_s <= 0:
             raise ConfigError(f"hang_s must be positive, got {self.hang_s}")
         if not 0 <= self.max_failure_rate <= 1:
             raise ConfigError(f"max_failure_rate must be in [0, 1], got {self.max_failure_rate}")
+
+
+def statuses_to_retry(text: str) -> tuple[str, ...]:
+    """What `--retry-failed` names: `all`, or statuses with commas between them; empty: none.
+
+    Raises:
+        ConfigError: a word is not the status of a failure.
+    """
+    words = [word.strip() for word in text.split(",") if word.strip()]
+    if words == [ALL]:
+        return _CAN_FAIL
+    for word in words:
+        if word not in _CAN_FAIL:
+            raise ConfigError(
+                f"--retry-failed must be {ALL}, or of {', '.join(_CAN_FAIL)}, got {word!r}"
+            )
+    return tuple(words)
 
 
 def worker_needs(running: Running, setup: LabelSetup) -> tuple[ActorNeeds, int]:

@@ -17,7 +17,7 @@ import tyro
 from jobs.arguments import Corpora, Model, Run
 from jobs.labelling.gate import NO_GATE, Gate, pass_gate
 from jobs.labelling.progress import LabelProgress, TooManyFailures, describe_failures
-from jobs.labelling.running import Running, worker_needs
+from jobs.labelling.running import Running, statuses_to_retry, worker_needs
 from jobs.labelling.setup import LabelSetup, TeacherSetup
 from jobs.termination import sigterm_as_interrupt
 from model.teacher.options import TeacherOptions
@@ -133,6 +133,7 @@ def label(
 
 
 def _label(setup: LabelSetup, out: str, records_per_unit: int, running: Running, gate: Gate) -> int:
+    from jobs.labelling.retry import units_to_retry
     from jobs.labelling.start_info import write_start
     from jobs.labelling.unit_size import choose_units, likely_workers
     from jobs.labelling.unseen import tell_what_it_never_saw
@@ -164,7 +165,9 @@ def _label(setup: LabelSetup, out: str, records_per_unit: int, running: Running,
         recovery = store.recover(verify=running.verify)
         for unit_id in recovery.withdrawn:
             print(f"unit {unit_id}: its data is missing or torn, it is done again")
-        pending = store.pending()
+        again = units_to_retry(store, statuses_to_retry(running.retry_failed))
+        left = store.pending()
+        pending = [*left, *again]
         print(f"plan     {len(plan.units):,} units, {len(pending):,} to do, in {store.uri}")
         progress = LabelProgress(units=pending, max_failure_rate=running.max_failure_rate)
         failed: dict[str, str] = {}
@@ -180,6 +183,7 @@ def _label(setup: LabelSetup, out: str, records_per_unit: int, running: Running,
                     config={name: plan.config[name] for name in ("teacher", "phrases")},
                     call_size=running.call_size,
                     decode_threads=running.decode_threads,
+                    retry=statuses_to_retry(running.retry_failed),
                 )
                 failed = _run_units(store, spec, pending, progress, running)
         except (KeyboardInterrupt, TooManyFailures) as stop:
@@ -190,12 +194,13 @@ def _label(setup: LabelSetup, out: str, records_per_unit: int, running: Running,
                 progress.tell(now=True)
             if note:
                 # The markers: workers commit units of which the driver does not hear any more.
-                committed = len(pending) - len(store.pending())
+                committed = len(left) - len(store.pending())
                 print(
                     f"{note}: {committed:,} units committed since the start; the same command "
                     "goes on",
                     file=sys.stderr,
                 )
+        store.forget_commits()
         return _finish(store, plan, failed, running.max_failure_rate, setup)
 
 
