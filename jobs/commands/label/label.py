@@ -144,7 +144,8 @@ def _label(setup: LabelSetup, out: str, records_per_unit: int, running: Running,
 
     corpus = setup.open_corpus()
     print(f"corpus   {corpus.uri} ({corpus.format}) {getattr(corpus, 'explanation', '')}".rstrip())
-    print(f"teacher  {setup.teacher_id()}")
+    role = getattr(setup, "role", "teacher")
+    print(f"{role:<8} {setup.teacher_id()}")
     store = RunStore(out)
     units, records_per_unit = choose_units(
         corpus,
@@ -239,22 +240,23 @@ def _finish(
     from jobs.commands.label.status import print_status
     from pipeline.run.status import read_status
 
+    name = getattr(setup, "command", "label")
     complete = store.finalize()
     found = replace(read_status(store), driver=None)  # which is this process, at its end
     print_status(found)
     for unit_id, reason in failed.items():
-        print(f"glipforge label: unit {unit_id} failed: {shown(reason)}", file=sys.stderr)
+        print(f"glipforge {name}: unit {unit_id} failed: {shown(reason)}", file=sys.stderr)
     if not complete:
         left = len(plan.units) - len(store.commits())
         print(
-            f"glipforge label: {left:,} of {len(plan.units):,} units are not done; the same "
+            f"glipforge {name}: {left:,} of {len(plan.units):,} units are not done; the same "
             "command tries them again",
             file=sys.stderr,
         )
         return 1
     if hopeless := describe_failures(found.statuses, max_failure_rate):
         print(
-            f"glipforge label: {hopeless}. The run is complete; a higher --max-failure-rate "
+            f"glipforge {name}: {hopeless}. The run is complete; a higher --max-failure-rate "
             "accepts it",
             file=sys.stderr,
         )
