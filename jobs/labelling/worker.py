@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import NamedTuple
 
+from jobs.labelling.retry import label_again
 from jobs.labelling.setup import Corpus, LabelSetup
 from pipeline.images.access import ANYTHING
 from pipeline.images.decoders import DecoderProcesses
@@ -51,6 +52,8 @@ class WorkerSpec:
     """The plan's `teacher` and `phrases`."""
     call_size: int
     decode_threads: int
+    retry: tuple[str, ...] = ()
+    """Statuses: in units that are committed, rows of these are labelled again."""
 
 
 class LabelWorker:
@@ -105,6 +108,8 @@ class LabelWorker:
         asked = _Asked(self._watched, self._batch_size)
         self._under_way.append(asked)
         try:
+            if self.spec.retry and (outcome := self._label_again(unit, asked)) is not None:
+                return outcome
             found = self._annotate(self.spec.corpus.read(unit), asked)
         finally:
             self._under_way.remove(asked)
@@ -119,6 +124,17 @@ class LabelWorker:
         )
         self._on_commit(outcome)
         return outcome
+
+    def _label_again(self, unit: Unit, asked: Grounder) -> CommitOutcome | None:
+        store = RunStore(self.spec.run)  # one that remembers no marker
+        store.know_plan_id(self.spec.plan_id)
+        return label_again(
+            store,
+            unit,
+            self.spec.retry,
+            read=lambda: self.spec.corpus.read(unit),
+            annotate=lambda records: self._annotate(records, asked),
+        )
 
     def beat(self) -> Beat:
         """Whether there is progress, and how much of it is not committed."""

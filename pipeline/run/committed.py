@@ -134,6 +134,10 @@ class CommittedUnits(ABC):
             self.committer.withdraw(commit)
             self._commits.pop(commit.unit_id, None)
 
+    def forget_commits(self) -> None:
+        """Read markers anew: others replaced some of them."""
+        self._commits.clear()
+
     @abstractmethod
     def check_plan(self, commit: UnitCommit, *, where: str) -> None:
         """Refuse a marker that belongs to something else.
