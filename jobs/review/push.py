@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import tyro
@@ -16,6 +16,7 @@ from pipeline.review.sync.store.run_dataset import dataset_name, review_store, r
 if TYPE_CHECKING:
     from pipeline.curation.carry import CarryReport
     from pipeline.review.sync.push.push import PushReport
+    from pipeline.review.sync.push.run_notes import read_notes
     from pipeline.review.sync.push.selection import Selection
     from pipeline.run.store import RunStore
 
@@ -100,6 +101,11 @@ def push_run(
         # Rows know no layers: the columns are asked.
         kept = kept_box_ids(run_store, selection.policy, min_score=config.min_score)
         selection = Selection(box_ids=kept, queue=selection.name)
+    shown = selection.policy or policy_for(run_store, "default")
+    show_all = bool(config.policy or config.queue) or chosen is not None
+    notes = read_notes(run_store, shown, show_all=show_all)
+    if config.queue == "audit":
+        notes = replace(notes, suspects={}, missing={})  # they would sway who judges the sample
     started = time.monotonic()
     with review_store(config.home) as (home, database, store):
         found = find_dataset(store, name)
@@ -123,6 +129,7 @@ def push_run(
                 selection=selection,
                 limit=config.limit,
                 restore=config.restore,
+                notes=notes,
                 progress=bar,
             )
     seconds = time.monotonic() - started

@@ -86,19 +86,23 @@ def test_a_pushed_dataset_is_whole_for_fiftyone(bench: Bench) -> None:
     assert set(dataset.list_saved_views()) == set(review_views(dataset))
     sizes = {name: len(dataset.load_saved_view(name)) for name in dataset.list_saved_views()}
     assert sizes["pending"] == 3
-    assert sizes["low confidence"] == 3
-    assert sizes["large boxes"] == 3
+    assert sizes["low scores"] == 3
+    assert sizes["whole-image boxes"] == 3
     assert sizes["several boxes per phrase"] == 3
     assert sizes["captions by image"] == 2
-    assert [sizes[n] for n in ("no boxes", "rejected", "drawn", "conflicts", "tiny boxes")] == [
-        0
-    ] * 5
+    none = ("captions without boxes", "rejected", "drawn", "conflicts", "tiny boxes", "queue")
+    none += ("audit", "disagreement")
+    assert {name: sizes[name] for name in none} == dict.fromkeys(none, 0)
+    assert {name: sizes[name] for name in ("rare phrases", "overlapping phrases")} == {
+        "rare phrases": 0,
+        "overlapping phrases": 0,
+    }
 
 
 def test_views_of_pairs_without_boxes(bench: Bench) -> None:
     bench.rows[0] = replace(bench.rows[0], boxes=(), status=Status.NO_BOXES)
     bench.push()
-    assert len(bench.dataset.load_saved_view("no boxes")) == 1
+    assert len(bench.dataset.load_saved_view("captions without boxes")) == 1
     assert len(bench.dataset.load_saved_view("ungrounded phrases")) == 1
 
 

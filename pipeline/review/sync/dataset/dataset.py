@@ -8,6 +8,15 @@ from pipeline.curation.box_state import Origin, Review
 from pipeline.images.palette import PALETTE, phrase_hex
 from pipeline.review.sync.dataset.views import save_views
 from pipeline.review.sync.label.documents import BOXES
+from pipeline.review.sync.label.notes import (
+    AUDIT,
+    DISAGREEMENT,
+    LEVEL,
+    NUMBER_FIELDS,
+    QUEUE_REASONS,
+    QUEUE_SCORE,
+    RAREST_PHRASE,
+)
 from pipeline.review.sync.label.stamp import PAIR_FIELDS, PAIR_REVIEW, PAIR_REVIEWER, REVIEWER
 
 COLORED_PHRASES = 60
@@ -20,8 +29,10 @@ _SIDEBAR = {
     "tags": ("tags", "_label_tags"),
     "labels": (BOXES,),
     "pair": ("caption", "status", PAIR_REVIEW, PAIR_REVIEWER, "conflicts", "source"),
+    "look first": (*NUMBER_FIELDS, DISAGREEMENT, RAREST_PHRASE, AUDIT),
     "phrases": ("phrases.text", "phrases.best_score", "phrases.status"),
 }
+_NOTES = (*NUMBER_FIELDS, DISAGREEMENT, RAREST_PHRASE, AUDIT, QUEUE_REASONS)
 _PHRASE_FIELDS = (
     ("text", "StringField"),
     ("start", "IntField"),
@@ -46,7 +57,12 @@ def create_dataset(name: str, info: dict[str, Any]) -> Any:
         dataset.add_sample_field(field, fo.StringField)
     for field in PAIR_FIELDS:
         dataset.add_sample_field(field, fo.StringField)
-    for field in ("pushed_box_ids", "conflicts"):
+    for field in NUMBER_FIELDS:
+        dataset.add_sample_field(field, fo.FloatField)
+    for field in (DISAGREEMENT, RAREST_PHRASE):
+        dataset.add_sample_field(field, fo.IntField)
+    dataset.add_sample_field(AUDIT, fo.BooleanField)
+    for field in ("pushed_box_ids", "conflicts", QUEUE_REASONS):
         dataset.add_sample_field(field, fo.ListField, subfield=fo.StringField)
     dataset.add_sample_field(
         "phrases",
@@ -62,10 +78,13 @@ def create_dataset(name: str, info: dict[str, Any]) -> Any:
         ("review", fo.StringField),
         ("origin", fo.StringField),
         (REVIEWER, fo.StringField),
+        (LEVEL, fo.FloatField),
+        (QUEUE_SCORE, fo.FloatField),
+        (AUDIT, fo.BooleanField),
     ):
         dataset.add_sample_field(f"{BOXES}.detections.{attribute}", kind)
-    # `box_id`, `decision_id` and `reviewed_at` stay undeclared: they are kept and can be queried,
-    # but a filter with one entry per box would fill the side bar.
+    # `box_id`, `decision_id`, `reviewed_at` and `queue_reasons` stay undeclared: they are kept and
+    # can be queried, but a filter with one entry per box would fill the side bar.
     dataset.info = info
     _configure_app(dataset)
     _configure_annotate(dataset)
@@ -96,7 +115,7 @@ def _configure_app(dataset: Any) -> None:
     config.sidebar_groups = _sidebar_groups(dataset)
     dataset.app_config = config
     # The grid shows them, Annotate must not offer to change them: they are the run's.
-    for name in (*_TEXT_FIELDS, "pushed_box_ids", "phrases"):
+    for name in (*_TEXT_FIELDS, *_NOTES, "pushed_box_ids", "phrases"):
         field = dataset.get_field(name)
         field.read_only = True
         field.save()

@@ -22,9 +22,11 @@ from pipeline.curation.box_state import (
 )
 from pipeline.curation.decisions import decisions_by_record
 from pipeline.review.sync.label.documents import BOXES, sample_document, sample_object_id
+from pipeline.review.sync.label.notes import NO_NOTES, Notes, box_notes, pair_notes
 from pipeline.review.sync.label.stamp import PAIR_FIELDS
 from pipeline.review.sync.push.media import MediaStore
 from pipeline.review.sync.push.merge import has_human_work, merge_boxes, merge_pair
+from pipeline.review.sync.push.rare_phrases import note_rare_phrases
 from pipeline.review.sync.push.selection import Selection
 from pipeline.review.sync.store.journal import Journal
 from pipeline.review.sync.store.ledger import Ledger
@@ -77,6 +79,7 @@ def push(
     selection: Selection,
     limit: int | None = None,
     restore: bool = False,
+    notes: Notes = NO_NOTES,
     progress: Callable[[int], object] = lambda done: None,
 ) -> PushReport:
     """Bring the dataset up to what stands in the run; human work in it stays.
@@ -91,6 +94,7 @@ def push(
         selection: which pairs and boxes are shown.
         limit: at most so many pairs.
         restore: put those pairs back all the same.
+        notes: what the run knows about its boxes.
         progress: called with the number of samples done.
 
     Raises:
@@ -102,7 +106,7 @@ def push(
     ledger = Ledger(dataset)
     pushed = ledger.known()
     stale = dataset.sample_ids()
-    chosen = islice(_chosen(annotations(), by_record, selection), limit)
+    chosen = islice(_chosen(annotations(), by_record, selection, notes), limit)
     with ThreadPoolExecutor(MEDIA_THREADS) as pool:
         while batch := list(islice(chosen, BATCH)):
             ids = [sample_object_id(item.row.record_id) for item in batch]
@@ -132,6 +136,7 @@ def push(
             ledger.add({i: r for i, r in present.items() if pushed.get(i) is not False})
             progress(report.pairs)
     _remove(dataset, ledger, annotations(), by_record, stale, report)
+    note_rare_phrases(dataset)
     return report
 
 
@@ -157,12 +162,15 @@ class _Chosen:
     histories: Mapping[str, BoxHistory]
     shown: tuple[Standing, ...]
     pair: PairHistory
+    notes: Mapping[str, Mapping[str, Any]]
+    pair_notes: Mapping[str, Any]
 
 
 def _chosen(
     annotations: Iterable[Annotation],
     by_record: Mapping[str, Sequence[Decision]],
     selection: Selection,
+    notes: Notes,
 ) -> Iterator[_Chosen]:
     for row in annotations:
         decided = by_record.get(row.record_id, ())
@@ -175,7 +183,10 @@ def _chosen(
             for box_id, history in histories.items()
             if history.latest is not None or box_id in (box_ids or ())
         )
-        yield _Chosen(row, histories, shown, pair_history(decided))
+        kept = None if notes.keeps is None else notes.keeps(row)
+        of_boxes = {box.box_id: box_notes(box, notes, kept) for box in shown}
+        of_pair = pair_notes(row, shown, notes, decided)
+        yield _Chosen(row, histories, shown, pair_history(decided), of_boxes, of_pair)
 
 
 def _file_of(media: MediaStore, row: Annotation) -> tuple[str, str | None]:
@@ -202,18 +213,21 @@ def _operation(
         dataset_id=dataset.dataset_id,
         now=now,
         pair=item.pair.current(),
+        notes=item.notes,
+        pair_notes=item.pair_notes,
     )
     if old is None:
         report.boxes += len(item.shown)
         # Not an insert: a second push at the same time is no error.
         return UpdateOne({"_id": fresh.pop("_id")}, {"$setOnInsert": fresh}, upsert=True)
-    merged = merge_boxes(old, item.row, item.histories, item.shown)
+    merged = merge_boxes(old, item.row, item.histories, item.shown, item.notes)
     report.kept_labels += merged.kept
     report.boxes += len(merged.detections)
     new = {
         **old,
         **{key: fresh[key] for key in _RUN_KEYS},
         **merge_pair(old, item.pair),
+        **item.pair_notes,
         "pushed_box_ids": merged.pushed_box_ids,
         BOXES: {"_cls": "Detections", "detections": merged.detections},
     }
