@@ -8,6 +8,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from pipeline.review.app.box_operators import (
+    AcceptAbove,
+    CopyBox,
+    ExportView,
+    MergePhrases,
+    UndoAny,
+)
 from pipeline.review.app.caption_panel import CaptionPanel
 from pipeline.review.app.operators import (
     AcceptLabels,
@@ -25,6 +32,11 @@ PARTS = (
     JudgeImage,
     UndoLast,
     ReadSample,
+    CopyBox,
+    MergePhrases,
+    AcceptAbove,
+    UndoAny,
+    ExportView,
     CaptionPanel,
 )
 

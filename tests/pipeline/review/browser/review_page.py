@@ -227,6 +227,10 @@ class ReviewPage:
         """Draw a box by the mouse in Annotate; screen coordinates."""
         self.page.locator("[data-cy=detection-mode]").click()
         self.page.wait_for_timeout(500)
+        self.drag(start, end)
+
+    def drag(self, start: tuple[int, int], end: tuple[int, int]) -> None:
+        """Draw with the pencil that is in hand."""
         self.page.mouse.move(*start)
         self.page.mouse.down()
         self.page.mouse.move((start[0] + end[0]) / 2, (start[1] + end[1]) / 2, steps=4)

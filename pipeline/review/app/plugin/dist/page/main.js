@@ -2,8 +2,10 @@
 
 import { builtIn, checkGlobals, look, notify, registerPageJob } from "./fiftyone.js";
 import { help } from "./dialog.js";
+import { drawFor } from "./drawing.js";
 import { judgeImage, next, undo } from "./image.js";
 import { listen } from "./keys.js";
+import { toggleLevel } from "./level.js";
 import { toggleColors } from "./marks.js";
 import { showPhrase } from "./phrase_filter.js";
 import { status, wrapFetch } from "./saves.js";
@@ -35,6 +37,8 @@ export async function start(settings) {
   showStrip({
     colors: settings.colors,
     onPhrase: (index) => run(phrase(index)),
+    onDraw: (index) => run(drawFor(index)),
+    onFailure: (error) => notify(`the drawn box has no phrase yet: ${error.message}`, "error"),
     buttons: [
       ["accept", "✓ Accept (a)", accept],
       ["reject", "✗ Reject (r)", reject],
@@ -53,6 +57,7 @@ export async function start(settings) {
     b: () => run(judgeImage("bad", true)),
     m: () => run(judgeImage("missing", false)),
     n: next,
+    k: () => run(toggleLevel()),
     v: () => toggleColors(settings.colors),
     0: () => run(showPhrase(null)),
     "?": help,
