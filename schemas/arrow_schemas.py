@@ -87,6 +87,7 @@ DECISION_FIELDS_ADDED = (
     pa.field("before_xyxy", _XYXY_TYPE, nullable=True),
     pa.field("before_phrase_index", pa.int32(), nullable=True),
     _required("carried_from", pa.string()),
+    pa.field("span", pa.list_(pa.int32()), nullable=True),
 )
 """Columns that the first decision files do not have; they are read as empty there."""
 DECISION_SCHEMA = _schema(

@@ -91,11 +91,14 @@ def table_to_decisions(table: pa.Table) -> list[Decision]:
 
 
 def _with_added(table: pa.Table) -> pa.Table:
-    """A decision table of before the added columns, with them empty."""
+    """A decision table of before some added columns, with them empty."""
     added = {field.name for field in DECISION_FIELDS_ADDED}
-    if set(DECISION_SCHEMA.names) - set(table.schema.names) != added:
+    missing = set(DECISION_SCHEMA.names) - set(table.schema.names)
+    if missing not in (added, {"span"}):
         return table
     for field in DECISION_FIELDS_ADDED:
+        if field.name not in missing:
+            continue
         empty = None if field.nullable else ""
         table = table.append_column(field, pa.array([empty] * len(table), type=field.type))
     return table
@@ -236,6 +239,7 @@ def _decision_dict(row: Decision) -> dict[str, Any]:
         "before_xyxy": None if row.before_xyxy is None else list(row.before_xyxy),
         "before_phrase_index": row.before_phrase_index,
         "carried_from": row.carried_from,
+        "span": None if row.span is None else list(row.span),
     }
 
 
@@ -265,6 +269,6 @@ def _curated_from(raw: dict[str, Any]) -> CuratedRecord:
 
 def _decision_from(raw: dict[str, Any]) -> Decision:
     raw["verdict"] = Verdict(raw["verdict"])
-    for name in ("xyxy", "before_xyxy"):
+    for name in ("xyxy", "before_xyxy", "span"):
         raw[name] = None if raw[name] is None else tuple(raw[name])
     return Decision(**raw)

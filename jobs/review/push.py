@@ -16,7 +16,6 @@ from pipeline.review.sync.store.run_dataset import dataset_name, review_store, r
 if TYPE_CHECKING:
     from pipeline.curation.carry import CarryReport
     from pipeline.review.sync.push.push import PushReport
-    from pipeline.review.sync.push.run_notes import read_notes
     from pipeline.review.sync.push.selection import Selection
     from pipeline.run.store import RunStore
 
@@ -72,10 +71,12 @@ def push_run(
     from jobs.progress_bar import reading_bar
     from pipeline.curation.decisions import load_decisions
     from pipeline.curation.kept_boxes import kept_box_ids
+    from pipeline.curation.pushed import Pushed, write_pushed
     from pipeline.curation.recommended import policy_for
     from pipeline.review.sync.dataset.dataset_process import drop_dataset, make_dataset
     from pipeline.review.sync.push.media import MediaStore
     from pipeline.review.sync.push.push import forget, push
+    from pipeline.review.sync.push.run_notes import read_notes
     from pipeline.review.sync.push.selection import Selection
     from pipeline.review.sync.store.mongo_store import find_dataset, get_dataset
     from pipeline.run.open import num_records, open_run
@@ -133,6 +134,8 @@ def push_run(
                 progress=bar,
             )
     seconds = time.monotonic() - started
+    size = Pushed(dataset=name, pairs=report.pairs - report.left_out, boxes=report.shown)
+    write_pushed(run_store, size)
     print(
         f"dataset {name}: {report.added} pairs added, {report.refreshed} refreshed, "
         f"{report.unchanged} unchanged, {report.removed} removed, {report.boxes} boxes, "

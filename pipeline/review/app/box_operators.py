@@ -17,6 +17,7 @@ from pipeline.review.sync.label.documents import BOXES
 from pipeline.review.sync.store.label_store import WriteRefused
 from pipeline.review.sync.verdict.boxes import above, accept_above, copy_boxes, merge_phrases
 from pipeline.review.sync.verdict.clicks import clicks
+from pipeline.review.sync.verdict.phrases import join_phrases
 from pipeline.review.sync.verdict.undo import undo_click
 
 DEFAULT_SCORE = 0.8
@@ -100,7 +101,7 @@ class MergePhrases(foo.Operator):  # type: ignore[misc]
         return foo.OperatorConfig(
             name="merge_phrases",
             label="Merge phrases",
-            description="All boxes of one phrase of this caption become another's",
+            description="All boxes of one phrase become another's, or both become one phrase",
             dynamic=True,
             icon="merge",
         )
@@ -112,12 +113,14 @@ class MergePhrases(foo.Operator):  # type: ignore[misc]
         choices = phrase_choices(ctx)
         inputs.enum("source", choices.values(), required=True, label="Boxes of", view=choices)
         inputs.enum("target", choices.values(), required=True, label="go to", view=choices)
+        inputs.bool("whole", label="Both become one new phrase, from the first word to the last")
         return types.Property(inputs, view=types.View(label="Merge phrases"))
 
     def execute(self, ctx: Any) -> dict[str, Any]:
         source, target = int(ctx.params["source"]), int(ctx.params["target"])
         try:
-            written = merge_phrases(store_of(ctx), open_sample(ctx), source, target)
+            merge = join_phrases if ctx.params.get("whole") else merge_phrases
+            written = merge(store_of(ctx), open_sample(ctx), source, target)
         except WriteRefused as error:
             return refused(ctx, error)
         return answer(ctx, [written])

@@ -16,6 +16,7 @@ from pipeline.review.app.box_operators import (
     UndoAny,
 )
 from pipeline.review.app.caption_panel import CaptionPanel
+from pipeline.review.app.likeness_operator import SortByLikeness
 from pipeline.review.app.operators import (
     AcceptLabels,
     JudgeImage,
@@ -24,6 +25,8 @@ from pipeline.review.app.operators import (
     RelabelPhrase,
     UndoLast,
 )
+from pipeline.review.app.phrase_operators import NewPhrase, SplitPhrase
+from pipeline.review.app.progress_panel import ProgressPanel, ReadProgress
 
 PARTS = (
     AcceptLabels,
@@ -33,11 +36,16 @@ PARTS = (
     UndoLast,
     ReadSample,
     CopyBox,
+    NewPhrase,
+    SplitPhrase,
     MergePhrases,
     AcceptAbove,
     UndoAny,
     ExportView,
+    SortByLikeness,
+    ReadProgress,
     CaptionPanel,
+    ProgressPanel,
 )
 
 

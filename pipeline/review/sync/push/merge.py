@@ -87,6 +87,11 @@ def merge_boxes(
     return MergedBoxes(detections=detections, pushed_box_ids=pushed, kept=kept)
 
 
+def merge_phrases(fresh: Sequence[Any], document: Mapping[str, Any]) -> list[Any]:
+    """The run's phrases, and behind them those that reviewers marked since the last pull."""
+    return [*fresh, *(document.get("phrases") or [])[len(fresh) :]]
+
+
 def merge_pair(document: Mapping[str, Any], pair: PairHistory) -> dict[str, Any]:
     """The verdict fields of a sample: as it stands, unless a reviewer changed them since."""
     base = pair.as_of(str(document.get(PAIR_DECISION_ID) or ""))

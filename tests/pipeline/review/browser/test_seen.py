@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -54,6 +56,7 @@ def test_the_box_under_the_pointer_says_why_it_is_suspected(noted_page: ReviewPa
 
 def test_lines_and_marks_tell_verdicts_apart_in_the_colour_of_the_phrase(page: ReviewPage) -> None:
     pending = page.label(0)["bounding_box"]
+    page.page.wait_for_timeout(1000)
     dotted = drawn(page, pending)
     page.select(0)
     page.press("a")
@@ -76,7 +79,10 @@ def test_lines_and_marks_tell_verdicts_apart_in_the_colour_of_the_phrase(page: R
 def drawn(page: ReviewPage, box: list[float]) -> tuple[float, bool]:
     """The share of a box's left side that has the colour of phrase 0, and whether a diagonal goes
     from its corner."""
-    picture = np.asarray(Image.open(io.BytesIO(page.page.screenshot())).convert("RGB"), int)
+    shot = page.page.screenshot()
+    if os.environ.get("RV_DEBUG"):
+        Path(f"/tmp/rv_shot_{page.reviews()[0]}.png").write_bytes(shot)
+    picture = np.asarray(Image.open(io.BytesIO(shot)).convert("RGB"), int)
     is_colored = np.abs(picture - np.array(phrase_color(0))).sum(axis=-1) < 60
     left, top = map(round, page.spot([box[0], box[1], 0, 0]))
     right, bottom = map(round, page.spot([box[0] + box[2], box[1] + box[3], 0, 0]))

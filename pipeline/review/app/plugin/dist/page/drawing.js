@@ -1,9 +1,9 @@
 // "Draw for this phrase": Annotate with its pencil in hand; the box that comes gets the phrase.
 
-import { annotating, modal, notify } from "./fiftyone.js";
-import { relabel } from "./verdicts.js";
+import { annotating, builtIn, modal, notify, python, refresh } from "./fiftyone.js";
 
-const SAVED_MS = 800; // FiftyOne takes the reply of its save first
+// FiftyOne sends a drawn box twice, the second time after its next save: what comes between is lost.
+const SAVED_MS = 4500;
 let wanted = null;
 
 async function found(selector) {
@@ -22,11 +22,21 @@ export async function drawFor(index) {
   notify(`draw a box for phrase ${index + 1}`, "info");
 }
 
-// True where the drawn box has its phrase already, or will have it in a moment.
-export function takeDrawn(labelId, failed) {
+// True where the drawn box will have its phrase in a moment.
+export function takeDrawn({ sampleId, labelId }, failed) {
   if (wanted === null) return false;
-  const index = wanted;
+  const phrase = String(wanted);
   wanted = null;
-  setTimeout(() => relabel(index, labelId).catch(failed), SAVED_MS);
+  const give = async () => {
+    const answer = await python("relabel_phrase", {
+      sample_id: sampleId,
+      label_ids: [labelId],
+      phrase,
+    });
+    if (answer.refused) throw new Error(answer.refused);
+    await refresh(sampleId, answer, answer.last_modified_at);
+    builtIn("reload_samples");
+  };
+  setTimeout(() => give().catch(failed), SAVED_MS);
   return true;
 }

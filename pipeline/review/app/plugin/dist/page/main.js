@@ -6,6 +6,7 @@ import { drawFor } from "./drawing.js";
 import { judgeImage, next, undo } from "./image.js";
 import { listen } from "./keys.js";
 import { toggleLevel } from "./level.js";
+import { phraseOfMarked } from "./marked_words.js";
 import { toggleColors } from "./marks.js";
 import { showPhrase } from "./phrase_filter.js";
 import { status, wrapFetch } from "./saves.js";
@@ -46,6 +47,7 @@ export async function start(settings) {
       ["done", "Done, next (d)", () => run(judgeImage("done", true))],
       ["bad", "Bad… (b)", () => run(judgeImage("bad", true))],
       ["missing", "Missing… (m)", () => run(judgeImage("missing", false))],
+      ["phrase", "New phrase (p)", () => run(phraseOfMarked())],
       ["help", "Keys (?)", help],
     ],
   });
@@ -58,6 +60,7 @@ export async function start(settings) {
     m: () => run(judgeImage("missing", false)),
     n: next,
     k: () => run(toggleLevel()),
+    p: () => run(phraseOfMarked()),
     v: () => toggleColors(settings.colors),
     0: () => run(showPhrase(null)),
     "?": help,

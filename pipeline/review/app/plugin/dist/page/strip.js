@@ -5,6 +5,8 @@ import { takeDrawn } from "./drawing.js";
 import { watchHover } from "./hover.js";
 import { keepLevel, level, setLevel, shownCount } from "./level.js";
 import { drawVerdicts } from "./lines.js";
+import { marked } from "./marked_words.js";
+import { askProgress, progress } from "./progress.js";
 import { onSave, status } from "./saves.js";
 
 const STYLE = `
@@ -14,6 +16,8 @@ const STYLE = `
 #glipforge-strip .caption{flex:1 1 50%;white-space:pre-wrap}
 #glipforge-strip button{font:inherit;border:0;border-radius:4px;padding:0 5px;cursor:pointer;
   color:#fff}
+#glipforge-strip .phrase{border-radius:4px;padding:0 5px;cursor:pointer;color:#fff}
+#glipforge-strip sub,#glipforge-strip .pencil{user-select:none}
 #glipforge-strip .action{background:#3a3d44;padding:2px 9px}
 #glipforge-strip .note{color:#bbb;font-size:13px}
 #glipforge-strip .pencil{background:none;color:#bbb;padding:0 3px;font-size:12px}
@@ -44,7 +48,7 @@ export function showStrip(options) {
   strip.style.display = "none";
   document.body.appendChild(strip);
   onSave((event) => {
-    if (event.kind === "drawn" && !takeDrawn(event.labelId, options.onFailure))
+    if (event.kind === "drawn" && !takeDrawn(event, options.onFailure))
       Object.assign(waiting, event);
     draw(options);
   });
@@ -73,6 +77,7 @@ async function draw({ colors, onPhrase, onDraw, buttons }) {
     }
     drawVerdicts(page.looker);
     await keepLevel(page);
+    askProgress();
     if (waiting.sampleId && waiting.sampleId !== page.sampleId) stopWaiting();
     const phrases = page.sample.phrases || [];
     const counts = phrases.map(
@@ -82,7 +87,7 @@ async function draw({ colors, onPhrase, onDraw, buttons }) {
     for (const label of page.labels)
       words[label.review || "pending"] = (words[label.review || "pending"] || 0) + 1;
     const state = JSON.stringify([
-      page.sampleId, page.sample.caption, counts, words, waiting.labelId, status, level,
+      page.sampleId, page.sample.caption, counts, words, waiting.labelId, status, level, progress,
     ]);
     if (state === shown) return;
     shown = state;
@@ -91,6 +96,7 @@ async function draw({ colors, onPhrase, onDraw, buttons }) {
       note(Object.entries(words).map(([word, count]) => `${count} ${word}`).join(" · ")),
       note(saveWord(), "saved"),
       slider(page),
+      note(progress.sentence, "progress"),
       ...buttons.map(button)
     );
     strip.classList.toggle("asking", !!waiting.labelId);
@@ -151,7 +157,9 @@ function caption(text, phrases, counts, colors, onPhrase, onDraw) {
     const start = Math.max(phrase.start, position);
     if (start >= phrase.end) continue;
     node.append(letters.slice(position, start).join(""));
-    const button = document.createElement("button");
+    const button = document.createElement("span"); // the words of a button cannot be marked
+    button.setAttribute("role", "button");
+    button.className = "phrase";
     button.dataset.phrase = String(index);
     button.textContent = letters.slice(start, phrase.end).join("");
     button.style.background = colors[index % colors.length];
@@ -161,7 +169,7 @@ function caption(text, phrases, counts, colors, onPhrase, onDraw) {
     const small = document.createElement("sub");
     small.textContent = `${index + 1}`;
     button.append(small);
-    button.addEventListener("click", () => onPhrase(index));
+    button.addEventListener("click", () => marked() || onPhrase(index));
     const pencil = document.createElement("button");
     pencil.dataset.draw = String(index);
     pencil.className = "pencil";
