@@ -35,6 +35,7 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "label": {
         "label": ("label.label", "label a corpus with a teacher, on Ray or locally"),
+        "caption": ("label.caption", "make captions for images that have none"),
         "enrich": ("label.enrich", "add layers to a run: CLIP, embeddings, masks, hashes"),
         "status": ("label.status", "explain a run: how far, how fast, what failed"),
     },

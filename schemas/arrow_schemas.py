@@ -58,6 +58,13 @@ def _schema(name: str, fields: list[pa.Field]) -> pa.Schema:
     )
 
 
+PAIR_FIELDS_ADDED = (_required("caption_origin", pa.string()),)
+"""Columns that the first files of pairs do not have: there every caption is the corpus' own."""
+ANNOTATION_FIELDS_ADDED = (
+    *PAIR_FIELDS_ADDED,
+    _required("proposed_by", pa.list_(_required("item", pa.string()))),
+)
+"""`proposed_by`: of an ensemble's boxes the teachers that found each; empty where there is one."""
 ANNOTATION_SCHEMA = _schema(
     "annotation",
     [
@@ -67,6 +74,7 @@ ANNOTATION_SCHEMA = _schema(
         _required("phrases", pa.list_(_required("item", PHRASE_TYPE))),
         _required("boxes", pa.list_(_required("item", BOX_TYPE))),
         _required("teacher_id", pa.string()),
+        *ANNOTATION_FIELDS_ADDED,
     ],
 )
 CURATED_SCHEMA = _schema(
@@ -78,6 +86,7 @@ CURATED_SCHEMA = _schema(
         _required("teacher_id", pa.string()),
         _required("policy_id", pa.string()),
         _required("decisions_id", pa.string()),
+        *PAIR_FIELDS_ADDED,
     ],
 )
 _XYXY_TYPE = pa.list_(_required("item", pa.float32()), 4)
@@ -104,3 +113,10 @@ DECISION_SCHEMA = _schema(
         *DECISION_FIELDS_ADDED,
     ],
 )
+ADDED = {
+    b"annotation": ANNOTATION_FIELDS_ADDED,
+    b"curated": PAIR_FIELDS_ADDED,
+    b"decision": DECISION_FIELDS_ADDED,
+}
+"""Kind of table -> the columns that its first files do not have, in the order in which they came: a file has
+the first so many of them."""

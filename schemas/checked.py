@@ -79,6 +79,7 @@ def from_json(
     what: str = "",
     version: int | None = None,
     error: type[GlipforgeError] = ConfigError,
+    way_out: str = "",
 ) -> T:
     """Build `kind` from the text of a JSON file.
 
@@ -89,6 +90,7 @@ def from_json(
         what: What the file should be, in errors: "plan" gives "is not a plan: ...".
         version: What its field `version` must be.
         error: What is raised.
+        way_out: What a user does about a file that is not one, at the end of the message.
 
     Raises:
         GlipforgeError: of class `error`: not a JSON object, of another version, or a field is
@@ -100,13 +102,15 @@ def from_json(
             return made
     except ValidationError:
         pass
-    raw = parse_object(text, where=where, error=error)
-    if version is not None and raw.get("version") != version:
-        raise error(
-            f"{where} has version {raw.get('version')!r}; this glipforge reads version {version}"
-        )
-    prefix = f"{where} is not a {what}: " if what else f"{where}: "
-    return _build(kind, text, raw, prefix, error=error)
+    try:
+        raw = parse_object(text, where=where, error=error)
+        if version is not None and raw.get("version") != version:
+            said = f"{where} has version {raw.get('version')!r}"
+            raise error(f"{said}; this glipforge reads version {version}")
+        prefix = f"{where} is not a {what}: " if what else f"{where}: "
+        return _build(kind, text, raw, prefix, error=error)
+    except error as problem:
+        raise error(f"{problem}; {way_out}" if way_out else str(problem)) from None
 
 
 def from_object(kind: type[T], raw: object, *, where: str, also: tuple[str, ...] = ()) -> T:

@@ -6,8 +6,17 @@ import math
 from collections.abc import Iterable, Sequence
 
 from schemas.errors import DataError
-from schemas.records import Annotation, CuratedRecord, Decision, Status, Verdict
+from schemas.records import (
+    CORPUS_CAPTION,
+    MADE_CAPTION,
+    Annotation,
+    CuratedRecord,
+    Decision,
+    Status,
+    Verdict,
+)
 
+CAPTION_ORIGINS = (CORPUS_CAPTION, MADE_CAPTION)
 EDGE_TOLERANCE_PX = 1e-3
 """float32 rounding may put an edge this far outside the image."""
 
@@ -56,6 +65,11 @@ def _check_pair(row: Annotation | CuratedRecord, where: str) -> None:
     _text(row.record_id, where, "record_id", empty=False)
     for name in ("source", "image_uri", "image_sha256", "caption", "teacher_id"):
         _text(getattr(row, name), where, name)
+    if row.caption_origin not in CAPTION_ORIGINS:
+        raise DataError(
+            f"{where}: caption_origin must be of {', '.join(CAPTION_ORIGINS)}, got "
+            f"{row.caption_origin!r}"
+        )
     _whole(row.width, where, "width", 0)
     _whole(row.height, where, "height", 0)
     for number, phrase in enumerate(row.phrases):
@@ -94,6 +108,7 @@ def check_annotation(row: Annotation, where: str) -> None:
         at = f"{where}: boxes[{number}]"
         _whole(box.phrase_index, at, "phrase_index", 0, len(row.phrases))
         check_xyxy(box.xyxy, (row.width, row.height), at)
+        _text(box.proposed_by, at, "proposed_by")
         for name in ("score", "token_score", "centerness"):
             _share(getattr(box, name), at, name)
 

@@ -61,6 +61,15 @@ KINDS: Mapping[str, LayerKind] = {
             columns=(pa.field("pixels_sha256", pa.string()), pa.field("dhash", pa.string())),
         ),
         LayerKind(
+            name="phrases",
+            key="record_id",
+            columns=(
+                pa.field("entities", pa.list_(pa.string())),
+                pa.field("expression_start", pa.list_(pa.int32())),
+                pa.field("expression_end", pa.list_(pa.int32())),
+            ),
+        ),
+        LayerKind(
             name="masks",
             key="box_id",
             columns=(
@@ -73,7 +82,9 @@ KINDS: Mapping[str, LayerKind] = {
 }
 """Every kind there is. `score` is in [0, 1] and ranks; `cosine` is the plain similarity; a
 `vector` has length 1; `dhash` is 32 hex digits; `counts` is COCO's compressed RLE of the whole
-image, [height, width] of the run's row."""
+image, [height, width] of the run's row. `phrases` has one entry for each phrase of the pair: the
+class of its named entity, empty where it is none; and the characters of its referring expression,
+-1 where it has none beyond itself."""
 
 
 @with_config(STRICT)

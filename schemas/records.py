@@ -12,6 +12,10 @@ from enum import StrEnum
 PEOPLE = "people@"
 """Begins the `teacher_id` of rows that people labelled: of an imported run."""
 
+CORPUS_CAPTION = "corpus"
+MADE_CAPTION = "made"
+"""Where a caption comes from: the corpus, or a captioner."""
+
 Xyxy = tuple[float, float, float, float]
 Span = tuple[int, int]
 
@@ -63,6 +67,8 @@ class CorpusRecord:
     image_uri: str | None = None
     source: str = ""
     error: tuple[Status, str] | None = None
+    caption_origin: str = CORPUS_CAPTION
+    """`corpus`, or `made` where a captioner made it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +97,8 @@ class GroundedBox:
     """sqrt(token_score x centerness), in [0, 1]."""
     token_score: float
     centerness: float
+    proposed_by: str = ""
+    """Of an ensemble: the teachers that found it, joined by ` + `; empty where there is one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +118,8 @@ class Annotation:
     phrases: tuple[Phrase, ...]
     boxes: tuple[GroundedBox, ...]
     teacher_id: str
+    caption_origin: str = CORPUS_CAPTION
+    """`corpus`, or `made` where a captioner made it."""
 
 
 class Verdict(StrEnum):
@@ -187,6 +197,7 @@ class CuratedRecord:
     teacher_id: str
     policy_id: str
     decisions_id: str
+    caption_origin: str = CORPUS_CAPTION
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

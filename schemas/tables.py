@@ -7,20 +7,21 @@ the row, the field and the value, on the way in and on the way out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, TypeVar
 
 import pyarrow as pa
 
 from schemas.arrow_schemas import (
+    ADDED,
     ANNOTATION_SCHEMA,
     CURATED_SCHEMA,
-    DECISION_FIELDS_ADDED,
     DECISION_SCHEMA,
 )
 from schemas.checks import check_annotation, check_curated, check_decision
 from schemas.errors import DataError
 from schemas.records import (
+    CORPUS_CAPTION,
     Annotation,
     CuratedBox,
     CuratedRecord,
@@ -87,21 +88,7 @@ def table_to_decisions(table: pa.Table) -> list[Decision]:
     Raises:
         DataError: the schema or a row breaks the contract.
     """
-    return _from_table(_with_added(table), DECISION_SCHEMA, _decision_from, check_decision)
-
-
-def _with_added(table: pa.Table) -> pa.Table:
-    """A decision table of before some added columns, with them empty."""
-    added = {field.name for field in DECISION_FIELDS_ADDED}
-    missing = set(DECISION_SCHEMA.names) - set(table.schema.names)
-    if missing not in (added, {"span"}):
-        return table
-    for field in DECISION_FIELDS_ADDED:
-        if field.name not in missing:
-            continue
-        empty = None if field.nullable else ""
-        table = table.append_column(field, pa.array([empty] * len(table), type=field.type))
-    return table
+    return _from_table(table, DECISION_SCHEMA, _decision_from, check_decision)
 
 
 # --- both ways ---------------------------------------------------------------------------------
@@ -127,6 +114,7 @@ def _from_table(
     check: Callable[[Row, str], None],
 ) -> list[Row]:
     check_schema(table.schema, schema)
+    table = with_added(table, schema)
     rows: list[Row] = []
     for number, raw in enumerate(table.to_pylist()):
         where = f"row {number}"
@@ -152,8 +140,37 @@ def check_schema(found: pa.Schema, wanted: pa.Schema) -> None:
                 f"table metadata {key.decode()} must be {expected[key].decode()!r}, "
                 f"got {metadata[key].decode() if key in metadata else None!r}"
             )
-    if not found.equals(wanted, check_metadata=False):
+    added = _added(wanted)
+    forms = [
+        pa.schema([field for field in wanted if field not in added[number:]])
+        for number in range(len(added) + 1)
+    ]
+    if not any(found.equals(known, check_metadata=False) for known in forms):
         raise DataError(f"table schema must be\n{wanted.remove_metadata()}\ngot\n{found}")
+
+
+def with_added(
+    table: pa.Table, schema: pa.Schema, columns: Collection[str] | None = None
+) -> pa.Table:
+    """A table of before the added columns, with them: empty, and captions the corpus' own.
+
+    Args:
+        table: of the schema, or of its first form, or some columns of these.
+        schema: what it should be.
+        columns: names of the columns that are wanted; None: all.
+    """
+    for field in _added(schema):
+        if field.name in table.schema.names or not (columns is None or field.name in columns):
+            continue
+        empty: Any = None if field.nullable else [] if pa.types.is_list(field.type) else ""
+        if field.name == "caption_origin":
+            empty = CORPUS_CAPTION
+        table = table.append_column(field, pa.array([empty] * len(table), type=field.type))
+    return table
+
+
+def _added(schema: pa.Schema) -> tuple[pa.Field, ...]:
+    return ADDED.get((schema.metadata or {}).get(b"glipforge.schema", b""), ())
 
 
 # --- dictionaries ------------------------------------------------------------------------------
@@ -188,6 +205,7 @@ def _pair_dict(row: Annotation | CuratedRecord) -> dict[str, Any]:
         "caption": row.caption,
         "phrases": _phrase_dicts(row.phrases),
         "teacher_id": row.teacher_id,
+        "caption_origin": row.caption_origin,
     }
 
 
@@ -203,7 +221,13 @@ def _annotation_dict(row: Annotation) -> dict[str, Any]:
         }
         for b in row.boxes
     ]
-    return _pair_dict(row) | {"status": str(row.status), "detail": row.detail, "boxes": boxes}
+    proposed = [b.proposed_by for b in row.boxes]
+    return _pair_dict(row) | {
+        "status": str(row.status),
+        "detail": row.detail,
+        "boxes": boxes,
+        "proposed_by": proposed if any(proposed) else [],
+    }
 
 
 def _curated_dict(row: CuratedRecord) -> dict[str, Any]:
@@ -253,7 +277,11 @@ def _pop_corners(raw: dict[str, Any]) -> Xyxy:
 
 def _annotation_from(raw: dict[str, Any]) -> Annotation:
     raw["phrases"] = _phrases_from(raw["phrases"])
-    raw["boxes"] = tuple(GroundedBox(xyxy=_pop_corners(b), **b) for b in raw["boxes"])
+    proposed = raw.pop("proposed_by") or [""] * len(raw["boxes"])
+    raw["boxes"] = tuple(
+        GroundedBox(xyxy=_pop_corners(b), proposed_by=by, **b)
+        for b, by in zip(raw["boxes"], proposed, strict=True)
+    )
     raw["status"] = Status(raw["status"])
     return Annotation(**raw)
 

@@ -21,6 +21,7 @@ ASKED_FOR: Mapping[str, tuple[str, ...]] = {
     "region-embeddings": ("region_embeddings",),
     "duplicates": ("duplicates",),
     "masks": ("masks",),
+    "phrases": ("phrases",),
 }
 """What `--with` takes -> the layers that are made."""
 SHOWN_FAILURES = 10
@@ -83,6 +84,10 @@ def find_makers(
         from pipeline.layers.perceptual_hash import DuplicateScorer
 
         makers["duplicates"] = DuplicateScorer().fingerprint()
+    if "phrases" in layers:
+        from pipeline.phrases.readings import PhraseReader
+
+        makers["phrases"] = PhraseReader().fingerprint()
     if models:
         from model.scorers.load import scorer_directory, scorer_fingerprint, scorer_layers
 

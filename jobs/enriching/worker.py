@@ -10,16 +10,20 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from schemas.errors import ConfigError, RetryableError
 
 if TYPE_CHECKING:
+    from pipeline.phrases.readings import PhraseReader
     from pipeline.run.store import RunStore
     from schemas.layer import LayerScorer
     from schemas.plan import UnitCommit
 
 BACKOFF_S = 1.0
+PHRASES = "phrases"
+"""The layer that needs no image."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,6 +109,7 @@ def _enrich(
     pool: ThreadPoolExecutor,
 ) -> UnitDone:
     from pipeline.layers.enrich_unit import enrich_unit
+    from pipeline.layers.phrase_layer import phrase_rows
     from pipeline.layers.store import LayerStore
     from pipeline.run.commit_protocol import ANNOTATIONS
 
@@ -116,7 +121,10 @@ def _enrich(
         if file.path.startswith(f"{ANNOTATIONS}/")
         for row in run.read_rows(work.source, file)
     ]
-    made = enrich_unit(rows, scorers, work.wanted, pool=pool, seconds=seconds)
+    of_images = [name for name in work.wanted if name != PHRASES]
+    made = enrich_unit(rows, scorers, of_images, pool=pool, seconds=seconds) if of_images else {}
+    if PHRASES in work.wanted:
+        made[PHRASES] = phrase_rows(rows, phrase_reader(spec.makers[PHRASES]))
     seconds["total"] = time.perf_counter() - began
     failed, example = 0, ""
     for name, part in made.items():
@@ -135,6 +143,26 @@ def _loaded(spec: EnrichSpec) -> tuple[list[LayerScorer], ThreadPoolExecutor]:
         scorers = load_scorers(spec)
         _tools = (spec, scorers, ThreadPoolExecutor(spec.decode_threads, "decode"))
     return _tools[1], _tools[2]
+
+
+@lru_cache(maxsize=1)
+def phrase_reader(wanted: str) -> PhraseReader:
+    """What reads phrases, loaded once in a process.
+
+    Raises:
+        ConfigError: it is not the one that the driver saw.
+    """
+    from pipeline.phrases.readings import PhraseReader
+    from schemas.fingerprint import canonical_json
+
+    reader = PhraseReader()
+    found = canonical_json(dict(reader.fingerprint()))
+    if found != wanted:
+        raise ConfigError(
+            f"layer phrases: what this worker loads is not what the driver found: {found} against "
+            f"{wanted}; are all nodes alike?"
+        )
+    return reader
 
 
 def load_scorers(spec: EnrichSpec) -> list[LayerScorer]:

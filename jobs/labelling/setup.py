@@ -13,13 +13,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from jobs.labelling.corpus import Corpus
+from pipeline.labelling.rows import answered_row
 from schemas.errors import ConfigError
 from schemas.grounder import Grounder, ScoreFacts
 
 if TYPE_CHECKING:
+    from jobs.labelling.captioned_corpus import CaptionsFor
     from model.teacher.options import TeacherOptions
     from pipeline.corpus import CorpusOptions
-    from pipeline.labelling.annotate_unit import SizeKey
+    from pipeline.labelling.annotate_unit import MakeRow, SizeKey
     from pipeline.labelling.pairs import CaptionParser, PairLimits
     from pipeline.phrases.class_list import ClassList
     from pipeline.phrases.extract import PhraseOptions
@@ -38,6 +40,8 @@ class Tools:
     """What a user must know about this teacher."""
     set_before_batch: Callable[[Callable[[], object]], object] = lambda call: None
     """Have `call` called before each of the batches that the teacher makes of a call."""
+    make_row: MakeRow = answered_row
+    """What becomes of an answer."""
 
 
 class LabelSetup(Protocol):
@@ -78,6 +82,8 @@ class TeacherSetup:
     options: TeacherOptions
     phrase_options: PhraseOptions
     limits: PairLimits
+    captions_for: CaptionsFor = "missing"
+    """Whose captions those of a captioning are, where `corpus_options` name one."""
     classes: ClassList | None = None
     """What to look for in every image, in place of captions and their phrases."""
     _identity: dict[str, Any] = field(default_factory=dict, compare=False)
@@ -91,23 +97,44 @@ class TeacherSetup:
         from jobs.labelling.class_corpus import ClassCorpus
         from pipeline.corpus.joined import open_corpora
 
+        if self.corpus_options.made_captions is not None:
+            return self._captioned(self.corpus_options.made_captions)
         if self.classes is None:
             return open_corpora(self.corpora, self.corpus_options)
         images = replace(self.corpus_options, captions="none")
         return ClassCorpus(open_corpora(self.corpora, images), self.classes.caption)
 
+    def _captioned(self, captions: str) -> Corpus:
+        from jobs.labelling.captioned_corpus import CaptionedCorpus, open_captions
+        from pipeline.corpus.joined import open_corpora
+
+        if self.classes is not None:
+            raise ConfigError("captions and names exclude each other: a class list is the caption")
+        store = open_captions(captions)
+        images = replace(self.corpus_options, captions="none")
+        if self.captions_for == "all":
+            return CaptionedCorpus.of(open_corpora(self.corpora, images), store, "all")
+        own = replace(self.corpus_options, captions="all")
+        try:
+            corpus = open_corpora(self.corpora, own)
+        except ConfigError:
+            # A list without any field of captions: then no image has one.
+            corpus = open_corpora(self.corpora, images)
+            return CaptionedCorpus.of(corpus, store, "all")
+        return CaptionedCorpus.of(corpus, store, "missing")
+
     def fingerprint(self) -> dict[str, Any]:
         """Teacher and phrase extractor as the workers will have them."""
         if not self._identity:
-            from model.teacher.load import teacher_directory, teacher_identity
+            from model.teacher.load import teacher_directories, teacher_identity
 
             parser = self._parser()
             # Fetched here, once: a worker never asks the hub.
-            place = teacher_directory(self.teacher)
-            teacher_id, teacher = teacher_identity(place, options=self.options)
+            place = ",".join(map(str, teacher_directories(self.teacher)))
+            teacher_id, teacher = teacher_identity(place, device=self.device, options=self.options)
             phrases = parser.fingerprint()
             self._identity.update(
-                teacher_id=teacher_id, teacher=dict(teacher), phrases=phrases, place=str(place)
+                teacher_id=teacher_id, teacher=dict(teacher), phrases=phrases, place=place
             )
         return {name: self._identity[name] for name in ("teacher", "phrases")}
 
@@ -145,13 +172,16 @@ class TeacherSetup:
         Raises:
             ConfigError: this machine does not have it.
         """
+        from model.teacher.ensemble import members_of
+
         place = self._identity.get("place")
-        if place is None or Path(place).is_dir():
+        absent = [one for one in members_of(place) if one is not None and not Path(one).is_dir()]
+        if not absent:
             return place or self.teacher
         given = self.teacher or "shipped"
         raise ConfigError(
-            f"teacher {given!r}: {place} is not there on {platform.node()}. Every node needs the "
-            "model at this path: share the folder, give --teacher a shared directory, or run "
+            f"teacher {given!r}: {absent[0]} is not there on {platform.node()}. Every node needs "
+            "the model at this path: share the folder, give --teacher a shared directory, or run "
             f"`glipforge models --fetch {given}` on every node"
         )
 
@@ -161,7 +191,7 @@ class TeacherSetup:
         from pipeline.labelling.class_grounder import ClassGrounder
 
         parser = self._parser()  # it loads while the teacher does
-        teacher = load_teacher(self._place(), device=self.device, options=self.options)
+        teacher = load_teacher(self._place(), device=self.device, options=self._settled())
 
         def set_before_batch(call: Callable[[], object]) -> None:
             teacher.before_batch = call
@@ -173,6 +203,11 @@ class TeacherSetup:
             note=teacher.note,
             set_before_batch=set_before_batch,
         )
+
+    def _settled(self) -> TeacherOptions:
+        """With the number format that the driver chose: a worker may have another CPU."""
+        chosen = self._identity.get("teacher", {}).get("options", {}).get("precision")
+        return replace(self.options, precision=chosen) if chosen else self.options
 
     def _parser(self) -> CaptionParser:
         """In a process that ends: a driver of days need not hold the parser."""

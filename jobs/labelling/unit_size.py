@@ -67,8 +67,7 @@ def size_of_run(store: RunStore) -> int:
 
     if not store.has(PLAN):
         return 0
-    said = read_run_info(store).get("records_per_unit")
-    if isinstance(said, int) and said > 0:
+    if said := read_run_info(store).records_per_unit:
         return said
     # Killed between the plan and run.json: the largest unit is a full one.
     return max((unit.num_records for unit in store.plan().units), default=0)

@@ -152,6 +152,7 @@ class LabelWorker:
             self.options,
             pool=self._pool,
             turn=self._turn,
+            make_row=self.tools.make_row,
         )
 
     def _require_planned_tools(self) -> None:

@@ -22,7 +22,10 @@ from torch import Tensor, nn
 from model.network.recompute import Recomputing, recompute
 
 CHUNK_SCORES = 1_000_000
-"""Without gradients the scores of this many (head, position, word) triples are held at once."""
+"""On a CPU without gradients the scores of this many (head, position, word) triples are held at
+once: they stay in the processor's cache."""
+GPU_CHUNK_SCORES = 128_000_000
+"""On other devices; small chunks would be thousands of small kernels."""
 
 SMALLEST_CHUNK = 256
 """Positions of a chunk at least."""
@@ -131,7 +134,8 @@ class BiAttention(Recomputing):
         """The same without gradients: one pass over the positions, scores never held whole."""
         keys_BVM = folded.keys_BMV.transpose(1, 2)
         batch, positions, _ = v_BNV.shape
-        size = max(SMALLEST_CHUNK, CHUNK_SCORES // (batch * keys_BVM.shape[-1]))
+        limit = CHUNK_SCORES if v_BNV.device.type == "cpu" else GPU_CHUNK_SCORES
+        size = max(SMALLEST_CHUNK, limit // (batch * keys_BVM.shape[-1]))
         dv_BNV = torch.empty_like(v_BNV)
         best_BM = keys_BVM.new_full(keys_BVM.shape[::2], -torch.inf, dtype=torch.float32)
         weight_BM = torch.zeros_like(best_BM)
@@ -145,7 +149,7 @@ class BiAttention(Recomputing):
             shares_BNM = (scores_BNM - new_best_BM[:, None]).exp_()
             shrink_BM = (best_BM - new_best_BM).exp_()
             weight_BM = weight_BM * shrink_BM + shares_BNM.sum(1)
-            part_BMV = shares_BNM.to(v_BNV.dtype).transpose(1, 2) @ chunk_BNV
+            part_BMV = _weighted_sum(shares_BNM, chunk_BNV)
             mean_BMV = mean_BMV * shrink_BM[..., None] + part_BMV
             best_BM = new_best_BM
         mean_BMV = (mean_BMV / weight_BM[..., None]).to(v_BNV.dtype)
@@ -163,3 +167,17 @@ class BiAttention(Recomputing):
         weight_BHT = weight_BM.unflatten(1, (heads, -1)).to(mean_BMV.dtype)
         values_BHTD = mean_BHTV @ value_HVD + weight_BHT[..., None] * bias_HD
         return self.out_l(values_BHTD.transpose(1, 2).flatten(2))
+
+
+def _weighted_sum(shares_BNM: Tensor, v_BNV: Tensor) -> Tensor:
+    """Sums of many positions [B, M, V]. Shares are up to 1 each, so that fp16, which ends at 65504,
+    could overflow here: then it is computed in single precision."""
+    device = v_BNV.device.type
+    if v_BNV.dtype != torch.float16 and not _is_fp16(device):
+        return shares_BNM.to(v_BNV.dtype).transpose(1, 2) @ v_BNV
+    with torch.autocast(device, enabled=False):
+        return shares_BNM.float().transpose(1, 2) @ v_BNV.float()
+
+
+def _is_fp16(device: str) -> bool:
+    return torch.is_autocast_enabled(device) and torch.get_autocast_dtype(device) == torch.float16

@@ -204,9 +204,7 @@ class WindowAttention(nn.Module):
         x = F.pad(x_BHWC, (0, 0, 0, -width % side, 0, -height % side))
         padded_height, padded_width = x.shape[1:3]
         bias_1HLL = self._position_bias()[None]
-        regions_HW = (
-            _regions(padded_height, padded_width, side, shift).to(x.device) if shift else None
-        )
+        regions_HW = _regions(padded_height, padded_width, side, shift, x.device) if shift else None
         if shift:
             x = torch.roll(x, shifts=(-shift, -shift), dims=(1, 2))
         if _in_parts(x):  # a strip of windows reads nothing but itself
@@ -278,10 +276,10 @@ def _windows(x_BHWC: Tensor, side: int) -> Tensor:
 
 
 @lru_cache(maxsize=64)
-def _regions(height: int, width: int, window: int, shift: int) -> Tensor:
+def _regions(height: int, width: int, window: int, shift: int, device: torch.device) -> Tensor:
     """Which of nine regions each position of a shifted map comes from [H, W]."""
     region_HW = torch.zeros(height, width, device="cpu")
     bounds = (slice(0, -window), slice(-window, -shift), slice(-shift, None))
     for number, (y, x) in enumerate((y, x) for y in bounds for x in bounds):
         region_HW[y, x] = number
-    return region_HW
+    return region_HW.to(device)  # kept there: each copy would be waited for

@@ -232,7 +232,11 @@ class BatchedTeacher(ABC, Generic[PromptT]):
         ]
 
 
+_OUT_OF_MEMORY = ("not enough memory", "out of memory", "alloc_failed")
+"""In what torch says; cuBLAS and cuDNN have a status of their own for it, ..._ALLOC_FAILED."""
+
+
 def _is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, torch.OutOfMemoryError):
         return True
-    return "not enough memory" in str(error) or "out of memory" in str(error).lower()
+    return any(sign in str(error).lower() for sign in _OUT_OF_MEMORY)

@@ -11,7 +11,7 @@ from typing import Literal
 
 from schemas.errors import ConfigError
 
-Precision = Literal["float32", "bfloat16", "float16"]
+Precision = Literal["float32", "bfloat16", "float16", "auto"]
 Aggregation = Literal["mean", "max", "power"]
 
 
@@ -61,7 +61,8 @@ class TeacherOptions:
     max_size: int = 0
     """Long side of the input in pixels. 0: what the checkpoint says."""
     precision: Precision = "float32"
-    """Of the network's arithmetic; scores and boxes are always computed in float32."""
+    """Of the network's arithmetic; scores and boxes are always computed in float32. auto: bfloat16
+    for GLIP-T on a CPU that computes in it, else float32; see docs/teachers.md."""
     batch_size: int = 8
     """Images in one forward; halved by itself when memory runs out."""
 

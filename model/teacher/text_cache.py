@@ -65,8 +65,7 @@ class TextCache:
             self._rows.move_to_end(key)
         while len(self._rows) > self._capacity:
             self._rows.popitem(last=False)
-        lengths = torch.tensor([len(key) for key in keys], device=self._device)
-        longest = int(lengths.max())
+        longest = max(map(len, keys))
         hidden = [F.pad(rows[key], (0, 0, 0, longest - len(key))) for key in keys]
-        mask = torch.arange(longest, device=self._device)[None] < lengths[:, None]
-        return TextFeatures(torch.stack(hidden), mask.long())
+        mask = [[place < len(key) for place in range(longest)] for key in keys]
+        return TextFeatures(torch.stack(hidden), torch.tensor(mask, device=self._device).long())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 from pipeline.corpus.field_names import CAPTIONS
 from schemas.records import Status
@@ -13,7 +13,7 @@ KEPT_CHARS = 200
 """So much of an unusable caption stays in its row, to recognise it by."""
 
 
-def list_captions(value: Any, captions: Literal["all", "first"]) -> list[Any]:
+def list_captions(value: Any, captions: str) -> list[Any]:
     """The captions in a field: of a list each one or the first; at least one entry, maybe None."""
     if not isinstance(value, list | tuple):
         return [_text_of(value)]

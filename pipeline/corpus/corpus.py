@@ -187,7 +187,8 @@ class Corpus(ABC):
             yield CorpusRecord(
                 record_id=f"{record}/{number}" if is_list else record,
                 caption=caption,
-                image_bytes=None if error or problem else image_bytes,
+                # An image that lacks nothing but a caption may be given one.
+                image_bytes=image_bytes if not error and _needs_caption(problem) else None,
                 image_uri=image_uri,
                 source=self.source,
                 error=error or problem,
@@ -208,3 +209,8 @@ class Corpus(ABC):
         else:
             least = int(SPLIT_FACTOR * statistics.median(file.size for file in files))
         return {file.uri for file in files if file.size >= max(least, SPLIT_MIN_BYTES)}
+
+
+def _needs_caption(problem: tuple[Status, str] | None) -> bool:
+    """Whether nothing is wrong with a pair, or nothing but that it has no caption."""
+    return problem is None or problem[0] is Status.CAPTION_MISSING

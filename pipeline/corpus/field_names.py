@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from schemas.errors import ConfigError
 
@@ -16,6 +17,9 @@ CAPTIONS = (
     "alt_text",
     "description",
     "prompt",
+    "comment",
+    "raw",
+    "grounding.caption",
 )
 IMAGE_PATHS = (
     "file_name",
@@ -27,8 +31,32 @@ IMAGE_PATHS = (
     "image_url",
     "url",
     "URL",
+    "image_name",
+    "image_file",
+    "filepath",
+    "file_path",
 )
 IDS = ("id", "key", "record_id", "uid")
+
+
+def field_value(row: dict[str, Any], name: str) -> Any:
+    """The field of a row; `a.b` is also the field `b` of the object in `a`."""
+    if name in row or "." not in name:
+        return row.get(name)
+    outer, _, inner = name.partition(".")
+    value = row.get(outer)
+    return field_value(value, inner) if isinstance(value, dict) else None
+
+
+def fields_of(row: dict[str, Any]) -> list[str]:
+    """The names that a row has, those inside of objects as `a.b` behind all others."""
+    inner = [
+        f"{name}.{field}"
+        for name, value in row.items()
+        if isinstance(value, dict)
+        for field in fields_of(value)
+    ]
+    return [*row, *inner]
 
 
 def choose_field(

@@ -10,6 +10,7 @@ from typing import Any
 from pipeline.corpus.corpus import RECORDS_PER_UNIT, Corpus
 from pipeline.corpus.open import open_corpus
 from pipeline.corpus.options import CorpusOptions
+from pipeline.images.access import ImageAccess
 from schemas.errors import ConfigError
 from schemas.plan import InputFile, Unit
 from schemas.records import CorpusRecord
@@ -49,6 +50,12 @@ class JoinedCorpus:
     def explanation(self) -> str:
         """One line on what was found in each."""
         return "; ".join(f"{part.source}: {part.explanation}" for part in self.parts)
+
+    @property
+    def access(self) -> ImageAccess:
+        """What the records of all may make this machine read."""
+        first, *others = (part.access for part in self.parts)
+        return replace(first, others=tuple(access.root for access in others))
 
     def inputs(self) -> tuple[InputFile, ...]:
         """The files of all, each once."""

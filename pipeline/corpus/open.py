@@ -8,20 +8,21 @@ from collections.abc import Collection, Sequence
 from pipeline.corpus.corpus import Corpus
 from pipeline.corpus.formats.bare_images import ImageFilesCorpus
 from pipeline.corpus.formats.coco_captions import CocoCaptionsCorpus, is_coco_captions
-from pipeline.corpus.formats.hf_imagefolder import METADATA_NAME, ImageFolderCorpus
+from pipeline.corpus.formats.hf_imagefolder import METADATA_NAME, METADATA_NAMES, ImageFolderCorpus
 from pipeline.corpus.formats.img2dataset import STATS_ENDING, Img2datasetCorpus
 from pipeline.corpus.formats.img2dataset_files import Img2datasetFilesCorpus
-from pipeline.corpus.formats.jsonl import JsonlCorpus
+from pipeline.corpus.formats.jsonl import JsonCorpus, JsonlCorpus, TableCorpus
 from pipeline.corpus.formats.parquet import ParquetCorpus
 from pipeline.corpus.formats.webdataset import IMAGE_ENDINGS, TEXT_ENDINGS, WebdatasetCorpus
 from pipeline.corpus.listing import list_inputs
-from pipeline.corpus.options import CorpusOptions
+from pipeline.corpus.options import CAPTIONS, CorpusOptions
+from pipeline.corpus.rows.kinds import JSON_ENDINGS, JSONL_ENDINGS, TABLE_ENDINGS, packed
+from pipeline.corpus.tables import find_tables
 from pipeline.images.access import ImageAccess
 from schemas.errors import ConfigError, RecordError
 from schemas.plan import InputFile
 
 TAR_ENDINGS = (".tar", ".tar.gz", ".tgz")
-JSONL_ENDINGS = (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz")
 IMG2DATASET_FILES = "img2dataset-files"
 MAX_JSON_LOOKED_AT = 64
 """So many JSON files beside images are opened to see whether they are COCO captions."""
@@ -30,14 +31,18 @@ _CAPTION_TABLES = (".csv", ".tsv", ".txt", ".xlsx", ".token")
 _CLASSES: dict[str, type[Corpus]] = {
     "imagefolder": ImageFolderCorpus,
     "jsonl": JsonlCorpus,
+    "csv": TableCorpus,
+    "json": JsonCorpus,
     "webdataset": WebdatasetCorpus,
     "parquet": ParquetCorpus,
     "coco-captions": CocoCaptionsCorpus,
     "img2dataset": Img2datasetCorpus,
 }
 _WANTED = {
-    "imagefolder": (f"/{METADATA_NAME}",),
-    "jsonl": JSONL_ENDINGS,
+    "imagefolder": tuple(f"/{name}" for name in METADATA_NAMES),
+    "jsonl": packed(JSONL_ENDINGS),
+    "csv": packed(TABLE_ENDINGS),
+    "json": packed(JSON_ENDINGS),
     "webdataset": TAR_ENDINGS,
     "parquet": (".parquet",),
     "coco-captions": (".json",),
@@ -52,12 +57,17 @@ def open_corpus(uri: str, options: CorpusOptions | None = None) -> Corpus:
         ConfigError: there is nothing, nothing that is read, or several kinds at once.
     """
     options = options or CorpusOptions()
+    if options.made_captions is not None:
+        raise ConfigError(
+            f"captions must be {', '.join(CAPTIONS[:-1])} or {CAPTIONS[-1]}, got "
+            f"{options.captions!r}"
+        )
     root, found = list_inputs(uri)
     kind = options.format
     if kind == "auto":
-        kind_found, files = _detect(uri, found)
+        kind_found, files = _detect(uri, found, options)
     elif kind == "imagefolder":
-        files = _of_kind("imagefolder", found) or found
+        files = _metadata(found) or found
         kind_found = "imagefolder" if files is not found else "images"
         if kind_found == "images":
             files = _images(found)
@@ -92,9 +102,11 @@ def _require_inside(root: str, files: Sequence[InputFile]) -> None:
             raise ConfigError(f"untrusted: {error.detail}; it is a link to elsewhere") from error
 
 
-def _detect(uri: str, found: Sequence[InputFile]) -> tuple[str, list[InputFile]]:
-    """The kind of a corpus, by the names of its files."""
-    if metadata := _of_kind("imagefolder", found):
+def _detect(
+    uri: str, found: Sequence[InputFile], options: CorpusOptions
+) -> tuple[str, list[InputFile]]:
+    """The kind of a corpus, by the names of its files, and by what is in tables beside images."""
+    if metadata := _metadata(found):
         return "imagefolder", metadata
     kinds = {
         kind: files
@@ -113,25 +125,50 @@ def _detect(uri: str, found: Sequence[InputFile]) -> tuple[str, list[InputFile]]
     if kinds:
         return next(iter(kinds.items()))
     if images := _images(found):
-        stems = {_stem(file) for file in images}
-        if captions := _coco_files(found, stems):
-            if any(_stem(f) in stems and f.uri.endswith(_TEXT_FILES) for f in found):
-                raise ConfigError(
-                    f"corpus {uri!r} holds images with text files beside them and COCO captions "
-                    f"({captions[0].uri}): choose one with --format imagefolder or --format "
-                    "coco-captions"
-                )
-            return "coco-captions", captions
-        return "images", images
+        return _beside_images(uri, images, found, options)
     if listed := _of_kind("coco-captions", found):
         # COCO's own folder also holds boxes and key points of the same images.
         captions = [file for file in listed[:MAX_JSON_LOOKED_AT] if is_coco_captions(file)]
-        return "coco-captions", captions or listed
+        if captions:
+            return "coco-captions", captions
+    kind, tables = find_tables(found, options)
+    if tables:
+        return kind, tables
+    if listed:
+        return "coco-captions", listed
+    if len(found) == 1 and (lone := _of_kind("csv", found)):
+        return "csv", lone  # opening it says why it is none
     raise ConfigError(
         f"corpus {uri!r}: nothing in it is a corpus that is read: an image folder with or without "
-        f"{METADATA_NAME}, JSON lines, WebDataset tars, Parquet, COCO captions, img2dataset "
-        f"output; there is: {_endings(found)}"
+        f"{METADATA_NAME}, JSON lines, a table of images and captions (CSV, TSV, JSON), WebDataset "
+        "tars, Parquet, COCO captions, img2dataset output, a zip archive of one of these; "
+        f"there is: {_endings(found)}"
     )
+
+
+def _beside_images(
+    uri: str, images: list[InputFile], found: Sequence[InputFile], options: CorpusOptions
+) -> tuple[str, list[InputFile]]:
+    """Where the captions of a folder of images are: in a file for all, or in one beside each."""
+    stems = {_stem(file) for file in images}
+    captions = _coco_files(found, stems)
+    kind, tables = ("coco-captions", captions) if captions else find_tables(found, options, stems)
+    if not tables:
+        return "images", images
+    if any(_stem(file) in stems and file.uri.endswith(_TEXT_FILES) for file in found):
+        raise ConfigError(
+            f"corpus {uri!r} holds images with text files beside them and captions in "
+            f"{tables[0].uri}: choose one with --format imagefolder or --format {kind}"
+        )
+    return kind, tables
+
+
+def _metadata(found: Sequence[InputFile]) -> list[InputFile]:
+    """The lists of an image folder, of one kind: a folder may have the same list twice."""
+    for name in METADATA_NAMES:
+        if listed := [file for file in found if f"/{file.uri}".endswith(f"/{name}")]:
+            return listed
+    return []
 
 
 def _is_img2dataset_files(found: Sequence[InputFile]) -> bool:
@@ -154,8 +191,8 @@ def _unread_captions(images: Sequence[InputFile], found: Sequence[InputFile]) ->
         return ""
     listed = ", ".join(names[:3]) + (f" and {len(names) - 3:,} more" if len(names) > 3 else "")
     return (
-        f"; not read: {listed}: captions in a table are read as {METADATA_NAME}, a line "
-        '{"file_name": ..., "text": ...} for each image'
+        f"; not read: {listed}: a table of captions needs a header that names the image and the "
+        "caption (image,caption), or --image-field and --caption-field"
     )
 
 

@@ -8,11 +8,22 @@ from typing import Literal
 from schemas.errors import ConfigError
 
 CorpusFormat = Literal[
-    "auto", "imagefolder", "jsonl", "webdataset", "parquet", "coco-captions", "img2dataset"
+    "auto",
+    "imagefolder",
+    "jsonl",
+    "csv",
+    "json",
+    "webdataset",
+    "parquet",
+    "coco-captions",
+    "img2dataset",
 ]
+CAPTIONS = ("all", "first", "none")
 FORMATS: tuple[str, ...] = (
     "imagefolder",
     "jsonl",
+    "csv",
+    "json",
     "webdataset",
     "parquet",
     "coco-captions",
@@ -34,9 +45,10 @@ class CorpusOptions:
     """Column or JSON key with an id of each pair; the file name or position if not given."""
     image_root: str | None = None
     """Folder or URL that image paths start from; the folder of the captions if not given."""
-    captions: Literal["all", "first", "none"] = "all"
-    """Where an image has a list of captions: one pair for each, or only for the first. `none`: the
-    images alone, as for --names; none of them is then without its caption."""
+    captions: str = "all"
+    """Where an image has a list of captions: `all`, one pair for each, or `first`. `none`: the
+    images alone, as for --names; none of them is then without its caption. For `label` also the
+    folder that `glipforge caption` wrote: its captions go to images without any."""
     source: str | None = None
     """First part of every record id; the name of the corpus folder if not given."""
     max_caption_chars: int = 10_000
@@ -50,13 +62,18 @@ class CorpusOptions:
             raise ConfigError(
                 f"format must be auto or one of {', '.join(FORMATS)}, got {self.format!r}"
             )
-        if self.captions not in ("all", "first", "none"):
-            raise ConfigError(f"captions must be all, first or none, got {self.captions!r}")
+        if not self.captions:
+            raise ConfigError("captions must be all, first or none, got ''")
         if self.max_caption_chars < 1:
             raise ConfigError(f"max_caption_chars must be at least 1, got {self.max_caption_chars}")
         for name in ("caption_field", "image_field", "id_field", "image_root", "source"):
             if getattr(self, name) == "":
                 raise ConfigError(f"{name} must not be empty; leave it out to have it found")
+
+    @property
+    def made_captions(self) -> str | None:
+        """The captioning that `captions` names, where it is not one of its three words."""
+        return None if self.captions in CAPTIONS else self.captions
 
     def as_dict(self) -> dict[str, object]:
         """All fields, for a plan; `untrusted` only where it is set, as older plans have none."""

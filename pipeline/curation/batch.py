@@ -15,12 +15,13 @@ from pipeline.curation import curated_table, label_stats
 from pipeline.curation.box_state import resolve_record
 from pipeline.curation.curated_record import curated_record
 from pipeline.curation.label_stats import LabelStats
-from pipeline.curation.manifest import CurateStats, empty_stats
+from pipeline.curation.manifest import CuratedFile, CurateStats, empty_stats
 from pipeline.curation.own_phrases import with_phrases
 from pipeline.curation.rules import candidates, layer_scores
 from pipeline.curation.rules.filters import filter_candidates
 from pipeline.curation.rules.layer_scores import LayerScores, load_layer_scores
 from pipeline.curation.rules.policy import FilterPolicy
+from pipeline.curation.second_spans import with_second_spans
 from pipeline.run.columns import unit_tables
 from pipeline.run.store import RunStore
 from pipeline.storage.files import write_bytes
@@ -171,6 +172,9 @@ def _curate(
         order = np.argsort(rows, kind="stable")
         curated = pa.concat_tables([curated, curated_to_table(records)]).take(pa.array(order))
         rows = rows[order]
+    if work.policy.second_spans and curated.num_rows:
+        curated, added = with_second_spans(curated, work.policy, layers.readings)
+        part.stats.second_spans += added
     part.labels.add(curated)
     return curated, rows
 
@@ -190,4 +194,4 @@ def _write_file(
     # A name from the content: an older manifest goes on naming whole files until it is replaced.
     name = f"{unit_id}-{digest[:16]}.parquet"
     write_bytes(run.url(FOLDER, stats.policy_id, name), data)
-    stats.files.append({"name": name, "num_rows": num_rows, "sha256": digest})
+    stats.files.append(CuratedFile(name=name, num_rows=num_rows, sha256=digest))

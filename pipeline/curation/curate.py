@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
 
 from pipeline.curation.batch import FOLDER, BatchWork, curate_batch, in_batches
 from pipeline.curation.calibration import precision_threshold
@@ -14,7 +13,7 @@ from pipeline.curation.decisions import (
     load_decisions,
 )
 from pipeline.curation.label_stats import LabelStats
-from pipeline.curation.manifest import CurateStats, empty_stats
+from pipeline.curation.manifest import CuratedFile, CurateStats, empty_stats
 from pipeline.curation.rules.policy import FilterPolicy
 from pipeline.layers.columns import require_columns
 from pipeline.run.map_units import Mapper, map_run, num_workers
@@ -23,6 +22,7 @@ from pipeline.run.store import RunStore
 from pipeline.storage.files import exists, read_bytes, write_bytes
 from pipeline.storage.folders import list_folders, remove_other_files
 from pipeline.storage.parquet_bytes import open_bytes
+from schemas.checked import to_plain
 from schemas.damage import whole
 from schemas.errors import ConfigError, DataError
 from schemas.fingerprint import sha256_bytes
@@ -65,6 +65,7 @@ def curate_run(
         decisions_id=decisions_id(decisions),
         annotations_id=annotations_id(run),
         is_complete=run.is_complete(),
+        policy=to_plain(policy),
     )
     by_record = decisions_by_record(decisions)
     work = BatchWork(
@@ -89,10 +90,10 @@ def curate_run(
             f"decision {by_record[record_id][0].decision_id!r} is about {record_id!r}, which is "
             f"not among the committed annotations of this run ({len(waiting)} such pairs)"
         )
-    stats.candidates, stats.labels = of_candidates.to_dict(), of_labels.to_dict()
+    stats.candidates, stats.labels = of_candidates.counts(), of_labels.counts()
     folder = run.url(FOLDER, stats.policy_id)
-    write_bytes(run.url(FOLDER, stats.policy_id, MANIFEST), stats.to_json(policy).encode())
-    remove_other_files(folder, {entry["name"] for entry in stats.files}, suffix=".parquet")
+    write_bytes(run.url(FOLDER, stats.policy_id, MANIFEST), stats.to_json().encode())
+    remove_other_files(folder, {file.name for file in stats.files}, suffix=".parquet")
     return stats
 
 
@@ -158,25 +159,23 @@ def iter_curated(run: RunStore, policy: str) -> Iterator[CuratedRecord]:
         DataError: a file is not the one that the manifest names, or a row breaks the contract.
     """
     policy_id = find_curated(run, policy)
-    for entry in read_curate_stats(run, policy_id).files:
-        yield from read_curated_file(run, policy_id, entry)
+    for file in read_curate_stats(run, policy_id).files:
+        yield from read_curated_file(run, policy_id, file)
 
 
-def read_curated_file(
-    run: RunStore, policy_id: str, entry: Mapping[str, Any]
-) -> Iterator[CuratedRecord]:
+def read_curated_file(run: RunStore, policy_id: str, file: CuratedFile) -> Iterator[CuratedRecord]:
     """The records of one file that the manifest names.
 
     Raises:
         DataError: the file is not the one that the manifest names, or a row breaks the contract.
     """
-    data = read_bytes(run.url(FOLDER, policy_id, entry["name"]))
-    if sha256_bytes(data) != entry["sha256"]:
+    data = read_bytes(run.url(FOLDER, policy_id, file.name))
+    if sha256_bytes(data) != file.sha256:
         raise DataError(
-            f"{FOLDER}/{policy_id}/{entry['name']} was changed after it was written; run "
+            f"{FOLDER}/{policy_id}/{file.name} was changed after it was written; run "
             "glipforge filter again"
         )
-    where = f"{FOLDER}/{policy_id}/{entry['name']}"
+    where = f"{FOLDER}/{policy_id}/{file.name}"
     with whole(where, "run glipforge filter again"):
         parquet = open_bytes(data)
         groups = parquet.num_row_groups

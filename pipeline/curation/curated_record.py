@@ -58,6 +58,7 @@ def curated_record(
         teacher_id=row.teacher_id,
         policy_id=stats.policy_id,
         decisions_id=stats.decisions_id,
+        caption_origin=row.caption_origin,
     )
 
 

@@ -12,12 +12,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from pipeline.curation.label_counts import MAX_BOXES_BIN, NUM_SCORE_BINS, LabelCounts
 from pipeline.curation.rules.candidates import Ints, flat_list
 from pipeline.curation.rules.phrase_rules import head_of
 from schemas.records import PhraseStatus
 
-NUM_SCORE_BINS = 20
-MAX_BOXES_BIN = 50
 TOP = 50
 CAPACITY = 200_000
 
@@ -146,57 +145,15 @@ class LabelStats:
             else:
                 setattr(self, name, own + value)
 
-    def to_dict(self) -> dict[str, Any]:
-        """As plain JSON values."""
+    def counts(self) -> LabelCounts:
+        """As files keep it."""
         plain: dict[str, Any] = {}
         for name, value in vars(self).items():
             if isinstance(value, TopCounter):
-                plain[name] = [[key, number] for key, number in value.top()]
-                plain[f"{name}_undercount"] = value.undercount
+                plain[name], plain[f"{name}_undercount"] = value.top(), value.undercount
             else:
-                plain[name] = dict(value) if isinstance(value, Counter) else value
-        return plain
-
-
-def check_label_stats(raw: object) -> None:
-    """What `LabelStats.to_dict` gave and a file has kept.
-
-    Raises:
-        ValueError: it cannot be that; names the field.
-    """
-    wanted = LabelStats().to_dict()
-    if not isinstance(raw, dict) or raw.keys() != wanted.keys():
-        raise ValueError(f"statistics must have the fields {', '.join(wanted)}")
-    for name, example in wanted.items():
-        value = raw[name]
-        if isinstance(example, dict):
-            fits = is_counts(value)
-        elif isinstance(example, int):
-            fits = is_count(value)
-        elif example:  # one count for each bin
-            fits = isinstance(value, list) and len(value) == len(example)
-            fits = fits and all(map(is_count, value))
-        else:  # the most frequent keys, each with its count
-            fits = isinstance(value, list) and all(map(_is_pair, value))
-        if not fits:
-            raise ValueError(f"{name} does not hold counts")
-
-
-def is_counts(value: object) -> bool:
-    """True for names with a count each."""
-    return isinstance(value, dict) and all(_is_pair(list(pair)) for pair in value.items())
-
-
-def is_count(value: object) -> bool:
-    """True for a whole number that is not negative."""
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 63
-
-
-def _is_pair(value: object) -> bool:
-    if not (isinstance(value, list) and len(value) == 2 and isinstance(value[0], str)):
-        return False
-    value[0].encode()  # a lone surrogate, which no page can hold, is a ValueError too
-    return is_count(value[1])
+                plain[name] = value
+        return LabelCounts(**plain)
 
 
 def label_stats(tables: Iterable[pa.Table]) -> LabelStats:

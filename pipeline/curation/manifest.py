@@ -3,22 +3,40 @@
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Annotated, Any
 
-from pipeline.curation.label_stats import check_label_stats, is_count, is_counts
+from pydantic import Field, with_config
+
+from pipeline.curation.label_counts import LabelCounts
 from pipeline.curation.rules.filter_result import DropCounts
-from pipeline.curation.rules.policy import FilterPolicy
-from schemas.damage import whole
+from schemas.checked import STRICT, from_json, to_plain
+from schemas.counts import Counts, Number
 from schemas.errors import DataError
 
 MANIFEST_VERSION = 2
-_FILE = re.compile(r"[^/\\\0.][^/\\\0]*\.parquet")
 
 
+@with_config(STRICT)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CuratedFile:
+    """One Parquet file of a curation."""
+
+    name: Annotated[
+        str,
+        # A manifest may come from others: it names files beside it, nothing else.
+        Field(
+            pattern=r"\A[^/\\\x00.][^/\\\x00]*\.parquet\z",
+            description="the name of a Parquet file beside it",
+        ),
+    ]
+    num_rows: Number
+    sha256: str
+
+
+@with_config(STRICT)
 @dataclass(kw_only=True)
 class CurateStats:
     """What a curation did; the manifest of the curated files holds the same."""
@@ -36,22 +54,27 @@ class CurateStats:
     negative_below: float = 0.1
     """The policy's: which phrases without a label are negatives."""
     drops: DropCounts = field(default_factory=DropCounts)
-    records_out: int = 0
-    boxes_out: Counter[str] = field(default_factory=Counter)
+    records_out: Number = 0
+    boxes_out: Counts = field(default_factory=Counter)
     """Origin -> boxes."""
-    decisions_applied: Counter[str] = field(default_factory=Counter)
+    decisions_applied: Counts = field(default_factory=Counter)
     """Verdict -> boxes it was the last word on; `restored`: KEEP or EDIT of a dropped box;
     `clipped`: drawn partly outside of the image."""
-    records_decided: Counter[str] = field(default_factory=Counter)
+    records_decided: Counts = field(default_factory=Counter)
     """`restored`: pairs that the policy left out and people brought back; `emptied`: pairs that
     the policy keeps and whose every box people took away; `bad`: pairs that the policy keeps and
     people called bad."""
-    files: list[dict[str, Any]] = field(default_factory=list)
-    """name, num_rows and sha256 of every file, in order."""
-    candidates: dict[str, Any] = field(default_factory=dict)
-    """`LabelStats` of the annotations that were read, as JSON; empty in a part of a run."""
-    labels: dict[str, Any] = field(default_factory=dict)
-    """Likewise of the curated rows."""
+    second_spans: Number = 0
+    """Phrases that boxes carry beside those that the teacher was asked for."""
+    files: list[CuratedFile] = field(default_factory=list)
+    """In the order of the plan."""
+    candidates: LabelCounts | None = None
+    """Of the annotations that were read; None in a part of a run."""
+    labels: LabelCounts | None = None
+    """Of the curated rows; None in a part of a run."""
+    policy: Mapping[str, Any] = field(default_factory=dict)
+    """Every field of the policy, in the manifest."""
+    version: int = MANIFEST_VERSION
 
     def merge(self, other: CurateStats) -> None:
         """Add the counts and files of the next part of the run; `candidates` and `labels` are not
@@ -61,14 +84,12 @@ class CurateStats:
         self.boxes_out.update(other.boxes_out)
         self.decisions_applied.update(other.decisions_applied)
         self.records_decided.update(other.records_decided)
+        self.second_spans += other.second_spans
         self.files += other.files
 
-    def to_json(self, policy: FilterPolicy) -> str:
-        """The text of the manifest; it also holds every field of the policy."""
-        # Not asdict: it rebuilds a Counter from pairs, which counts the pairs.
-        content = vars(self) | {"drops": vars(self.drops)}
-        content |= {"version": MANIFEST_VERSION, "policy": asdict(policy)}
-        return json.dumps(content, indent=1, sort_keys=True, allow_nan=False)
+    def to_json(self) -> str:
+        """The text of the manifest."""
+        return json.dumps(to_plain(self), indent=1, sort_keys=True, allow_nan=False)
 
     @classmethod
     def from_json(cls, text: str | bytes, *, where: str) -> CurateStats:
@@ -77,55 +98,15 @@ class CurateStats:
         Raises:
             DataError: the text is not a manifest of a version this code reads.
         """
-        with whole(where, "run glipforge filter again"):
-            return cls._parse(text, where)
-
-    @classmethod
-    def _parse(cls, text: str | bytes, where: str) -> CurateStats:
-        try:
-            raw = json.loads(text)
-            if raw.pop("version") != MANIFEST_VERSION:
-                raise ValueError(f"its version is not {MANIFEST_VERSION}")
-            raw.pop("policy")
-            drops = raw.pop("drops")
-            check_drops(drops)
-            for counts, keys in (
-                (drops, ("boxes_dropped", "records_dropped")),
-                (raw, ("boxes_out", "decisions_applied", "records_decided")),
-            ):
-                for key in keys:
-                    if not is_counts(counts[key]):
-                        raise ValueError(f"{key} does not hold counts")
-                    counts[key] = Counter(counts[key])
-            for key in ("candidates", "labels"):
-                if raw[key]:  # of a whole run
-                    check_label_stats(raw[key])
-            for entry in raw["files"]:
-                name, number, digest = entry["name"], entry["num_rows"], entry["sha256"]
-                # A manifest may come from others: it names files beside it, nothing else.
-                if _FILE.fullmatch(name) is None or not isinstance(digest, str):
-                    raise ValueError(f"files must be Parquet files beside it, got {name!r}")
-                if not is_count(number):
-                    raise ValueError(f"num_rows of {name!r} is not a count")
-            if not is_count(raw["records_out"]):
-                raise ValueError("records_out is not a count")
-            return cls(drops=DropCounts(**drops), **raw)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise DataError(
-                f"{where} is not a manifest of curated files ({error}); run glipforge filter again"
-            ) from error
-
-
-def check_drops(raw: Mapping[str, Any]) -> None:
-    """Fields of a `DropCounts` as a file has kept them.
-
-    Raises:
-        ValueError: they cannot be that; names the field.
-    """
-    for name, example in vars(DropCounts()).items():
-        fits = is_counts if isinstance(example, Counter) else is_count
-        if not fits(raw[name]):
-            raise ValueError(f"{name} does not hold counts")
+        return from_json(
+            cls,
+            text,
+            where=where,
+            what="manifest of curated files",
+            version=MANIFEST_VERSION,
+            error=DataError,
+            way_out="run glipforge filter again",
+        )
 
 
 def empty_stats(of: CurateStats) -> CurateStats:

@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from pipeline.curation.rules.policy import FilterPolicy
 from pipeline.curation.rules.presets import default_policy, get_policy, policy_from_json
@@ -20,14 +19,7 @@ RECOMMENDED = "recommended"
 
 def run_scores(run: RunStore) -> ScoreFacts | None:
     """What the scores of a run's teacher are; None for a run that does not say."""
-    said: Any = read_run_info(run).get("scores")
-    try:
-        return ScoreFacts(
-            recommended_threshold=float(said["recommended_threshold"]),
-            meaning=str(said["meaning"]),
-        )
-    except (TypeError, KeyError, ValueError):
-        return None
+    return read_run_info(run).scores
 
 
 def policy_for(run: RunStore, name: str) -> FilterPolicy:
@@ -41,8 +33,17 @@ def policy_for(run: RunStore, name: str) -> FilterPolicy:
     Raises:
         ConfigError: as `get_policy`; or the run does not say what its teacher recommends.
     """
+    return with_scores(name, run_scores(run), whose=run.url("run.json"))
+
+
+def with_scores(name: str, scores: ScoreFacts | None, *, whose: str) -> FilterPolicy:
+    """As `policy_for`, of what a teacher says of its scores; `whose` names it in errors.
+
+    Raises:
+        ConfigError: as `policy_for`.
+    """
     if name == RECOMMENDED:
-        threshold = _threshold(run)
+        threshold = _threshold(scores, whose)
         return replace(default_policy(), name=RECOMMENDED, score_threshold=threshold)
     if name.endswith(".json"):
         try:
@@ -50,16 +51,15 @@ def policy_for(run: RunStore, name: str) -> FilterPolicy:
         except (OSError, ValueError):
             return get_policy(name)  # which says what is wrong with it
         if isinstance(raw, dict) and raw.get("score_threshold") == RECOMMENDED:
-            raw["score_threshold"] = _threshold(run)
+            raw["score_threshold"] = _threshold(scores, whose)
             return policy_from_json(json.dumps(raw), where=name)
     return get_policy(name)
 
 
-def _threshold(run: RunStore) -> float:
-    scores = run_scores(run)
+def _threshold(scores: ScoreFacts | None, whose: str) -> float:
     if scores is None:
         raise ConfigError(
-            f"score_threshold recommended: {run.url('run.json')} does not say what its teacher "
-            "recommends; give a number"
+            f"score_threshold recommended: {whose} does not say what its teacher recommends; give "
+            "a number"
         )
     return scores.recommended_threshold

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pipeline.evaluation.detected import Detected, best_of_category
 from pipeline.evaluation.detection import (
@@ -17,23 +15,22 @@ from pipeline.evaluation.detection import (
     LVIS_DETECTIONS,
     detection_figures,
 )
+from pipeline.evaluation.gold_pictures import Pixels, picture_batches, require_some
 from pipeline.evaluation.phrase_recall import PhraseImage, gold_phrases, phrase_recalls
 from pipeline.evaluation.result import EvaluationResult
 from pipeline.gold.checks import clean_name
 from pipeline.gold.gold_set import GoldKind, GoldSet
 from schemas.boxes import as_boxes
-from schemas.errors import ConfigError, RecordError
+from schemas.errors import ConfigError
 from schemas.grounder import Grounding, GroundingRequest
 from schemas.records import Phrase, PhraseStatus, TrainingSample
 from schemas.spread import evenly_spread
 
-READERS = 4
 MAX_DETECTIONS = 100
 """Per image, all categories together, on exhaustive gold."""
 PRUNE_AT = 2_000_000
 """Detections that are held before those that cannot count any more are let go."""
 MAX_NAMED = 10
-Pixels = NDArray[np.uint8]
 
 
 class DetectingTeacher(Protocol):
@@ -79,10 +76,10 @@ def teacher_figures(
     samples = evenly_spread(gold.samples, questions.limit)
     if gold.kind == GoldKind.GROUNDING:
         samples = tuple(sample for sample in samples if sample.boxes)
-    batches = _batches(samples, questions.batch_size, left_out)
+    batches = picture_batches(samples, questions.batch_size, left_out)
     if gold.kind == GoldKind.GROUNDING:
         answers = list(_ground(teacher, batches, progress))
-        _require_some(len(answers), gold, left_out)
+        require_some(len(answers), gold, left_out)
         seen, images = zip(*answers, strict=True)
         result.recalls = phrase_recalls(images, seen, gold)
         if all(span == (0, len(one.caption)) for one in seen for own in one.spans for span in own):
@@ -93,7 +90,7 @@ def teacher_figures(
         asked: dict[str, list[int]] = {}
         unseen: set[int] = set()
         detected = _kept(gold, _detect(teacher, gold, batches, questions, asked, unseen, progress))
-        _require_some(len(detected), gold, left_out)
+        require_some(len(detected), gold, left_out)
         result.detection = detection_figures(gold, detected, asked=asked)
         result.notes.append(_prompt_note(gold, questions, len(unseen)))
         if unseen:
@@ -207,53 +204,6 @@ def _drawn_names(
             f"({sample.sample_id!r})"
         )
     return [names[i] for i in generator.permutation(len(names))]
-
-
-def _batches(
-    samples: Sequence[TrainingSample], batch_size: int, left_out: Counter[str]
-) -> Iterator[list[tuple[TrainingSample, Pixels]]]:
-    """Samples with their pixels; the next batches are read while a batch is looked at."""
-    groups = [samples[at : at + batch_size] for at in range(0, len(samples), batch_size)]
-    with ThreadPoolExecutor(READERS) as pool:
-        ahead = [[pool.submit(_read, sample) for sample in group] for group in groups[:2]]
-        for number, group in enumerate(groups):
-            if number + 2 < len(groups):
-                ahead.append([pool.submit(_read, sample) for sample in groups[number + 2]])
-            batch = []
-            for sample, future in zip(group, ahead.pop(0), strict=True):
-                pixels = future.result()
-                if isinstance(pixels, str):
-                    left_out[pixels] += 1
-                else:
-                    batch.append((sample, pixels))
-            yield batch
-
-
-def _read(sample: TrainingSample) -> Pixels | str:
-    """The pixels, or why they cannot be used."""
-    from pipeline.images.decode import ImageLimits, decode_image, read_image_uri
-
-    try:
-        decoded = decode_image(read_image_uri(sample.image_uri), ImageLimits())
-    except RecordError as error:
-        return str(error.status)
-    if (decoded.width, decoded.height) != (sample.width, sample.height):
-        return "its size is not the one of the gold file"
-    return decoded.array
-
-
-def _require_some(number: int, gold: GoldSet, left_out: Counter[str]) -> None:
-    if number == 0:
-        reasons = [f"{n} x {reason}" for reason, n in left_out.items()]
-        if not reasons:  # then no picture is to blame, but what is said of them
-            dropped = {k: n for k, n in gold.counts.items() if k.startswith("dropped: ") and n}
-            reasons = [f"{n} x {reason}" for reason, n in dropped.items()] or ["no box in it"]
-            hint = "see what the file says of its boxes"
-        else:
-            hint = "is image_root right?"
-        raise ConfigError(
-            f"not one image of gold {gold.name!r} can be used ({', '.join(reasons)}); {hint}"
-        )
 
 
 def _unseen_note(names: Sequence[str]) -> str:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping
 
 from pipeline.export.border import ExportBorder, with_gold_origin
 from pipeline.export.card import CardFacts, write_card
@@ -25,6 +24,7 @@ from pipeline.export.parts import Part, Parts
 from pipeline.export.publication import Publication, publication
 from pipeline.export.remarks import add_remarks
 from pipeline.export.writer import Format, Item, Target
+from pipeline.run.info import KnownCategories
 from schemas.errors import ConfigError, RecordError
 from schemas.records import CuratedRecord
 
@@ -80,7 +80,7 @@ def export_records(
     path: str,
     options: ExportOptions | None = None,
     *,
-    known_categories: Mapping[str, Sequence[Any]] | None = None,
+    known_categories: KnownCategories | None = None,
     card: CardFacts | None = None,
     force: bool = False,
 ) -> ExportSummary:
@@ -88,7 +88,7 @@ def export_records(
 
     Args:
         path: The file to write, or the folder of formats that are folders.
-        known_categories: `names` and `ids` of an imported run.
+        known_categories: those of an imported run.
         card: Write a data set card with these facts.
         force: Replace a folder that an earlier export made.
 

@@ -7,7 +7,15 @@ from dataclasses import replace
 from pipeline.export.image_files import ImagePlaces
 from pipeline.export.options import ExportOptions, ExportSummary
 from schemas.checks import check_curated
-from schemas.records import PEOPLE, CuratedBox, CuratedRecord, Phrase, PhraseStatus, Span
+from schemas.records import (
+    MADE_CAPTION,
+    PEOPLE,
+    CuratedBox,
+    CuratedRecord,
+    Phrase,
+    PhraseStatus,
+    Span,
+)
 
 NO_BOX = "pair without a box, which this format cannot say"
 NEGATIVE_OVERLAP = "negative phrase that overlaps a named one"
@@ -46,6 +54,7 @@ class ExportBorder:
         self.summary.origins.update(box.origin for box in record.boxes)
         self.summary.empty += not record.boxes
         self.summary.boxes += len(record.boxes)
+        self.summary.captions_made += record.caption_origin == MADE_CAPTION
         self.summary.spans += sum(len(box.phrase_indices) for box in record.boxes)
 
     def negatives(self, record: CuratedRecord) -> list[Phrase]:
@@ -78,6 +87,12 @@ def box_spans(record: CuratedRecord, box: CuratedBox) -> list[Span]:
     """The spans that name a box, in the order of the caption, each once."""
     spans = {(record.phrases[i].start, record.phrases[i].end) for i in box.phrase_indices}
     return sorted(spans)
+
+
+def caption_mark(record: CuratedRecord) -> dict[str, str]:
+    """`caption_origin: made`, where a captioner made the caption; nothing where it was there."""
+    made = record.caption_origin == MADE_CAPTION
+    return {"caption_origin": record.caption_origin} if made else {}
 
 
 def size_of(record: CuratedRecord) -> tuple[int, int]:

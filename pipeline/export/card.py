@@ -68,6 +68,12 @@ def card_text(summary: ExportSummary, categories: Categories, facts: CardFacts) 
         *_table("labelled by", "pairs", summary.teachers),
         *_table("policy", "pairs", summary.policies),
     ]
+    if summary.captions_made:
+        parts += [
+            f"The captions of {summary.captions_made:,} pairs were made by a captioner, not by a "
+            "person; in JSON formats they are marked `caption_origin: made`.",
+            "",
+        ]
     for policy in facts.policies:
         rules = json.dumps(policy, indent=1, ensure_ascii=False, sort_keys=True)
         parts += ["```json", rules, "```", ""]

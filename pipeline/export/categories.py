@@ -10,6 +10,7 @@ from pipeline.curation.rules.phrase_rules import phrase_head
 from pipeline.gold.checks import clean_name, read_json, read_text
 from pipeline.gold.class_names import numbered_names, read_yaml
 from pipeline.phrases.drop_words import LEADING_WORDS
+from pipeline.run.info import KnownCategories
 from schemas.errors import ConfigError, DataError
 from schemas.records import CuratedBox, CuratedRecord, Phrase
 
@@ -89,20 +90,20 @@ class Categories:
         return self._places[name]
 
 
-def read_categories(choice: str, known: Mapping[str, Sequence[Any]] | None = None) -> Categories:
+def read_categories(choice: str, known: KnownCategories | None = None) -> Categories:
     """The categories that an option names.
 
     Args:
         choice: `head`, `object`, names between commas, or a file: `.txt` (a name a line),
             `.yaml` (YOLO's data.yaml), `.json` (a list, numbers to names, or names to synonyms).
-        known: `names` and `ids` of an imported run, which `head` then means.
+        known: those of an imported run, which `head` then means.
 
     Raises:
         ConfigError: it is none of these, or a name is empty or twice.
     """
     if choice in ("head", "object"):
-        if choice == "head" and known and known.get("names"):
-            return Categories(known["names"], ids=known.get("ids", ()), mode="list", is_known=True)
+        if choice == "head" and known is not None and known.names:
+            return Categories(known.names, ids=known.ids, mode="list", is_known=True)
         return Categories(mode=choice)
     ending = Path(choice).suffix.lower()
     if ending in (".json", ".yaml", ".yml", ".txt") or choice.startswith("@"):

@@ -43,15 +43,15 @@ class BoxMasks:
         policy_id = find_curated(run, policy)
         store = LayerStore(run, "masks")
         commits = store.commits()
-        for entry in read_curate_stats(run, policy_id).files:
-            unit_id = str(entry["name"]).rpartition("-")[0]
+        for file in read_curate_stats(run, policy_id).files:
+            unit_id = file.name.rpartition("-")[0]
             table = store.read(commits[unit_id], ["box_id", "counts", "area"])
             self.counts = {
                 row["box_id"]: (row["counts"], row["area"])
                 for row in table.to_pylist()
                 if row["counts"] is not None
             }
-            yield from read_curated_file(run, policy_id, entry)
+            yield from read_curated_file(run, policy_id, file)
 
 
 def require_masks(run: RunStore) -> None:

@@ -105,6 +105,8 @@ class ExportSummary:
     """`teacher`, `human` or `gold` -> boxes."""
     policies: Counter[str] = field(default_factory=Counter)
     """Policy -> pairs."""
+    captions_made: int = 0
+    """Pairs whose caption a captioner made."""
     categories: Counter[str] = field(default_factory=Counter)
     """Formats with categories: name -> boxes."""
     left_out: Counter[str] = field(default_factory=Counter)

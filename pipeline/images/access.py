@@ -32,6 +32,8 @@ class ImageAccess:
 
     untrusted: bool = False
     root: str = ""
+    others: tuple[str, ...] = ()
+    """Further roots, of corpora that are one run."""
 
     def require(self, uri: str) -> None:
         """Refuse a file or an object that is not below the root. The web is checked as it is met.
@@ -41,16 +43,7 @@ class ImageAccess:
         """
         if not self.untrusted or scheme_of(uri) in WEB:
             return
-        if is_local(uri):
-            inside = is_local(self.root) and _is_below(
-                os.path.realpath(local_path(uri)), os.path.realpath(local_path(self.root))
-            )
-        else:
-            plain = posixpath.normpath(uri.partition("://")[2])
-            inside = scheme_of(uri) == scheme_of(self.root) and _is_below(
-                plain, posixpath.normpath(self.root.partition("://")[2])
-            )
-        if not inside:
+        if not any(_is_inside(uri, root) for root in (self.root, *self.others)):
             raise RecordError(
                 Status.IMAGE_MISSING,
                 f"{uri} is not below the corpus, and the corpus is untrusted",
@@ -116,6 +109,17 @@ def is_public(address: str) -> bool:
 
 
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
+
+
+def _is_inside(uri: str, root: str) -> bool:
+    if is_local(uri):
+        return is_local(root) and _is_below(
+            os.path.realpath(local_path(uri)), os.path.realpath(local_path(root))
+        )
+    plain = posixpath.normpath(uri.partition("://")[2])
+    return scheme_of(uri) == scheme_of(root) and _is_below(
+        plain, posixpath.normpath(root.partition("://")[2])
+    )
 
 
 def _is_below(path: str, root: str) -> bool:

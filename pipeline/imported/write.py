@@ -13,7 +13,14 @@ from pipeline.gold.gold_set import GoldKind, GoldSet
 from pipeline.imported.pictures import MISSING, OTHER_SIZE, UNREADABLE, Picture, Pictures
 from pipeline.imported.rows import annotation_of, failed_annotation, span_heads
 from pipeline.run.commit_unit import commit_unit
-from pipeline.run.info import package_versions, write_run_info
+from pipeline.run.info import (
+    GoldFacts,
+    KnownCategories,
+    RunInfo,
+    TeacherName,
+    package_versions,
+    write_run_info,
+)
 from pipeline.run.store import RunStore
 from schemas.errors import DataError
 from schemas.fingerprint import fingerprint
@@ -117,10 +124,12 @@ def write_run(
         summary.boxes += commit.num_boxes
         summary.statuses.update(commit.status_counts)
     summary.images = pictures.counts
-    info: dict[str, object] = {"teacher": {"id": teacher_id, "name": "people"}}
-    info |= {"packages": package_versions()}
-    info |= {"gold": {"format": gold.format, "kind": str(gold.kind), "counts": dict(gold.counts)}}
-    info |= {"categories": {"names": list(gold.categories), "ids": list(gold.category_ids)}}
+    info = RunInfo(
+        teacher=TeacherName(id=teacher_id, name="people"),
+        packages=package_versions(),
+        gold=GoldFacts(format=gold.format, kind=str(gold.kind), counts=dict(gold.counts)),
+        categories=KnownCategories(names=tuple(gold.categories), ids=tuple(gold.category_ids)),
+    )
     write_run_info(run, info)
     return summary
 

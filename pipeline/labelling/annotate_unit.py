@@ -39,6 +39,8 @@ from schemas.records import Annotation, CorpusRecord, Status
 MAX_CALL_PIXELS = 128_000_000
 """Of the images of one call together, and of those decoded ahead: three bytes each."""
 SizeKey = Callable[[tuple[int, int]], Hashable]
+MakeRow = Callable[[Pair, Grounding, str], Annotation]
+"""The row of a pair, an answer and the teacher's id."""
 
 
 def aspect_key(size_wh: tuple[int, int]) -> Hashable:
@@ -84,6 +86,7 @@ def annotate_unit(
     *,
     pool: Executor,
     turn: contextlib.AbstractContextManager[Any] | None = None,
+    make_row: MakeRow = answered_row,
 ) -> UnitRows:
     """Label the records of a unit.
 
@@ -92,6 +95,7 @@ def annotate_unit(
         pool: Threads that fetch and decode.
         turn: Entered while the teacher is asked: a lock where units share it. Reading and
             decoding of this unit go on before, making rows after.
+        make_row: Makes the row of a pair that was answered.
 
     Raises:
         UnitError: the teacher fails on most of the unit: it is broken, not the records.
@@ -109,7 +113,7 @@ def annotate_unit(
             rows.append(
                 failed_row(pair, grounder.teacher_id)
                 if answer is None
-                else answered_row(pair, answer, grounder.teacher_id)
+                else make_row(pair, answer, grounder.teacher_id)
             )
         seconds.add("rows", time.perf_counter() - after)
     seconds["total"] = time.perf_counter() - began

@@ -24,6 +24,9 @@ NUMBERS = {
 }
 """Every column that holds a number -> what a row of it is about."""
 
+OF_PHRASES = ("phrases.entities", "phrases.expression_start", "phrases.expression_end")
+"""Columns with a list for each pair: an entry for each of its phrases."""
+
 
 def check_column(name: str) -> tuple[str, str, LayerKey]:
     """Layer, column and key of `clip.score`.
@@ -31,6 +34,9 @@ def check_column(name: str) -> tuple[str, str, LayerKey]:
     Raises:
         ConfigError: no layer has such a column of numbers.
     """
+    if name in OF_PHRASES:
+        layer, _, column = name.partition(".")
+        return layer, column, "record_id"
     if name not in NUMBERS:
         raise ConfigError(f"layer column must be one of {', '.join(NUMBERS)}, got {name!r}")
     layer, _, column = name.partition(".")
@@ -71,16 +77,7 @@ def read_column(run: RunStore, name: str, commits: Iterable[UnitCommit]) -> Laye
     store = LayerStore(run, layer)
     keys: list[pa.Array] = []
     values: list[NDArray[np.float32]] = []
-    wanted = list(commits)
-    found = store.read_markers([commit.unit_id for commit in wanted])
-    for source in wanted:
-        commit = found.get(source.unit_id)
-        if commit is None or commit.plan != store.marker_plan(source):
-            store.layer()  # which says it where the whole layer is not there
-            raise ConfigError(
-                f"layer {layer!r} of run {run.uri!r} has no rows of unit {source.unit_id!r} yet; "
-                "the `glipforge enrich` command that made it goes on"
-            )
+    for commit in _made(store, list(commits)):
         table = store.read(commit, [key, column])
         keys += table.column(key).chunks
         numbers = table.column(column).combine_chunks().cast(pa.float32())
@@ -90,6 +87,62 @@ def read_column(run: RunStore, name: str, commits: Iterable[UnitCommit]) -> Laye
         keys=pa.concat_arrays(keys) if keys else pa.array([], pa.string()),
         values=np.concatenate(values) if values else np.zeros(0, np.float32),
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhraseReadings:
+    """The layer `phrases` over some units: lists by pair, null where a caption was not read."""
+
+    keys: pa.Array
+    entities: pa.Array
+    starts: pa.Array
+    ends: pa.Array
+
+    def at(self, keys: pa.Array) -> PhraseReadings:
+        """Those of these pairs, in their order.
+
+        Raises:
+            DataError: a pair is not in the layer.
+        """
+        if keys.equals(self.keys):
+            return self
+        places = pc.index_in(keys, value_set=self.keys)
+        if places.null_count:
+            absent = keys.filter(pc.is_null(places))[0].as_py()
+            raise DataError(f"layer phrases has no row of {absent!r}; {LayerStore.redo}")
+        entities, starts, ends = (a.take(places) for a in (self.entities, self.starts, self.ends))
+        return PhraseReadings(keys=keys, entities=entities, starts=starts, ends=ends)
+
+
+def read_phrases(run: RunStore, commits: Iterable[UnitCommit]) -> PhraseReadings:
+    """The layer `phrases` of some units of the run.
+
+    Raises:
+        ConfigError: the run has no such layer, or not of all these units.
+        DataError: a file of the layer is damaged.
+    """
+    columns = ["record_id", *(name.partition(".")[2] for name in OF_PHRASES)]
+    store = LayerStore(run, "phrases")
+    tables = [store.read(commit, columns) for commit in _made(store, list(commits))]
+    whole = pa.concat_tables(tables) if tables else store.kind.schema().empty_table()
+    keys, entities, starts, ends = (whole.column(c).combine_chunks() for c in columns)
+    return PhraseReadings(keys=keys, entities=entities, starts=starts, ends=ends)
+
+
+def _made(store: LayerStore, wanted: Sequence[UnitCommit]) -> list[UnitCommit]:
+    """The layer's commits of these units of the run."""
+    found = store.read_markers([commit.unit_id for commit in wanted])
+    made = []
+    for source in wanted:
+        commit = found.get(source.unit_id)
+        if commit is None or commit.plan != store.marker_plan(source):
+            store.layer()  # which says it where the whole layer is not there
+            raise ConfigError(
+                f"layer {store.kind.name!r} of run {store.run.uri!r} has no rows of unit "
+                f"{source.unit_id!r} yet; the `glipforge enrich` command that made it goes on"
+            )
+        made.append(commit)
+    return made
 
 
 def require_columns(run: RunStore, names: Sequence[str]) -> str:

@@ -74,7 +74,7 @@ class PhraseExtractor:
             ConfigError: the model that was named has no parser.
         """
         self.options = options or PhraseOptions()
-        self._nlp = _load(self.options.model)
+        self._nlp = load_model(self.options.model, exclude=("ner",))
         self._lemmatizer: Any = dict(self._nlp.components).get("lemmatizer")
         self._stop_words = frozenset().union(*(DROP_LISTS[n] for n in self.options.stop_lists))
         self._lock = threading.Lock()
@@ -190,7 +190,17 @@ def _default_extractor() -> PhraseExtractor:
 # --- the model ---------------------------------------------------------------------------------
 
 
-def _load(name: str | None) -> Language:
+def load_model(name: str | None, *, exclude: Sequence[str]) -> Language:
+    """A spaCy model with a parser.
+
+    Args:
+        name: a package or folder; the small English one if None.
+        exclude: components that are not loaded.
+
+    Raises:
+        MissingDependency: spaCy or the model is not installed.
+        ConfigError: it cannot be loaded, or has no parser.
+    """
     try:
         import spacy
     except ImportError as error:
@@ -201,7 +211,7 @@ def _load(name: str | None) -> Language:
         how = _INSTALL if name is None else f"install the package {name!r}, or give its folder"
         raise MissingDependency(f"no spaCy model {' or '.join(candidates)} is installed: {how}")
     try:
-        nlp = spacy.load(installed, exclude=["ner"], disable=["lemmatizer"])
+        nlp = spacy.load(installed, exclude=list(exclude), disable=["lemmatizer"])
     except (OSError, ValueError, ImportError) as error:
         raise ConfigError(f"the spaCy model {installed!r} cannot be loaded: {error}") from error
     if "parser" not in nlp.pipe_names:

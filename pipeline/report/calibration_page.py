@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
 
-from pipeline.curation.calibration import Calibration, StatedPromise
+from markupsafe import Markup, escape
+
+from pipeline.curation.calibration import Calibration
+from pipeline.report.template import fill
 
 _BLUE, _RED, _INK, _GRID = "#1d78c8", "#e63946", "#3a3a40", "#dcdcd8"
 _SIZE, _PAD = 340, 40
@@ -14,31 +16,16 @@ Point = tuple[float, float]
 
 def calibration_page(found: Calibration, *, title: str) -> str:
     """A self-contained HTML page."""
-    rows = "".join(_promise_row(promise) for promise in found.promises)
-    nouns = "".join(
-        f"<tr><td>{escape(one.noun)}</td><td>{one.right} of {one.drawn}</td>"
-        f"<td>{one.precision:.1%}</td></tr>"
-        for one in found.classes[:20]
-    )
-    return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
-        "<style>body{font:15px/1.5 system-ui,sans-serif;color:#28282c;max-width:900px;"
-        "margin:2rem auto;padding:0 1rem}figure{display:inline-block;margin:0 1rem 1rem 0}"
-        "td,th{padding:.15rem 1.2rem .15rem 0;text-align:left}</style></head><body>"
-        f"<h1>{escape(title)}</h1><p>Policy <code>{escape(found.policy_id)}</code>, "
-        f"{escape(found.source)}, a {found.method}: {found.right:,} of {found.drawn:,} judged "
-        f"labels are right. Teacher {escape(', '.join(found.teachers))}.</p>"
-        "<h2>What can be promised</h2><table><tr><th>precision</th><th>confidence</th>"
-        f"<th>above score</th><th>labels</th><th>judged</th></tr>{rows}</table>"
-        f"<h2>Plots</h2>{precision_plot(found)}{reliability_plot(found)}"
-        "<p>Bars are exact intervals for one point alone: a threshold that is picked from the "
-        "curve by eye is not promised by its bar. The table above is.</p>"
-        "<h2>Nouns</h2><table><tr><th>noun</th><th>right</th><th>precision, drawn towards that "
-        f"of all</th></tr>{nouns}</table></body></html>\n"
+    return fill(
+        "calibration",
+        title=title,
+        found=found,
+        precision=precision_plot(found),
+        reliability=reliability_plot(found),
     )
 
 
-def precision_plot(found: Calibration) -> str:
+def precision_plot(found: Calibration) -> Markup:
     """Precision above each threshold with its interval, and the promised thresholds."""
     points = [point for point in found.curve if point.precision is not None]
     parts = [_bar(point.threshold, point.low, point.high) for point in points if point.precision]
@@ -56,7 +43,7 @@ def precision_plot(found: Calibration) -> str:
     return _figure("precision of the labels above a score", "score", parts)
 
 
-def reliability_plot(found: Calibration) -> str:
+def reliability_plot(found: Calibration) -> Markup:
     """Precision of the labels in each band of scores, beside the score itself, with the map."""
     parts = [_line([(0, 0), (1, 1)], _GRID)]
     for one in found.reliability:
@@ -69,19 +56,6 @@ def reliability_plot(found: Calibration) -> str:
         )
     parts.append(_line(list(zip(found.scores, found.probabilities, strict=True)), _RED))
     return _figure("reliability: share right by score", "score", parts)
-
-
-def _promise_row(promise: StatedPromise) -> str:
-    if promise.threshold is None:
-        cells = ("none qualifies", f"{promise.possible:.3f} could be promised", "")
-    else:
-        cells = (
-            f"{promise.threshold:g}",
-            f"{promise.labels:,}",
-            f"{promise.right} of {promise.drawn} right",
-        )
-    inner = "".join(f"<td>{cell}</td>" for cell in cells)
-    return f"<tr><td>{promise.precision:g}</td><td>{promise.confidence:g}</td>{inner}</tr>"
 
 
 def _x(share: float) -> float:
@@ -104,7 +78,7 @@ def _line(points: Sequence[Point], color: str) -> str:
     return f'<polyline points="{text}" fill="none" stroke="{color}" stroke-width="2"/>'
 
 
-def _figure(title: str, x_label: str, parts: Sequence[str]) -> str:
+def _figure(title: str, x_label: str, parts: Sequence[str]) -> Markup:
     axes = []
     for share in (0.0, 0.25, 0.5, 0.75, 1.0):
         axes.append(
@@ -119,8 +93,9 @@ def _figure(title: str, x_label: str, parts: Sequence[str]) -> str:
         f'<text x="{_SIZE / 2}" y="{_SIZE - 5}" font-size="11" text-anchor="middle" '
         f'fill="{_INK}">{escape(x_label)}</text>'
     )
-    return (
+    text = (
         f"<figure><figcaption>{escape(title)}</figcaption>"
         f'<svg viewBox="0 0 {_SIZE} {_SIZE}" width="{_SIZE}" role="img">'
         f"{''.join(axes)}{''.join(parts)}{label}</svg></figure>"
     )
+    return Markup(text)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from html import escape
+
+from markupsafe import Markup, escape
 
 _INK, _GRID = "#3a3a40", "#dcdcd8"
 COLORS = ("#1d78c8", "#e63946", "#2a9d50")
@@ -18,7 +19,7 @@ def histogram(
     high: float,
     title: str,
     x_label: str,
-) -> str:
+) -> Markup:
     """Counts in equal bins over [low, high]; several series are drawn side by side in each bin.
 
     Raises:
@@ -50,7 +51,7 @@ def histogram(
     return _figure(title, _legend(series), _svg(_WIDTH, _HEIGHT, parts))
 
 
-def bars(rows: Sequence[tuple[str, int]], *, title: str, color: str = COLORS[0]) -> str:
+def bars(rows: Sequence[tuple[str, int]], *, title: str, color: str = COLORS[0]) -> Markup:
     """Horizontal bars, one a row, with the count behind each."""
     if not rows:
         return _figure(title, "", '<p class="none">none</p>')
@@ -91,8 +92,9 @@ def _legend(series: Sequence[tuple[str, Sequence[int]]]) -> str:
     return f'<p class="legend">{"".join(keys)}</p>'
 
 
-def _figure(title: str, legend: str, body: str) -> str:
-    return f"<figure><figcaption>{escape(title)}</figcaption>{legend}{body}</figure>"
+def _figure(title: str, legend: str, body: str) -> Markup:
+    text = f"<figure><figcaption>{escape(title)}</figcaption>{legend}{body}</figure>"
+    return Markup(text)
 
 
 def _svg(width: float, height: float, parts: Sequence[str]) -> str:

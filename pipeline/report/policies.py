@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from html import escape
 from typing import Any
 
 import numpy as np
@@ -23,6 +22,7 @@ from pipeline.curation.rules.layer_scores import load_layer_scores
 from pipeline.curation.rules.policy import FilterPolicy
 from pipeline.layers.columns import require_columns
 from pipeline.report.charts import histogram
+from pipeline.report.template import fill
 from pipeline.run.columns import unit_tables
 from pipeline.run.map_units import Mapper, map_run, num_workers
 from pipeline.run.store import RunStore
@@ -84,7 +84,7 @@ class PolicyComparison:
             ],
             "kept_by_both": self.both.tolist(),
             "pairs_kept_by_both": self.pairs_both.tolist(),
-            "overlap": [[v if v == v else None for v in row] for row in overlaps],
+            "overlap": [[_share(v) for v in row] for row in overlaps],
         }
 
 
@@ -155,36 +155,26 @@ def _compare_batch(
 def comparison_page(found: PolicyComparison, *, title: str) -> str:
     """A self-contained HTML page: kept candidates by score, what each rule dropped, overlap."""
     names = list(found.policy_ids)
-    head = "".join(f"<th>{escape(name)}</th>" for name in names)
-    rows = [
-        ("kept boxes", [drops.boxes_kept for drops in found.drops]),
-        ("merged onto another", [drops.boxes_merged for drops in found.drops]),
-        ("kept pairs", [drops.records_kept for drops in found.drops]),
-        *((r, [-drops.boxes_dropped[r] for drops in found.drops]) for r in found.reasons()),
-    ]
-    lines = [
-        f"<tr><td>{escape(label)}</td>{''.join(f'<td>{n:,}</td>' for n in numbers)}</tr>"
-        for label, numbers in rows
-    ]
-    shares = [
-        f"<tr><th>{escape(name)}</th>"
-        + "".join(_cell(found.overlap(a, b)) for b in range(len(names)))
-        + "</tr>"
-        for a, name in enumerate(names)
-    ]
+    numbers = range(len(names))
     series = [(n, bins.tolist()) for n, bins in zip(names, found.score_bins, strict=True)]
-    chart = histogram(series, low=0, high=1, title="kept candidates by score", x_label="score")
-    return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
-        "<style>body{font:15px/1.5 system-ui,sans-serif;max-width:1000px;margin:2rem auto;"
-        "padding:0 1rem}td,th{padding:.15rem .9rem .15rem 0;text-align:left}"
-        "td+td{text-align:right}</style></head>"
-        f"<body><h1>{escape(title)}</h1>{chart}"
-        f"<table><tr><th></th>{head}</tr>{''.join(lines)}</table>"
-        f"<h2>Overlap of kept candidates (both / either)</h2>"
-        f"<table><tr><th></th>{head}</tr>{''.join(shares)}</table></body></html>\n"
+    return fill(
+        "policies",
+        title=title,
+        names=names,
+        by_score=histogram(
+            series, low=0, high=1, title="kept candidates by score", x_label="score"
+        ),
+        rows=[
+            ("kept boxes", [drops.boxes_kept for drops in found.drops]),
+            ("merged onto another", [drops.boxes_merged for drops in found.drops]),
+            ("kept pairs", [drops.records_kept for drops in found.drops]),
+            *((r, [-drops.boxes_dropped[r] for drops in found.drops]) for r in found.reasons()),
+        ],
+        overlaps=[
+            (name, [_share(found.overlap(a, b)) for b in numbers]) for a, name in enumerate(names)
+        ],
     )
 
 
-def _cell(share: float) -> str:
-    return f"<td>{share:.1%}</td>" if share == share else "<td>-</td>"
+def _share(value: float) -> float | None:
+    return None if value != value else value

@@ -4,29 +4,75 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import Field, with_config
 
 from pipeline.curation.curate import read_curate_stats
-from pipeline.curation.label_stats import (
-    COLUMNS,
-    LabelStats,
-    check_label_stats,
-    is_counts,
-    label_stats,
-)
-from pipeline.curation.manifest import check_drops
+from pipeline.curation.label_counts import LabelCounts
+from pipeline.curation.label_stats import COLUMNS, LabelStats, label_stats
+from pipeline.curation.manifest import CurateStats
+from pipeline.curation.rules.filter_result import DropCounts
 from pipeline.run.columns import unit_tables
 from pipeline.run.map_units import map_run, num_workers
 from pipeline.run.open import annotations_id
 from pipeline.run.store import RunStore
 from pipeline.run.totals import RunTotals
 from pipeline.storage.files import exists, read_bytes, write_bytes
-from schemas.checked import to_plain
-from schemas.damage import whole
+from schemas.checked import STRICT, from_json, parse_object, to_plain
+from schemas.counts import Counts
+from schemas.errors import DataError
 from schemas.plan import UnitCommit
 
 FILE = "stats.json"
 STATS_VERSION = 1
+WAY_OUT = "delete it, it is made again"
+
+
+@with_config(STRICT)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyStats:
+    """What one curation of the run did and holds."""
+
+    made_of: tuple[str, ...]
+    """SHA-256 of its files."""
+    decisions_id: str
+    drops: DropCounts
+    decisions_applied: Counts
+    records_decided: Counts
+    boxes_by_origin: Counts
+    labels: LabelCounts
+
+    @classmethod
+    def of(cls, done: CurateStats) -> PolicyStats:
+        """From the manifest of a whole run's curation."""
+        if done.labels is None:
+            raise ValueError("the stats of a part of a run hold no labels")
+        return cls(
+            made_of=tuple(file.sha256 for file in done.files),
+            decisions_id=done.decisions_id,
+            drops=done.drops,
+            decisions_applied=done.decisions_applied,
+            records_decided=done.records_decided,
+            boxes_by_origin=done.boxes_out,
+            labels=done.labels,
+        )
+
+
+@with_config(STRICT)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStats:
+    """The content of RUN/stats.json."""
+
+    annotations_id: str
+    """Fingerprint of the committed annotation files that were counted."""
+    is_complete: bool
+    commits: RunTotals
+    annotations: LabelCounts
+    policies: Annotated[dict[str, PolicyStats], Field()]
+    """Policy id -> its curation."""
+    version: int = STATS_VERSION
 
 
 def merge_stats(
@@ -35,7 +81,7 @@ def merge_stats(
     *,
     workers: int = 0,
     progress: Callable[[int], object] = lambda d: None,
-) -> dict[str, Any]:
+) -> RunStats:
     """Bring RUN/stats.json up to date with the run and these curations; returns its content.
 
     What is there and still true is kept. A curation has counted its labels and every candidate on
@@ -44,83 +90,72 @@ def merge_stats(
     Raises:
         DataError: a file breaks the contract.
     """
-    old = read_stats(run) or {}
-    current = annotations_id(run)
-    content: dict[str, Any] = {
-        "version": STATS_VERSION,
-        "annotations_id": current,
-        "is_complete": run.is_complete(),
-        "commits": _commit_totals(run),
-        "policies": {},
-    }
+    old, current = read_stats(run), annotations_id(run)
     curations = {policy_id: read_curate_stats(run, policy_id) for policy_id in policy_ids}
-    same = [done for done in curations.values() if done.annotations_id == current]
-    if old.get("annotations_id") == current:
-        content["annotations"] = old["annotations"]
-        content["policies"] = dict(old["policies"])
-    elif same:  # a curation reads every candidate and counts on its way
-        content["annotations"] = same[0].candidates
+    counted = [
+        done.candidates  # a curation reads every candidate and counts on its way
+        for done in curations.values()
+        if done.annotations_id == current and done.candidates is not None
+    ]
+    still_true = old is not None and old.annotations_id == current
+    if old is not None and still_true:
+        annotations = old.annotations
     else:
-        commits = list(run.commits().values())
-        rows = sum(commit.rows_out for commit in commits)
-        content["annotations"] = _merged(
-            map_run(
-                run, _unit_stats, commits, None, workers=num_workers(rows, len(commits), workers)
-            ),
-            progress,
-        )
-    for policy_id, done in curations.items():
-        content["policies"][policy_id] = {
-            "made_of": [entry["sha256"] for entry in done.files],
-            "decisions_id": done.decisions_id,
-            "drops": vars(done.drops),
-            "decisions_applied": done.decisions_applied,
-            "records_decided": done.records_decided,
-            "boxes_by_origin": done.boxes_out,
-            "labels": done.labels,
-        }
-    text = json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
+        annotations = counted[0] if counted else _count(run, workers, progress)
+    stats = RunStats(
+        annotations_id=current,
+        is_complete=run.is_complete(),
+        commits=_commit_totals(run),
+        annotations=annotations,
+        policies={
+            **(old.policies if old is not None and still_true else {}),
+            **{policy_id: PolicyStats.of(done) for policy_id, done in curations.items()},
+        },
+    )
+    text = json.dumps(
+        to_plain(stats), indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False
+    )
     write_bytes(run.url(FILE), text.encode())
-    return dict(json.loads(text))
+    return stats
+
+
+def _count(run: RunStore, workers: int, progress: Callable[[int], object]) -> LabelCounts:
+    commits = list(run.commits().values())
+    pool = num_workers(sum(commit.rows_out for commit in commits), len(commits), workers)
+    return _merged(map_run(run, _unit_stats, commits, None, workers=pool), progress)
 
 
 def _unit_stats(run: RunStore, shared: None, commit: UnitCommit) -> LabelStats:
     return label_stats(unit_tables(run, commit, (*COLUMNS, "status")))
 
 
-def _merged(parts: Iterable[LabelStats], progress: Callable[[int], object]) -> dict[str, Any]:
+def _merged(parts: Iterable[LabelStats], progress: Callable[[int], object]) -> LabelCounts:
     total = LabelStats()
     for part in parts:
         total.merge(part)
         progress(total.records)
-    return total.to_dict()
+    return total.counts()
 
 
-def read_stats(run: RunStore) -> dict[str, Any] | None:
+def read_stats(run: RunStore) -> RunStats | None:
     """The content of RUN/stats.json; None where there is none of this version.
 
     Raises:
-        DataError: the file is not JSON.
+        DataError: the file is damaged.
     """
-    if not exists(run.url(FILE)):
+    where = run.url(FILE)
+    if not exists(where):
         return None
-    data = read_bytes(run.url(FILE))
-    with whole(run.url(FILE), "delete it, it is made again"):
-        content = dict(json.loads(data))
-        if content.get("version") != STATS_VERSION:
+    data = read_bytes(where)
+    try:
+        if parse_object(data, where=where, error=DataError).get("version") != STATS_VERSION:
             return None
-        check_label_stats(content["annotations"])
-        for done in dict(content["policies"]).values():
-            check_label_stats(done["labels"])
-            check_drops(done["drops"])
-            json.dumps(done, allow_nan=False, ensure_ascii=False).encode()
-            for name in ("decisions_applied", "records_decided", "boxes_by_origin"):
-                if not is_counts(done[name]):
-                    raise ValueError(f"{name} does not hold counts")
-    return content
+    except DataError as error:
+        raise DataError(f"{error}; {WAY_OUT}") from None
+    what = "file of statistics"
+    return from_json(RunStats, data, where=where, what=what, error=DataError, way_out=WAY_OUT)
 
 
-def _commit_totals(run: RunStore) -> dict[str, Any]:
+def _commit_totals(run: RunStore) -> RunTotals:
     commits = run.commits()
-    found: dict[str, Any] = to_plain(RunTotals.of(commits[unit] for unit in sorted(commits)))
-    return found
+    return RunTotals.of(commits[unit] for unit in sorted(commits))

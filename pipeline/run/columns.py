@@ -17,7 +17,7 @@ from pipeline.storage.parquet_bytes import open_bytes
 from schemas.arrow_schemas import ANNOTATION_SCHEMA
 from schemas.errors import DataError
 from schemas.plan import UnitCommit
-from schemas.tables import check_schema
+from schemas.tables import check_schema, with_added
 
 MAX_ROWS = 8_192
 """Rows of one table; a unit with more comes in several, so that memory stays flat."""
@@ -49,7 +49,8 @@ def unit_tables(
                 )
             leaves = None if columns is None else leaf_columns(parquet, columns)
             for groups in _in_groups(parquet):
-                yield parquet.read_row_groups(groups, columns=leaves, use_threads=False)
+                found = parquet.read_row_groups(groups, columns=leaves, use_threads=False)
+                yield with_added(found, ANNOTATION_SCHEMA, columns)
         except (pa.ArrowException, OSError) as error:
             raise DataError(f"{where} cannot be read: {error}") from error
         except DataError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from shlex import quote
 
+from pipeline.run.captioner import captioner_of
 from pipeline.run.store import RunStore
 from schemas.errors import ConfigError
 from schemas.fingerprint import fingerprint
@@ -16,7 +17,11 @@ def open_run(uri: str) -> RunStore:
         ConfigError: this is not a labelling run, or nothing of it is committed yet.
     """
     run = RunStore(uri)
-    run.plan()
+    if captioner_of(run.plan()):
+        raise ConfigError(
+            f"run {uri!r} holds captions and no boxes: `glipforge label --captions {quote(uri)}` "
+            "labels its images with them"
+        )
     if not run.commits():
         raise ConfigError(
             f"run {uri!r} has no committed unit yet; "

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from pipeline.run.captioner import captioner_of
 from pipeline.run.lock import STALE_S, LockHolder, lock_holder
 from pipeline.run.store import RunStore
 from pipeline.run.totals import RunTotals
@@ -39,6 +40,8 @@ class RunStatus:
     corpus: str
     format: str
     teachers: tuple[str, ...]
+    captioner: str
+    """Who makes captions; empty where the run is a labelling."""
     complete: bool
     driver: LockHolder | None
     is_driven: bool
@@ -82,6 +85,7 @@ def read_status(run: RunStore) -> RunStatus:
         run=run.uri,
         corpus=plan.corpus,
         format=plan.corpus_format,
+        captioner=captioner_of(plan),
         teachers=tuple(sorted({commit.teacher_id for commit in commits})),
         complete=run.is_complete(),
         driver=holder,

@@ -5,20 +5,26 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from typing import Annotated
 
+from pydantic import Field, with_config
+
+from schemas.checked import STRICT
+from schemas.counts import Counts, Number
 from schemas.plan import BatchFailure, UnitCommit
 
 
+@with_config(STRICT)
 @dataclass(kw_only=True)
 class RunTotals:
     """What the committed units of a run hold together."""
 
-    units: int = 0
-    rows: int = 0
-    boxes: int = 0
-    statuses: Counter[str] = field(default_factory=Counter)
+    units: Number = 0
+    rows: Number = 0
+    boxes: Number = 0
+    statuses: Counts = field(default_factory=Counter)
     """Status -> rows."""
-    seconds: dict[str, float] = field(default_factory=dict)
+    seconds: dict[str, Annotated[float, Field(allow_inf_nan=False)]] = field(default_factory=dict)
     """Stage -> seconds, over all workers."""
     examples: dict[str, str] = field(default_factory=dict)
     """For each quarantine status the first unit's `<record_id>: <detail>`."""

@@ -135,7 +135,10 @@ def _table(connection: Any, name: str, paths: list[str], schema: Any) -> None:
     if paths:
         listed = ", ".join("'" + path.replace("'", "''") + "'" for path in paths)
         # No globs: a path may hold brackets.
-        connection.execute(f"CREATE VIEW {name} AS SELECT * FROM read_parquet([{listed}])")
+        # By name: a run may have been begun by a version with fewer columns.
+        connection.execute(
+            f"CREATE VIEW {name} AS SELECT * FROM read_parquet([{listed}], union_by_name=true)"
+        )
     else:
         connection.register(name, schema.empty_table())
 

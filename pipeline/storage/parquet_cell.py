@@ -2,11 +2,54 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 from typing import Any
 
 from pipeline.storage.files import open_file
 from schemas.errors import RecordError
 from schemas.records import Status
+
+ENCODED = ("/9j/", "iVBORw0KGgo", "R0lGOD", "UklGR", "Qk0", "SUkq", "TU0AK")
+"""What JPEG, PNG, GIF, WebP, BMP and TIFF begin with in base64."""
+_MIN_ENCODED = 64
+
+
+def is_encoded(text: str) -> bool:
+    """True for text that is an image in base64, with or without `data:` before it."""
+    return text.startswith("data:image/") or (
+        len(text) >= _MIN_ENCODED and text.startswith(ENCODED)
+    )
+
+
+def image_in_cell(value: Any) -> bytes | None:
+    """The image in a cell: bytes, `{bytes, path}`, a list of byte values, base64, or a list of one
+    of these; None where it holds none, as a path."""
+    if isinstance(value, dict):
+        value = value.get("bytes")
+    if isinstance(value, memoryview | bytearray):
+        value = bytes(value)
+    if isinstance(value, bytes) and is_encoded(head := value[:_MIN_ENCODED].decode("latin-1")):
+        value = value.decode("latin-1") if head else value
+    if isinstance(value, str):
+        return _decoded(value) if is_encoded(value) else None
+    if isinstance(value, list):
+        if len(value) == 1 and not isinstance(value[0], int):
+            return image_in_cell(value[0])
+        try:
+            return bytes(value) or None
+        except (TypeError, ValueError):
+            return None
+    return value if isinstance(value, bytes) and value else None
+
+
+def _decoded(text: str) -> bytes | None:
+    if text.startswith("data:"):
+        text = text.partition(",")[2]
+    try:
+        return base64.b64decode("".join(text.split()), validate=True)
+    except (binascii.Error, ValueError):
+        return None
 
 
 def read_parquet_cell(url: str, row: int, column: str) -> bytes:
@@ -39,11 +82,10 @@ def read_parquet_cell(url: str, row: int, column: str) -> bytes:
 
 
 def _cell_bytes(value: Any, url: str, row: int, column: str) -> bytes:
-    if isinstance(value, dict):
-        value = value.get("bytes")
-    if not isinstance(value, bytes):
+    found = image_in_cell(value)
+    if found is None:
         raise RecordError(
             Status.IMAGE_MISSING,
             f"{url} row {row}: column {column!r} holds {type(value).__name__}, not image bytes",
         )
-    return value
+    return found

@@ -139,6 +139,7 @@ def reasons(labels: Labels, found: Signals, place: int) -> tuple[str, ...]:
     text["size"] = f"{how} than such things are in this run: {phrases.text[phrase].as_py()!r}"
     text["place"] = "another candidate lies half over it: its edges may be wrong"
     text["count"] = f"the caption names {found.named[place]}, {found.boxed[place]} have a box"
+    text["alone"] = "not all teachers of the ensemble propose it"
     ranked = sorted(strength.items(), key=lambda item: -item[1] * WEIGHTS[item[0]])
     said = [text[sign] for sign, value in ranked if value >= SAID_FROM and sign in text]
     return tuple(said) or (text[ranked[0][0]],)

@@ -84,6 +84,8 @@ def unit_table(first: int, rows: int, rng: np.random.Generator) -> pa.Table:
             starts.astype(np.int32), boxes, type=ANNOTATION_SCHEMA.field("boxes").type
         ),
         "teacher_id": ["bench@0"] * rows,
+        "caption_origin": ["corpus"] * rows,
+        "proposed_by": [[]] * rows,
     }
     return pa.Table.from_arrays(
         [

@@ -96,7 +96,7 @@ def test_a_manifest_of_others_names_no_path(name: str, tmp_path: Path, capsys) -
     _change(manifest, lambda content: content["files"][0].update(name=name))
     from pipeline.curation.curate import iter_curated
 
-    with pytest.raises(Exception, match="must be Parquet files beside it"):
+    with pytest.raises(Exception, match="must be the name of a Parquet file beside it"):
         list(iter_curated(run, "default"))
 
 

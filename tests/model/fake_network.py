@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -12,8 +14,11 @@ from model.inputs.preprocess import Preprocessor
 from model.inputs.tokenizer import default_tokenizer
 from model.outputs import GlipOutput, TextFeatures, TokenBatch
 from model.teacher.glip import Teacher, TeacherOptions
+from schemas.grounder import Grounding, GroundingRequest
+from schemas.records import Phrase
 
 STRIDES = (8, 16)
+RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
 COLORS_BGR = {"red": (-1.0, -1.0, 1.0), "green": (-1.0, 1.0, -1.0), "blue": (1.0, -1.0, -1.0)}
 
 
@@ -89,3 +94,26 @@ def fake_teacher(max_batch: int | None = None, **options) -> tuple[Teacher, Fake
         options=TeacherOptions(**options),
     )
     return teacher, network
+
+
+def draw_squares(height: int = 64, width: int = 64, **squares: tuple[int, int]) -> np.ndarray:
+    """Grey, with a square of 16 pixels at each place (x, y)."""
+    image = np.full((height, width, 3), 110, np.uint8)
+    for color, (x, y) in squares.items():
+        image[y : y + 16, x : x + 16] = {"red": RED, "green": GREEN, "blue": BLUE}[color]
+    return image
+
+
+def ask_for(image: np.ndarray, caption: str, pattern: str = r"red|green|blue"):
+    phrases = tuple(
+        Phrase(text=match.group(), start=match.start(), end=match.end())
+        for match in re.finditer(pattern, caption)
+    )
+    return GroundingRequest(image=image, caption=caption, phrases=phrases)
+
+
+def same_answer(a: Grounding, b: Grounding) -> bool:
+    names = ("xyxy", "phrase_index", "score", "token_score", "centerness", "phrase_best_score")
+    return len(a.score) == len(b.score) and all(
+        np.allclose(getattr(a, name), getattr(b, name), rtol=1e-5, atol=1e-6) for name in names
+    )

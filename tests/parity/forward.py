@@ -17,7 +17,7 @@ from model.inputs.tokenizer import default_tokenizer
 from model.network.glip import Glip
 from model.outputs import GlipOutput, TokenBatch
 from model.teacher.options import PostprocessOptions
-from model.teacher.postprocess import postprocess
+from model.teacher.postprocess import Detections, postprocess
 from tests.parity.fixture import Fixture
 
 LIMIT = 1e-4
@@ -28,7 +28,7 @@ AGGREGATIONS = {"mean": "mean", "max": "max", "v2_mean": "mean", "v2_power": "po
 def check_forward(fixture: Fixture, model: Glip) -> None:
     """Add a line for every recorded tensor of a forward fixture."""
     compare = partial(fixture.compare, limit=LIMIT)
-    pixels, tokens = _check_inputs(fixture, model)
+    pixels, tokens = fixture_inputs(fixture, model)
     mask_BT = tokens.attention_mask_BT
     with _watch(fixture, model, mask_BT):
         levels = model.encode_image(pixels)
@@ -49,8 +49,9 @@ def check_forward(fixture: Fixture, model: Glip) -> None:
     _check_detections(fixture, output)
 
 
-def _check_inputs(fixture: Fixture, model: Glip) -> tuple[Tensor, TokenBatch]:
-    """Our own inputs from the images and captions; the text trimmed to its longest caption."""
+def fixture_inputs(fixture: Fixture, model: Glip) -> tuple[Tensor, TokenBatch]:
+    """Our own inputs from the images and captions, where the model is; the text trimmed to its
+    longest caption."""
     meta = fixture.meta
     preprocessor = Preprocessor(min_size=meta["min_size"], max_size=meta["max_size"])
     images = [fixture.arrays[f"image/{number}"] for number in range(len(meta["captions"]))]
@@ -63,7 +64,8 @@ def _check_inputs(fixture: Fixture, model: Glip) -> tuple[Tensor, TokenBatch]:
     fixture.compare("attention_mask", _padded(tokens.attention_mask_BT, limit), limit=0.0)
     # The recorded input where it is whole, so that later lines do not depend on this one.
     pixels = fixture.tensor("input") if "input" in fixture.arrays else batch.pixels_B3HW
-    return pixels, tokens
+    device = next(model.parameters()).device
+    return pixels.to(device), TokenBatch(*(tensor.to(device) for tensor in tokens))
 
 
 def _padded(x_BT: Tensor, length: int = 256) -> Tensor:
@@ -171,26 +173,31 @@ def _first(output: Tensor | tuple[Tensor, ...]) -> Tensor:
     return output if isinstance(output, Tensor) else output[0]
 
 
-def _check_detections(fixture: Fixture, output: GlipOutput) -> None:
-    meta = fixture.meta
+def detect(fixture: Fixture, output: GlipOutput, aggregation: str = "mean") -> list[Detections]:
+    """Boxes of every image, by the reference's numbers."""
     maps = [
         # A label whose name has no token is left out of the record; its row stays, empty.
         positive_map(
             [labels.get(str(n), ()) for n in range(1, max(map(int, labels), default=0) + 1)], 256
         )
-        for labels in meta["label_to_token"]
+        for labels in fixture.meta["label_to_token"]
     ]
-    sizes = torch.tensor(meta["sizes"])
+    options = PostprocessOptions(aggregation=aggregation)  # type: ignore[arg-type]
+    return postprocess(output, maps, torch.tensor(fixture.meta["sizes"]), options)
+
+
+def _check_detections(fixture: Fixture, output: GlipOutput) -> None:
+    meta = fixture.meta
     for tag, aggregation in AGGREGATIONS.items():
-        options = PostprocessOptions(aggregation=aggregation)  # type: ignore[arg-type]
-        for image, found in enumerate(postprocess(output, maps, sizes, options)):
+        for image, found in enumerate(detect(fixture, output, aggregation)):
             height, width = meta["sizes"][image]
             original_height, original_width = meta["original"][image]
             ratios = torch.tensor([width / original_width, height / original_height])
+            boxes = found.boxes_inclusive_K4.cpu()
             fixture.compare_detections(
                 f"det/{image}/{tag}",
-                found.boxes_inclusive_K4,
-                found.boxes_inclusive_K4 / ratios.repeat(2),
-                found.scores_K,
-                found.labels_K + 1,
+                boxes,
+                boxes / ratios.repeat(2),
+                found.scores_K.cpu(),
+                found.labels_K.cpu() + 1,
             )

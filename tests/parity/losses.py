@@ -14,6 +14,7 @@ from model.inputs.tokenizer import default_tokenizer
 from model.losses.glip_loss import GlipLoss, GroundingTarget
 from model.network.box_coder import to_half_open
 from model.network.glip import Glip
+from model.outputs import TokenBatch
 from tests.parity.fixture import Fixture, Line
 from tests.parity.forward import LIMIT
 
@@ -23,9 +24,11 @@ NAMES = {"token": "dot_product_token", "box": "reg", "centerness": "centerness"}
 
 def check_losses(fixture: Fixture, model: Glip) -> None:
     """Add a line for every recorded tensor of a loss fixture."""
+    device = next(model.parameters()).device
     tokens = default_tokenizer().batch(fixture.meta["captions"])
+    tokens = TokenBatch(*(tensor.to(device) for tensor in tokens))
     mask_BT = tokens.attention_mask_BT
-    output = model(_pixels(fixture), tokens)
+    output = model(_pixels(fixture).to(device), tokens)
     logits = output.logits_BNT
     for image, mask in enumerate(mask_BT):
         fixture.compare(f"head/dot_product_logits/{image}", logits[image][:, mask > 0], LIMIT)
@@ -36,7 +39,7 @@ def check_losses(fixture: Fixture, model: Glip) -> None:
         GroundingTarget(
             to_half_open(fixture.tensor(f"target/{image}/boxes")),
             (fixture.tensor(f"target/{image}/positive_map") > 0).float(),
-        )
+        ).to(device)
         for image in range(len(mask_BT))
     ]
     loss = GlipLoss()
@@ -81,7 +84,7 @@ def _check_gradients(fixture: Fixture, model: Glip) -> None:
         if gradient is None:
             got = -1.0 if want < 0 else 0.0
         else:
-            got = float(np.linalg.norm(gradient.numpy().astype(np.float64)))
+            got = float(np.linalg.norm(gradient.cpu().numpy().astype(np.float64)))
             want = max(want, 0.0)
         # Key biases shift every score of a softmax alike: their gradient is rounding alone.
         scale = max(abs(want), 1e-6 * largest)

@@ -197,8 +197,11 @@ def _overlap_table(found: PolicyComparison) -> Table:
 
 
 def _as_json(stats: CurateStats) -> dict[str, Any]:
-    plain = vars(stats) | {"drops": vars(stats.drops)}
-    del plain["candidates"], plain["labels"]  # in RUN/stats.json
+    from schemas.checked import to_plain
+
+    plain: dict[str, Any] = to_plain(stats)
+    for name in ("candidates", "labels", "policy", "version"):  # in RUN/stats.json, the manifest
+        del plain[name]
     return plain
 
 
@@ -245,6 +248,8 @@ def _closing_lines(stats: CurateStats) -> list[str]:
     if stats.boxes_out.total() and stats.records_out:
         mean = stats.boxes_out.total() / stats.records_out
         lines.append(f"{mean:.2f} boxes per kept pair")
+    if stats.second_spans:
+        lines.append(f"{stats.second_spans:,} second spans: phrases that boxes carry too")
     if not stats.is_complete:
         lines.append("the run is not finished: units without a commit are not in")
     return lines

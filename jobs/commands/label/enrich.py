@@ -25,7 +25,8 @@ class Config:
     """The run directory or URL."""
     with_: Annotated[tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(name="with")] = ()
     """clip (scores of boxes with their phrases, of images with their captions), embeddings,
-    region-embeddings, duplicates, masks; several with commas, or the option several times. An image
+    region-embeddings, duplicates, masks, phrases (named entities and referring expressions, by the
+    parser, without images); several with commas, or the option several times. An image
     is decoded once for all of them."""
     model: Repeated = ()
     """A directory or hub id (owner/name) of a model of transformers: a CLIP or SigLIP for clip and

@@ -9,13 +9,13 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC, datetime
 from shlex import quote
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import tyro
 
 from jobs.arguments import Corpora, Model, Run
+from jobs.labelling.gate import NO_GATE, Gate, pass_gate
 from jobs.labelling.progress import LabelProgress, TooManyFailures, describe_failures
 from jobs.labelling.running import Running, worker_needs
 from jobs.labelling.setup import LabelSetup, TeacherSetup
@@ -27,7 +27,7 @@ from pipeline.labelling.pairs import PairLimits
 from pipeline.phrases.class_list import ClassList
 from pipeline.phrases.extract import PhraseOptions
 from schemas.errors import ConfigError
-from schemas.redaction import redact, shown
+from schemas.redaction import shown
 
 if TYPE_CHECKING:
     from jobs.labelling.setup import Corpus as CorpusReader
@@ -40,6 +40,8 @@ EXAMPLES = (
     "glipforge label --corpus photos --out runs/1 --teacher glip-t --runner local",
     "glipforge label --corpus photos --out runs/1 --teacher glip-t --dry-run 100",
     'glipforge label --corpus photos --out runs/2 --names "cat, dog, fire hydrant"',
+    "glipforge label --corpus photos --out runs/3 --captions captions",
+    "glipforge label --corpus photos --out runs/3 --require-precision 0.8 --audit-gold val.json",
 )
 
 
@@ -53,12 +55,14 @@ class Config:
     out: Run
     """The run: a folder, or a URL such as s3://bucket/runs/1. One that is there is continued."""
     teacher: Model = None
-    """A model directory, the name of a published model (glip-t), or a hub id; the shipped glip-nano
-    if not given. See docs/teachers.md."""
+    """A model directory, the name of a published model (glip-t), or a hub id; several with commas
+    are an ensemble. The shipped glip-nano if not given. See docs/teachers.md."""
     names: str = ""
     """Look for these classes in every image, instead of its caption's phrases: "cat, dog", with
     wordings and what it must not be "person: person, man; helmet: -cap", or @FILE, a class a line.
     """
+    captions_for: Literal["missing", "all"] = "missing"
+    """With --captions FOLDER: the captions made go to images without one, or to all."""
     dry_run: int = 0
     """Write no run: label so many records drawn at random, tell speed, hours and disk for the whole
     corpus, and save three pictures in OUT-dry-run. 0: label."""
@@ -77,6 +81,8 @@ class Config:
     """Which images are used."""
     running: tyro.conf.OmitArgPrefixes[Running] = field(default_factory=Running)
     """Where and how fast."""
+    gate: tyro.conf.OmitArgPrefixes[Gate] = NO_GATE
+    """What gold must show of the teacher before it labels."""
 
 
 def run(config: Config) -> int:
@@ -103,29 +109,35 @@ def run(config: Config) -> int:
             image=config.images,
             max_caption_chars=max(config.reading.max_caption_chars, list_chars),
         ),
+        captions_for=config.captions_for,
         classes=classes,
     )
     if config.dry_run:
         from jobs.labelling.dry_run import dry_run
 
         return dry_run(setup, config.out, config.dry_run, config.running.cpus_per_worker)
-    return label(setup, config.out, config.records_per_unit, config.running)
+    return label(setup, config.out, config.records_per_unit, config.running, config.gate)
 
 
-def label(setup: LabelSetup, out: str, records_per_unit: int, running: Running) -> int:
+def label(
+    setup: LabelSetup, out: str, records_per_unit: int, running: Running, gate: Gate = NO_GATE
+) -> int:
     """The labelling itself, for any setup; see `run`. SIGTERM ends it as Ctrl-C does.
 
     Raises:
         ConfigError: a wrong corpus, teacher, output or plan; nothing was labelled.
+        TeacherRefused: gold does not show what the gate asks for; nothing was labelled.
     """
     with sigterm_as_interrupt():
-        return _label(setup, out, records_per_unit, running)
+        return _label(setup, out, records_per_unit, running, gate)
 
 
-def _label(setup: LabelSetup, out: str, records_per_unit: int, running: Running) -> int:
+def _label(setup: LabelSetup, out: str, records_per_unit: int, running: Running, gate: Gate) -> int:
+    from jobs.labelling.start_info import write_start
     from jobs.labelling.unit_size import choose_units, likely_workers
     from jobs.labelling.unseen import tell_what_it_never_saw
     from jobs.labelling.worker import WorkerSpec
+    from pipeline.run.info import read_run_info
     from pipeline.run.lock import run_lock
     from pipeline.run.store import RunStore
 
@@ -145,6 +157,7 @@ def _label(setup: LabelSetup, out: str, records_per_unit: int, running: Running)
     tell_what_it_never_saw(setup, corpus, units[0])
     plan = make_plan(setup, corpus, units)
     _require_writable(store)
+    gate_said = pass_gate(gate, setup, running, read_run_info(store).gate)
     with run_lock(store):
         plan = store.write_plan(plan)
         recovery = store.recover(verify=running.verify)
@@ -157,7 +170,7 @@ def _label(setup: LabelSetup, out: str, records_per_unit: int, running: Running)
         note = ""
         try:
             if pending:
-                _write_info(store, setup, running, records_per_unit)
+                write_start(store, setup, running, records_per_unit, gate_said)
                 spec = WorkerSpec(
                     run=store.uri,
                     setup=setup,
@@ -182,7 +195,7 @@ def _label(setup: LabelSetup, out: str, records_per_unit: int, running: Running)
                     "goes on",
                     file=sys.stderr,
                 )
-        return _finish(store, plan, failed, running.max_failure_rate)
+        return _finish(store, plan, failed, running.max_failure_rate, setup)
 
 
 def make_plan(setup: LabelSetup, corpus: CorpusReader, units: tuple[Unit, ...]) -> Plan:
@@ -239,35 +252,13 @@ def _require_writable(store: RunStore) -> None:
     require_writable(store)
 
 
-def _write_info(store: RunStore, setup: LabelSetup, running: Running, size: int) -> None:
-    """run.json: of each start what changes no row, of the first also who made it."""
-    from pipeline.run.info import package_versions, read_run_info, write_run_info
-
-    info = read_run_info(store)
-    scores = getattr(setup, "scores", lambda: None)()
-    starts = [
-        *info.get("starts", []),
-        {
-            "at": datetime.now(UTC).isoformat(timespec="seconds"),
-            "running": asdict(running),
-            "command": [redact(word) for word in sys.argv],
-            "packages": package_versions(),
-        },
-    ]
-    write_run_info(
-        store,
-        {
-            "teacher_id": setup.teacher_id(),
-            "plan": store.plan_id(),
-            "config": dict(store.plan().config),
-            "records_per_unit": size,
-            "starts": starts,
-            **({} if scores is None else {"scores": asdict(scores)}),
-        },
-    )
-
-
-def _finish(store: RunStore, plan: Plan, failed: dict[str, str], max_failure_rate: float) -> int:
+def _finish(
+    store: RunStore,
+    plan: Plan,
+    failed: dict[str, str],
+    max_failure_rate: float,
+    setup: LabelSetup,
+) -> int:
     from jobs.commands.label.status import print_status
     from pipeline.run.status import read_status
 
@@ -291,5 +282,6 @@ def _finish(store: RunStore, plan: Plan, failed: dict[str, str], max_failure_rat
             file=sys.stderr,
         )
         return 1
-    print(f"next: glipforge filter {quote(store.uri)}")
+    after = getattr(setup, "next_step", lambda out: f"glipforge filter {out}")
+    print(f"next: {after(quote(store.uri))}")
     return 0

@@ -106,9 +106,13 @@ def print_status(found: RunStatus) -> None:
     print(f"units    {found.units_done:,} of {found.units:,} committed")
     print(f"rows     {found.rows:,}: {usable:,} usable, {found.rows - usable:,} with a reason")
     for name, number in found.statuses.items():
+        if found.captioner and name == Status.NO_PHRASES:
+            print(f"captions {number:,} images, by {found.captioner}")
+            continue
         example = f"   e.g. {found.examples[name]}" if name in found.examples else ""
         print(f"  {name:<16} {number:>10,}{example}")
-    print(f"boxes    {found.boxes:,} candidates above the floor")
+    if not found.captioner:
+        print(f"boxes    {found.boxes:,} candidates above the floor")
     if found.rows_per_worker_second:
         rate = f"{found.rows_per_worker_second:.1f} images/s per unit at work"
         stages = ", ".join(

@@ -30,8 +30,8 @@ class Config:
     """The picture with boxes; STEM-ground.png in the current directory if not given."""
     device: str = "auto"
     """cpu, cuda, cuda:1; auto takes a GPU where there is one."""
-    precision: Literal["float32", "bfloat16", "float16"] = "float32"
-    """Of the network's arithmetic."""
+    precision: Literal["float32", "bfloat16", "float16", "auto"] = "float32"
+    """Of the network's arithmetic; auto: bfloat16 where it is faster and finds the same."""
     json: bool = False
     """Print the answer as JSON instead of a table."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import tyro
 
@@ -19,6 +19,7 @@ from schemas.errors import ConfigError
 if TYPE_CHECKING:
     from pipeline.curation.rules.policy import FilterPolicy
     from pipeline.export import CardFacts, ExportOptions, ExportSummary
+    from pipeline.run.info import KnownCategories
     from pipeline.run.store import RunStore
     from schemas.records import CuratedRecord
 
@@ -237,12 +238,11 @@ def _policy(name: str, run: RunStore) -> FilterPolicy:
     return policy_for(run, name or policy_of(run))
 
 
-def _known_categories(runs: list[RunStore]) -> dict[str, Any]:
-    """Names and ids of the categories of an imported run; nothing where several runs are merged."""
+def _known_categories(runs: list[RunStore]) -> KnownCategories | None:
+    """Those of an imported run; None where several runs are merged."""
     from pipeline.run.info import read_run_info
 
-    found = read_run_info(runs[0]).get("categories") if len(runs) == 1 else None
-    return dict(found) if isinstance(found, dict) else {}
+    return read_run_info(runs[0]).categories if len(runs) == 1 else None
 
 
 def _card_facts(config: Config, runs: list[RunStore], policies: list[FilterPolicy]) -> CardFacts:

@@ -1,21 +1,22 @@
-"""An image folder in Hugging Face's layout: images with `metadata.jsonl` beside or above them.
+"""An image folder in Hugging Face's layout: images with `metadata.jsonl` or `.csv` beside or above.
 
-Each line has `file_name`, a path below the folder of its `metadata.jsonl`, and a caption.
+Each row has `file_name`, a path below the folder of that file, and a caption.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from pipeline.corpus.formats.jsonl_base import JsonLinesCorpus
+from pipeline.corpus.formats.rows_base import RowsCorpus
 from pipeline.corpus.record_ids import record_id, shard_name
 from schemas.records import CorpusRecord
 
 METADATA_NAME = "metadata.jsonl"
+METADATA_NAMES = (METADATA_NAME, "metadata.csv", "metadata.tsv")
 
 
-class ImageFolderCorpus(JsonLinesCorpus):
+class ImageFolderCorpus(RowsCorpus):
     """Record id: `source/folder/file_name`."""
 
     format = "imagefolder"
@@ -24,6 +25,12 @@ class ImageFolderCorpus(JsonLinesCorpus):
 
     def _choose_id(self, present: list[str], where: str) -> str | None:
         return self.options.id_field or self.image_field
+
+    def _key(self, row: dict[str, Any], offset: int) -> str | None:
+        key = super()._key(row, offset)
+        # A row for each caption of an image: the image alone names none of them.
+        is_shared = self.images_repeat and self.id_field == self.image_field
+        return f"{key}@{offset}" if is_shared and key is not None else key
 
     def _name(self, uri: str) -> str:
         return self._relative(uri).rpartition("/")[0]

@@ -1,14 +1,14 @@
-"""JSON lines with an image path or URL and a caption each."""
+"""Rows with an image path or URL and a caption each: JSON lines, a JSON array, CSV and its kin."""
 
 from __future__ import annotations
 
 from typing import ClassVar
 
 from pipeline.corpus.field_names import IDS, IMAGE_PATHS, choose_field
-from pipeline.corpus.formats.jsonl_base import JsonLinesCorpus
+from pipeline.corpus.formats.rows_base import RowsCorpus
 
 
-class JsonlCorpus(JsonLinesCorpus):
+class JsonlCorpus(RowsCorpus):
     """Record id: `source/file/id`, or `source/file/image@byte` where rows have no id."""
 
     format = "jsonl"
@@ -20,3 +20,15 @@ class JsonlCorpus(JsonLinesCorpus):
 
     def _row_id(self, uri: str, key: str) -> str:
         return self._id(uri, key)
+
+
+class TableCorpus(JsonlCorpus):
+    """Rows of CSV, TSV and the like."""
+
+    format = "csv"
+
+
+class JsonCorpus(JsonlCorpus):
+    """Entries of a JSON array."""
+
+    format = "json"

@@ -13,14 +13,21 @@ import pyarrow.parquet as pq
 
 from pipeline.corpus.corpus import WHOLE_FILE, Corpus, Part
 from pipeline.corpus.field_names import (
-    CAPTIONS,
     IMAGE_PATHS,
     choose_field,
+    field_value,
     not_taken,
     require_field,
 )
+from pipeline.corpus.formats.parquet_captions import (
+    choose_caption,
+    column_of,
+    find_captions,
+    named,
+)
 from pipeline.corpus.formats.parquet_columns import (
     as_raw,
+    class_names,
     find_image_columns,
     image_kind,
     open_parquet,
@@ -30,6 +37,7 @@ from pipeline.corpus.formats.parquet_columns import (
 from pipeline.corpus.image_paths import resolve_image
 from pipeline.corpus.options import CorpusOptions
 from pipeline.storage.errors import MissingFile
+from pipeline.storage.parquet_cell import image_in_cell
 from schemas.errors import ConfigError, UnitError
 from schemas.plan import InputFile, Unit
 from schemas.records import CorpusRecord, Status
@@ -38,7 +46,7 @@ ROW_GROUPS = "row-groups"
 """Kind of a unit of row groups."""
 ROWS_PER_BATCH = 64
 """So many images are in memory at once."""
-IMAGE_TYPES = "bytes, a struct with bytes, or a path or URL"
+IMAGE_TYPES = "bytes, a struct with bytes, a list of uint8, base64, or a path or URL"
 _STATUS_FIELDS = ("status", "error_message")
 
 
@@ -80,13 +88,12 @@ class ParquetCorpus(Corpus):
             raise ConfigError(self._no_image_type(schema, where))
         self.caption_field = self.image_field  # not read
         if options.captions != "none":
-            self.caption_field = require_field(
-                options.caption_field, CAPTIONS, schema.names, option="caption_field", where=where
-            )
+            self.caption_field = choose_caption(schema, options.caption_field, where)
         self.id_field = choose_field(
             options.id_field, (), schema.names, option="id_field", where=where
         )
-        if several := repeated_columns(schema, [self.caption_field, self.id_field], where):
+        caption = column_of(self.caption_field, schema)
+        if several := repeated_columns(schema, [caption, self.id_field], where):
             raise ConfigError(several)
         caption, others = "not read", ""
         if options.captions != "none":
@@ -105,9 +112,18 @@ class ParquetCorpus(Corpus):
             "id_field": self.id_field,
         }
 
+    def _caption_of(self, schema: pa.Schema) -> str:
+        """The corpus' field, or another usual one in a file that was written otherwise."""
+        if self.options.captions == "none" or self.options.caption_field is not None:
+            return self.caption_field
+        if column_of(self.caption_field, schema) in schema.names:
+            return self.caption_field
+        return next(iter(find_captions(schema)), self.caption_field)
+
     def _read(self, unit: Unit) -> Iterator[CorpusRecord]:
         with open_parquet(unit.uri) as file:
-            columns = self._columns(file.schema_arrow, unit.uri)
+            caption = self._caption_of(file.schema_arrow)
+            columns = self._columns(file.schema_arrow, unit.uri, caption)
             if several := repeated_columns(file.schema_arrow, columns, unit.uri):
                 raise UnitError(several)
             kind = image_kind(file.schema_arrow.field(self.image_field).type)
@@ -117,7 +133,7 @@ class ParquetCorpus(Corpus):
             stop = len(groups) if unit.kind == WHOLE_FILE else unit.stop
             first_row = sum(groups[: unit.start])
             for group in range(unit.start, stop):
-                yield from self._read_group(unit.uri, file, group, first_row, columns, kind)
+                yield from self._read_group(unit.uri, file, group, first_row, columns, caption)
                 first_row += groups[group]
 
     def _read_group(
@@ -127,13 +143,16 @@ class ParquetCorpus(Corpus):
         group: int,
         first_row: int,
         columns: list[str],
-        kind: str,
+        caption: str,
     ) -> Iterator[CorpusRecord]:
+        kind = image_kind(file.schema_arrow.field(self.image_field).type) or ""
+        names = class_names(file.schema_arrow, caption)
         num_rows = file.metadata.row_group(group).num_rows
         done = 0
         try:
             for row in read_group(file, group, columns, ROWS_PER_BATCH):
-                yield from self._records(uri, first_row + done, row, kind)
+                said = named(field_value(row, caption), names)
+                yield from self._records(uri, first_row + done, row, said, kind)
                 done += 1
         except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
             # The footer says how many rows there are: each of them stays a row.
@@ -142,7 +161,7 @@ class ParquetCorpus(Corpus):
                 yield self._broken(uri, _row_key(row_number), detail)
 
     def _records(
-        self, uri: str, row_number: int, row: dict[str, Any], kind: str
+        self, uri: str, row_number: int, row: dict[str, Any], caption: Any, kind: str
     ) -> Iterator[CorpusRecord]:
         key = _row_key(row_number)
         image_bytes, image_uri, problem = self._image(uri, row_number, row, kind)
@@ -157,7 +176,7 @@ class ParquetCorpus(Corpus):
                 problem = (Status.RECORD_INVALID, detail)
         yield from self._pairs(
             self._id(uri, key),
-            row[self.caption_field],
+            caption,
             image_bytes=image_bytes,
             image_uri=image_uri,
             error=problem,
@@ -167,14 +186,17 @@ class ParquetCorpus(Corpus):
         self, uri: str, row_number: int, row: dict[str, Any], kind: str
     ) -> tuple[bytes | None, str | None, tuple[Status, str] | None]:
         value = row[self.image_field]
+        if isinstance(value, list) and len(value) > 1 and not isinstance(value[0], int):
+            detail = f"row {row_number} holds {len(value)} images; a pair has one"
+            return None, None, (Status.RECORD_INVALID, detail)
+        if (found := image_in_cell(value)) is not None and (kind != "path" or found != value):
+            return found, f"{uri}#{row_number}/{self.image_field}", None
+        if isinstance(value, list):
+            value = value[0] if len(value) == 1 else None
         if isinstance(value, dict):
-            value = value.get("bytes") or value.get("path")
-        if isinstance(value, memoryview | bytearray):
-            value = bytes(value)
+            value = value.get("path")
         if kind == "path" and isinstance(value, bytes):
             value = value.decode("utf-8", "surrogateescape")  # no UTF-8: named as no valid text
-        if isinstance(value, bytes) and value:
-            return value, f"{uri}#{row_number}/{self.image_field}", None
         if not value:
             detail = f"row {row_number} holds no image"
             said = [_text(row[name]) for name in _STATUS_FIELDS if row.get(name)]
@@ -191,8 +213,8 @@ class ParquetCorpus(Corpus):
             f"{schema.field(self.image_field).type}; images are {IMAGE_TYPES}"
         )
 
-    def _columns(self, schema: pa.Schema, uri: str) -> list[str]:
-        wanted = [self.image_field, self.caption_field]
+    def _columns(self, schema: pa.Schema, uri: str, caption: str) -> list[str]:
+        wanted = [self.image_field, column_of(caption, schema)]
         if self.id_field is not None:
             wanted.append(self.id_field)
         missing = [name for name in wanted if name not in schema.names]
@@ -210,7 +232,8 @@ class ParquetCorpus(Corpus):
             with open_parquet(file.uri) as table:
                 rows = [table.metadata.row_group(g).num_rows for g in range(table.num_row_groups)]
                 schema = table.schema_arrow
-                if not rows or self.caption_field not in schema.names:
+                caption = column_of(self._caption_of(schema), schema)
+                if not rows or caption not in schema.names:
                     return whole
                 if self.id_field is not None and _has_repeats(table, self.id_field):
                     return whole
@@ -224,7 +247,7 @@ class ParquetCorpus(Corpus):
                 start, count = group, 0
             count += num_rows
         parts.append(Part(ROW_GROUPS, start, len(rows), count))
-        kind = schema.field(self.caption_field).type
+        kind = schema.field(caption).type
         if self.options.captions == "all" and not (
             pa.types.is_string(kind) or pa.types.is_large_string(kind)
         ):

@@ -82,15 +82,16 @@ def find_image_columns(schema: pa.Schema) -> list[str]:
         *(name for name in _BYTES_NAMES if kinds.get(name) in ("struct", "bytes")),
         *(name for name, kind in kinds.items() if kind == "struct"),
         *(name for name, kind in kinds.items() if kind == "bytes" and name not in CAPTIONS),
+        *(name for name, kind in kinds.items() if kind == "list" and name not in CAPTIONS),
         *(name for name in IMAGE_PATHS if kinds.get(name) == "path"),
     ]
     return list(dict.fromkeys(likely))
 
 
 def image_kind(kind: pa.DataType) -> str | None:
-    """`bytes`, `struct` (with a field `bytes`), `path`, or None where it can be no image.
+    """`bytes`, `struct` (with a field `bytes`), `list` (of byte values, or of one image), `path`.
 
-    A dictionary is only another way to store its values.
+    None where it can be no image. A dictionary is only another way to store its values.
     """
     if pa.types.is_dictionary(kind):
         return image_kind(kind.value_type)
@@ -98,9 +99,19 @@ def image_kind(kind: pa.DataType) -> str | None:
         return "struct" if kind.get_field_index("bytes") >= 0 else None
     if pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind):
         return "bytes"
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        inner = image_kind(kind.value_type)
+        return "list" if inner in ("bytes", "struct") or kind.value_type == pa.uint8() else None
     if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
         return "path"
     return None
+
+
+def class_names(schema: pa.Schema, column: str) -> tuple[str, ...]:
+    """The names that Hugging Face's metadata gives to the numbers of a column."""
+    found = _features(schema).get(column)
+    names = found.get("names") if isinstance(found, dict) else None
+    return tuple(map(str, names)) if isinstance(names, list) else ()
 
 
 def as_raw(column: pa.Array) -> list[Any]:
@@ -130,9 +141,18 @@ def _raw_type(kind: pa.DataType) -> pa.DataType:
 
 def _declared_images(schema: pa.Schema) -> list[str]:
     """Columns that Hugging Face's metadata declares as images."""
+    return [
+        name
+        for name, kind in _features(schema).items()
+        if isinstance(kind, dict) and kind.get("_type") == "Image"
+    ]
+
+
+def _features(schema: pa.Schema) -> dict[str, Any]:
+    """What Hugging Face's metadata says of the columns; empty where another tool wrote it."""
     raw = (schema.metadata or {}).get(b"huggingface")
     try:
-        features = json.loads(raw or b"{}").get("info", {}).get("features", {})
-        return [name for name, kind in features.items() if kind.get("_type") == "Image"]
-    except (ValueError, AttributeError):
-        return []  # a note of another tool; the types decide
+        found = json.loads(raw or b"{}")["info"]["features"]
+    except (ValueError, KeyError, TypeError):
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -55,6 +55,8 @@ class Phrases:
     status: pa.Array
     chars: Ints
     """[P], length in characters."""
+    entities: pa.Array | None = None
+    """[P], classes of named entities, empty where there is none; None: the layer was not read."""
 
     def __len__(self) -> int:
         return len(self.text)

@@ -8,15 +8,19 @@ from dataclasses import dataclass, field
 import numpy as np
 import pyarrow.compute as pc
 from numpy.typing import NDArray
+from pydantic import with_config
 
 from pipeline.curation.rules.candidates import Candidates, Ints
 from pipeline.curation.rules.overlap import best_first
+from schemas.checked import STRICT
+from schemas.counts import Counts, Number
 from schemas.records import Status
 
 KEPT = ""
 MERGED = "merged"
 PHRASE_WORD = "phrase: head noun on a drop list"
 PHRASE_NONWORD = "phrase: number, URL or single character"
+PHRASE_ENTITY = "phrase: named entity of a class to drop"
 LOW_SCORE = "score: not above the threshold"
 LOW_OWN_SCORE = "score: not above the threshold of its phrase or class"
 LOW_PRECISION = "score: not above the threshold of the promised precision"
@@ -35,6 +39,7 @@ IMAGE_CAP = "count: beyond the best of its image"
 BOX_REASONS = (
     PHRASE_WORD,
     PHRASE_NONWORD,
+    PHRASE_ENTITY,
     LOW_SCORE,
     LOW_OWN_SCORE,
     LOW_PRECISION,
@@ -156,19 +161,20 @@ class FilterOutcome:
         )
 
 
+@with_config(STRICT)
 @dataclass(kw_only=True)
 class DropCounts:
     """What a policy did to a stream of annotations. Boxes in = kept + merged + sum of drops."""
 
-    records: int = 0
+    records: Number = 0
     """Pairs that were seen and have a usable status."""
-    records_kept: int = 0
-    boxes: int = 0
-    boxes_kept: int = 0
-    boxes_merged: int = 0
-    boxes_dropped: Counter[str] = field(default_factory=Counter)
+    records_kept: Number = 0
+    boxes: Number = 0
+    boxes_kept: Number = 0
+    boxes_merged: Number = 0
+    boxes_dropped: Counts = field(default_factory=Counter)
     """Reason of `BOX_REASONS` or `IMAGE_REASONS` -> boxes."""
-    records_dropped: Counter[str] = field(default_factory=Counter)
+    records_dropped: Counts = field(default_factory=Counter)
     """Status or reason of `IMAGE_REASONS` -> pairs."""
 
     def merge(self, other: DropCounts) -> None:

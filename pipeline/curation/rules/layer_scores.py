@@ -8,10 +8,19 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 
-from pipeline.curation.rules.candidates import Candidates, flat_list
+from pipeline.curation.rules.candidates import Candidates, Ints, flat_list
 from pipeline.curation.rules.policy import FilterPolicy
-from pipeline.layers.columns import NUMBERS, LayerColumn, read_column
+from pipeline.layers.columns import (
+    NUMBERS,
+    OF_PHRASES,
+    LayerColumn,
+    PhraseReadings,
+    read_column,
+    read_phrases,
+)
+from pipeline.layers.store import LayerStore
 from pipeline.run.store import RunStore
+from schemas.errors import DataError
 from schemas.plan import UnitCommit
 
 COLUMNS = ("record_id", "boxes.box_id")
@@ -23,6 +32,8 @@ class LayerScores:
     """The columns that some policies read, of some units."""
 
     columns: Mapping[str, LayerColumn]
+    readings: PhraseReadings | None = None
+    """The layer `phrases`, where a policy reads it."""
 
     def beside(self, found: Candidates, table: pa.Table) -> Candidates:
         """The candidates of the table with the values of every column.
@@ -30,6 +41,10 @@ class LayerScores:
         Raises:
             DataError: a box or a pair is not in a layer.
         """
+        if self.readings is not None:
+            pairs = table.column("record_id").combine_chunks()
+            entities = _flat_entities(self.readings.at(pairs), found.phrases.offsets)
+            found = replace(found, phrases=replace(found.phrases, entities=entities))
         if not self.columns:
             return found
         boxes = flat_list(table, "boxes")[1].field("box_id")
@@ -51,7 +66,24 @@ def load_layer_scores(
     """
     names = dict.fromkeys(name for policy in policies for name in policy.layer_columns())
     wanted = list(commits)
-    return LayerScores(columns={name: read_column(run, name, wanted) for name in names})
+    return LayerScores(
+        columns={name: read_column(run, name, wanted) for name in names if name not in OF_PHRASES},
+        readings=read_phrases(run, wanted) if not names.keys().isdisjoint(OF_PHRASES) else None,
+    )
+
+
+def _flat_entities(readings: PhraseReadings, offsets: Ints) -> pa.Array:
+    """The class of every phrase, [P]; of captions that were not read none."""
+    lists = readings.entities
+    if lists.null_count:
+        rows = zip(lists.to_pylist(), np.diff(offsets).tolist(), strict=True)
+        lists = pa.array([own or [""] * number for own, number in rows], lists.type)
+    flat = lists.flatten()
+    if len(flat) != offsets[-1]:
+        raise DataError(
+            f"layer phrases has {len(flat)} entries for {offsets[-1]} phrases; {LayerStore.redo}"
+        )
+    return flat
 
 
 def scored(found: Candidates, policy: FilterPolicy) -> Candidates:

@@ -10,9 +10,15 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pipeline.curation.rules.candidates import Phrases
-from pipeline.curation.rules.filter_result import CODE_OF, PHRASE_NONWORD, PHRASE_WORD
+from pipeline.curation.rules.filter_result import (
+    CODE_OF,
+    PHRASE_ENTITY,
+    PHRASE_NONWORD,
+    PHRASE_WORD,
+)
 from pipeline.curation.rules.policy import FilterPolicy
 from pipeline.phrases.drop_words import LEADING_WORDS
+from schemas.errors import ConfigError
 from schemas.records import Phrase
 
 _NONWORD = re.compile(
@@ -73,6 +79,16 @@ def phrase_codes(phrases: Phrases, policy: FilterPolicy) -> NDArray[np.uint8]:
     codes = np.zeros(len(phrases), dtype=np.uint8)
     if policy.drop_nonwords:
         codes[_nonwords(phrases.text)] = CODE_OF[PHRASE_NONWORD]
+    if policy.drop_entities:
+        if phrases.entities is None:
+            raise ConfigError(
+                f"policy {policy.name!r} drops named entities (drop_entities), which are not given "
+                "here: glipforge filter and export read them from the layer that `glipforge enrich "
+                "RUN --with phrases` makes"
+            )
+        named = pc.is_in(phrases.entities, value_set=pa.array(list(policy.drop_entities)))
+        named = named.to_numpy(zero_copy_only=False)
+        codes[named & (codes == 0)] = CODE_OF[PHRASE_ENTITY]
     words = policy.words()
     if words:  # written last: this rule is the first
         numbers, nouns = phrase_heads(phrases)

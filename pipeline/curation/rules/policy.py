@@ -15,6 +15,7 @@ from pydantic import Field
 
 from pipeline.layers.columns import NUMBERS
 from pipeline.phrases.drop_words import DROP_LISTS
+from pipeline.phrases.readings import ENTITIES
 from schemas.checked import (
     Count,
     CountOrZero,
@@ -28,14 +29,16 @@ POLICY_VERSION = 1
 _LATER: Mapping[str, object] = {
     **{"class_thresholds": {}, "phrase_thresholds": {}, "min_precision": None},
     **{"contained_same": None, "contained_other": None, "negative_below": 0.1},
-    "layer_thresholds": {},
+    **{"layer_thresholds": {}, "drop_entities": (), "second_spans": ()},
 }
 """Fields that came after version 1 with their defaults."""
 
 if TYPE_CHECKING:
     DropList = str
+    EntityClass = str
 else:
     DropList = Literal[tuple(DROP_LISTS)]
+    EntityClass = Literal[ENTITIES]
 
 PolicyName = Annotated[
     str,
@@ -63,6 +66,9 @@ class FilterPolicy:
     """Further words, in lower case, treated like a list."""
     drop_nonwords: bool = False
     """Drop phrases that are single characters, numbers, dates, URLs, hashtags or mentions."""
+    drop_entities: tuple[EntityClass, ...] = ()
+    """Classes of named entities, e.g. `PERSON`: a phrase goes when its noun belongs to one. Read
+    from the layer `phrases`; `glipforge enrich` makes it."""
     score_threshold: Share = 0.0
     """A box stays when its score is greater."""
     class_thresholds: Mapping[str, float] = field(default_factory=dict)
@@ -113,6 +119,11 @@ class FilterPolicy:
     """A phrase that was asked for and has no label is a negative, for exports and training, where
     no candidate of it reached this score; 0: none is."""
 
+    second_spans: tuple[Literal["expressions", "ngrams"], ...] = ()
+    """Further phrases that the boxes of a phrase carry too. `expressions`: its referring expression
+    by the layer `phrases`, as GRIT keeps them; `ngrams`: its shorter endings on the same noun, at
+    most ten words: "red sports car" and "car" of "a red sports car"."""
+
     def __post_init__(self) -> None:
         for name in ("class_thresholds", "phrase_thresholds"):
             for words, score in getattr(self, name).items():
@@ -156,6 +167,10 @@ class FilterPolicy:
             found.append(f"clip.{column}")
             if self.min_image_score > 0:
                 found.append(f"clip_image.{column}")
+        if self.drop_entities:
+            found.append("phrases.entities")
+        if "expressions" in self.second_spans:
+            found += ["phrases.expression_start", "phrases.expression_end"]
         return tuple(dict.fromkeys(found))
 
     def words(self) -> frozenset[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from pipeline.curation.rules.policy import FilterPolicy
@@ -37,7 +37,7 @@ def grit_policy() -> FilterPolicy:
     """GRIT (Kosmos-2): 14 abstract nouns, score > 0.65, suppression across phrases.
 
     The paper does not state the IoU of the suppression; 0.5 is the choice made here. GRIT's second
-    step, expanding chunks to referring expressions, is the parser's work and not done by a filter.
+    step, expanding chunks to referring expressions, is `grit-expressions`.
     """
     return FilterPolicy(
         name="grit",
@@ -46,6 +46,15 @@ def grit_policy() -> FilterPolicy:
         cross_phrase="suppress",
         cross_phrase_iou=0.5,
     )
+
+
+def grit_expressions_policy() -> FilterPolicy:
+    """GRIT with its second step: each box also carries its phrase's referring expression.
+
+    Needs the layer `phrases` (`glipforge enrich RUN --with phrases`). GRIT then drops chunks that
+    lie in an expression; here both stay, as its published rows have them.
+    """
+    return replace(grit_policy(), name="grit-expressions", second_spans=("expressions",))
 
 
 def yoloworld_policy() -> FilterPolicy:
@@ -68,7 +77,8 @@ def yoloworld_policy() -> FilterPolicy:
 def owlst_policy() -> FilterPolicy:
     """OWL-ST (OWLv2): score > 0.1, the best phrase of each box, one box > 0.3.
 
-    OWL-ST asks for all n-grams and drops generic ones; here the phrases are noun chunks.
+    OWL-ST asks for all n-grams of up to ten words and drops generic ones. Here the teacher was
+    asked for noun chunks, and their n-grams on the same noun carry the chunk's boxes.
     """
     return FilterPolicy(
         name="owlst",
@@ -76,6 +86,7 @@ def owlst_policy() -> FilterPolicy:
         score_threshold=0.1,
         cross_phrase="suppress",
         min_best_score=0.3,
+        second_spans=("ngrams",),
     )
 
 
@@ -113,6 +124,7 @@ POLICIES: Mapping[str, Callable[[], FilterPolicy]] = {
     "default": default_policy,
     "glip": glip_policy,
     "grit": grit_policy,
+    "grit-expressions": grit_expressions_policy,
     "yoloworld": yoloworld_policy,
     "owlst": owlst_policy,
     "strict-review": strict_review_policy,

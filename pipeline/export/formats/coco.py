@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from pipeline.export.border import box_spans, size_of
+from pipeline.export.border import box_spans, caption_mark, size_of
 from pipeline.export.categories import NOT_LISTED, Categories
 from pipeline.export.decimals import short_float, short_xywh
 from pipeline.export.formats.coco_writer import CocoWriter
@@ -97,6 +97,7 @@ def image_entry(item: Item) -> dict[str, Any]:
         "captions": [record.caption],
         "record_id": record.record_id,
         "record_ids": [record.record_id],
+        **caption_mark(record),
     }
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from pipeline.export.border import box_spans, size_of
+from pipeline.export.border import box_spans, caption_mark, size_of
 from pipeline.export.decimals import short_float, short_xyxy
 from pipeline.export.parts import Part
 from pipeline.export.writer import Item, PerPart, Target, Writer
@@ -135,4 +135,9 @@ def _row_v2(record: CuratedRecord, boxes: list[CuratedBox]) -> dict[str, Any]:
 
 
 def _head(record: CuratedRecord) -> dict[str, Any]:
-    return {"img_h": record.height, "img_w": record.width, "caption": record.caption}
+    return {
+        "img_h": record.height,
+        "img_w": record.width,
+        "caption": record.caption,
+        **caption_mark(record),
+    }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.export.border import box_spans, size_of
+from pipeline.export.border import box_spans, caption_mark, size_of
 from pipeline.export.decimals import short_float, short_xywh
 from pipeline.export.formats.coco_writer import CocoWriter
 from pipeline.export.parts import Part
@@ -55,6 +55,7 @@ class GoldgWriter(Writer):
             "tokens_negative": [[p.start, p.end] for p in self.border.negatives(record)],
             "record_id": record.record_id,
             "source": record.source,
+            **caption_mark(record),
         }
 
 

@@ -10,6 +10,7 @@ from pipeline.export.border import size_of
 from pipeline.export.decimals import relative_xyxy
 from pipeline.export.formats.parquet_rows import ParquetFiles
 from pipeline.export.writer import Item, Target, Writer
+from schemas.records import Phrase
 
 _CHUNKS = pa.list_(pa.list_(pa.float64()))
 GRIT_SCHEMA = pa.schema(
@@ -47,20 +48,30 @@ class GritWriter(Writer):
     def finish(self) -> None:
         self._files.close()
         self.summary.notes.append(
-            "ref_exps is empty (phrases are not expanded to referring expressions) and the CLIP "
-            "similarities are null; boxes are shares of the image; negative phrases cannot be said"
+            "ref_exps holds a phrase that another of the same box lies in (policy "
+            "grit-expressions); the CLIP similarities are null; boxes are shares of the image; "
+            "negative phrases cannot be said"
         )
+
+
+def _holds(phrase: Phrase, other: Phrase) -> bool:
+    """Whether the other phrase lies in it and is not all of it."""
+    inside = phrase.start <= other.start and other.end <= phrase.end
+    return inside and (phrase.start, phrase.end) != (other.start, other.end)
 
 
 def _row(item: Item, number: int) -> dict[str, Any]:
     record = item.record
     width, height = size_of(record)
-    chunks = []
+    chunks: list[list[float]] = []
+    expressions: list[list[float]] = []
     for box in record.boxes:
         place = relative_xyxy(box.xyxy, (width, height))
         for index in box.phrase_indices:
             phrase = record.phrases[index]
-            chunks.append([float(phrase.start), float(phrase.end), *place, box.score])
+            entry = [float(phrase.start), float(phrase.end), *place, box.score]
+            is_wide = any(_holds(phrase, record.phrases[other]) for other in box.phrase_indices)
+            (expressions if is_wide else chunks).append(entry)
     return {
         "key": record.record_id,
         "id": number,
@@ -73,6 +84,6 @@ def _row(item: Item, number: int) -> dict[str, Any]:
         "clip_similarity_vitb32": None,
         "clip_similarity_vitl14": None,
         "noun_chunks": chunks,
-        "ref_exps": [],
+        "ref_exps": expressions,
         "sha256": record.image_sha256,
     }

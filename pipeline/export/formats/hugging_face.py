@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from pipeline.export.border import box_spans, size_of
+from pipeline.export.border import box_spans, caption_mark, size_of
 from pipeline.export.categories import Categories
 from pipeline.export.decimals import short_float, short_xywh, short_xyxy
 from pipeline.export.formats.coco import listed_boxes
@@ -218,6 +218,7 @@ class ImageFolderWriter(Writer):
             "captions": [record.caption],
             "objects": objects,
             "record_ids": [record.record_id],
+            **caption_mark(record),
         }
         if self._spools.of(_unsharded(item.part))[1].add(item, row) is None:
             self.summary.left_out[OTHER_SIZE] += 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import IO, Any
 
-from pipeline.export.border import size_of
+from pipeline.export.border import caption_mark, size_of
 from pipeline.export.decimals import short_float, short_xyxy
 from pipeline.export.formats.coco import listed_boxes
 from pipeline.export.formats.image_spool import OTHER_SIZE, ImageSpool, json_text
@@ -54,6 +54,7 @@ class OdvgWriter(Writer):
             "width": record.width,
             "record_id": record.record_id,
             "grounding": {"caption": record.caption, "regions": _regions(record)},
+            **caption_mark(record),
         }
         self._files.write(item.part, json_text(row))
         return True

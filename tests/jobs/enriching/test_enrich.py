@@ -55,6 +55,24 @@ def test_all_layers_of_one_model_are_made_and_then_nothing_is_left_to_do(
     assert before == {name: files_of(run, name) for name in ("clip", "embeddings")}
 
 
+def test_phrases_are_read_without_images(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = drawn_run(tmp_path)
+    for path in (tmp_path / "images").iterdir():
+        path.unlink()
+    assert enrich(run, "--with", "phrases", *LOCAL) == 0
+    assert "rows     phrases 6 in" in capsys.readouterr().out
+    store = LayerStore(run, "phrases")
+    rows = [row for c in store.commits().values() for row in store.read(c).to_pylist()]
+    own = {row.record_id: len(row.phrases) for row in run.iter_annotations()}
+    assert {row["record_id"]: len(row["entities"]) for row in rows} == own
+    assert (
+        json.loads((Path(run.uri) / "layers/phrases/layer.json").read_text())["maker"]["reader"]
+        == "spacy"
+    )
+
+
 def test_status_tells_about_layers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = drawn_run(tmp_path)
     (tmp_path / "images" / "1.png").unlink()

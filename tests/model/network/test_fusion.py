@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from model.network import fusion
-from model.network.fusion import BiAttention
+from model.network.fusion import BiAttention, _weighted_sum
 
 BATCH, POSITIONS, WORDS, HEADS = 3, 37, 9, 2
 
@@ -106,3 +106,12 @@ def test_dropout_acts_in_training_alone(layer):
     assert not torch.equal(layer(v, words, mask)[0], layer(v, words, mask)[0])
     with torch.no_grad():
         assert not torch.equal(layer(v, words, mask)[0], layer(v, words, mask)[0])
+
+
+def test_many_equal_positions_do_not_overflow_half_precision(layer):
+    """Before they are averaged, 30,000 positions of 3.5 are 105,000: more than fp16 holds."""
+    v = torch.full((1, 30_000, layer.norm_v.normalized_shape[0]), 3.5, dtype=torch.float16)
+    shares = torch.ones(1, 30_000, 2)
+    assert (_weighted_sum(shares, v) == 105_000).all()
+    with torch.autocast("cpu", torch.float16):
+        assert (_weighted_sum(shares, v.float()) == 105_000).all()

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import re
 
 import numpy as np
 import pytest
@@ -10,32 +9,7 @@ from model.teacher.glip import TeacherOptions
 from schemas.errors import ConfigError, RecordError
 from schemas.grounder import Grounder, Grounding, GroundingRequest
 from schemas.records import Phrase, PhraseStatus
-from tests.model.fake_network import fake_teacher
-
-RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
-
-
-def _image(height: int = 64, width: int = 64, **squares: tuple[int, int]) -> np.ndarray:
-    """Grey, with a square of 16 pixels at each place (x, y)."""
-    image = np.full((height, width, 3), 110, np.uint8)
-    for color, (x, y) in squares.items():
-        image[y : y + 16, x : x + 16] = {"red": RED, "green": GREEN, "blue": BLUE}[color]
-    return image
-
-
-def _request(image: np.ndarray, caption: str, pattern: str = r"red|green|blue"):
-    phrases = tuple(
-        Phrase(text=match.group(), start=match.start(), end=match.end())
-        for match in re.finditer(pattern, caption)
-    )
-    return GroundingRequest(image=image, caption=caption, phrases=phrases)
-
-
-def _same(a: Grounding, b: Grounding) -> bool:
-    names = ("xyxy", "phrase_index", "score", "token_score", "centerness", "phrase_best_score")
-    return len(a.score) == len(b.score) and all(
-        np.allclose(getattr(a, name), getattr(b, name), rtol=1e-5, atol=1e-6) for name in names
-    )
+from tests.model.fake_network import RED, ask_for, draw_squares, fake_teacher, same_answer
 
 
 def _check_contract(answer: Grounding, image: np.ndarray, num_phrases: int) -> None:
@@ -64,24 +38,24 @@ def test_no_requests_have_no_answers() -> None:
 @pytest.mark.parametrize("caption", ["", "   ", "😀😀", "nothing to see"])
 def test_a_caption_without_phrases_asks_nothing(caption: str) -> None:
     teacher, network = fake_teacher()
-    (answer,) = teacher.ground([_request(_image(), caption)])
-    _check_contract(answer, _image(), 0)
+    (answer,) = teacher.ground([ask_for(draw_squares(), caption)])
+    _check_contract(answer, draw_squares(), 0)
     assert network.image_batches == []
 
 
 def test_a_phrase_that_the_vocabulary_lacks_is_not_seen() -> None:
     teacher, _ = fake_teacher()
-    image = _image(red=(0, 0))
-    (answer,) = teacher.ground([_request(image, "😀 on red", "😀|red")])
+    image = draw_squares(red=(0, 0))
+    (answer,) = teacher.ground([ask_for(image, "😀 on red", "😀|red")])
     assert answer.phrase_status == (PhraseStatus.TRUNCATED, PhraseStatus.OK)
     assert set(answer.phrase_index.tolist()) == {1}
 
 
 def test_a_box_is_half_open_in_original_pixels() -> None:
     teacher, _ = fake_teacher()
-    image = _image(128, 128)
+    image = draw_squares(128, 128)
     image[32:64, 32:64] = RED
-    (answer,) = teacher.ground([_request(image, "a red thing")])
+    (answer,) = teacher.ground([ask_for(image, "a red thing")])
     _check_contract(answer, image, 1)
     best = answer.xyxy[answer.score >= answer.score[0] - 1e-6]
     assert [32.0, 32.0, 64.0, 64.0] in best.tolist()
@@ -89,7 +63,7 @@ def test_a_box_is_half_open_in_original_pixels() -> None:
 
 def test_a_phrase_below_the_floor_keeps_its_best_score() -> None:
     teacher, _ = fake_teacher(score_floor=0.5)
-    (answer,) = teacher.ground([_request(_image(red=(0, 0)), "red and blue")])
+    (answer,) = teacher.ground([ask_for(draw_squares(red=(0, 0)), "red and blue")])
     assert set(answer.phrase_index.tolist()) == {0}
     assert 0 < answer.phrase_best_score[1] < 0.5
     assert answer.phrase_best_score[0] == pytest.approx(answer.score[0])
@@ -97,7 +71,7 @@ def test_a_phrase_below_the_floor_keeps_its_best_score() -> None:
 
 def test_phrases_that_are_not_visual_are_passed_through() -> None:
     teacher, _ = fake_teacher()
-    request = _request(_image(red=(0, 0)), "red and blue")
+    request = ask_for(draw_squares(red=(0, 0)), "red and blue")
     phrases = (
         request.phrases[0],
         Phrase(text="blue", start=8, end=12, status=PhraseStatus.NOT_VISUAL),
@@ -110,11 +84,11 @@ def test_phrases_that_are_not_visual_are_passed_through() -> None:
 
 def test_answers_do_not_depend_on_the_other_requests() -> None:
     requests = [
-        _request(_image(64, 64, red=(0, 0)), "red"),
-        _request(_image(100, 64, blue=(16, 16)), "a blue thing and something green"),
-        _request(_image(64, 64, green=(32, 32), red=(0, 0)), "green over red " * 4),
-        _request(_image(48, 96, blue=(0, 0)), "blue"),
-        _request(_image(64, 60, green=(8, 8)), "green"),
+        ask_for(draw_squares(64, 64, red=(0, 0)), "red"),
+        ask_for(draw_squares(100, 64, blue=(16, 16)), "a blue thing and something green"),
+        ask_for(draw_squares(64, 64, green=(32, 32), red=(0, 0)), "green over red " * 4),
+        ask_for(draw_squares(48, 96, blue=(0, 0)), "blue"),
+        ask_for(draw_squares(64, 60, green=(8, 8)), "green"),
     ]
     teacher, _ = fake_teacher(batch_size=3)
     together = teacher.ground(requests)
@@ -122,21 +96,21 @@ def test_answers_do_not_depend_on_the_other_requests() -> None:
     for request, answer, other in zip(requests, together, backwards, strict=True):
         (alone,) = fake_teacher()[0].ground([request])
         assert len(answer.score) > 0
-        assert _same(answer, alone)
-        assert _same(answer, other)
+        assert same_answer(answer, alone)
+        assert same_answer(answer, other)
 
 
 def test_only_images_of_one_padded_size_share_a_batch() -> None:
     teacher, network = fake_teacher()
-    teacher.ground([_request(_image(64, width), "red") for width in (64, 60, 128, 64)])
+    teacher.ground([ask_for(draw_squares(64, width), "red") for width in (64, 60, 128, 64)])
     assert sorted(network.image_batches) == [(1, 3, 64, 128), (1, 3, 96, 64), (2, 3, 64, 64)]
 
 
 def test_a_caption_of_5000_words_is_asked_in_windows() -> None:
     teacher, network = fake_teacher()
     caption = "There was a red thing in the room today. " * 600
-    image = _image(red=(0, 0))
-    request = _request(image, caption)
+    image = draw_squares(red=(0, 0))
+    request = ask_for(image, caption)
     (answer,) = teacher.ground([request])
     _check_contract(answer, image, 600)
     assert set(answer.phrase_status) == {PhraseStatus.OK}
@@ -147,7 +121,7 @@ def test_a_caption_of_5000_words_is_asked_in_windows() -> None:
 
 def test_a_phrase_over_the_limit_is_truncated() -> None:
     teacher, _ = fake_teacher()
-    (answer,) = teacher.ground([_request(_image(), "red " * 400, ".+")])
+    (answer,) = teacher.ground([ask_for(draw_squares(), "red " * 400, ".+")])
     assert answer.phrase_status == (PhraseStatus.TRUNCATED,)
     assert answer.phrase_best_score.tolist() == [0]
 
@@ -155,26 +129,26 @@ def test_a_phrase_over_the_limit_is_truncated() -> None:
 @pytest.mark.parametrize("height, width", [(1, 1), (31, 7), (1, 20000), (20000, 1), (3, 500)])
 def test_images_of_any_shape_have_an_answer(height: int, width: int) -> None:
     image = np.full((height, width, 3), RED, np.uint8)
-    (answer,) = fake_teacher()[0].ground([_request(image, "red")])
+    (answer,) = fake_teacher()[0].ground([ask_for(image, "red")])
     _check_contract(answer, image, 1)
     assert answer.phrase_best_score[0] > 0
 
 
 def test_an_image_without_pixels_is_refused() -> None:
     with pytest.raises(RecordError, match="image_too_small: .*at least 1 x 1 pixels, got 0 x 5"):
-        fake_teacher()[0].ground([_request(np.zeros((5, 0, 3), np.uint8), "red")])
+        fake_teacher()[0].ground([ask_for(np.zeros((5, 0, 3), np.uint8), "red")])
 
 
 # --- class names -------------------------------------------------------------------------
 
 
 def test_no_names_find_nothing() -> None:
-    answer = fake_teacher()[0].detect(_image(), [])
-    _check_contract(answer, _image(), 0)
+    answer = fake_teacher()[0].detect(draw_squares(), [])
+    _check_contract(answer, draw_squares(), 0)
 
 
 def test_names_without_a_token_are_reported() -> None:
-    answer = fake_teacher()[0].detect(_image(red=(0, 0)), ["(red)", "red", ""])
+    answer = fake_teacher()[0].detect(draw_squares(red=(0, 0)), ["(red)", "red", ""])
     truncated = PhraseStatus.TRUNCATED
     assert answer.phrase_status == (truncated, PhraseStatus.OK, truncated)
     assert set(answer.phrase_index.tolist()) == {1}
@@ -182,7 +156,7 @@ def test_names_without_a_token_are_reported() -> None:
 
 def test_names_of_parentheses_only_ask_nothing() -> None:
     teacher, network = fake_teacher()
-    answer = teacher.detect(_image(), ["(a)", "(b)"])
+    answer = teacher.detect(draw_squares(), ["(a)", "(b)"])
     assert answer.phrase_status == (PhraseStatus.TRUNCATED,) * 2
     assert network.image_batches == []
 
@@ -190,7 +164,7 @@ def test_names_of_parentheses_only_ask_nothing() -> None:
 def test_a_long_list_encodes_image_and_texts_once() -> None:
     teacher, network = fake_teacher(batch_size=4)
     names = [f"kind {number}" for number in range(1202)] + ["red"]
-    image = _image(red=(16, 16))
+    image = draw_squares(red=(16, 16))
     answer = teacher.detect(image, names)
     _check_contract(answer, image, 1203)
     assert set(answer.phrase_index.tolist()) == {1202}
@@ -199,13 +173,13 @@ def test_a_long_list_encodes_image_and_texts_once() -> None:
     encoded = network.texts_encoded
     again = teacher.detect_batch([image, image], names)
     assert network.texts_encoded == encoded
-    assert _same(again[0], answer)
-    assert _same(again[1], answer)
+    assert same_answer(again[0], answer)
+    assert same_answer(again[1], answer)
 
 
 def test_chunks_can_have_the_references_size() -> None:
     teacher, network = fake_teacher(max_names=40, batch_size=1)
-    teacher.detect(_image(), [f"kind {number}" for number in range(100)])
+    teacher.detect(draw_squares(), [f"kind {number}" for number in range(100)])
     assert len(network.predict_batches) == 3
 
 
@@ -213,7 +187,7 @@ def test_something_is_told_before_each_batch_and_can_end_the_call() -> None:
     teacher, network = fake_teacher(batch_size=2)
     told: list[int] = []
     teacher.before_batch = lambda: told.append(len(network.image_batches))
-    requests = [_request(_image(red=(8 * n, 0)), "red") for n in range(5)]
+    requests = [ask_for(draw_squares(red=(8 * n, 0)), "red") for n in range(5)]
     teacher.ground(requests)
     assert told == [0, 1, 2]
 
@@ -226,29 +200,6 @@ def test_something_is_told_before_each_batch_and_can_end_the_call() -> None:
 
 
 # --- memory and options ------------------------------------------------------------------
-
-
-def test_out_of_memory_halves_the_batch_and_goes_on() -> None:
-    requests = [_request(_image(red=(8 * n, 0)), "red") for n in range(7)]
-    teacher, network = fake_teacher(max_batch=2, batch_size=7)
-    answers = teacher.ground(requests)
-    assert teacher.batch_size <= 2
-    for answer, expected in zip(answers, fake_teacher()[0].ground(requests), strict=True):
-        assert _same(answer, expected)
-    teacher.ground(requests)
-    assert max(batch[0] for batch in network.image_batches) <= 2
-
-
-def test_out_of_memory_with_many_prompts_asks_fewer_at_once() -> None:
-    teacher, network = fake_teacher(max_batch=3, batch_size=8)
-    teacher.detect(_image(), [f"kind {number}" for number in range(1000)])
-    assert teacher.batch_size == 2
-    assert max(network.predict_batches) == 2
-
-
-def test_out_of_memory_with_one_image_is_said() -> None:
-    with pytest.raises(RecordError, match="teacher_failed: out of memory with one image: CUDA"):
-        fake_teacher(max_batch=0)[0].ground([_request(_image(), "red")])
 
 
 def test_the_fingerprint_knows_the_thresholds_and_not_the_batch_size() -> None:
@@ -293,6 +244,6 @@ def test_a_network_of_nan_fails_and_never_finds_nothing(field: str) -> None:
 
     network.predict = broken
     with pytest.raises(RecordError, match="teacher_failed: .* of NaN or infinity"):
-        teacher.ground([_request(_image(red=(0, 0)), "a red thing")])
+        teacher.ground([ask_for(draw_squares(red=(0, 0)), "a red thing")])
     with pytest.raises(RecordError, match="NaN or infinity"):
-        teacher.detect(_image(red=(0, 0)), ["red"])
+        teacher.detect(draw_squares(red=(0, 0)), ["red"])

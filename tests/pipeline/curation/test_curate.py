@@ -214,7 +214,7 @@ def test_on_an_object_store(tmp_path: Path) -> None:
     append_decisions(run, [decided(2, Verdict.DROP, record_id="toy/2", box_id="toy/2#0")])
     ensure_curated(run, POLICY)
     assert list_files(run.url("curated", POLICY.policy_id), suffix=".parquet") == [
-        entry["name"] for entry in read_curate_stats(run, POLICY.policy_id).files
+        entry.name for entry in read_curate_stats(run, POLICY.policy_id).files
     ]
     assert not (tmp_path / "curated").exists()
 
@@ -259,5 +259,32 @@ def test_what_is_not_curated_or_changed_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"was changed after it was written"):
         list(iter_curated(run, POLICY.policy_id))
     (folder / "manifest.json").write_text("{}")
-    with pytest.raises(DataError, match=r"manifest.json is not a manifest of curated files"):
+    with pytest.raises(DataError, match=r"manifest.json has version None; .* filter again"):
+        read_curate_stats(run, POLICY.policy_id)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("records_out", -1, r"records_out must be in \[0, .*, got -1"),
+        ("boxes_out", {"teacher": -2}, r"boxes_out: teacher must be a whole number >= 0, got -2"),
+        (
+            "files",
+            [{"name": "../a.parquet", "num_rows": 1, "sha256": "0"}],
+            r"files\[0\].name must be the name of a Parquet file beside it, got '../a.parquet'",
+        ),
+        ("files", [{"name": "a.parquet", "sha256": "0"}], r"files\[0\].num_rows is missing"),
+        ("labels", {"records": 1}, r"labels\.\w+ is missing"),
+        ("drops", {"boxes": "3"}, r"drops.boxes must be in \[0, .*, got '3'"),
+        ("mood", "good", r"mood is unknown; allowed: annotations_id, "),
+    ],
+)
+def test_a_manifest_is_checked_field_by_field(
+    tmp_path: Path, field: str, value: object, said: str
+) -> None:
+    run = folder_run(tmp_path, ROWS)
+    curate_run(run, POLICY)
+    path = tmp_path / "curated" / POLICY.policy_id / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {field: value}))
+    with pytest.raises(DataError, match=said + r".*; run glipforge filter again$"):
         read_curate_stats(run, POLICY.policy_id)

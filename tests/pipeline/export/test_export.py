@@ -13,7 +13,7 @@ from pipeline.export import ExportOptions, export_records
 from pipeline.gold import load_gold
 from schemas.boxes import xywh_to_xyxy
 from schemas.errors import ConfigError, DataError
-from schemas.records import CuratedRecord
+from schemas.records import CuratedRecord, Phrase
 from tests.pipeline.export.golden import (
     FILES,
     GOLDEN,
@@ -212,6 +212,18 @@ def test_grit_chunks_are_shares_of_the_image(tmp_path: Path) -> None:
     assert kite_record().caption[int(start) : int(end)] == "a red kite"
     assert (x0 * 640, y0 * 480, x1 * 640, y1 * 480) == pytest.approx((300, 30, 390, 100))
     assert score == 0.9375
+
+
+def test_grit_tells_expressions_from_chunks(tmp_path: Path) -> None:
+    record = golden_records()[0]
+    whole = Phrase(text=record.caption, start=0, end=len(record.caption), head="kid")
+    first = replace(record.boxes[0], phrase_indices=(0, len(record.phrases)))
+    wider = replace(record, phrases=(*record.phrases, whole), boxes=(first,))
+    export_records([wider], "grit", str(tmp_path / "grit.parquet"))
+    (row,) = pq.read_table(tmp_path / "grit.parquet").to_pylist()
+    assert [chunk[:2] for chunk in row["noun_chunks"]] == [[0.0, 8.0]]
+    assert [one[:2] for one in row["ref_exps"]] == [[0.0, float(len(record.caption))]]
+    assert row["ref_exps"][0][2:] == row["noun_chunks"][0][2:]
 
 
 def test_float32_corners_survive(tmp_path: Path) -> None:

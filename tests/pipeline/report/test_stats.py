@@ -80,18 +80,18 @@ def test_stats_are_merged_and_read_only_what_is_new(tmp_path: Path) -> None:
     policy = FilterPolicy(name="t", score_threshold=0.2)
     first = merge_stats(run, [curate_run(run, policy).policy_id])
     assert read_stats(run) == first
-    assert first["policies"][policy.policy_id]["labels"]["boxes"] == 1
-    assert first["policies"][policy.policy_id]["drops"]["boxes"] == 1
+    assert first.policies[policy.policy_id].labels.boxes == 1
+    assert first.policies[policy.policy_id].drops.boxes == 1
     other = FilterPolicy(name="u", score_threshold=0.9)
     second = merge_stats(run, [curate_run(run, other).policy_id])
-    assert set(second["policies"]) == {policy.policy_id, other.policy_id}
+    assert set(second.policies) == {policy.policy_id, other.policy_id}
     commit_rows(run, 1, [make_annotation(record_id="toy/9")])
     third = merge_stats(run, [curate_run(run, policy).policy_id])
-    assert third["annotations"]["records"] == 2
-    assert set(third["policies"]) == {policy.policy_id}  # the other one is out of date
+    assert third.annotations.records == 2
+    assert set(third.policies) == {policy.policy_id}  # the other one is out of date
 
 
 def test_a_broken_file_is_explained(tmp_path: Path) -> None:
     (tmp_path / "stats.json").write_text("{")
-    with pytest.raises(DataError, match=r"stats.json is damaged .*delete it, it is made again"):
+    with pytest.raises(DataError, match=r"stats.json is not JSON: .*delete it, it is made again"):
         read_stats(folder_run(tmp_path, []))

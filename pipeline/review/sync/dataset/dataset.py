@@ -21,14 +21,24 @@ from pipeline.review.sync.label.stamp import PAIR_FIELDS, PAIR_REVIEW, PAIR_REVI
 
 COLORED_PHRASES = 60
 """Phrases of a caption that get their colour; the App needs each value listed."""
-_TEXT_FIELDS = ("record_id", "image_id", "source", "caption", "status", "teacher_id")
+_TEXT_FIELDS = (
+    *("record_id", "image_id", "source", "caption", "caption_origin", "status", "teacher_id"),
+)
 
 
 # Side bar: group -> its fields; a field that is in no group is added to the last by the App.
 _SIDEBAR = {
     "tags": ("tags", "_label_tags"),
     "labels": (BOXES,),
-    "pair": ("caption", "status", PAIR_REVIEW, PAIR_REVIEWER, "conflicts", "source"),
+    "pair": (
+        "caption",
+        "caption_origin",
+        "status",
+        PAIR_REVIEW,
+        PAIR_REVIEWER,
+        "conflicts",
+        "source",
+    ),
     "look first": (*NUMBER_FIELDS, DISAGREEMENT, RAREST_PHRASE, AUDIT),
     "phrases": ("phrases.text", "phrases.best_score", "phrases.status"),
 }

@@ -158,6 +158,7 @@ def sample_document(
         "image_id": row.image_sha256,
         "source": row.source,
         "caption": row.caption,
+        "caption_origin": row.caption_origin,
         "status": str(row.status),
         "teacher_id": row.teacher_id,
         "phrases": [phrase_document(phrase) for phrase in row.phrases],

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -89,7 +92,8 @@ def test_no_column_that_could_be_an_image(tmp_path: Path) -> None:
     pq.write_table(pa.table({"caption": ["a dog"], "picture": ["0.png"], "size": [3]}), path)
     said = (
         r"t.parquet has no column that looks like an image: images are bytes, a struct with bytes, "
-        r"or a path or URL, .*There is: 'caption' \(string\), 'picture' \(string\), 'size' "
+        r"a list of uint8, base64, or a path or URL, .*There is: 'caption' \(string\), "
+        r"'picture' \(string\), 'size' "
         r"\(int64\). Choose another with image_field"
     )
     with pytest.raises(ConfigError, match=said):
@@ -97,3 +101,76 @@ def test_no_column_that_could_be_an_image(tmp_path: Path) -> None:
     write_images(tmp_path)
     (record,) = read(path, image_field="picture")
     assert read_image_uri(record.image_uri or "") == picture(0)
+
+
+def encoded(number: int, prefix: str = "") -> str:
+    return prefix + base64.b64encode(picture(number)).decode()
+
+
+@pytest.mark.parametrize(
+    "images",
+    [
+        pa.array([list(picture(n)) for n in range(2)], pa.list_(pa.uint8())),
+        pa.array([list(picture(n)) for n in range(2)], pa.large_list(pa.uint8())),
+        pa.array([[picture(n)] for n in range(2)]),
+        pa.array([[{"bytes": picture(n), "path": None}] for n in range(2)]),
+        pa.array([encoded(0), encoded(1, "data:image/png;base64,")]),
+        pa.array([encoded(n).encode() for n in range(2)]),
+        pa.array([{"bytes": encoded(n).encode(), "path": None} for n in range(2)]),
+    ],
+    ids=["uint8", "large uint8", "list", "list of struct", "base64", "bytes of base64", "struct"],
+)
+def test_images_of_every_form_are_read_and_read_again(tmp_path: Path, images: pa.Array) -> None:
+    records = read(write(tmp_path / "t.parquet", images))
+    assert [r.error for r in records] == [None, None]
+    assert [r.image_bytes for r in records] == [picture(0), picture(1)]
+    assert [read_image_uri(r.image_uri or "") for r in records] == [picture(0), picture(1)]
+
+
+def test_several_images_of_a_pair_are_said_to_be(tmp_path: Path) -> None:
+    images = pa.array([[picture(0), picture(1)], [], [picture(2)]])
+    found = [r.error for r in read(write(tmp_path / "t.parquet", images))]
+    assert found == [
+        (Status.RECORD_INVALID, "row 0 holds 2 images; a pair has one"),
+        (Status.IMAGE_MISSING, "row 1 holds no image"),
+        None,
+    ]
+
+
+def with_captions(path: Path, captions: Any, names: list[str] | None = None) -> Path:
+    table = pa.table({"image": [picture(0), picture(1)], "caption": captions})
+    if names:
+        feature = {"caption": {"names": names, "_type": "ClassLabel"}}
+        note = {b"huggingface": json.dumps({"info": {"features": feature}}).encode()}
+        table = table.replace_schema_metadata(note)
+    pq.write_table(table, path)
+    return path
+
+
+def test_captions_in_structs_and_numbers(tmp_path: Path) -> None:
+    path = tmp_path / "t.parquet"
+    two = pa.array([{"en": "a dog", "de": "ein Hund"}, {"en": "a cat", "de": None}])
+    with_captions(path, two)
+    with pytest.raises(ConfigError, match=r"are objects: choose .*: caption.en, caption.de"):
+        read(path)
+    assert [r.caption for r in read(path, caption_field="caption.de")] == ["ein Hund", None]
+    with_captions(path, pa.array([{"en": "a dog"}, {"en": "a cat"}]))
+    assert [r.caption for r in read(path)] == ["a dog", "a cat"]
+    with_captions(path, pa.array([[{"raw": "a dog", "id": 3}, {"raw": "a hat", "id": 4}], []]))
+    assert [r.caption for r in read(path)] == ["a dog", "a hat", None]
+    with_captions(path, pa.array([1, 0]))
+    with pytest.raises(ConfigError, match=r"'caption' holds numbers \(int64\) that have no names"):
+        read(path)
+    with_captions(path, pa.array([1, 7]), ["cat", "dog"])
+    records = read(path)
+    assert records[0].caption == "dog"
+    assert records[1].error == (Status.CAPTION_INVALID, "must be text, got int '7'")
+
+
+def test_a_file_may_name_its_captions_otherwise(tmp_path: Path) -> None:
+    for name, column in (("a", "caption"), ("b", "text")):
+        table = pa.table({"image": [picture(0)], column: [f"{name} dog"]})
+        pq.write_table(table, tmp_path / f"{name}.parquet")
+    assert [r.caption for r in read(tmp_path)] == ["a dog", "b dog"]
+    with pytest.raises(UnitError, match="b.parquet has no column 'caption'; it has image, text"):
+        read(tmp_path, caption_field="caption")

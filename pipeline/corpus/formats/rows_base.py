@@ -1,38 +1,37 @@
-"""Corpora whose captions are lines of JSON beside the images: one object a line.
+"""Corpora whose captions are rows of a file beside the images: JSON lines, JSON, CSV and its kin.
 
-Units are ranges of bytes that begin and end at line starts.
+Units are ranges of bytes that begin at rows.
 """
 
 from __future__ import annotations
 
-import gzip
 import hashlib
-import json
-import zlib
 from abc import abstractmethod
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from typing import Any, BinaryIO, ClassVar, cast
+from contextlib import suppress
+from itertools import islice
+from typing import Any, ClassVar
 
 from pipeline.corpus.corpus import WHOLE_FILE, Corpus, Part
-from pipeline.corpus.field_names import CAPTIONS, choose_field, not_taken
-from pipeline.corpus.image_paths import resolve_image
+from pipeline.corpus.field_names import CAPTIONS, choose_field, field_value, fields_of, not_taken
+from pipeline.corpus.image_paths import find_folder, image_name, resolve_image
 from pipeline.corpus.options import CorpusOptions
-from pipeline.storage.files import open_file
+from pipeline.corpus.rows.entry import READ_ERRORS, Entry, is_gzip, open_rows
+from pipeline.corpus.rows.kinds import TABLE_ENDINGS, packed, reader_of
 from schemas.errors import ConfigError
 from schemas.plan import InputFile, Unit
 from schemas.records import CorpusRecord, Status
 from schemas.redaction import redact
 
 LINES = "lines"
-"""Kind of a unit of line starts in a byte range."""
-MAX_LINE_BYTES = 16 * 2**20
-_PEEKED_LINES = 50
-_READ_ERRORS = (EOFError, gzip.BadGzipFile, zlib.error)
+"""Kind of a unit of rows that begin in a byte range."""
+_PEEKED_ROWS = 50
+_SHARED = 0.6
+"""Where so few of a table's first rows name an image of their own, its rows are captions."""
 
 
-class JsonLinesCorpus(Corpus):
-    """Lines of JSON; the formats differ in the names of images and ids."""
+class RowsCorpus(Corpus):
+    """Rows; the formats differ in the names of images and ids."""
 
     usual_images: ClassVar[tuple[str, ...]]
     images_inside: ClassVar[bool]
@@ -50,9 +49,11 @@ class JsonLinesCorpus(Corpus):
         rows = self._first_rows(files)
         where = f"{files[0].uri}" if len(files) == 1 else f"the first rows of {uri}"
         if not rows:
-            raise ConfigError(f"{where} holds no line that is a JSON object")
+            raise ConfigError(
+                f"{where} holds no row that is an object with fields{self._why(files)}"
+            )
         # In the order of the rows: a field that only some rows have counts too.
-        present = list(dict.fromkeys(name for row in rows for name in row))
+        present = list(dict.fromkeys(name for row in rows for name in fields_of(row)))
         wanted = (
             ("image_field", options.image_field, self.usual_images),
             ("caption_field", options.caption_field, CAPTIONS),
@@ -70,19 +71,29 @@ class JsonLinesCorpus(Corpus):
             fields.append(found)
         self.image_field, self.caption_field = fields
         self.id_field = self._choose_id(present, where)
+        names = [str(image_name(row, self.image_field)) for row in rows]
+        is_table = files[0].uri.lower().endswith(packed(TABLE_ENDINGS))
+        self.images_repeat = is_table and len(set(names)) <= _SHARED * len(names)
+        self.image_below = ""
+        if not options.image_root and not self.images_inside:
+            self.image_below = find_folder(files[0].uri.rpartition("/")[0], names)
+        below = f" below {self.image_below!r}" if self.image_below else ""
         self.explanation = (
-            f"{len(files):,} file(s) of JSON lines; image from {self.image_field!r}, caption from "
-            f"{self.caption_field!r}, id from {self.id_field or 'the position'!r}"
+            f"{len(files):,} file(s) of rows; image from {self.image_field!r}{below}, caption "
+            f"from {self.caption_field!r}, id from {self.id_field or 'the position'!r}"
             f"{not_taken(self.caption_field, options.caption_field, present)}"
         )
 
     def fingerprint(self) -> dict[str, object]:
         """With the fields that were found."""
-        return super().fingerprint() | {
+        found: dict[str, object] = {
             "image_field": self.image_field,
             "caption_field": self.caption_field,
             "id_field": self.id_field,
         }
+        if self.image_below:
+            found["image_below"] = self.image_below
+        return super().fingerprint() | found
 
     @abstractmethod
     def _choose_id(self, present: list[str], where: str) -> str | None:
@@ -97,60 +108,53 @@ class JsonLinesCorpus(Corpus):
             yield from records
 
     def _rows(self, unit: Unit) -> Iterator[tuple[int, list[CorpusRecord]]]:
-        """Each line's byte offset with its records; blank lines have none."""
+        """Each row's byte offset with its records."""
         stop = None if unit.kind == WHOLE_FILE else unit.stop
-        with _open_lines(unit.uri) as stream:
+        with open_rows(unit.uri) as stream:
             offset = unit.start
             try:
-                stream.seek(offset)
-                while stop is None or offset < stop:
-                    line = stream.readline(MAX_LINE_BYTES + 1)
-                    if not line:
-                        return
-                    start, offset = offset, offset + len(line)
-                    if len(line) > MAX_LINE_BYTES:
-                        offset = _skip_line(stream, offset, line)
-                        detail = f"line at byte {start} is longer than {MAX_LINE_BYTES:,} bytes"
-                        yield start, [self._broken(unit.uri, f"@{start}", detail)]
-                    elif line.strip():
-                        yield start, list(self._records(unit.uri, start, line))
-            except _READ_ERRORS as error:
+                reader = reader_of(unit.uri, stream)
+                for entry in reader(stream, unit.start, stop):
+                    offset = entry.start
+                    yield offset, list(self._records(unit.uri, entry))
+            except READ_ERRORS as error:
                 detail = f"damaged gzip data behind byte {offset}: {error}"
                 yield offset, [self._broken(unit.uri, f"@{offset}", detail)]
 
-    def _records(self, uri: str, offset: int, line: bytes) -> Iterator[CorpusRecord]:
-        try:
-            row = _parse(line)
-        except ValueError as error:
-            yield self._broken(uri, f"@{offset}", f"line at byte {offset}: {error}")
+    def _records(self, uri: str, entry: Entry) -> Iterator[CorpusRecord]:
+        if entry.row is None:
+            yield self._broken(uri, f"@{entry.start}", entry.problem)
             return
+        row, offset = entry.row, entry.start
         folder = self.options.image_root or uri.rpartition("/")[0]
+        if self.image_below:
+            folder = f"{folder}/{self.image_below}"
         image_uri, problem = resolve_image(
-            row.get(self.image_field), folder, inside=self.images_inside
+            image_name(row, self.image_field), folder, inside=self.images_inside
         )
         key = self._key(row, offset)
         if key is None:
             problem = (
                 Status.RECORD_INVALID,
-                f"line at byte {offset} has no usable {self.id_field!r}: "
-                f"{row.get(self.id_field or '')!r:.80}",
+                f"row at byte {offset} has no usable {self.id_field!r}: "
+                f"{field_value(row, self.id_field or '')!r:.80}",
             )
             key = f"@{offset}"
         yield from self._pairs(
             self._row_id(uri, key),
-            row.get(self.caption_field),
+            field_value(row, self.caption_field),
             image_uri=image_uri,
             error=problem,
         )
 
     def _key(self, row: dict[str, Any], offset: int) -> str | None:
         if self.id_field is None:
-            image = str(row.get(self.image_field) or "")
+            image = str(image_name(row, self.image_field) or "")
             if image.startswith(("/", "file:")):  # of one machine: an id is of the corpus
                 image = image.rpartition("/")[2]
             # Ids are in markers and reports: a signed URL must not be in them.
             return f"{redact(image)[:200]}@{offset}"
-        value = row.get(self.id_field)
+        value = field_value(row, self.id_field)
         if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
             return None
         return str(value)
@@ -179,59 +183,29 @@ class JsonLinesCorpus(Corpus):
         return [*parts, Part(LINES, start, file.size, count)] if count else whole
 
     def _first_rows(self, files: tuple[InputFile, ...]) -> list[dict[str, Any]]:
-        rows: list[dict[str, Any]] = []
         for file in files:
-            with _open_lines(file.uri) as stream, suppress(*_READ_ERRORS):
-                for _ in range(_PEEKED_LINES):
-                    line = stream.readline(MAX_LINE_BYTES)
-                    if not line:
-                        break
-                    # A broken line is a row with a reason later; here only names are wanted.
-                    with suppress(ValueError):
-                        rows.append(_parse(line))
-            if rows:
-                break
-        return rows
+            if rows := first_rows(file.uri):
+                return rows
+        return []
+
+    def _why(self, files: tuple[InputFile, ...]) -> str:
+        """What the first entry says that cannot be read."""
+        found = next(iter(_first_entries(files[0].uri)), None)
+        return f": {found.problem}" if found is not None and found.problem else ""
 
 
-def is_gzip(uri: str) -> bool:
-    """True for a compressed file of lines."""
-    return uri.endswith(".gz")
+def first_rows(uri: str) -> list[dict[str, Any]]:
+    """The rows among the first entries of a file; a broken one is a record with a reason later."""
+    return [entry.row for entry in _first_entries(uri) if entry.row is not None]
 
 
-def _parse(line: bytes) -> dict[str, Any]:
-    """The object of a line.
-
-    Raises:
-        ValueError: with the reason in words.
-    """
-    try:
-        # Bytes that are not UTF-8 become marks in the text: only the field that holds them suffers.
-        row = json.loads(line.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "surrogateescape"))
-    except json.JSONDecodeError as error:
-        raise ValueError(f"not JSON: {error}") from error
-    except RecursionError as error:
-        raise ValueError("JSON nested too deeply") from error
-    if not isinstance(row, dict):
-        raise ValueError(f"must be a JSON object, got {type(row).__name__}")
-    return row
-
-
-@contextmanager
-def _open_lines(uri: str) -> Iterator[BinaryIO]:
-    with open_file(uri) as raw:
-        if is_gzip(uri):
-            with gzip.GzipFile(fileobj=raw) as unpacked:
-                yield cast("BinaryIO", unpacked)
-        else:
-            yield raw
-
-
-def _skip_line(stream: BinaryIO, offset: int, line: bytes) -> int:
-    while line and not line.endswith(b"\n"):
-        line = stream.readline(MAX_LINE_BYTES)
-        offset += len(line)
-    return offset
+def _first_entries(uri: str) -> list[Entry]:
+    found: list[Entry] = []
+    with open_rows(uri) as stream, suppress(*READ_ERRORS):
+        reader = reader_of(uri, stream)
+        for entry in islice(reader(stream, 0, None), _PEEKED_ROWS):
+            found.append(entry)  # one by one: damage behind them must not take them away
+    return found
 
 
 def _mark(record_id: str) -> int:

@@ -1,0 +1,1 @@
+"""Captioners: words for images that have none."""

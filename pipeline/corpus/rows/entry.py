@@ -1,0 +1,60 @@
+"""One row of a file of rows, and the file itself, packed or not."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, BinaryIO, cast
+
+from pipeline.storage.files import open_file, read_bytes
+
+MAX_ROW_BYTES = 16 * 2**20
+READ_ERRORS = (EOFError, gzip.BadGzipFile, zlib.error)
+_GZIP = b"\x1f\x8b"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A row, or why there is none at this place.
+
+    start: Byte at which it begins.
+    row: Its fields by name; None where it cannot be read.
+    problem: The reason then, for people.
+    """
+
+    start: int
+    row: dict[str, Any] | None
+    problem: str = ""
+
+
+def is_gzip(uri: str) -> bool:
+    """True for a compressed file of rows, whatever its name."""
+    return uri.endswith(".gz") or read_bytes(uri, 0, 2) == _GZIP
+
+
+@contextmanager
+def open_rows(uri: str) -> Iterator[BinaryIO]:
+    """A file of rows, unpacked."""
+    with open_file(uri) as raw:
+        if is_gzip(uri):
+            with gzip.GzipFile(fileobj=raw) as unpacked:
+                yield cast("BinaryIO", unpacked)
+        else:
+            yield raw
+
+
+def past_line(stream: BinaryIO, line: bytes) -> int:
+    """Read on to the end of the line that `line` begins; the number of bytes."""
+    skipped = 0
+    while line and not line.endswith(b"\n"):
+        line = stream.readline(MAX_ROW_BYTES)
+        skipped += len(line)
+    return skipped
+
+
+def text_of(data: bytes) -> str:
+    """UTF-8; other bytes become marks, so that only the field that holds them suffers."""
+    return data.decode("utf-8", "surrogateescape")

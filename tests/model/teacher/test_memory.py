@@ -1,0 +1,47 @@
+"""What a teacher does when memory runs out."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from model.teacher.asking import _is_out_of_memory
+from schemas.errors import RecordError
+from tests.model.fake_network import ask_for, draw_squares, fake_teacher, same_answer
+
+
+def test_out_of_memory_halves_the_batch_and_goes_on() -> None:
+    requests = [ask_for(draw_squares(red=(8 * n, 0)), "red") for n in range(7)]
+    teacher, network = fake_teacher(max_batch=2, batch_size=7)
+    answers = teacher.ground(requests)
+    assert teacher.batch_size <= 2
+    for answer, expected in zip(answers, fake_teacher()[0].ground(requests), strict=True):
+        assert same_answer(answer, expected)
+    teacher.ground(requests)
+    assert max(batch[0] for batch in network.image_batches) <= 2
+
+
+def test_out_of_memory_with_many_prompts_asks_fewer_at_once() -> None:
+    teacher, network = fake_teacher(max_batch=3, batch_size=8)
+    teacher.detect(draw_squares(), [f"kind {number}" for number in range(1000)])
+    assert teacher.batch_size == 2
+    assert max(network.predict_batches) == 2
+
+
+def test_out_of_memory_with_one_image_is_said() -> None:
+    with pytest.raises(RecordError, match="teacher_failed: out of memory with one image: CUDA"):
+        fake_teacher(max_batch=0)[0].ground([ask_for(draw_squares(), "red")])
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (torch.OutOfMemoryError("x"), True),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate`"), True),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"), True),
+        (RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate"), True),
+        (RuntimeError("CUDA error: device-side assert triggered"), False),
+    ],
+)
+def test_what_is_out_of_memory(error: RuntimeError, expected: bool) -> None:
+    assert _is_out_of_memory(error) is expected
