@@ -118,5 +118,5 @@ ADDED = {
     b"curated": PAIR_FIELDS_ADDED,
     b"decision": DECISION_FIELDS_ADDED,
 }
-"""Kind of table -> the columns that its first files do not have, in the order in which they came: a file has
-the first so many of them."""
+"""Kind of table -> the columns that its first files do not have, as they came: a file has the first
+so many of them."""

@@ -58,8 +58,8 @@ class SortByLikeness(foo.Operator):  # type: ignore[misc]
                 raise WriteRefused("select one box; the images that look like it are shown")
             ((sample_id, (label_id,)),) = selected.items()
             labels = labels_of(store.document(sample_id))
-            own = next((label for label in labels if label.get("_id") == label_id), {})
-            chosen = own.get("box_id")
+            found = (label.get("box_id") for label in labels if label.get("_id") == label_id)
+            chosen = next(found, None)
             if chosen is None:
                 raise WriteRefused("a box that was drawn has no vector in the layer")
         if chosen is not None:
