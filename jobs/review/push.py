@@ -73,7 +73,12 @@ def push_run(
     from pipeline.curation.kept_boxes import kept_box_ids
     from pipeline.curation.pushed import Pushed, write_pushed
     from pipeline.curation.recommended import policy_for
-    from pipeline.review.sync.dataset.dataset_process import drop_dataset, make_dataset
+    from pipeline.review.sync.dataset.dataset import LAYOUT, LAYOUT_KEY
+    from pipeline.review.sync.dataset.dataset_process import (
+        drop_dataset,
+        make_dataset,
+        update_layout,
+    )
     from pipeline.review.sync.push.media import MediaStore
     from pipeline.review.sync.push.push import forget, push
     from pipeline.review.sync.push.run_notes import read_notes
@@ -120,6 +125,9 @@ def push_run(
             info = {"run": run_address(config.run), "selection": selection.name}
             make_dataset(home, database.uri, name, info)
             found = get_dataset(store, name)
+        elif found.info.get(LAYOUT_KEY) != LAYOUT:
+            print("the dataset is of an earlier version: adding fields and views", flush=True)
+            update_layout(home, database.uri, name)
         count = num_records(run_store)
         with reading_bar("push", min(count, config.limit or count)) as bar:
             report = push(

@@ -12,6 +12,7 @@ from fiftyone.operators import types
 
 from pipeline.curation.box_state import Review
 from pipeline.review.app.operators import store_of
+from pipeline.review.sync.dataset.views import ensure_mine, mine_name
 from pipeline.review.sync.label.documents import DETECTIONS
 from pipeline.review.sync.verdict.progress import as_json, read_progress
 
@@ -37,6 +38,19 @@ class ReadProgress(foo.Operator):  # type: ignore[misc]
 
     def execute(self, ctx: Any) -> dict[str, Any]:
         return as_json(read_progress(store_of(ctx), ctx.dataset._doc.id))
+
+
+class Begin(foo.Operator):  # type: ignore[misc]
+    """What a reviewer's page starts with: the saved view of their own work."""
+
+    @property
+    def config(self) -> foo.OperatorConfig:
+        return foo.OperatorConfig(name="begin", label="Begin", unlisted=True)
+
+    def execute(self, ctx: Any) -> dict[str, Any]:
+        reviewer = store_of(ctx).reviewer
+        made = ensure_mine(ctx.dataset, reviewer)
+        return {"made": made, "view": mine_name(reviewer)}
 
 
 class ProgressPanel(foo.Panel):  # type: ignore[misc]

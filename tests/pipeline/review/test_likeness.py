@@ -8,7 +8,7 @@ import pytest
 from pipeline.layers.store import LayerRows
 from pipeline.review.sync.label.documents import sample_object_id
 from schemas.layer import KINDS
-from tests.pipeline.layers.runs import define
+from tests.pipeline.layers.test_store import define
 from tests.pipeline.review.app.test_plugin import execute, selected
 from tests.pipeline.review.bench import Bench
 

@@ -56,3 +56,16 @@ def test_breaks_are_no_work() -> None:
 @pytest.mark.parametrize(("hours", "words"), [(0.25, "15 min"), (1.0, "60 min"), (2.5, "2.5 h")])
 def test_hours_in_words(hours: float, words: str) -> None:
     assert time_words(hours) == words
+
+
+@pytest.mark.slow
+@pytest.mark.fiftyone
+def test_a_reviewer_has_a_view_of_their_own_work(bench: Bench) -> None:
+    bench.push()
+    store = LabelStore(bench.stored.samples)
+    judge_boxes(store, sample_object_id("toy/1"), [label_object_id("toy/1#0")], Review.ACCEPTED)
+    begun = execute(bench, "begin").result
+    assert begun == {"made": True, "view": f"mine {store.reviewer}"}
+    view = bench.dataset.load_saved_view(begun["view"])
+    assert view.values("record_id") == ["toy/1"]
+    assert execute(bench, "begin").result["made"] is False

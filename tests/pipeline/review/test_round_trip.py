@@ -10,6 +10,7 @@ import pytest
 
 from pipeline.curation.box_state import box_histories
 from pipeline.curation.decisions import append_decisions, load_decisions
+from pipeline.review.sync.dataset.dataset import LAYOUT, lay_out
 from pipeline.review.sync.dataset.views import review_views
 from pipeline.review.sync.label.app_label import ConflictKind
 from pipeline.review.sync.label.documents import label_object_id, sample_document, sample_object_id
@@ -246,3 +247,19 @@ def test_an_image_that_is_gone_is_a_failure_of_its_pair_alone(bench: Bench) -> N
     report = bench.push()
     assert report.added == 2
     assert [record_id for record_id, _ in report.failures] == ["toy/0"]
+
+
+def test_a_dataset_of_an_earlier_version_gets_fields_and_views_and_keeps_its_samples(
+    bench: Bench,
+) -> None:
+    bench.push()
+    before = bench.document()
+    dataset = bench.dataset
+    for name in ("queue", "unstable scores"):
+        dataset.delete_saved_view(name)
+    dataset._doc.info.pop("layout")
+    dataset.save()
+    lay_out(bench.dataset)
+    assert set(bench.dataset.list_saved_views()) == set(review_views(bench.dataset))
+    assert bench.dataset.info == {"run": "x", "layout": LAYOUT}
+    assert bench.document() == before

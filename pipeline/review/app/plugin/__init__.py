@@ -26,7 +26,7 @@ from pipeline.review.app.operators import (
     UndoLast,
 )
 from pipeline.review.app.phrase_operators import NewPhrase, SplitPhrase
-from pipeline.review.app.progress_panel import ProgressPanel, ReadProgress
+from pipeline.review.app.progress_panel import Begin, ProgressPanel, ReadProgress
 
 PARTS = (
     AcceptLabels,
@@ -44,6 +44,7 @@ PARTS = (
     ExportView,
     SortByLikeness,
     ReadProgress,
+    Begin,
     CaptionPanel,
     ProgressPanel,
 )

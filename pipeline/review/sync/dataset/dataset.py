@@ -19,6 +19,8 @@ from pipeline.review.sync.label.notes import (
 )
 from pipeline.review.sync.label.stamp import PAIR_FIELDS, PAIR_REVIEW, PAIR_REVIEWER, REVIEWER
 
+LAYOUT, LAYOUT_KEY = 2, "layout"
+"""Goes up with fields and views; a push brings older datasets up to it."""
 COLORED_PHRASES = 60
 """Phrases of a caption that get their colour; the App needs each value listed."""
 _TEXT_FIELDS = (
@@ -63,6 +65,16 @@ def create_dataset(name: str, info: dict[str, Any]) -> Any:
 
     dataset = fo.Dataset(name, persistent=True)
     dataset.media_type = "image"
+    dataset.info = info
+    lay_out(dataset)
+    return dataset
+
+
+def lay_out(dataset: Any) -> None:
+    """Declare every field, set colours and side bar, save the views: also of a dataset that an
+    earlier version made. Samples are not touched."""
+    import fiftyone as fo
+
     for field in _TEXT_FIELDS:
         dataset.add_sample_field(field, fo.StringField)
     for field in PAIR_FIELDS:
@@ -95,12 +107,11 @@ def create_dataset(name: str, info: dict[str, Any]) -> Any:
         dataset.add_sample_field(f"{BOXES}.detections.{attribute}", kind)
     # `box_id`, `decision_id`, `reviewed_at` and `queue_reasons` stay undeclared: they are kept and
     # can be queried, but a filter with one entry per box would fill the side bar.
-    dataset.info = info
     _configure_app(dataset)
     _configure_annotate(dataset)
     save_views(dataset)
+    dataset.info = {**dataset.info, LAYOUT_KEY: LAYOUT}
     dataset.save()
-    return dataset
 
 
 def _configure_app(dataset: Any) -> None:

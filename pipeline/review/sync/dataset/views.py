@@ -19,7 +19,7 @@ from pipeline.review.sync.label.notes import (
     QUEUE_SCORE,
     RAREST_PHRASE,
 )
-from pipeline.review.sync.label.stamp import PAIR_REVIEW
+from pipeline.review.sync.label.stamp import PAIR_REVIEW, PAIR_REVIEWER, REVIEWER
 from schemas.records import PhraseStatus
 
 LOW_SCORE = 0.4
@@ -143,3 +143,21 @@ def save_views(dataset: Any) -> None:
     """Save every review view; one that is there already is replaced."""
     for name, (view, description) in review_views(dataset).items():
         dataset.save_view(name, view, description=description, overwrite=True)
+
+
+def mine_name(reviewer: str) -> str:
+    """The saved view of what a reviewer judged."""
+    return f"mine {reviewer}"
+
+
+def ensure_mine(dataset: Any, reviewer: str) -> bool:
+    """Save the view of what a reviewer judged; False where it is there already."""
+    from fiftyone import ViewField as F
+
+    name = mine_name(reviewer)
+    if dataset.has_saved_view(name):
+        return False
+    judged = F(DETECTIONS).filter(F(REVIEWER) == reviewer).length() > 0
+    view = dataset.match(judged | (F(PAIR_REVIEWER) == reviewer))
+    dataset.save_view(name, view, description=f"images on which {reviewer} said something")
+    return True

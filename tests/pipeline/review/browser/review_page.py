@@ -25,6 +25,8 @@ class ReviewPage:
         self.page.on("dialog", lambda dialog: dialog.accept())
         self.page.set_default_timeout(WAIT_S * 1000)
         self.saves: list[tuple[int, Any]] = []
+        self.actions = 0
+        """Keys pressed and boxes clicked."""
         self.number = 0
         """The pair that `open` opened."""
         self.page.on("response", self._note)
@@ -162,6 +164,7 @@ class ReviewPage:
     # Pressing
 
     def press(self, key: str) -> None:
+        self.actions += 1
         self.page.keyboard.press(key)
 
     def question(self) -> str:
@@ -180,6 +183,7 @@ class ReviewPage:
         self.page.mouse.move(x, y)
         self.page.wait_for_timeout(300)
         self.page.mouse.click(x, y)
+        self.actions += 1
         self.page.wait_for_timeout(400)
 
     def spot(self, box: list[float]) -> tuple[float, float]:
