@@ -14,6 +14,13 @@ from pipeline.review.sync.dataset.dataset import LAYOUT, lay_out
 from pipeline.review.sync.dataset.views import review_views
 from pipeline.review.sync.label.app_label import ConflictKind
 from pipeline.review.sync.label.documents import label_object_id, sample_document, sample_object_id
+from pipeline.review.sync.label.notes import (
+    RAREST_PHRASE,
+    Notes,
+    Suspicion,
+    box_notes,
+    pair_notes,
+)
 from pipeline.review.sync.label.stamp import PAIR_FIELDS
 from pipeline.review.sync.pull.pull import pull, unpulled
 from pipeline.review.sync.store.mongo_store import Document
@@ -36,9 +43,14 @@ def shape(value: Any) -> Any:
 def test_our_documents_are_those_that_fiftyone_makes_itself(bench: Bench) -> None:
     fo = bench.session.fo
     row = bench.rows[0]
+    shown = [history.current() for history in box_histories(row, []).values()]
+    notes = Notes(suspects={shown[0].box_id: Suspicion(score=0.5, reasons=("too large",))})
+    of_pair = pair_notes(row, shown, notes)
     ours = sample_document(
         row,
-        [history.current() for history in box_histories(row, []).values()],
+        shown,
+        notes={box.box_id: box_notes(box, notes, None) for box in shown},
+        pair_notes={**of_pair, RAREST_PHRASE: 1},
         filepath=row.image_uri,
         dataset_id=bench.stored.dataset_id,
         now=NOW,
@@ -52,7 +64,8 @@ def test_our_documents_are_those_that_fiftyone_makes_itself(bench: Bench) -> Non
         fo.Detection(**{k: v for k, v in label.items() if k not in plain})
         for label in ours["boxes"]["detections"]
     ]
-    text = ("record_id", "image_id", "source", "caption", "status", "teacher_id", *PAIR_FIELDS)
+    text = ("record_id", "image_id", "source", "caption", "caption_origin", "status")
+    text += ("teacher_id", *PAIR_FIELDS)
     sample = fo.Sample(
         filepath=row.image_uri,
         metadata=fo.ImageMetadata(width=row.width, height=row.height),
@@ -60,7 +73,7 @@ def test_our_documents_are_those_that_fiftyone_makes_itself(bench: Bench) -> Non
         boxes=fo.Detections(detections=boxes),
         pushed_box_ids=ours["pushed_box_ids"],
         conflicts=[],
-        **{name: ours[name] for name in text},
+        **{name: ours[name] for name in (*text, *of_pair, RAREST_PHRASE)},
     )
     bench.dataset.add_samples([sample], dynamic=False)
     theirs = bench.stored.samples.find_one({})

@@ -75,26 +75,30 @@ def lay_out(dataset: Any) -> None:
     earlier version made. Samples are not touched."""
     import fiftyone as fo
 
+    def add(path: str, kind: Any, **options: Any) -> None:
+        if dataset.get_field(path) is None:
+            dataset.add_sample_field(path, kind, **options)
+
     for field in _TEXT_FIELDS:
-        dataset.add_sample_field(field, fo.StringField)
+        add(field, fo.StringField)
     for field in PAIR_FIELDS:
-        dataset.add_sample_field(field, fo.StringField)
+        add(field, fo.StringField)
     for field in NUMBER_FIELDS:
-        dataset.add_sample_field(field, fo.FloatField)
+        add(field, fo.FloatField)
     for field in (DISAGREEMENT, RAREST_PHRASE):
-        dataset.add_sample_field(field, fo.IntField)
-    dataset.add_sample_field(AUDIT, fo.BooleanField)
+        add(field, fo.IntField)
+    add(AUDIT, fo.BooleanField)
     for field in ("pushed_box_ids", "conflicts", QUEUE_REASONS):
-        dataset.add_sample_field(field, fo.ListField, subfield=fo.StringField)
-    dataset.add_sample_field(
+        add(field, fo.ListField, subfield=fo.StringField)
+    add(
         "phrases",
         fo.ListField,
         subfield=fo.EmbeddedDocumentField,
         embedded_doc_type=fo.DynamicEmbeddedDocument,
     )
     for name, kind in _PHRASE_FIELDS:
-        dataset.add_sample_field(f"phrases.{name}", getattr(fo, kind))
-    dataset.add_sample_field(BOXES, fo.EmbeddedDocumentField, embedded_doc_type=fo.Detections)
+        add(f"phrases.{name}", getattr(fo, kind))
+    add(BOXES, fo.EmbeddedDocumentField, embedded_doc_type=fo.Detections)
     for attribute, kind in (
         ("phrase_index", fo.IntField),
         ("review", fo.StringField),
@@ -104,7 +108,7 @@ def lay_out(dataset: Any) -> None:
         (QUEUE_SCORE, fo.FloatField),
         (AUDIT, fo.BooleanField),
     ):
-        dataset.add_sample_field(f"{BOXES}.detections.{attribute}", kind)
+        add(f"{BOXES}.detections.{attribute}", kind)
     # `box_id`, `decision_id`, `reviewed_at` and `queue_reasons` stay undeclared: they are kept and
     # can be queried, but a filter with one entry per box would fill the side bar.
     _configure_app(dataset)
@@ -138,8 +142,9 @@ def _configure_app(dataset: Any) -> None:
     # The grid shows them, Annotate must not offer to change them: they are the run's.
     for name in (*_TEXT_FIELDS, *_NOTES, "pushed_box_ids", "phrases"):
         field = dataset.get_field(name)
-        field.read_only = True
-        field.save()
+        if not field.read_only:
+            field.read_only = True
+            field.save()
 
 
 def _sidebar_groups(dataset: Any) -> list[Any]:
