@@ -188,7 +188,8 @@ class ReviewPage:
 
     def spot(self, box: list[float]) -> tuple[float, float]:
         """Where the centre of a relative box is on the screen; the pictures are square."""
-        area = self.page.locator("[data-cy=modal] canvas").first.bounding_box()
+        canvas = self.page.locator("[data-cy=modal] canvas").first
+        area = self.wait_for(canvas.bounding_box, "the canvas")
         side = min(area["width"], area["height"])
         left = area["x"] + (area["width"] - side) / 2
         top = area["y"] + (area["height"] - side) / 2

@@ -144,6 +144,6 @@ def test_marked_words_become_a_phrase_with_the_selected_box(page: ReviewPage) ->
 
 def test_the_panel_tells_the_progress_and_starts_operators(page: ReviewPage) -> None:
     page.page.locator("[data-cy=panel-tab-progress_panel]").first.click()
-    page.page.get_by_text("boxes judged").first.wait_for()
+    page.page.get_by_role("button", name="Count anew").wait_for()
     page.page.get_by_role("button", name="Merge phrases").click()
     page.page.get_by_text("Boxes of").first.wait_for()

@@ -1,4 +1,7 @@
-// The box under the pointer in words: phrase, verdict, score, why the queue suspects it.
+// The bar at the foot: the box under the pointer in words (phrase, verdict, score, why the queue
+// suspects it), else how far the review is. It never changes the place of anything.
+
+import { progress } from "./progress.js";
 
 export const describe = (label) =>
   [
@@ -24,7 +27,7 @@ export function watchHover(page) {
     const overlay = seen && seen.looker && (seen.looker.currentOverlays || [])[0];
     const id = overlay && overlay.label && (overlay.label.id || overlay.label._id);
     const label = id && seen.labels.find((one) => one._id === id);
-    const text = label ? describe(label) : "";
+    const text = label ? describe(label) : seen ? progress.sentence : "";
     if (node.textContent !== text) node.textContent = text;
     node.style.display = text ? "block" : "none";
   }, 150);

@@ -6,7 +6,7 @@ import { watchHover } from "./hover.js";
 import { keepLevel, level, setLevel, shownCount } from "./level.js";
 import { drawVerdicts } from "./lines.js";
 import { marked } from "./marked_words.js";
-import { askProgress, progress } from "./progress.js";
+import { askProgress } from "./progress.js";
 import { onSave, status } from "./saves.js";
 
 const STYLE = `
@@ -87,7 +87,7 @@ async function draw({ colors, onPhrase, onDraw, buttons }) {
     for (const label of page.labels)
       words[label.review || "pending"] = (words[label.review || "pending"] || 0) + 1;
     const state = JSON.stringify([
-      page.sampleId, page.sample.caption, counts, words, waiting.labelId, status, level, progress,
+      page.sampleId, page.sample.caption, counts, words, waiting.labelId, status, level,
     ]);
     if (state === shown) return;
     shown = state;
@@ -96,7 +96,6 @@ async function draw({ colors, onPhrase, onDraw, buttons }) {
       note(Object.entries(words).map(([word, count]) => `${count} ${word}`).join(" · ")),
       note(saveWord(), "saved"),
       slider(page),
-      note(progress.sentence, "progress"),
       ...buttons.map(button)
     );
     strip.classList.toggle("asking", !!waiting.labelId);
