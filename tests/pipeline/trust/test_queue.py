@@ -4,16 +4,20 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from pipeline.curation.rules.policy import FilterPolicy
+from pipeline.layers.store import LayerRows, LayerStore
+from pipeline.run.store import RunStore
 from pipeline.trust.queue import make_queue
 from pipeline.trust.signals import named_number
 from pipeline.trust.suspects import read_queue, write_queue
 from pipeline.trust.suspicion import fixed_judge
 from schemas.errors import ConfigError
+from schemas.layer import KINDS, Layer
 from schemas.records import Annotation, Decision, Verdict
-from tests.pipeline.folder_run import folder_run
+from tests.pipeline.folder_run import commit_rows, folder_run
 from tests.schemas.builders import make_annotation, make_box, make_decision, make_phrase
 
 POLICY = FilterPolicy(name="q", score_threshold=0.4)
@@ -163,6 +167,78 @@ def test_planted_errors_come_first(tmp_path: Path) -> None:
     assert after >= 0.9 * share_found(
         [one.box_id for one in found if one.box_id in rest], wrong & rest, len(rest)
     )
+
+
+def write_opinions(run: RunStore, layer: str, values: dict[str, list[float | None]]) -> None:
+    """The columns of a layer, in the order of the run's candidates."""
+    store, kind = LayerStore(run, layer), KINDS[layer]
+    names = tuple(column.name for column in kind.columns)
+    store.define(
+        Layer(name=layer, key=kind.key, columns=names, run_plan=run.plan_id(), maker={"m": 1})
+    )
+    ids = [box.box_id for one in run.iter_annotations() for box in one.boxes]
+    said = {name: values.get(name, [0.0] * len(ids)) for name in names}
+    table = pa.table(
+        {"box_id": ids, "status": ["ok"] * len(ids), "detail": [""] * len(ids), **said},
+        schema=kind.schema(),
+    )
+    (commit,) = run.commits().values()
+    store.commit(commit, LayerRows(table=table, statuses={"ok": len(ids)}, examples={}), {})
+
+
+def test_what_clip_does_not_see_is_a_sign(tmp_path: Path) -> None:
+    """Errors that nothing else shows: the wrong phrase at a place, no rival, the score as ever."""
+    dice = np.random.default_rng(5)
+    wrong = {f"q/{n}#0" for n in range(0, 200, 13)}
+    rows = [row(n, *good(n, dice)) for n in range(200)]
+    run = folder_run(tmp_path, rows)
+    kept = [b.box_id for one in rows for b in one.boxes if b.score > np.float32(0.4)]
+    before, judge = make_queue(run, POLICY, size=10**6)
+    assert judge.columns == ()
+    candidates = [box.box_id for one in rows for box in one.boxes]
+    seen = [float(dice.normal(0.18 if b in wrong else 0.26, 0.02)) for b in candidates]
+    seen[3] = None  # type: ignore[call-overload]  # a crop that CLIP could not read says nothing
+    write_opinions(run, "clip", {"cosine": seen, "score": seen})
+    after, judge = make_queue(run, POLICY, size=10**6)
+    assert judge.columns == ("clip.cosine",)
+    shares = [
+        share_found([one.box_id for one in found if one.box_id], wrong, len(kept))
+        for found in (before, after)
+    ]
+    assert shares[0] < 0.5 < 0.9 < shares[1]
+    first = next(one for one in after if one.box_id in wrong)
+    assert first.queue_reasons[0] == "CLIP sees less of 'a dog' here than is usual in this run"
+
+
+def test_a_layer_that_lacks_units_is_not_used_and_that_is_said(tmp_path: Path) -> None:
+    dice = np.random.default_rng(5)
+    rows = [row(n, *good(n, dice)) for n in range(4)]
+    run = folder_run(tmp_path, rows, more_units=[1])
+    write_opinions(run, "clip", {})
+    commit_rows(run, 1, [row(9, *good(9, dice))])
+    _, judge = make_queue(run, POLICY, size=5)
+    assert judge.columns == ()
+    assert judge.notes[0].startswith("clip.cosine is not used: layer 'clip' of run")
+
+
+def test_what_only_the_threshold_took_is_missing(tmp_path: Path) -> None:
+    dice = np.random.default_rng(6)
+    lost = good(1, dice)
+    lost[0] = (0, 0.38, PLACES[0])  # the dog, just below 0.4
+    hopeless = good(2, dice)
+    hopeless[0] = (0, 0.15, PLACES[0])
+    run = folder_run(tmp_path, [row(0, *good(0, dice)), row(1, *lost), row(2, *hopeless)])
+    found, _ = make_queue(run, POLICY, size=100)
+    absent = {one.record_id: one for one in found if not one.box_id}
+    assert absent.keys() == {"q/1"}
+    assert absent["q/1"].phrase == "a dog"
+    assert absent["q/1"].queue_reasons == (
+        "the caption names it and nothing is boxed; the best candidate scores 0.38",
+    )
+    # A phrase that a rule took is not missing.
+    without = replace(POLICY, drop_words=("dog",))
+    found, _ = make_queue(run, without, size=100)
+    assert [one for one in found if not one.box_id] == []
 
 
 def test_too_few_verdicts_teach_nothing(tmp_path: Path) -> None:
