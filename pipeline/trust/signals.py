@@ -85,7 +85,7 @@ def signals(labels: Labels, chance: Floats, usual: Usual) -> Signals:
     # Of three boxes for one thing the better ones are the likely ones.
     values[:, 4] = (over / np.maximum(boxed, 1)) * (1 - chance)
     if (seen := opinion(labels, "clip")) is not None:
-        values[:, 5] = np.clip(-usual.clip.away(seen, nouns) / FAR, 0, 1)
+        values[:, 5] = np.clip(-usual.clip.away(seen, nouns) / FAR, 0, 1) ** 2
     if (again := opinion(labels, "stability")) is not None:
         values[:, 6] = 1 - np.clip(np.nan_to_num(again, nan=1.0), 0, 1)
     return Signals(values=values, rival=rival, named=named, boxed=boxed, larger=away > 0)
