@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -19,7 +19,7 @@ from schemas.records import PhraseStatus, Span
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from model.teacher.asking import BatchedTeacher
+    from model.teacher.load import AnyTeacher
 
 MAX_ROWS = 40
 ROWS_PER_LABEL = 6
@@ -140,18 +140,11 @@ def best_boxes(found: Grounding) -> Grounding:
     """The best box of each phrase that has one."""
     _, first = np.unique(found.phrase_index, return_index=True)
     kept = np.sort(first)  # best score first, as before
-    return replace(
-        found,
-        xyxy=found.xyxy[kept],
-        phrase_index=found.phrase_index[kept],
-        score=found.score[kept],
-        token_score=found.token_score[kept],
-        centerness=found.centerness[kept],
-    )
+    return found.take(kept)
 
 
 def show_answer(
-    answer: Answer, teacher: BatchedTeacher[Any], *, out: Path, threshold: float, as_json: bool
+    answer: Answer, teacher: AnyTeacher, *, out: Path, threshold: float, as_json: bool
 ) -> None:
     """Print the answer and save the picture."""
     picture = _draw(answer)
@@ -235,7 +228,7 @@ def _table(answer: Answer, threshold: float) -> Table:
     return table
 
 
-def _as_json(answer: Answer, teacher: BatchedTeacher[Any], out: Path) -> dict[str, Any]:
+def _as_json(answer: Answer, teacher: AnyTeacher, out: Path) -> dict[str, Any]:
     found = answer.grounding
     if teacher.note:
         print(teacher.note, file=sys.stderr)

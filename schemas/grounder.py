@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from schemas.records import Phrase, PhraseStatus
+
+TOGETHER = " + "
+"""Between the ids of teachers that were asked together."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +48,20 @@ class Grounding:
     centerness: NDArray[np.float32]
     phrase_best_score: NDArray[np.float32]
     phrase_status: tuple[PhraseStatus, ...]
+    proposed_by: tuple[str, ...] = ()
+    """Of an ensemble [K]: the teachers that found each, joined by `TOGETHER`; else empty."""
+
+    def take(self, index: NDArray[np.int64]) -> Grounding:
+        """The same with some of its candidates, in the order given."""
+        return replace(
+            self,
+            xyxy=self.xyxy[index],
+            phrase_index=self.phrase_index[index],
+            score=self.score[index],
+            token_score=self.token_score[index],
+            centerness=self.centerness[index],
+            proposed_by=tuple(self.proposed_by[i] for i in index) if self.proposed_by else (),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -126,15 +126,15 @@ class TeacherSetup:
     def fingerprint(self) -> dict[str, Any]:
         """Teacher and phrase extractor as the workers will have them."""
         if not self._identity:
-            from model.teacher.load import teacher_directory, teacher_identity
+            from model.teacher.load import teacher_directories, teacher_identity
 
             parser = self._parser()
             # Fetched here, once: a worker never asks the hub.
-            place = teacher_directory(self.teacher)
+            place = ",".join(map(str, teacher_directories(self.teacher)))
             teacher_id, teacher = teacher_identity(place, device=self.device, options=self.options)
             phrases = parser.fingerprint()
             self._identity.update(
-                teacher_id=teacher_id, teacher=dict(teacher), phrases=phrases, place=str(place)
+                teacher_id=teacher_id, teacher=dict(teacher), phrases=phrases, place=place
             )
         return {name: self._identity[name] for name in ("teacher", "phrases")}
 
@@ -172,13 +172,16 @@ class TeacherSetup:
         Raises:
             ConfigError: this machine does not have it.
         """
+        from model.teacher.ensemble import members_of
+
         place = self._identity.get("place")
-        if place is None or Path(place).is_dir():
+        absent = [one for one in members_of(place) if one is not None and not Path(one).is_dir()]
+        if not absent:
             return place or self.teacher
         given = self.teacher or "shipped"
         raise ConfigError(
-            f"teacher {given!r}: {place} is not there on {platform.node()}. Every node needs the "
-            "model at this path: share the folder, give --teacher a shared directory, or run "
+            f"teacher {given!r}: {absent[0]} is not there on {platform.node()}. Every node needs "
+            "the model at this path: share the folder, give --teacher a shared directory, or run "
             f"`glipforge models --fetch {given}` on every node"
         )
 

@@ -21,6 +21,12 @@ from model.outputs import GlipOutput, TextFeatures, TokenBatch
 from model.teacher.asking import BatchedTeacher
 from model.teacher.detectors.kinds import GLIP, KINDS, model_type
 from model.teacher.detectors.load import detector_fingerprint, load_detector
+from model.teacher.ensemble import (
+    ENSEMBLE_SCORES,
+    EnsembleTeacher,
+    ensemble_identity,
+    members_of,
+)
 from model.teacher.glip import GLIP_SCORES, Network, Teacher
 from model.teacher.options import TeacherOptions
 from model.teacher.precision import settle_precision
@@ -32,6 +38,7 @@ NANO_NOTE = (
     "pictures give --teacher a directory made by `glipforge convert` (see `glipforge models`)"
 )
 HASH_DIGITS = 12
+AnyTeacher = BatchedTeacher[Any] | EnsembleTeacher
 
 
 def load_teacher(
@@ -39,8 +46,8 @@ def load_teacher(
     *,
     device: str = "auto",
     options: TeacherOptions | None = None,
-) -> BatchedTeacher[Any]:
-    """The teacher of a model directory.
+) -> AnyTeacher:
+    """The teacher of a model directory, or of several with commas between them: an ensemble.
 
     Args:
         source: A directory with `config.json` and safetensors, as `glipforge convert` and
@@ -55,6 +62,14 @@ def load_teacher(
             give what was asked for.
         ConfigError: no model directory, another architecture, or no such device.
     """
+    if len(members := members_of(source)) > 1:
+        return EnsembleTeacher([_load_one(one, device, options) for one in members])
+    return _load_one(source, device, options)
+
+
+def _load_one(
+    source: Path | str | None, device: str, options: TeacherOptions | None
+) -> BatchedTeacher[Any]:
     path = _directory(SHIPPED if source is None else source)
     place = torch_device(device)
     kind = model_type(path)
@@ -78,6 +93,9 @@ def teacher_identity(
     Raises:
         MissingDependency, ConfigError: as `load_teacher`.
     """
+    if len(members := members_of(source)) > 1:
+        found = [teacher_identity(one, device=device, options=options) for one in members]
+        return ensemble_identity(found)
     path = _directory(SHIPPED if source is None else source)
     kind = model_type(path)
     options = options or TeacherOptions()
@@ -127,12 +145,16 @@ def _teacher(
 
 def teacher_note(source: Path | str | None = None) -> str:
     """What a user must know about a teacher; empty where there is nothing. Nothing is loaded."""
+    if len(members := members_of(source)) > 1:
+        return "; ".join(dict.fromkeys(note for one in members if (note := teacher_note(one))))
     path = _directory(SHIPPED if source is None else source)
     return _note(load_config(path)) if model_type(path) == GLIP else ""
 
 
 def teacher_scores(source: Path | str | None = None) -> ScoreFacts:
     """What the scores of a teacher are. Nothing is loaded."""
+    if len(members_of(source)) > 1:
+        return ENSEMBLE_SCORES
     kind = model_type(_directory(SHIPPED if source is None else source))
     return GLIP_SCORES if kind == GLIP else KINDS[kind].scores
 
@@ -141,13 +163,14 @@ def _note(config: GlipConfig) -> str:
     return NANO_NOTE if config.preset == "glip-nano" else ""
 
 
-def teacher_directory(source: Path | str | None = None) -> Path:
-    """The local directory of a teacher; fetched, and converted, where it is not there yet.
+def teacher_directories(source: Path | str | None = None) -> tuple[Path, ...]:
+    """The local directory of a teacher, of an ensemble those of its members; fetched, and
+    converted, where they are not there yet.
 
     Raises:
         MissingDependency, ConfigError: as `load_teacher`.
     """
-    return _directory(SHIPPED if source is None else source)
+    return tuple(_directory(SHIPPED if one is None else one) for one in members_of(source))
 
 
 def _directory(source: Path | str) -> Path:

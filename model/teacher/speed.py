@@ -8,6 +8,7 @@ from pathlib import Path
 from model.files.directory import CONFIG_NAME
 from model.files.shipped import SHIPPED
 from model.files.source import resolve_source
+from model.teacher.ensemble import members_of
 from schemas.errors import GlipforgeError
 
 REFERENCE_BYTES = 0.93e9
@@ -23,6 +24,8 @@ def seconds_per_image(source: Path | str | None, *, min_size: int = 0, on_gpu: b
     min_size: short side of the input where the user chose one; 0: what the model says. A teacher
     that is not a directory yet counts as GLIP-T.
     """
+    if len(members := members_of(source)) > 1:
+        return sum(seconds_per_image(one, min_size=min_size, on_gpu=on_gpu) for one in members)
     size, num_bytes = min_size, REFERENCE_BYTES
     try:
         directory = resolve_source(source or SHIPPED)

@@ -59,7 +59,8 @@ class Corpus(ABC):
         self.uri = uri
         self.root = root
         self.options = options
-        self.source = options.source or root.rstrip("/").rpartition("/")[2] or "corpus"
+        folder = root.rstrip("/").rpartition("/")[2]
+        self.source = options.source or folder.removesuffix(".zip#") or "corpus"
         self.explanation = ""
         self._files: tuple[InputFile, ...] | None = files
         self._names = SharedNames.among(self._name(file.uri) for file in files)

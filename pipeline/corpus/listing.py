@@ -27,10 +27,18 @@ def list_inputs(uri: str) -> tuple[str, list[InputFile]]:
             return fixed_folder(uri) or ".", _matching(uri)
         if is_folder(uri):
             root = uri.rstrip("/") or "/"
-            return root, sorted(_walk(root), key=lambda file: file.uri)
+            found = sorted(_walk(root), key=lambda file: file.uri)
+            if len(found) == 1 and _is_zip(found[0].uri):
+                return list_inputs(found[0].uri)
+            return root, found
+        if _is_zip(uri):
+            stat_file(uri)
+            return f"{uri}#", sorted(_walk(f"{uri}#"), key=lambda file: file.uri)
         return uri.rpartition("/")[0] or ".", [stat_file(uri)]
     except MissingFile as error:
         raise ConfigError(f"corpus {uri!r} does not exist: {error}") from error
+    except OSError as error:
+        raise ConfigError(f"corpus {uri!r} cannot be read: {error}") from error
 
 
 def _matching(pattern: str) -> list[InputFile]:
@@ -57,6 +65,10 @@ def _walk(root: str) -> list[InputFile]:
                 deeper.extend(name for name in below if not _is_hidden(name))
             folders = deeper
     return files
+
+
+def _is_zip(uri: str) -> bool:
+    return uri.lower().endswith(".zip")
 
 
 def _is_hidden(uri: str) -> bool:

@@ -13,7 +13,8 @@ from pipeline.corpus.formats.img2dataset import STATS_ENDING, Img2datasetCorpus
 from pipeline.corpus.formats.img2dataset_files import Img2datasetFilesCorpus
 from pipeline.corpus.formats.jsonl import JsonCorpus, JsonlCorpus, TableCorpus
 from pipeline.corpus.formats.parquet import ParquetCorpus
-from pipeline.corpus.formats.webdataset import IMAGE_ENDINGS, TEXT_ENDINGS, WebdatasetCorpus
+from pipeline.corpus.formats.tar_samples import IMAGE_ENDINGS, TEXT_ENDINGS
+from pipeline.corpus.formats.webdataset import WebdatasetCorpus
 from pipeline.corpus.listing import list_inputs
 from pipeline.corpus.options import CAPTIONS, CorpusOptions
 from pipeline.corpus.rows.kinds import JSON_ENDINGS, JSONL_ENDINGS, TABLE_ENDINGS, packed

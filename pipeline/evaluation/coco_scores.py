@@ -79,9 +79,7 @@ def truth_of(gold: GoldSet, wanted: Container[str]) -> Truth:
     samples = [sample for sample in gold.samples if sample.sample_id in wanted]
     if gold.image_ids:
         ids = gold.image_ids
-        samples.sort(
-            key=lambda s: (isinstance(ids[s.sample_id], str), ids[s.sample_id])  # type: ignore
-        )
+        samples.sort(key=lambda s: (isinstance(ids[s.sample_id], str), ids[s.sample_id]))
     found = _of_file(gold, samples) if gold.path else _of_samples(gold, samples)
     annotations = [one | {"id": number} for number, one in enumerate(found, start=1)]
     num_boxes = sum(not one["iscrowd"] for one in annotations)

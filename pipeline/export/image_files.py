@@ -11,15 +11,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pipeline.export.options import ExportOptions, ExportSummary
-from pipeline.images.decode import FORMATS, ImageLimits, decode_image
+from pipeline.images.decode import ImageLimits, decode_image, open_image
 from pipeline.images.fetch import read_image_uri
+from pipeline.images.orientation import orientation
 from pipeline.images.uri_kind import UriKind, uri_kind
 from pipeline.storage.files import exists, is_local, local_path, write_bytes
 from schemas.errors import RecordError
 from schemas.fingerprint import sha256_bytes
 from schemas.records import CuratedRecord
 
-_ORIENTATION = 0x0112
 _EXTENSIONS = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp"}
 _SAME_ENDING = {".jpeg": ".jpg", ".jpe": ".jpg"}
 
@@ -170,9 +170,9 @@ def plain_image(
         decoded = decode_image(data, limits)
         if (decoded.width, decoded.height) != (record.width, record.height):
             raise RecordError("image_changed", "its size is not the one that was labelled")
-    with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+    with open_image(data, limits.max_pixels) as image:
         kind = image.format or ""
-        is_plain = image.mode in ("RGB", "L") and _orientation(image) == 1
+        is_plain = image.mode in ("RGB", "L") and orientation(image) == 1
         is_plain = is_plain and image.size == (record.width, record.height)
     if is_plain and (kind == "JPEG" if jpeg else kind in _EXTENSIONS):
         return data, _EXTENSIONS[kind]
@@ -213,13 +213,6 @@ _KNOWN_ENDINGS |= {".jp2", ".ppm", ".ico", ".heic"}
 def _ending_of(uri: str) -> str:
     own = posixpath.splitext(original_name(uri, ""))[1]
     return own if own.lower() in _KNOWN_ENDINGS else ""
-
-
-def _orientation(image: object) -> int:
-    try:
-        return int(image.getexif().get(_ORIENTATION, 1))  # type: ignore[attr-defined]
-    except Exception:  # a broken EXIF block leaves the pixels usable
-        return 1
 
 
 def _same_kind(uri: str, ending: str) -> bool:

@@ -13,6 +13,7 @@ import posixpath
 from dataclasses import dataclass
 
 from pipeline.storage.files import is_local, local_path
+from pipeline.storage.zip_members import zip_parts
 from schemas.errors import RecordError
 from schemas.records import Status
 
@@ -112,6 +113,10 @@ _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
 def _is_inside(uri: str, root: str) -> bool:
+    if parts := zip_parts(uri):
+        uri, root = parts[0], (zip_parts(root) or (root, ""))[0]
+        if uri == root:
+            return True
     if is_local(uri):
         return is_local(root) and _is_below(
             os.path.realpath(local_path(uri)), os.path.realpath(local_path(root))

@@ -11,9 +11,12 @@ from __future__ import annotations
 import contextlib
 import io
 import math
+import struct
 import threading
 from dataclasses import dataclass
-from typing import Any
+from functools import cache
+from importlib.util import find_spec
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,12 +24,14 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 
 from pipeline.images.fetch import read_image_uri
 from pipeline.images.hostile import (
+    is_heif,
     kind_of,
     require_modest,
     require_modest_icon,
     said,
     without_texts,
 )
+from pipeline.images.orientation import turn_upright, upright_size
 from pipeline.images.pixel_modes import to_rgb
 from schemas.errors import ConfigError, RecordError
 from schemas.fingerprint import sha256_bytes
@@ -47,24 +52,11 @@ FORMATS = (
     "JPEG2000",
     "ICO",
 )
-"""PIL's names of the formats that are opened."""
+"""PIL's names of the formats that are opened; HEIF too where pillow-heif is installed."""
 
-_ORIENTATION_TAG = 0x0112
-_TRANSPOSE = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 _STRIP_PIXELS = 1 << 21
 _LARGE_PIXELS = 32_000_000
 _large = threading.Lock()
-
-# PIL's own limit warns or raises by a process-wide constant; ours is checked for every image.
-Image.MAX_IMAGE_PIXELS = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,9 +100,15 @@ def decode_image(data: bytes, limits: ImageLimits) -> DecodedImage:
 
     Raises:
         RecordError: IMAGE_CORRUPT, IMAGE_TOO_LARGE or IMAGE_TOO_SMALL, with the reason.
+        ConfigError: this process lets PIL decode half an image.
     """
     if not data:
         raise RecordError(Status.IMAGE_CORRUPT, "the image has 0 bytes")
+    if ImageFile.LOAD_TRUNCATED_IMAGES:
+        raise ConfigError(
+            "PIL.ImageFile.LOAD_TRUNCATED_IMAGES must be False, got True: some program in this "
+            "process has set it, and half an image would pass as a whole one"
+        )
     try:
         with open_image(data, limits.max_pixels) as image:
             _check_size(image.size, limits)
@@ -119,7 +117,8 @@ def decode_image(data: bytes, limits: ImageLimits) -> DecodedImage:
                 # Some containers name a size in the header and hold frames of another.
                 image.load()
                 _check_size(image.size, limits)
-                array = _array(to_rgb(_upright(image)))
+                turn_upright(image)
+                array = _array(to_rgb(image))
     except RecordError:
         raise
     except UnidentifiedImageError as error:
@@ -145,8 +144,7 @@ def image_size(data: bytes, limits: ImageLimits) -> tuple[int, int]:
         with open_image(data, limits.max_pixels) as image:
             _check_size(image.size, limits)
             require_modest(image, data, limits.max_pixels)
-            width, height = image.size
-            return (height, width) if _orientation(image) >= 5 else (width, height)
+            return upright_size(image)
     except RecordError:
         raise
     except UnidentifiedImageError as error:
@@ -176,30 +174,49 @@ def _check_size(size_wh: tuple[int, int], limits: ImageLimits) -> None:
         )
 
 
-def _orientation(image: Image.Image) -> int:
-    """EXIF orientation, 1 to 8; 1 where the tag is absent or its block is broken."""
-    try:
-        value = image.getexif().get(_ORIENTATION_TAG, 1)
-    except Exception:  # a broken EXIF block leaves the pixels usable, and every viewer shows them
-        return 1
-    return value if value in _TRANSPOSE else 1
-
-
-def _upright(image: Image.Image) -> Image.Image:
-    method = _TRANSPOSE.get(_orientation(image))
-    return image if method is None else image.transpose(method)
-
-
 def open_image(data: bytes, max_pixels: int) -> Image.Image:
     """An image whose header is read; no pixel is decoded, but those of a small icon."""
     require_modest_icon(data, max_pixels)
+    if is_heif(data) and _opens_heif():
+        return open_unguarded(io.BytesIO(data), ("HEIF",))
     try:
-        return Image.open(io.BytesIO(data), formats=FORMATS)
+        return open_unguarded(io.BytesIO(data))
     except ValueError as error:
         # Pillow refuses a PNG for its texts and colour profile, which nobody asks for.
         if "MAX_TEXT" not in str(error):
             raise
-        return Image.open(io.BytesIO(without_texts(data)), formats=FORMATS)
+        return open_unguarded(io.BytesIO(without_texts(data)))
+
+
+def open_unguarded(file: IO[bytes], formats: tuple[str, ...] = FORMATS) -> Image.Image:
+    """As `Image.open` with these formats, without its limit of pixels: that is a constant of the
+    process, which belongs to whoever runs it, and ours is checked for every image.
+
+    Raises:
+        UnidentifiedImageError: it is not an image of these formats.
+    """
+    Image.init()
+    file.seek(0)
+    prefix = file.read(16)
+    for name in formats:
+        factory, accept = Image.OPEN.get(name, (None, None))
+        if factory is None or (accept is not None and accept(prefix) is not True):
+            continue
+        file.seek(0)
+        with contextlib.suppress(SyntaxError, IndexError, TypeError, struct.error):
+            return factory(file, "")  # as `Image.open`: another format may fit
+    raise UnidentifiedImageError("cannot identify image file")
+
+
+@cache
+def _opens_heif() -> bool:
+    """Tell Pillow about HEIC; False where the optional package is not installed."""
+    if find_spec("pillow_heif") is None:
+        return False
+    import pillow_heif
+
+    pillow_heif.register_heif_opener(thumbnails=False)
+    return True
 
 
 def _array(pixels: Image.Image) -> NDArray[np.uint8]:
@@ -225,11 +242,3 @@ def _not_an_image(data: bytes) -> str:
         f"not an image of a format that is read ({', '.join(FORMATS)}): {len(data):,} bytes of "
         f"{kind_of(data)}"
     )
-
-
-def _refuse_truncated() -> None:
-    # Another library in the process may have set it; a half image must never pass as a whole one.
-    ImageFile.LOAD_TRUNCATED_IMAGES = False
-
-
-_refuse_truncated()

@@ -13,6 +13,7 @@ from pipeline.storage.errors import MissingFile, StorageDenied, StorageKeysRefus
 from pipeline.storage.files import is_local, local_path, read_bytes, stat_file
 from pipeline.storage.parquet_cell import read_parquet_cell
 from pipeline.storage.tar_members import read_tar_member
+from pipeline.storage.zip_members import zip_parts
 from schemas.errors import ConfigError, RecordError, RetryableError, UnitError
 from schemas.records import Status
 
@@ -25,7 +26,7 @@ def read_image_uri(
 ) -> bytes:
     """The encoded bytes that `uri` names.
 
-    `uri` is a path, a `file://`, `s3://` or `http(s)://` URL, `<tar>#<member>` or
+    `uri` is a path, a `file://`, `s3://` or `http(s)://` URL, `<tar or zip>#<member>` or
     `<file.parquet>#<row>/<column>`.
 
     Args:
@@ -49,7 +50,10 @@ def read_image_uri(
         if not (is_local(uri) and os.path.isfile(local_path(uri))):
             # Only a name that is not a file itself is taken apart: a file name may hold `#`.
             if found := IN_ARCHIVE.fullmatch(uri):
-                access.require(found["file"])
+                access.require(uri if zip_parts(uri) else found["file"])
+                if zip_parts(uri):
+                    _require_size(uri, stat_file(uri).size, admit)
+                    return read_bytes(uri)
                 return read_tar_member(found["file"], found["member"], MAX_IMAGE_BYTES, admit)
             if found := IN_TABLE.fullmatch(uri):
                 access.require(found["file"])

@@ -81,12 +81,17 @@ def said(error: Exception) -> str:
     return f"{type(error).__name__}: {text[:_SHOWN]}"
 
 
+def is_heif(data: bytes) -> bool:
+    """True for the pictures of telephones, by the brand of their container."""
+    brands = (b"heic", b"heix", b"mif1", b"msf1", b"hevc", b"heim")
+    return data[4:8] == b"ftyp" and data[8:12].lower() in brands
+
+
 def kind_of(data: bytes) -> str:
     """What a file is that is not a picture of ours, in words."""
     head = data[:1024].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    brand = data[8:12].lower()
-    if data[4:8] == b"ftyp" and brand in (b"heic", b"heix", b"mif1", b"msf1", b"hevc", b"heim"):
-        return "HEIC, which is not read: convert it to JPEG"
+    if is_heif(data):
+        return "HEIC, which needs pillow-heif: pip install 'glipforge[heic]'"
     for start, kind in _KINDS.items():
         if head.startswith(start):
             return kind

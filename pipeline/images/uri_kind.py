@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from pipeline.storage.files import is_local, local_path
 
-IN_ARCHIVE = re.compile(r"(?P<file>.+?\.(?:tar|tar\.gz|tgz))#(?P<member>.+)", re.DOTALL)
+IN_ARCHIVE = re.compile(r"(?P<file>.+?\.(?:tar|tar\.gz|tgz|zip))#(?P<member>.+)", re.DOTALL)
 IN_TABLE = re.compile(r"(?P<file>.+?\.parquet)#(?P<row>\d+)/(?P<column>.+)", re.DOTALL)
 
 

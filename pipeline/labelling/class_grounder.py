@@ -80,12 +80,9 @@ class ClassGrounder:
         index = np.concatenate(classes)
         best_first = np.argsort(-found.score[order], kind="stable")
         order, index = order[best_first], index[best_first]
-        return Grounding(
-            xyxy=found.xyxy[order],
+        return replace(
+            found.take(order),
             phrase_index=index,
-            score=found.score[order],
-            token_score=found.token_score[order],
-            centerness=found.centerness[order],
             phrase_best_score=np.array(
                 [found.phrase_best_score[words].max() for words in self._wordings], np.float32
             ),

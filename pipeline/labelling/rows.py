@@ -63,14 +63,16 @@ def _row_of(pair: Pair, answer: Grounding, teacher_id: str) -> Annotation:
             score=score,
             token_score=token_score,
             centerness=centerness,
+            proposed_by=proposed_by,
         )
-        for ordinal, index, xyxy, score, token_score, centerness in zip(
+        for ordinal, index, xyxy, score, token_score, centerness, proposed_by in zip(
             range(count),
             answer.phrase_index.tolist(),
             np.asarray(answer.xyxy, np.float32).tolist(),
             np.asarray(answer.score, np.float32).tolist(),
             np.asarray(answer.token_score, np.float32).tolist(),
             np.asarray(answer.centerness, np.float32).tolist(),
+            answer.proposed_by or ("",) * count,
             strict=True,
         )
     )

@@ -53,7 +53,9 @@ class RunDatabase:
     connection: Any
     files: dict[str, UnitCommit]
 
-    def rows(self, query: str, values: Sequence[Any] = ()) -> tuple[list[str], list[tuple]]:
+    def rows(
+        self, query: str, values: Sequence[Any] = ()
+    ) -> tuple[list[str], list[tuple[Any, ...]]]:
         """Names of the columns and rows of a query.
 
         Raises:

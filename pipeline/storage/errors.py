@@ -5,9 +5,12 @@ Each is also the built-in error that file code expects, so that `except FileNotF
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
+from collections.abc import Iterator
 
+from pipeline.storage.hub_files import is_network_failure
 from schemas.errors import ConfigError, RetryableError, UnitError
 
 
@@ -82,3 +85,25 @@ class StorageUnavailable(RetryableError, OSError):
 
     def __str__(self) -> str:
         return str(self.args[0])
+
+
+@contextlib.contextmanager
+def explained(url: str) -> Iterator[None]:
+    """What a file system or a store raises about a URL, as one of the errors above."""
+    try:
+        yield
+    except (MissingFile, StorageDenied, StorageUnavailable):
+        raise
+    except FileNotFoundError as error:
+        text = str(error) if error.errno is None and error.args else f"{url} does not exist"
+        raise MissingFile(text) from error
+    except PermissionError as error:
+        raise StorageDenied(os_sentence(error, url)) from error
+    except OSError as error:
+        if error.errno in WRITES_NOTHING:
+            raise StorageFull(os_sentence(error, url)) from error
+        raise
+    except Exception as error:
+        if is_network_failure(error):
+            raise StorageUnavailable(f"{url}: the hub does not answer: {error}") from error
+        raise

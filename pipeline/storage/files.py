@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 from urllib.parse import quote, unquote_to_bytes, urlsplit
@@ -17,25 +17,23 @@ from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.spec import AbstractFileSystem
 
-from pipeline.storage.errors import (
-    WRITES_NOTHING,
-    MissingFile,
-    StorageDenied,
-    StorageFull,
-    StorageUnavailable,
-    os_sentence,
-)
+from pipeline.storage.errors import explained
 from pipeline.storage.exclusive import place_exclusively
+from pipeline.storage.hub_files import SCHEME, hub_files
+from pipeline.storage.zip_members import ZipMembers, zip_parts
 from schemas.atomic import beside, sync_folder, write_synced, write_whole
 from schemas.errors import ConfigError, MissingDependency
 from schemas.plan import InputFile
 
 _S3 = ("s3://", "s3a://")
+_VERSIONS = ("ETag", "etag", "mtime", "LastModified", "created", "CRC", "blob_id")
 
 
 def is_local(url: str) -> bool:
-    """True for a path and for a `file://` URL."""
-    return "://" not in url or url.startswith("file://")
+    """True for a path and for a `file://` URL; False for a member of an archive."""
+    if "://" in url and not url.startswith("file://"):
+        return False
+    return zip_parts(url) is None or os.path.isfile(local_path(url))
 
 
 def local_path(url: str) -> str:
@@ -63,12 +61,17 @@ def filesystem_of(url: str) -> tuple[AbstractFileSystem, str]:
     """
     if is_local(url):
         return LocalFileSystem(), local_path(url)
+    if parts := zip_parts(url):
+        tag = stat_file(parts[0]).etag if is_local(parts[0]) else ""
+        return _zip_members(parts[0], tag), parts[1]
     if url.startswith(_S3):
         # Ours, and nobody else's s3 of this process: fsspec's table is left alone.
         from pipeline.storage.s3_filesystem import S3FileSystem
 
         store = S3FileSystem()
         return store, str(store._strip_protocol(url))
+    if url.startswith(SCHEME):
+        return hub_files(url)
     try:
         filesystem, path = url_to_fs(url)
     except ImportError as error:
@@ -78,6 +81,11 @@ def filesystem_of(url: str) -> tuple[AbstractFileSystem, str]:
             f"{url!r}: {error}; give a path, or a URL such as s3://bucket/key"
         ) from error
     return filesystem, path
+
+
+@lru_cache(maxsize=8)
+def _zip_members(archive: str, version: str) -> ZipMembers:
+    return ZipMembers(open_file(archive), archive)
 
 
 def join_url(base: str, *parts: str) -> str:
@@ -91,7 +99,7 @@ def stat_file(url: str) -> InputFile:
     Raises:
         MissingFile: there is no such file.
     """
-    with _explained(url):
+    with explained(url):
         if is_local(url):
             path = local_path(url)
             found = os.stat(path)
@@ -109,7 +117,7 @@ def exists(url: str) -> bool:
     """True where a file or a folder is there."""
     if is_local(url):
         return os.path.exists(local_path(url))
-    with _explained(url):
+    with explained(url):
         filesystem, path = filesystem_of(url)
         return bool(filesystem.exists(path))
 
@@ -118,7 +126,7 @@ def is_folder(url: str) -> bool:
     """True where `url` is a folder; on an object store, where names begin with it."""
     if is_local(url):
         return os.path.isdir(local_path(url))
-    with _explained(url):
+    with explained(url):
         filesystem, path = filesystem_of(url)
         return bool(filesystem.isdir(path))
 
@@ -129,7 +137,7 @@ def read_bytes(url: str, start: int | None = None, stop: int | None = None) -> b
     Raises:
         MissingFile: there is no such file.
     """
-    with _explained(url):
+    with explained(url):
         if is_local(url):
             with open(local_path(url), "rb") as stream:
                 if start is None and stop is None:
@@ -146,7 +154,7 @@ def open_file(url: str) -> BinaryIO:
     Raises:
         MissingFile: there is no such file.
     """
-    with _explained(url):
+    with explained(url):
         if is_local(url):
             return open(local_path(url), "rb")
         filesystem, path = filesystem_of(url)
@@ -159,22 +167,20 @@ def list_folder(url: str) -> tuple[list[InputFile], list[str]]:
     Raises:
         MissingFile: there is no such folder.
     """
-    with _explained(url):
+    with explained(url):
         if is_local(url):
             return _list_local(url)
         filesystem, path = filesystem_of(url)
         entries = sorted(filesystem.ls(path, detail=True), key=lambda entry: str(entry["name"]))
-        named = [
-            (join_url(url, entry["name"].rstrip("/").rpartition("/")[2]), entry)
-            for entry in entries
-        ]
+        names = (entry["name"].rstrip("/").rpartition("/")[2] for entry in entries)
+        named = [(join_url(url, name), entry) for name, entry in zip(names, entries, strict=True)]
         files = [_input_file(name, entry) for name, entry in named if entry["type"] == "file"]
         return files, [name for name, entry in named if entry["type"] == "directory"]
 
 
 def find_files(pattern: str) -> list[InputFile]:
     """The files that a glob pattern matches, sorted by name."""
-    with _explained(pattern):
+    with explained(pattern):
         if is_local(pattern):
             import glob
 
@@ -192,7 +198,7 @@ def find_files(pattern: str) -> list[InputFile]:
 
 def write_bytes(url: str, data: bytes) -> None:
     """Write a file so that a reader sees all of it or nothing; an older one is replaced."""
-    with _explained(url):
+    with explained(url):
         if not is_local(url):
             filesystem, path = filesystem_of(url)
             filesystem.pipe_file(path, data)
@@ -208,7 +214,7 @@ def create_bytes(url: str, data: bytes) -> bool:
     Raises:
         ConfigError: the store has no exclusive create.
     """
-    with _explained(url):
+    with explained(url):
         if not is_local(url):
             filesystem, path = filesystem_of(url)
             if not url.startswith(_S3):
@@ -232,30 +238,13 @@ def create_bytes(url: str, data: bytes) -> bool:
 
 def remove(url: str) -> None:
     """Delete a file; no error where it is gone."""
-    with _explained(url):
+    with explained(url):
         filesystem, path = filesystem_of(url)
         with contextlib.suppress(FileNotFoundError):
             filesystem.rm_file(path)
 
 
 # --- parts -------------------------------------------------------------------------------------
-
-
-@contextlib.contextmanager
-def _explained(url: str) -> Iterator[None]:
-    try:
-        yield
-    except (MissingFile, StorageDenied, StorageUnavailable):
-        raise
-    except FileNotFoundError as error:
-        text = str(error) if error.errno is None and error.args else f"{url} does not exist"
-        raise MissingFile(text) from error
-    except PermissionError as error:
-        raise StorageDenied(os_sentence(error, url)) from error
-    except OSError as error:
-        if error.errno in WRITES_NOTHING:
-            raise StorageFull(os_sentence(error, url)) from error
-        raise
 
 
 def _list_local(url: str) -> tuple[list[InputFile], list[str]]:
@@ -281,11 +270,7 @@ def _mtime_tag(found: os.stat_result) -> str:
 
 def _input_file(url: str, entry: dict[str, Any]) -> InputFile:
     tag = next(
-        (
-            entry[key]
-            for key in ("ETag", "etag", "mtime", "LastModified", "created")
-            if entry.get(key)
-        ),
+        (entry[key] for key in _VERSIONS if entry.get(key)),
         "",
     )
     return InputFile(uri=url, size=int(entry["size"] or 0), etag=str(tag).strip('"'))

@@ -237,5 +237,7 @@ def _classes(labels: JudgedLabels) -> tuple[ClassPrecision, ...]:
     )
 
 
-def _mean(values: NDArray, weights: NDArray[np.float64]) -> float | None:
+def _mean(
+    values: NDArray[np.float64] | NDArray[np.bool_], weights: NDArray[np.float64]
+) -> float | None:
     return float(np.average(values, weights=weights)) if len(values) else None

@@ -23,7 +23,7 @@ from pipeline.run.columns import unit_tables
 from pipeline.run.store import RunStore
 from schemas.plan import UnitCommit
 
-READ = (*COLUMNS, "boxes.box_id")
+READ = (*COLUMNS, "boxes.box_id", "proposed_by", "teacher_id")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -128,6 +128,7 @@ def reasons(labels: Labels, found: Signals, place: int) -> tuple[str, ...]:
     )
     text["stability"] = "the teacher does not find it again in the flipped or scaled image"
     text["count"] = f"the caption names {found.named[place]}, {found.boxed[place]} have a box"
+    text["alone"] = "not all teachers of the ensemble propose it"
     ranked = sorted(strength.items(), key=lambda item: -item[1] * WEIGHTS[item[0]])
     said = [text[sign] for sign, value in ranked if value >= SAID_FROM and sign in text]
     return tuple(said) or (text[ranked[0][0]],)

@@ -9,19 +9,22 @@ import re
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pipeline.curation.rules.candidates import Candidates, Ints
 from pipeline.curation.rules.overlap import IOU, Sides
 from pipeline.trust.population import Labels
 from pipeline.trust.usual import Usual, log_sizes, opinion
+from schemas.grounder import TOGETHER
 
 Floats = NDArray[np.float64]
-SIGNS = ("doubt", "rival", "size", "place", "count", "clip", "stability")
+SIGNS = ("doubt", "rival", "size", "place", "count", "alone", "clip", "stability")
 """doubt: low chance by its score. rival: another phrase fits here as well. size: unusual for its
-noun. place: candidates that half agree. count: more boxes than the caption names. clip: CLIP sees
-less of the phrase than is usual. stability: not found again in a changed image. The last two need
-their layers."""
+noun. place: candidates that half agree. count: more boxes than the caption names. alone: of an
+ensemble, the share of teachers that did not propose it. clip: CLIP sees less of the phrase than is
+usual. stability: not found again in a changed image. The last two need their layers."""
 SAME_PLACE, HALF_LOW, HALF_HIGH = 0.5, 0.2, 0.8
 FAR = 4.0
 """Standard deviations from its noun's usual size, or below its usual CLIP, at which nothing more is
@@ -84,11 +87,24 @@ def signals(labels: Labels, chance: Floats, usual: Usual) -> Signals:
     over = np.where(named > 0, np.maximum(boxed - named, 0), 0)
     # Of three boxes for one thing the better ones are the likely ones.
     values[:, 4] = (over / np.maximum(boxed, 1)) * (1 - chance)
+    values[:, 5] = _alone(labels)
     if (seen := opinion(labels, "clip")) is not None:
-        values[:, 5] = np.clip(-usual.clip.away(seen, nouns) / FAR, 0, 1) ** 2
+        values[:, 6] = np.clip(-usual.clip.away(seen, nouns) / FAR, 0, 1) ** 2
     if (again := opinion(labels, "stability")) is not None:
-        values[:, 6] = 1 - np.clip(np.nan_to_num(again, nan=1.0), 0, 1)
+        values[:, 7] = 1 - np.clip(np.nan_to_num(again, nan=1.0), 0, 1)
     return Signals(values=values, rival=rival, named=named, boxed=boxed, larger=away > 0)
+
+
+def _alone(labels: Labels) -> Floats:
+    """For each label the share of the teachers that did not propose it; 0 where there is one."""
+    proposed = labels.table.column("proposed_by").combine_chunks()
+    if not len(labels) or not len(pc.list_flatten(proposed)):
+        return np.zeros(len(labels))
+    teachers = pc.count_substring(labels.table.column("teacher_id"), TOGETHER).to_numpy() + 1
+    # A run has ensembles in all of its rows or in none; rows without a box list none either.
+    names = pc.list_flatten(proposed).take(pa.array(labels.index))
+    own = pc.count_substring(names, TOGETHER).to_numpy(zero_copy_only=False) + 1
+    return np.asarray(1 - own / teachers[labels.candidates.row_of[labels.index]])
 
 
 def _neighbours(labels: Labels) -> tuple[Ints, Floats, Floats]:

@@ -21,7 +21,7 @@ from pipeline.trust.signals import (
 from pipeline.trust.usual import Usual
 from schemas.records import Decision, Verdict
 
-WEIGHTS = dict(zip(SIGNS, (2.0, 2.5, 3.0, 2.0, 2.0, 2.0, 3.0), strict=True))
+WEIGHTS = dict(zip(SIGNS, (2.0, 2.5, 3.0, 2.0, 2.0, 2.0, 2.0, 3.0), strict=True))
 """Log-odds of being wrong for each sign at its full strength, where nothing was learnt."""
 PRIOR = -3.0
 MIN_JUDGED, MIN_WRONG = 60, 12

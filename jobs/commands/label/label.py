@@ -55,8 +55,8 @@ class Config:
     out: Run
     """The run: a folder, or a URL such as s3://bucket/runs/1. One that is there is continued."""
     teacher: Model = None
-    """A model directory, the name of a published model (glip-t), or a hub id; the shipped glip-nano
-    if not given. See docs/teachers.md."""
+    """A model directory, the name of a published model (glip-t), or a hub id; several with commas
+    are an ensemble. The shipped glip-nano if not given. See docs/teachers.md."""
     names: str = ""
     """Look for these classes in every image, instead of its caption's phrases: "cat, dog", with
     wordings and what it must not be "person: person, man; helmet: -cap", or @FILE, a class a line.

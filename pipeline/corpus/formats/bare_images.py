@@ -11,7 +11,8 @@ from itertools import groupby
 from pipeline.corpus.captions import Problem, file_text
 from pipeline.corpus.corpus import RECORDS_PER_UNIT, Corpus, Part
 from pipeline.corpus.field_names import CAPTIONS
-from pipeline.corpus.formats.webdataset import MAX_TEXT_MEMBER, TEXT_ENDINGS, read_json_row
+from pipeline.corpus.formats.tar_samples import TEXT_ENDINGS
+from pipeline.corpus.formats.webdataset import MAX_TEXT_MEMBER, read_json_row
 from pipeline.corpus.options import CorpusOptions
 from pipeline.corpus.record_ids import record_id, unit_id
 from pipeline.storage.files import join_url, list_folder, read_bytes, stat_file, text_url

@@ -14,7 +14,8 @@ import pyarrow as pa
 from pipeline.corpus.captions import read_caption
 from pipeline.corpus.corpus import WHOLE_FILE, Corpus, Part
 from pipeline.corpus.formats.parquet_columns import open_parquet, read_group
-from pipeline.corpus.formats.webdataset import WebdatasetCorpus, iter_samples
+from pipeline.corpus.formats.tar_samples import iter_samples
+from pipeline.corpus.formats.webdataset import WebdatasetCorpus
 from pipeline.storage.errors import MissingFile
 from pipeline.storage.tar_members import TarDamage, open_tar
 from schemas.errors import UnitError

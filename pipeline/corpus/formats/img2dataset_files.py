@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from pipeline.corpus.corpus import RECORDS_PER_UNIT
 from pipeline.corpus.formats.bare_images import ImageFilesCorpus
 from pipeline.corpus.formats.img2dataset import FAILED, FailedDownloads
-from pipeline.corpus.formats.webdataset import IMAGE_ENDINGS
+from pipeline.corpus.formats.tar_samples import IMAGE_ENDINGS
 from pipeline.corpus.options import CorpusOptions
 from pipeline.corpus.record_ids import unit_id
 from pipeline.storage.errors import MissingFile

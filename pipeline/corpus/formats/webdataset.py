@@ -7,22 +7,26 @@ scan of the headers when the run is planned; reading a unit is then one pass ove
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass, field
 from typing import Any, BinaryIO, ClassVar
 
 from pipeline.corpus.captions import file_text
 from pipeline.corpus.corpus import WHOLE_FILE, Corpus, Part
 from pipeline.corpus.field_names import CAPTIONS
+from pipeline.corpus.formats.tar_samples import (
+    IMAGE_ENDINGS,
+    TEXT_ENDINGS,
+    Sample,
+    has_dotted_keys,
+    iter_samples,
+)
 from pipeline.corpus.image_paths import leaves_folder
+from pipeline.corpus.options import CorpusOptions
 from pipeline.storage.files import is_local
 from pipeline.storage.tar_members import (
     GZIP_ERRORS,
     TarDamage,
-    TarMember,
     is_gzip,
-    iter_members,
     open_tar,
     read_exactly,
 )
@@ -34,22 +38,9 @@ SAMPLES = "samples"
 """Kind of a unit of samples whose first header is in a byte range."""
 REMOTE_SCAN_BYTES = 4 * 2**30
 """Headers of a remote tar are only scanned where it is larger: the scan reads most of it."""
-IMAGE_ENDINGS = ("jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff", "jp2", "avif", "ppm")
-TEXT_ENDINGS = ("txt", "caption")
 MAX_IMAGE_MEMBER = 512 * 2**20
 MAX_TEXT_MEMBER = 16 * 2**20
 """Bytes of a member that is read: a compressed archive may hold a thousand times its own size."""
-_KEY = re.compile(r"((?:.*/)?[^/.]+)\.([^/]+)", re.DOTALL)
-
-
-@dataclass(slots=True)
-class Sample:
-    """Members in a row that share a key."""
-
-    key: str
-    header_start: int
-    members: dict[str, TarMember] = field(default_factory=dict)
-    """By ending, in lower case."""
 
 
 class WebdatasetCorpus(Corpus):
@@ -57,6 +48,21 @@ class WebdatasetCorpus(Corpus):
 
     format = "webdataset"
     max_files_divided: ClassVar[int] = 256
+
+    def __init__(
+        self, uri: str, root: str, files: tuple[InputFile, ...], options: CorpusOptions
+    ) -> None:
+        """Look at the first samples: keys end at the first dot, but where no image is found so."""
+        super().__init__(uri, root, files, options)
+        self.has_dotted_keys = options.image_field is None and has_dotted_keys(files[0].uri)
+        self.explanation = f"{len(files):,} tar(s)"
+        if self.has_dotted_keys:
+            self.explanation += "; keys hold dots, and end at the last one"
+
+    def fingerprint(self) -> dict[str, object]:
+        """With the rule for keys, where it is not WebDataset's."""
+        found: dict[str, object] = {"has_dotted_keys": True} if self.has_dotted_keys else {}
+        return super().fingerprint() | found
 
     def _read(self, unit: Unit) -> Iterator[CorpusRecord]:
         yield from self._read_samples(unit, set())
@@ -67,7 +73,7 @@ class WebdatasetCorpus(Corpus):
         is_empty = True
         with open_tar(unit.uri) as stream:
             try:
-                for sample in iter_samples(stream, unit.start, stop):
+                for sample in iter_samples(stream, unit.start, stop, self.has_dotted_keys):
                     is_empty = False
                     keys.add(sample.key)
                     yield from self._sample_records(unit.uri, stream, sample)
@@ -161,7 +167,9 @@ class WebdatasetCorpus(Corpus):
         damaged_from: int | None = None
         with open_tar(file.uri) as stream:
             try:
-                for number, sample in enumerate(iter_samples(stream, 0, file.size)):
+                for number, sample in enumerate(
+                    iter_samples(stream, 0, file.size, self.has_dotted_keys)
+                ):
                     starts.append(sample.header_start)
                     keys.add(self._id(file.uri, sample.key))
                     if self._may_hold_several(sample):
@@ -195,44 +203,6 @@ class WebdatasetCorpus(Corpus):
             and "json" in sample.members
             and not any(ending in sample.members for ending in self._text_endings())
         )
-
-
-def iter_samples(stream: BinaryIO, start: int, stop: int | None) -> Iterator[Sample]:
-    """Samples whose first header begins in [start, stop).
-
-    Folders, hidden files and members without an ending belong to no sample, as in WebDataset. A
-    key that comes back, or an ending that repeats, begins a new sample.
-
-    Raises:
-        TarDamage: behind the last sample that could be read.
-    """
-    sample: Sample | None = None
-    try:
-        for member in iter_members(stream, start, stop):
-            named = _key_and_ending(member)
-            if named is None:
-                continue
-            key, ending = named
-            if sample is None or sample.key != key or ending in sample.members:
-                if sample is not None:
-                    yield sample
-                sample = Sample(key, member.header_start)
-            sample.members[ending] = member
-    except TarDamage:
-        if sample is not None:
-            yield sample
-        raise
-    if sample is not None:
-        yield sample
-
-
-def _key_and_ending(member: TarMember) -> tuple[str, str] | None:
-    name = member.name.removeprefix("./")
-    base = name.rpartition("/")[2]
-    if member.kind == "folder" or base.startswith((".", "__")):
-        return None
-    found = _KEY.fullmatch(name)
-    return None if found is None else (found.group(1), found.group(2).lower())
 
 
 def _member_problem(sample: Sample) -> tuple[Status, str] | None:

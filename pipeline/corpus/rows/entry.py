@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import gzip
+import io
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, BinaryIO, cast
 
-from pipeline.storage.files import open_file, read_bytes
+from pipeline.storage.files import is_local, open_file, read_bytes
 
 MAX_ROW_BYTES = 16 * 2**20
 READ_ERRORS = (EOFError, gzip.BadGzipFile, zlib.error)
@@ -38,7 +39,9 @@ def is_gzip(uri: str) -> bool:
 @contextmanager
 def open_rows(uri: str) -> Iterator[BinaryIO]:
     """A file of rows, unpacked."""
-    with open_file(uri) as raw:
+    with open_file(uri) as found:
+        # Streams of fsspec know no limit for a line.
+        raw = found if is_local(uri) else cast("BinaryIO", io.BufferedReader(cast("Any", found)))
         if is_gzip(uri):
             with gzip.GzipFile(fileobj=raw) as unpacked:
                 yield cast("BinaryIO", unpacked)

@@ -44,7 +44,7 @@ def load_open_images(
 
 def _images(
     path: str,
-    rows: csv.DictReader,
+    rows: csv.DictReader[str],
     root: str,
     names: dict[str, str],
     counts: GoldCounts,

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pipeline.images import decode
 from pipeline.images.decode import ImageLimits, decode_image, image_size
 from pipeline.images.fetch import read_image_uri
 from schemas.errors import ConfigError, RecordError
@@ -162,3 +163,20 @@ def test_a_file_whose_name_holds_a_hash_is_a_file(tmp_path: Path) -> None:
     path = tmp_path / "a.tar#b.png"
     path.write_bytes(b"data")
     assert read_image_uri(str(path)) == b"data"
+
+
+def test_heic_is_read_where_its_package_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    import pillow_heif
+
+    pillow_heif.register_heif_opener()
+    data = encode(halves(), "HEIF", quality=90)
+    found = decode_image(data, LIMITS)
+    assert (found.width, found.height) == (40, 20)
+    assert found.array[10, 5, 0] > 180
+    assert found.array[10, 35, 2] > 180
+    assert image_size(data, LIMITS) == (40, 20)
+    monkeypatch.setattr(decode, "_opens_heif", lambda: False)
+    with pytest.raises(
+        RecordError, match=r"HEIC, which needs pillow-heif: pip install 'glipforge\[heic"
+    ):
+        decode_image(data, LIMITS)

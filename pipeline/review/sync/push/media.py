@@ -7,12 +7,15 @@ written once below the review home, named by the SHA-256 of the bytes they came 
 
 from __future__ import annotations
 
+import contextlib
 import io
 from pathlib import Path
+from typing import IO
 
 from PIL import Image
 
-from pipeline.images.decode import FORMATS, ImageLimits, decode_image, read_image_uri
+from pipeline.images.decode import ImageLimits, decode_image, open_unguarded, read_image_uri
+from pipeline.images.orientation import UPRIGHT, orientation
 from pipeline.storage.files import is_local, local_path
 from schemas.atomic import write_whole
 from schemas.errors import RecordError
@@ -30,8 +33,6 @@ BROWSER_FORMATS = {
 }
 # The run had its own limits when it decoded the same bytes.
 _NO_LIMITS = ImageLimits(max_pixels=2**40, min_side_px=1, max_aspect=1e9)
-_ORIENTATION_TAG = 0x0112
-_UPRIGHT = 1
 _JPEG_QUALITY = 95
 
 
@@ -99,18 +100,22 @@ def _ending(source: Path | io.BytesIO, row: Annotation) -> str | None:
         RecordError: it is not an image, or one of another size than the boxes were made for.
     """
     try:
-        with Image.open(source, formats=FORMATS) as image:
+        with _opened(source) as file, open_unguarded(file) as image:
             kind, size = image.format, image.size
-            orientation = image.getexif().get(_ORIENTATION_TAG, _UPRIGHT)
+            is_upright = orientation(image) == UPRIGHT
     except Exception as error:
         # Header parsers raise OSError, SyntaxError, struct.error and others.
         raise RecordError(
             Status.IMAGE_CORRUPT, f"{row.image_uri}: {type(error).__name__}: {error}"
         ) from error
-    if kind not in BROWSER_FORMATS or orientation != _UPRIGHT:
+    if kind not in BROWSER_FORMATS or not is_upright:
         return None
     _check_size(row, size)
     return BROWSER_FORMATS[kind]
+
+
+def _opened(source: Path | io.BytesIO) -> contextlib.AbstractContextManager[IO[bytes]]:
+    return source.open("rb") if isinstance(source, Path) else contextlib.nullcontext(source)
 
 
 def _check_size(row: Annotation, size_wh: tuple[int, int]) -> None:

@@ -1,0 +1,36 @@
+"""Keys of tars that were packed from names with dots, and what macOS adds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.corpus import corpus as corpus_module
+from pipeline.corpus.open import open_corpus
+from tests.pipeline.corpus.corpora import picture, write_tar
+
+
+def test_dotted_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(corpus_module, "SPLIT_MIN_BYTES", 1)
+    members = {}
+    for number in range(5):
+        members[f"clip/frame.v1.{number:04d}.jpg"] = picture(number)
+        members[f"clip/frame.v1.{number:04d}.txt"] = f"a dog{number}".encode()
+    corpus = open_corpus(str(write_tar(tmp_path / "0.tar", members)))
+    assert "keys hold dots" in corpus.explanation
+    assert corpus.fingerprint()["has_dotted_keys"] is True
+    for size in (2, 512):
+        records = [r for unit in corpus.units(size) for r in corpus.read(unit)]
+        assert [r.caption for r in records] == [f"a dog{n}" for n in range(5)]
+        assert [r.image_bytes for r in records] == [picture(n) for n in range(5)]
+    assert records[0].record_id.endswith("/clip/frame.v1.0000")
+
+
+def test_webdatasets_own_rule_comes_first(tmp_path: Path) -> None:
+    members = {"a.jpg": picture(0), "a.seg.jpg": picture(1), "a.txt": b"a dog"}
+    members |= {"__MACOSX/a.jpg": b"junk", "b.jpg": picture(2), "b.txt": b"a cat"}
+    corpus = open_corpus(str(write_tar(tmp_path / "0.tar", members)))
+    records = [r for unit in corpus.units() for r in corpus.read(unit)]
+    assert [(r.caption, r.error) for r in records] == [("a dog", None), ("a cat", None)]
+    assert "has_dotted_keys" not in corpus.fingerprint()
