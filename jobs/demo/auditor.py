@@ -33,9 +33,17 @@ class AuditedPrecision:
         """For the table of the summary."""
         between = f"{self.low:.3f} - {self.high:.3f}"
         return [
-            (f"audited precision, {self.judged} drawn", f"{self.estimate:.3f}", between, ""),
-            (f"true precision, all {self.labels}", f"{self.true:.3f}", "", ""),
+            ("audited precision", f"{self.estimate:.3f}", between, ""),
+            ("true precision", f"{self.true:.3f}", "", ""),
         ]
+
+    def sentence(self) -> str:
+        """In words."""
+        return (
+            f"{self.judged} of {self.labels} labels drawn and judged: precision "
+            f"{self.estimate:.3f}, interval {self.low:.3f} to {self.high:.3f}.\nThe truth of all "
+            f"{self.labels}, which only a drawn world knows: {self.true:.3f}."
+        )
 
 
 def true_labels(run: RunStore, policy: FilterPolicy, gold: GoldSet) -> dict[tuple[str, str], bool]:

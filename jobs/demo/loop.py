@@ -94,6 +94,7 @@ class DemoLoop:
         print(f"{REVIEWER}: {judge_drawn(run, truth, REVIEWER)} drawn labels judged")
         self._command("calibrate", self.run_dir)
         self.audited = audited_precision(run, policy, truth)
+        print(self.audited.sentence())
 
     def _review(self) -> None:
         self._say(
