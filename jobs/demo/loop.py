@@ -180,8 +180,9 @@ class DemoLoop:
     def _write_contact_sheet(self) -> None:
         from pipeline.curation.curate import iter_curated
         from pipeline.curation.rules.presets import get_policy
-        from pipeline.images.decode import decode_image, read_image_uri
+        from pipeline.images.decode import decode_image
         from pipeline.images.draw import contact_sheet
+        from pipeline.images.fetch import read_image_uri
         from pipeline.report.pictures import boxes_picture, caption_strip, choose_samples
         from pipeline.run.limits import image_limits
         from pipeline.run.store import RunStore

@@ -126,7 +126,8 @@ def run(config: Config) -> int:
 
 def _read(config: Config) -> Pairs:
     from pipeline.corpus import open_corpus
-    from pipeline.images.decode import ImageLimits, decode_image, read_image_uri
+    from pipeline.images.decode import ImageLimits, decode_image
+    from pipeline.images.fetch import read_image_uri
     from pipeline.phrases.extract import extract_phrases
     from schemas.errors import RecordError
     from schemas.fingerprint import sha256_bytes
