@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import tyro
 
@@ -31,24 +31,3 @@ MaybeDir = Annotated[Path | None, tyro.conf.arg(metavar="DIR")]
 """A local folder, or none."""
 Repeated = Annotated[tuple[str, ...], tyro.conf.UseAppendAction]
 """An option that may be given several times, each time with one value."""
-GoldFormat = Literal[
-    "auto",
-    "coco",
-    "lvis",
-    "mdetr",
-    "odvg",
-    "flickr30k",
-    "imagefolder",
-    "objects365",
-    "openimages",
-    "refcoco",
-    "voc",
-    "yolo",
-    "label-studio",
-    "cvat",
-    "glip-tsv",
-    "grit",
-    "boxes",
-    "hf",
-]
-"""A format of gold boxes; auto: what the file looks like."""

@@ -59,6 +59,7 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
     "train": {
         "pretrain": ("train.pretrain", "train a student on curated runs and gold data"),
         "self-train": ("train.self_train", "rounds of it: a student labels for the next"),
+        "retrieve": ("train.retrieve", "find captions by image and images by caption, and measure"),
         "evaluate": ("train.evaluate", "measure a model or a run against gold boxes"),
     },
 }

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from pipeline.evaluation.label_quality import NounQuality
 from pipeline.evaluation.result import EvaluationResult
+from pipeline.evaluation.suites.suite import SuiteResult
 
 
 def print_figures(result: EvaluationResult, *, nouns: int, out: Path | None) -> None:
@@ -26,6 +27,36 @@ def print_figures(result: EvaluationResult, *, nouns: int, out: Path | None) -> 
     for reason, number in result.gold_counts.items():
         if reason.startswith("dropped") and number:
             console.print(f"gold {reason}: {number}", markup=False, soft_wrap=True)
+    if out is not None:
+        console.print(f"written {out}", markup=False, soft_wrap=True)
+
+
+def print_suite(found: SuiteResult, *, out: Path | None) -> None:
+    """Print a line for each set of a suite, and the means."""
+    console = Console()
+    table = Table(box=None, pad_edge=False, title=found.subject, title_justify="left")
+    table.add_column("set")
+    for name in ("figure", "value", "95 % interval", "images"):
+        table.add_column(name, justify="right")
+    for name, result in found.results.items():
+        kind, value = found.headline(name)
+        figure = result.detection.ap if result.detection else result.recalls[0].recall[1]
+        bounded = figure.low == figure.low
+        table.add_row(
+            name,
+            kind,
+            f"{value:.3f}" if value == value else "-",
+            f"{figure.low:.3f} - {figure.high:.3f}" if bounded else "",
+            f"{result.detection.num_images if result.detection else result.recalls[0].num_images}",
+        )
+    for name, value in found.means().items():
+        table.add_row(name, "", f"{value:.3f}", "", "")
+    console.print(table)
+    for name, result in found.results.items():
+        for note in result.notes:
+            console.print(f"note: {name}: {note}", markup=False, soft_wrap=True)
+    for name, reason in found.failed.items():
+        console.print(f"not measured: {name}: {reason}", markup=False, soft_wrap=True)
     if out is not None:
         console.print(f"written {out}", markup=False, soft_wrap=True)
 

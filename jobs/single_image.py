@@ -7,7 +7,7 @@ import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from schemas.records import PhraseStatus, Span
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from jobs.image_options import ImageOptions
     from model.teacher.load import AnyTeacher
 
 MAX_ROWS = 40
@@ -56,7 +57,8 @@ def read_image(uri: str) -> NDArray[np.uint8]:
     Raises:
         ConfigError: the image is not there or cannot be read.
     """
-    from pipeline.images.decode import ImageLimits, decode_image, read_image_uri
+    from pipeline.images.decode import ImageLimits, decode_image
+    from pipeline.images.fetch import read_image_uri
 
     try:
         return decode_image(read_image_uri(uri), ImageLimits()).array
@@ -81,49 +83,33 @@ def output_path(given: Path | None, image_uri: str, command: str) -> Path:
     return given
 
 
-def ground_text(
-    image_uri: str,
-    text: str,
-    *,
-    command: str,
-    teacher: str | None,
-    threshold: float,
-    out: Path | None,
-    device: str,
-    precision: Literal["float32", "bfloat16", "float16", "auto"],
-    as_json: bool,
-    best_only: bool = False,
-) -> None:
+def ground_text(options: ImageOptions, text: str, *, command: str, best_only: bool = False) -> None:
     """Find the noun phrases of a text in one image, print the answer and save the picture.
 
     Args:
-        image_uri: The image.
+        options: The image, the teacher, and what becomes of its answer.
         text: A caption, or a question.
-        command: Part of the picture's name where `out` is None.
-        teacher: A model; None: the shipped one.
-        threshold: Smallest score that is shown, in [0, 1].
-        out: The picture.
-        device: Of the teacher.
-        precision: Of the network's arithmetic.
-        as_json: Print JSON instead of a table.
+        command: Part of the picture's name where none is given.
         best_only: Show one box for each phrase.
 
     Raises:
-        ConfigError: an argument is wrong, or the image cannot be read.
+        ConfigError: an option is wrong, or the image cannot be read.
     """
     from model.teacher.load import load_teacher
     from model.teacher.options import TeacherOptions
     from pipeline.phrases.extract import extract_phrases
     from schemas.grounder import GroundingRequest
 
-    check_threshold(threshold)
-    image = read_image(image_uri)
-    out = output_path(out, image_uri, command)
+    check_threshold(options.threshold)
+    image = read_image(options.image)
+    out = output_path(options.out, options.image, command)
     phrases = extract_phrases(text)
     loaded = load_teacher(
-        teacher,
-        device=device,
-        options=TeacherOptions(score_floor=threshold, precision=precision, batch_size=1),
+        options.teacher,
+        device=options.device,
+        options=TeacherOptions(
+            score_floor=options.threshold, precision=options.precision, batch_size=1
+        ),
     )
     (found,) = loaded.ground([GroundingRequest(image=image, caption=text, phrases=phrases)])
     answer = Answer(
@@ -133,7 +119,7 @@ def ground_text(
         caption=text,
         spans=tuple((phrase.start, phrase.end) for phrase in phrases),
     )
-    show_answer(answer, loaded, out=out, threshold=threshold, as_json=as_json)
+    show_answer(answer, loaded, out=out, threshold=options.threshold, as_json=options.json)
 
 
 def best_boxes(found: Grounding) -> Grounding:

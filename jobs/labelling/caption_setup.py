@@ -6,7 +6,7 @@ import platform
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from jobs.labelling.corpus import Corpus, OtherCaptions
 from jobs.labelling.setup import Tools
@@ -63,6 +63,8 @@ class CaptionSetup:
     limits: PairLimits
     only_missing: bool = False
     """Leave images alone that have a caption."""
+    role: ClassVar[str] = "model"
+    command: ClassVar[str] = "caption"
     _identity: dict[str, Any] = field(default_factory=dict, compare=False)
 
     def open_corpus(self) -> Corpus:

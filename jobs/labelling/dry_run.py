@@ -184,8 +184,9 @@ def save_pictures(
     """The first labelled images with their boxes of score 0.4 and more."""
     from PIL import Image
 
-    from pipeline.images.decode import decode_image, read_image_uri
+    from pipeline.images.decode import decode_image
     from pipeline.images.draw import draw_boxes, draw_caption
+    from pipeline.images.fetch import read_image_uri
     from pipeline.images.palette import phrase_color
 
     by_id = {record.record_id: record for record in records}

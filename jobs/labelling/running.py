@@ -6,10 +6,21 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from schemas.errors import ConfigError
+from schemas.records import Status
 
 if TYPE_CHECKING:
+    from jobs.labelling.progress import LabelProgress
     from jobs.labelling.ray_actor import ActorNeeds
     from jobs.labelling.setup import LabelSetup
+    from jobs.labelling.worker import WorkerSpec
+    from pipeline.run.store import RunStore
+    from schemas.plan import Unit
+
+
+ALL = "all"
+_CAN_FAIL = tuple(
+    str(status) for status in Status if status.is_quarantined and status is not Status.DUPLICATE_ID
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +45,14 @@ class Running:
     attempts: int = 3
     """Tries of a unit that fails with an exception."""
     hang_s: float = 600.0
-    """A worker without any progress for so many seconds is replaced."""
+    """A worker without any progress for so many seconds is replaced; with `--runner local` the run
+    is given up."""
+    retry_failed: str = ""
+    """Label rows again that failed: `all`, or statuses such as `image_missing,worker_hang`. The
+    other rows stay; the old reasons are kept in OUT/_retries."""
+    relocate: str = ""
+    """OLD=NEW: the corpus of this run was at OLD and is at NEW, also where both are one place and
+    only the times of its files changed. Sizes, units and pictures of rows are compared."""
     max_failure_rate: float = 0.9
     """Give up when after 1,000 rows a larger share than this could not be used; of the whole run
     in the end, however short: exit code 1."""
@@ -47,10 +65,28 @@ class Running:
                 raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.workers < 0 or self.cpus_per_worker < 0 or self.memory_per_worker < 0:
             raise ConfigError("workers, cpus_per_worker and memory_per_worker must be 0 or more")
+        statuses_to_retry(self.retry_failed)
         if self.hang_s <= 0:
             raise ConfigError(f"hang_s must be positive, got {self.hang_s}")
         if not 0 <= self.max_failure_rate <= 1:
             raise ConfigError(f"max_failure_rate must be in [0, 1], got {self.max_failure_rate}")
+
+
+def statuses_to_retry(text: str) -> tuple[str, ...]:
+    """What `--retry-failed` names: `all`, or statuses with commas between them; empty: none.
+
+    Raises:
+        ConfigError: a word is not the status of a failure.
+    """
+    words = [word.strip() for word in text.split(",") if word.strip()]
+    if words == [ALL]:
+        return _CAN_FAIL
+    for word in words:
+        if word not in _CAN_FAIL:
+            raise ConfigError(
+                f"--retry-failed must be {ALL}, or of {', '.join(_CAN_FAIL)}, got {word!r}"
+            )
+    return tuple(words)
 
 
 def worker_needs(running: Running, setup: LabelSetup) -> tuple[ActorNeeds, int]:
@@ -70,3 +106,42 @@ def worker_needs(running: Running, setup: LabelSetup) -> tuple[ActorNeeds, int]:
         room = min(room, gpus // num_gpus)
     needs = ActorNeeds(num_cpus=num_cpus, num_gpus=num_gpus, memory=running.memory_per_worker)
     return needs, max(1, int(room))
+
+
+def run_units(
+    store: RunStore,
+    spec: WorkerSpec,
+    pending: list[Unit],
+    progress: LabelProgress,
+    running: Running,
+) -> dict[str, str]:
+    """Label the units with the runner that was asked for; the reason of each that failed, by id.
+
+    Raises:
+        ConfigError, TooManyFailures: see the runners.
+    """
+    if running.runner == "local":
+        from jobs.labelling.local_runner import run_local
+
+        return run_local(
+            pending,
+            spec,
+            progress,
+            attempts=running.attempts,
+            cpus=running.cpus_per_worker,
+            hang_s=running.hang_s,
+        )
+    from jobs.labelling.ray_runner import RayRunner
+    from jobs.ray_session import ray_session
+
+    with ray_session():
+        needs, room = worker_needs(running, spec.setup)
+        return RayRunner(
+            store=store,
+            spec=spec,
+            progress=progress,
+            needs=needs,
+            num_workers=max(1, min(running.workers or room, len(pending))),
+            attempts=running.attempts,
+            hang_s=running.hang_s,
+        ).run(pending)

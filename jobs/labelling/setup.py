@@ -160,7 +160,7 @@ class TeacherSetup:
         from model.teacher.load import torch_device
         from model.teacher.speed import seconds_per_image
 
-        return seconds_per_image(
+        return self.options.num_views * seconds_per_image(
             self.teacher,
             min_size=self.options.min_size,
             on_gpu=torch_device(self.device).type == "cuda",

@@ -39,7 +39,8 @@ def tell_what_it_never_saw(setup: LabelSetup, corpus: Corpus, unit: Unit) -> Non
 
 def first_pictures(corpus: Corpus, unit: Unit) -> list[NDArray[np.uint8]]:
     """Pixels of the first records of a unit; gives up early where they cannot be read."""
-    from pipeline.images.decode import ImageLimits, decode_image, read_image_uri
+    from pipeline.images.decode import ImageLimits, decode_image
+    from pipeline.images.fetch import read_image_uri
 
     pictures: list[NDArray[np.uint8]] = []
     failures = 0

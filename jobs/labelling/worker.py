@@ -14,8 +14,10 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import NamedTuple
 
+from jobs.labelling.retry import label_again
 from jobs.labelling.setup import Corpus, LabelSetup
 from pipeline.images.access import ANYTHING
+from pipeline.images.decoders import DecoderProcesses
 from pipeline.labelling.annotate_unit import AnnotateOptions, UnitRows, annotate_unit
 from pipeline.run.commit_unit import CommitOutcome, commit_unit
 from pipeline.run.store import RunStore
@@ -50,6 +52,8 @@ class WorkerSpec:
     """The plan's `teacher` and `phrases`."""
     call_size: int
     decode_threads: int
+    retry: tuple[str, ...] = ()
+    """Statuses: in units that are committed, rows of these are labelled again."""
 
 
 class LabelWorker:
@@ -82,6 +86,7 @@ class LabelWorker:
             size_key=self.tools.size_key,
         )
         self._pool = ThreadPoolExecutor(spec.decode_threads, thread_name_prefix="decode")
+        self._decoder = DecoderProcesses(spec.decode_threads)
         self._turn = threading.Lock()
         self._under_way: list[_Asked] = []
         self._batch_size = max(1, getattr(getattr(spec.setup, "options", None), "batch_size", 1))
@@ -103,6 +108,8 @@ class LabelWorker:
         asked = _Asked(self._watched, self._batch_size)
         self._under_way.append(asked)
         try:
+            if self.spec.retry and (outcome := self._label_again(unit, asked)) is not None:
+                return outcome
             found = self._annotate(self.spec.corpus.read(unit), asked)
         finally:
             self._under_way.remove(asked)
@@ -117,6 +124,17 @@ class LabelWorker:
         )
         self._on_commit(outcome)
         return outcome
+
+    def _label_again(self, unit: Unit, asked: Grounder) -> CommitOutcome | None:
+        store = RunStore(self.spec.run)  # one that remembers no marker
+        store.know_plan_id(self.spec.plan_id)
+        return label_again(
+            store,
+            unit,
+            self.spec.retry,
+            read=lambda: self.spec.corpus.read(unit),
+            annotate=lambda records: self._annotate(records, asked),
+        )
 
     def beat(self) -> Beat:
         """Whether there is progress, and how much of it is not committed."""
@@ -152,6 +170,7 @@ class LabelWorker:
             self.options,
             pool=self._pool,
             turn=self._turn,
+            decoder=self._decoder,
             make_row=self.tools.make_row,
         )
 

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jobs.training.recipe import Recipe
-from pipeline.images.decode import ImageLimits, decode_image, read_image_uri
+from pipeline.images.decode import ImageLimits, decode_image
+from pipeline.images.fetch import read_image_uri
 from pipeline.run.limits import image_limits, widest_limits
 from pipeline.run.store import RunStore
 from pipeline.training_set.cache import build_cache

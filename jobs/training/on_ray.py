@@ -56,6 +56,11 @@ def train_on_ray(recipe: Recipe, out: Path, machine: Machine, workers: int) -> N
     from model.training.workers import Workers
 
     require_absolute("out", str(out))
+    if machine.device.startswith("cuda:") and workers > 1:
+        raise ConfigError(
+            f"--device {machine.device} with --workers {workers}: each worker needs a GPU of its "
+            "own, which Ray chooses; give --device cuda"
+        )
     out = out.resolve()
     # Here, not after minutes of Ray: each worker would find it again.
     step_positions(0, recipe.train.batch_size, recipe.train.accumulate, Workers(0, workers))

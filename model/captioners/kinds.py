@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from model.files.model_type import model_type
 from schemas.errors import ConfigError
 
 CONFIG_NAME = "config.json"
@@ -42,22 +42,13 @@ def captioner_type(directory: Path) -> str:
         ConfigError: no configuration, a model that makes no captions, or one that brings code of
             its own.
     """
-    path = directory / CONFIG_NAME
-    try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"model: {path} cannot be read: {error}") from error
-    kind = raw.get("model_type") if isinstance(raw, dict) else None
-    if kind in KINDS:
-        return str(kind)
-    if isinstance(raw, dict) and raw.get("auto_map"):
-        raise ConfigError(
-            f"model: {path} wants trust_remote_code: {kind!r} is not part of transformers, and to "
-            "load it would run code of its repository on every worker. It is refused; take a "
-            f"model that transformers itself knows: {', '.join(KINDS)} (of Florence-2 the "
-            "directories whose model_type is florence2, such as florence-community's)"
-        )
-    raise ConfigError(f"model: {path}: model_type must be one of {', '.join(KINDS)}, got {kind!r}")
+    return model_type(
+        directory,
+        KINDS,
+        prefix="model: ",
+        advice=" (of Florence-2 the directories whose model_type is florence2, such as "
+        "florence-community's)",
+    )
 
 
 def prompt_of(kind: str, prompt: str) -> str:

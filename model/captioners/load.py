@@ -4,24 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from model.captioners.captioner import BACKEND, Captioner, captioner_identity
 from model.captioners.kinds import KINDS, captioner_type
 from model.captioners.options import CaptionerOptions
-from model.files.source import IMAGE_FILES, TEXT_FILES, resolve_source
+from model.files.source import IMAGE_FILES, TEXT_FILES
 from model.files.transformers_directory import (
     LOADING,
-    directory_hash,
     first_line,
-    library_versions,
     load_network,
+    model_directory,
+    model_identity,
+    require_one,
 )
-from schemas.errors import ConfigError, MissingDependency
-
-HASH_DIGITS = 12
+from schemas.errors import ConfigError
 
 
 def captioner_directory(source: str) -> Path:
@@ -31,15 +29,7 @@ def captioner_directory(source: str) -> Path:
         MissingDependency: the hub cannot be reached or does not have it.
         ConfigError: it is not a model that makes captions.
     """
-    try:
-        directory = resolve_source(source, accepts=captioner_type)
-    except MissingDependency as error:
-        raise MissingDependency(f"model: {str(error).replace('--teacher', '--model')}") from error
-    except ConfigError as error:
-        text = str(error)
-        raise ConfigError(text if text.startswith("model: ") else f"model: {text}") from error
-    captioner_type(directory)
-    return directory
+    return model_directory(source, captioner_type)
 
 
 def captioner_fingerprint(directory: Path, options: CaptionerOptions) -> Mapping[str, object]:
@@ -48,7 +38,9 @@ def captioner_fingerprint(directory: Path, options: CaptionerOptions) -> Mapping
     Raises:
         ConfigError: there are no weights in safetensors, or a prompt that the kind does not know.
     """
-    return captioner_identity(_identity(directory), captioner_type(directory), options)
+    return captioner_identity(
+        model_identity(directory, captioner_type(directory)), captioner_type(directory), options
+    )
 
 
 def load_captioner(
@@ -63,10 +55,7 @@ def load_captioner(
 
     kind = captioner_type(directory)
     for what, names in (("image processor", IMAGE_FILES), ("tokenizer", TEXT_FILES)):
-        if not any((directory / name).is_file() for name in names):
-            raise ConfigError(
-                f"model: {directory} has no {what}: one of {', '.join(names)} must be there"
-            )
+        require_one(directory, what, names)
     try:
         processor = AutoProcessor.from_pretrained(directory, backend=BACKEND, **LOADING)
     except (OSError, ValueError, ImportError, KeyError, TypeError) as error:
@@ -79,18 +68,7 @@ def load_captioner(
         model=model,
         processor=processor,
         kind=kind,
-        identity=_identity(directory),
+        identity=model_identity(directory, captioner_type(directory)),
         options=options,
         device=device,
     )
-
-
-def _identity(directory: Path) -> dict[str, Any]:
-    kind = captioner_type(directory)
-    digest = directory_hash(directory)
-    return {
-        "model": f"{kind}@{digest[:HASH_DIGITS]}",
-        "model_type": kind,
-        "weights_sha256": digest,
-        "libraries": library_versions(),
-    }

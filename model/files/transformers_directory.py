@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from model.files.source import FILES
-from schemas.errors import ConfigError
+from model.files.source import FILES, resolve_source
+from schemas.errors import ConfigError, MissingDependency
 
+HASH_DIGITS = 12
 LOADING: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
 """Nothing is fetched behind our back, and no code of a repository is run."""
 
@@ -35,6 +37,52 @@ def directory_hash(directory: Path) -> str:
                 digest.update(f"{path.name}\n{path.stat().st_size}\n".encode())
                 digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()
+
+
+def model_directory(source: str, kind_of: Callable[[Path], str]) -> Path:
+    """The local directory of a model that `--model` names: on this machine, or the hub's, fetched
+    once.
+
+    Raises:
+        MissingDependency: the hub cannot be reached or does not have it.
+        ConfigError: `kind_of` says that it is not a model of this use.
+    """
+    try:
+        directory = resolve_source(source, accepts=kind_of)
+    except MissingDependency as error:
+        raise MissingDependency(f"model: {str(error).replace('--teacher', '--model')}") from error
+    except ConfigError as error:
+        text = str(error)
+        raise ConfigError(text if text.startswith("model: ") else f"model: {text}") from error
+    kind_of(directory)
+    return directory
+
+
+def model_identity(directory: Path, kind: str) -> dict[str, Any]:
+    """What of a directory changes its answers.
+
+    Raises:
+        ConfigError: there are no weights in safetensors.
+    """
+    digest = directory_hash(directory)
+    return {
+        "model": f"{kind}@{digest[:HASH_DIGITS]}",
+        "model_type": kind,
+        "weights_sha256": digest,
+        "libraries": library_versions(),
+    }
+
+
+def require_one(directory: Path, what: str, names: tuple[str, ...]) -> None:
+    """Refuse a directory that has none of some files.
+
+    Raises:
+        ConfigError: it has none of `names`, which are its `what`.
+    """
+    if not any((directory / name).is_file() for name in names):
+        raise ConfigError(
+            f"model: {directory} has no {what}: one of {', '.join(names)} must be there"
+        )
 
 
 def library_versions() -> dict[str, str]:

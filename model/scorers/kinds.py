@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
-from schemas.errors import ConfigError
+from model.files.model_type import model_type
 
 CONFIG_NAME = "config.json"
 CONTRASTIVE = ("clip", "siglip", "siglip2")
@@ -24,20 +23,4 @@ def scorer_type(directory: Path) -> str:
         ConfigError: no configuration, a model that cannot score, or one that brings code of its
             own.
     """
-    path = directory / CONFIG_NAME
-    try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"model: {path} cannot be read: {error}") from error
-    kind = raw.get("model_type") if isinstance(raw, dict) else None
-    if kind in LAYERS_OF:
-        return str(kind)
-    if isinstance(raw, dict) and raw.get("auto_map"):
-        raise ConfigError(
-            f"model: {path} wants trust_remote_code: {kind!r} is not part of transformers, and to "
-            "load it would run code of its repository on every worker. It is refused; take a "
-            f"model that transformers itself knows: {', '.join(LAYERS_OF)}"
-        )
-    raise ConfigError(
-        f"model: {path}: model_type must be one of {', '.join(LAYERS_OF)}, got {kind!r}"
-    )
+    return model_type(directory, LAYERS_OF, prefix="model: ")

@@ -8,20 +8,19 @@ from typing import Any
 
 import torch
 
-from model.files.source import IMAGE_FILES, TEXT_FILES, resolve_source
+from model.files.source import IMAGE_FILES, TEXT_FILES
 from model.files.transformers_directory import (
     LOADING,
-    directory_hash,
     first_line,
-    library_versions,
     load_network,
+    model_directory,
+    model_identity,
+    require_one,
 )
 from model.scorers import clip, masks
 from model.scorers.kinds import CONTRASTIVE, LAYERS_OF, scorer_type
-from schemas.errors import ConfigError, MissingDependency
+from schemas.errors import ConfigError
 from schemas.layer import LayerScorer
-
-HASH_DIGITS = 12
 
 
 def scorer_directory(source: str) -> Path:
@@ -31,15 +30,7 @@ def scorer_directory(source: str) -> Path:
         MissingDependency: the hub cannot be reached or does not have it.
         ConfigError: it is not a model that can score.
     """
-    try:
-        directory = resolve_source(source, accepts=scorer_type)
-    except MissingDependency as error:
-        raise MissingDependency(f"model: {str(error).replace('--teacher', '--model')}") from error
-    except ConfigError as error:
-        text = str(error)
-        raise ConfigError(text if text.startswith("model: ") else f"model: {text}") from error
-    scorer_type(directory)
-    return directory
+    return model_directory(source, scorer_type)
 
 
 def scorer_layers(directory: Path) -> tuple[str, ...]:
@@ -53,7 +44,7 @@ def scorer_fingerprint(directory: Path, *, prompt: str) -> Mapping[str, Any]:
     Raises:
         ConfigError: there are no weights in safetensors.
     """
-    identity = _identity(directory)
+    identity = model_identity(directory, scorer_type(directory))
     if scorer_type(directory) in CONTRASTIVE:
         return {**identity, "image_processor": clip.BACKEND, "prompt": prompt}
     return {**identity, "image_processor": masks.BACKEND}
@@ -79,7 +70,7 @@ def load_scorer(
             tokenizer=tokenizer,
             image_processor=pixels,
             model_type=kind,
-            identity=_identity(directory),
+            identity=model_identity(directory, scorer_type(directory)),
             device=device,
             batch_size=batch_size,
             prompt=prompt,
@@ -90,26 +81,15 @@ def load_scorer(
     return masks.MaskScorer(
         model=model.requires_grad_(False).to(device),
         processor=processor,
-        identity=_identity(directory),
+        identity=model_identity(directory, scorer_type(directory)),
         device=device,
     )
-
-
-def _identity(directory: Path) -> dict[str, Any]:
-    kind = scorer_type(directory)
-    digest = directory_hash(directory)
-    return {
-        "model": f"{kind}@{digest[:HASH_DIGITS]}",
-        "model_type": kind,
-        "weights_sha256": digest,
-        "libraries": library_versions(),
-    }
 
 
 def _tokenizer(directory: Path) -> Any:
     from transformers import AutoTokenizer
 
-    _require_one(directory, "tokenizer", TEXT_FILES)
+    require_one(directory, "tokenizer", TEXT_FILES)
     try:
         return AutoTokenizer.from_pretrained(directory, **LOADING)
     except (OSError, ValueError, ImportError, KeyError, TypeError) as error:
@@ -122,7 +102,7 @@ def _tokenizer(directory: Path) -> Any:
 def _image_processor(directory: Path, backend: str) -> Any:
     from transformers import AutoImageProcessor
 
-    _require_one(directory, "image processor", IMAGE_FILES)
+    require_one(directory, "image processor", IMAGE_FILES)
     try:
         return AutoImageProcessor.from_pretrained(directory, backend=backend, **LOADING)
     except (OSError, ValueError, ImportError, KeyError, TypeError) as error:
@@ -134,17 +114,10 @@ def _image_processor(directory: Path, backend: str) -> Any:
 def _processor(directory: Path) -> Any:
     from transformers import AutoProcessor
 
-    _require_one(directory, "image processor", IMAGE_FILES)
+    require_one(directory, "image processor", IMAGE_FILES)
     try:
         return AutoProcessor.from_pretrained(directory, **LOADING)
     except (OSError, ValueError, ImportError, KeyError, TypeError) as error:
         raise ConfigError(
             f"model: the processor of {directory} cannot be read: {first_line(error)}"
         ) from error
-
-
-def _require_one(directory: Path, what: str, names: tuple[str, ...]) -> None:
-    if not any((directory / name).is_file() for name in names):
-        raise ConfigError(
-            f"model: {directory} has no {what}: one of {', '.join(names)} must be there"
-        )

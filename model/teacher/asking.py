@@ -10,13 +10,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from model.teacher.answer import AnswerParts, combine
+from model.teacher.joined_plan import join_plans
 from model.teacher.options import TeacherOptions
 from schemas.errors import RecordError
 from schemas.grounder import Grounding, GroundingRequest, ScoreFacts
@@ -159,6 +160,31 @@ class BatchedTeacher(ABC, Generic[PromptT]):
         statuses = (PhraseStatus.OK,) * len(names)
         everything = tuple(range(len(names)))
         return self._answer([Question(image, plan, statuses, everything) for image in images])
+
+    def best_scores(
+        self, images: Sequence[NDArray[np.uint8]], captions: Sequence[tuple[str, Sequence[Span]]]
+    ) -> list[list[NDArray[np.float32]]]:
+        """For each image and each caption the best score of any box for each span, [spans].
+
+        Each image goes through the image tower once; captions do not see each other.
+
+        Args:
+            images: uint8 RGB [height, width, 3].
+            captions: each with the spans of its phrases.
+
+        Raises:
+            RecordError: as `ground`.
+        """
+        sizes = [len(spans) for _, spans in captions]
+        plan: Plan[Any] = join_plans(
+            [self._plan_caption(text, [[span] for span in spans]) for text, spans in captions],
+            sizes,
+        )
+        everything = tuple(range(sum(sizes)))
+        statuses = (PhraseStatus.OK,) * sum(sizes)
+        found = self._answer([Question(image, plan, statuses, everything) for image in images])
+        cuts = np.cumsum(sizes)[:-1]
+        return [np.split(answer.phrase_best_score, cuts) for answer in found]
 
     def _caption_question(self, request: GroundingRequest) -> Question[PromptT]:
         asked = tuple(

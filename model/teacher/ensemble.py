@@ -19,7 +19,7 @@ from model.teacher.asking import BatchedTeacher
 from schemas.errors import ConfigError
 from schemas.fusion import FUSION_IOU, fuse_boxes
 from schemas.grounder import TOGETHER, Grounding, GroundingRequest, ScoreFacts
-from schemas.records import PhraseStatus
+from schemas.records import PhraseStatus, Span
 
 ENSEMBLE_SCORES = ScoreFacts(
     recommended_threshold=0.5,
@@ -123,6 +123,22 @@ class EnsembleTeacher:
     ) -> list[Grounding]:
         """`detect` for several images."""
         return self._fused([member.detect_batch(images, names) for member in self.members])
+
+    def best_scores(
+        self, images: Sequence[NDArray[np.uint8]], captions: Sequence[tuple[str, Sequence[Span]]]
+    ) -> list[list[NDArray[np.float32]]]:
+        """The mean of the members' scores, bent; see `BatchedTeacher.best_scores`."""
+        bent = [
+            [
+                [bend(scores, member.scores.recommended_threshold) for scores in row]
+                for row in member.best_scores(images, captions)
+            ]
+            for member in self.members
+        ]
+        return [
+            [np.mean(own, axis=0).astype(np.float32) for own in zip(*rows, strict=True)]
+            for rows in zip(*bent, strict=True)
+        ]
 
     def _fused(self, answers: Sequence[Sequence[Grounding]]) -> list[Grounding]:
         return [self._fuse(found) for found in zip(*answers, strict=True)]

@@ -30,6 +30,7 @@ from model.teacher.ensemble import (
 from model.teacher.glip import GLIP_SCORES, Network, Teacher
 from model.teacher.options import TeacherOptions
 from model.teacher.precision import settle_precision
+from model.teacher.tiles import TiledTeacher
 from schemas.errors import ConfigError
 from schemas.grounder import ScoreFacts
 
@@ -38,7 +39,7 @@ NANO_NOTE = (
     "pictures give --teacher a directory made by `glipforge convert` (see `glipforge models`)"
 )
 HASH_DIGITS = 12
-AnyTeacher = BatchedTeacher[Any] | EnsembleTeacher
+AnyTeacher = BatchedTeacher[Any] | EnsembleTeacher | TiledTeacher
 
 
 def load_teacher(
@@ -62,9 +63,10 @@ def load_teacher(
             give what was asked for.
         ConfigError: no model directory, another architecture, or no such device.
     """
-    if len(members := members_of(source)) > 1:
-        return EnsembleTeacher([_load_one(one, device, options) for one in members])
-    return _load_one(source, device, options)
+    members = members_of(source)
+    found = [_load_one(one, device, options) for one in members]
+    teacher = EnsembleTeacher(found) if len(found) > 1 else found[0]
+    return teacher if teacher.options.num_views == 1 else TiledTeacher(teacher)
 
 
 def _load_one(

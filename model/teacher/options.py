@@ -5,6 +5,7 @@ Options only, without torch: the command line reads them for every `--help`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Literal
@@ -13,6 +14,7 @@ from schemas.errors import ConfigError
 
 Precision = Literal["float32", "bfloat16", "float16", "auto"]
 Aggregation = Literal["mean", "max", "power"]
+_TILES = re.compile(r"[1-9]x[1-9]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +65,11 @@ class TeacherOptions:
     precision: Precision = "float32"
     """Of the network's arithmetic; scores and boxes are always computed in float32. auto: bfloat16
     for GLIP-T on a CPU that computes in it, else float32; see docs/teachers.md."""
+    tiles: str = "1x1"
+    """Ask about the image and about its tiles, so many across and down: 2x2, 3x2. For small things
+    in large images; costs as many more forwards."""
+    tile_overlap: float = 0.2
+    """Share of a tile that it has in common with the next one, below 0.9."""
     batch_size: int = 8
     """Images in one forward; halved by itself when memory runs out."""
 
@@ -71,6 +78,12 @@ class TeacherOptions:
             value = getattr(self, name)
             if not 0 <= value <= 1:
                 raise ConfigError(f"{name} must be in [0, 1], got {value}")
+        if not _TILES.fullmatch(self.tiles):
+            raise ConfigError(
+                f"tiles must be how many across and down, 1x1 to 9x9, got {self.tiles!r}"
+            )
+        if not 0 <= self.tile_overlap < 0.9:
+            raise ConfigError(f"tile_overlap must be in [0, 0.9), got {self.tile_overlap}")
         for name in (
             "max_boxes_per_phrase",
             "max_boxes_per_image",
@@ -88,10 +101,25 @@ class TeacherOptions:
                 f"min_size must not exceed max_size, got {self.min_size} and {self.max_size}"
             )
 
+    @property
+    def tile_grid(self) -> tuple[int, int]:
+        """How many tiles across and down."""
+        across, down = self.tiles.split("x")
+        return int(across), int(down)
+
+    @property
+    def num_views(self) -> int:
+        """Forwards of an image: the whole and its tiles."""
+        across, down = self.tile_grid
+        return 1 if self.tiles == "1x1" else 1 + across * down
+
     def fingerprint(self) -> Mapping[str, object]:
-        """What changes the answers: all but the batch size."""
+        """What changes the answers: all but the batch size; tiles only where there are some, as
+        older runs have none."""
         options = asdict(self)
         del options["batch_size"]
+        if self.tiles == "1x1":
+            del options["tiles"], options["tile_overlap"]
         return options
 
     def with_aggregation(self, usual: Aggregation) -> TeacherOptions:

@@ -121,6 +121,8 @@ class Trainer:
             FingerprintMismatch: the directory holds a run of other data, network or options.
         """
         first = self._restore()
+        if about_norms := self._step.about_norms():
+            self._say(about_norms)
         journal = None
         if self.workers.is_first:
             journal = Journal(self.directory, self.options.steps, first, self._trackers)

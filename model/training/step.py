@@ -8,11 +8,12 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from model.losses.glip_loss import GlipLoss
+from model.losses.glip_loss import AssignedBatch, GlipLoss, LossParts
 from model.network.recompute import set_recomputes
 from model.training.batch import TrainBatch
 from model.training.divergence import DivergenceWatch
 from model.training.ema import WeightAverage
+from model.training.exchange import Exchange
 from model.training.optimizer import build_optimizer, set_rates, trainable
 from model.training.options import TrainOptions
 from model.training.precision import Precision
@@ -61,6 +62,7 @@ class TrainStep:
         self.optimizer = build_optimizer(model, options.optimizer)
         self._parameters = trainable(self.optimizer)
         self._frozen_norms = frozen_norms(model, self._parameters)
+        self._exchange = Exchange(model, workers)
         self.average = (
             WeightAverage(model, options.ema_decay, ramp=options.ema_ramp)
             if options.ema_decay
@@ -97,22 +99,11 @@ class TrainStep:
         totals: dict[str, Tensor] = {}
         for number, batch in enumerate(batches):
             self._seed(step, number)
-            with self._precision.autocast():
-                sizes = () if batch.sizes_B2 is None else (batch.sizes_B2,)
-                output = self.model(batch.images_B3HW, batch.tokens, *sizes)
-            if output.level_sizes != self._grid(*batch.images_B3HW.shape[-2:])[1]:
-                raise ValueError(f"the grid does not have the levels {output.level_sizes}")
-            parts = self._loss(
-                output,
-                batch.targets,
-                batch.text_mask_BT,
-                normalizers=normalizers,
-                assigned=assigned[number],
-            )
-            self._scaler.scale(parts.total).backward()
+            with self._exchange.during(is_last=number == len(batches) - 1):
+                parts = self._loss_of(batch, assigned[number], normalizers)
+                self._scaler.scale(parts.total).backward()
             for name, value in parts.named().items():
                 totals[name] = totals.get(name, 0) + value.detach()
-        self.workers.sum_gradients(self._parameters)
         self._scaler.unscale_(self.optimizer)
         limit = options.optimizer.clip_norm or float("inf")
         norm = torch.nn.utils.clip_grad_norm_(self._parameters, limit)
@@ -129,10 +120,35 @@ class TrainStep:
             self.average.update()
         return losses, gradient_norm
 
+    def _loss_of(
+        self, batch: TrainBatch, assigned: AssignedBatch, normalizers: Tensor
+    ) -> LossParts:
+        with self._precision.autocast():
+            sizes = () if batch.sizes_B2 is None else (batch.sizes_B2,)
+            output = self._exchange.forward(batch.images_B3HW, batch.tokens, *sizes)
+        if output.level_sizes != self._grid(*batch.images_B3HW.shape[-2:])[1]:
+            raise ValueError(f"the grid does not have the levels {output.level_sizes}")
+        return self._loss(
+            output, batch.targets, batch.text_mask_BT, normalizers=normalizers, assigned=assigned
+        )
+
     def _seed(self, step: int, micro_batch: int) -> None:
         # Dropout is a function of the place in the run: a resume needs no stored random state.
         place = (step * 4096 + self.workers.rank) * 256 + micro_batch
         torch.manual_seed((self.options.seed * 0x9E3779B97F4A7C15 + place) % 2**63)
+
+    def about_norms(self) -> str:
+        """A sentence where batch norms see less than the batch; empty where they do not."""
+        count = len(batch_norms(self.model)) - len(self._frozen_norms)
+        parts = self.workers.world_size * self.options.accumulate
+        if count == 0 or parts == 1:
+            return ""
+        batch = self.options.batch_size
+        return (
+            f"{count} batch norms are trained: each sees the statistics of {batch // parts} "
+            f"images, a worker's part of a forward pass, not of the {batch} of a step. Resume with "
+            "as many workers; fewer, or no train.accumulate, give them more images"
+        )
 
     def train_mode(self) -> None:
         """Make the model ready to train; batch norms that are not trained stay as they are."""
@@ -190,12 +206,15 @@ def frozen_norms(model: nn.Module, trained: Sequence[Tensor]) -> list[nn.Module]
     """The batch norms of which nothing is trained: counting statistics would change them too."""
     moved = {id(parameter) for parameter in trained}
     return [
-        module
-        for module in model.modules()
-        if isinstance(module, nn.modules.batchnorm._BatchNorm)
-        and module.affine
-        and not any(id(parameter) in moved for parameter in module.parameters())
+        norm
+        for norm in batch_norms(model)
+        if norm.affine and not any(id(parameter) in moved for parameter in norm.parameters())
     ]
+
+
+def batch_norms(model: nn.Module) -> list[nn.modules.batchnorm._BatchNorm]:
+    """All of them, trained or not."""
+    return [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
 
 
 def _sum(values: Iterable[Tensor]) -> Tensor:

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
 import torch.distributed as dist
 from torch import Tensor
 
@@ -42,28 +41,6 @@ class Workers:
         """Wait for all processes."""
         if self.world_size > 1:
             dist.barrier()
-
-    def sum_gradients(self, parameters: Sequence[Tensor]) -> None:
-        """Replace every gradient by its sum over all processes; a missing one counts as zero.
-
-        One flat message for each dtype: the number of messages, not their size, is what costs.
-        """
-        if self.world_size == 1:
-            return
-        for parameter in parameters:
-            if parameter.grad is None:
-                parameter.grad = torch.zeros_like(parameter)
-        by_dtype: dict[torch.dtype, list[Tensor]] = {}
-        for parameter in parameters:
-            assert parameter.grad is not None
-            by_dtype.setdefault(parameter.grad.dtype, []).append(parameter.grad)
-        for gradients in by_dtype.values():
-            flat = torch.cat([gradient.flatten() for gradient in gradients])
-            dist.all_reduce(flat)
-            parts = flat.split([gradient.numel() for gradient in gradients])
-            torch._foreach_copy_(
-                gradients, [p.view_as(g) for p, g in zip(parts, gradients, strict=True)]
-            )
 
     def sum_counts(self, counts: Counter[str]) -> Counter[str]:
         """The sum of every process's counts."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.corpus.field_names import CAPTIONS
+from schemas.caption_text import Problem, caption_problem
 from schemas.records import Status
 
-Problem = tuple[Status, str]
 RAW = "raw"
 KEPT_CHARS = 200
 """So much of an unusable caption stays in its row, to recognise it by."""
@@ -34,7 +34,7 @@ def _text_of(value: Any) -> Any:
 def read_caption(value: Any, max_chars: int) -> tuple[str | None, Problem | None]:
     """The caption untouched, or what can be shown of it and why it cannot be used."""
     if value is None:
-        return None, (Status.CAPTION_MISSING, "there is no caption")
+        return None, caption_problem(None, max_chars)
     if isinstance(value, bytes):
         try:
             value = value.decode("utf-8")
@@ -45,7 +45,7 @@ def read_caption(value: Any, max_chars: int) -> tuple[str | None, Problem | None
     if not isinstance(value, str):
         kind = type(value).__name__
         return None, (Status.CAPTION_INVALID, f"must be text, got {kind} {str(value)[:40]!r}")
-    problem = _text_problem(value, max_chars)
+    problem = caption_problem(value, max_chars)
     if problem is not None:
         shown = value[:KEPT_CHARS].encode("utf-8", "replace").decode().replace("\0", "\ufffd")
         return shown, problem
@@ -55,23 +55,3 @@ def read_caption(value: Any, max_chars: int) -> tuple[str | None, Problem | None
 def file_text(data: bytes) -> bytes:
     """A text file's caption: without a byte order mark and the line end that closes a file."""
     return data.removeprefix(b"\xef\xbb\xbf").rstrip(b"\r\n")
-
-
-def _text_problem(text: str, max_chars: int) -> Problem | None:
-    if not text or text.isspace():
-        return (Status.CAPTION_MISSING, "the caption is blank")
-    if len(text) > max_chars:
-        return (
-            Status.CAPTION_INVALID,
-            f"{len(text):,} characters; at most {max_chars:,} are labelled (max_caption_chars)",
-        )
-    if "\0" in text:
-        return (Status.CAPTION_INVALID, f"a NUL character at {text.index(chr(0))}")
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        if "\udc80" <= (mark := text[error.start]) <= "\udcff":  # a byte that was not UTF-8
-            reason = f"not UTF-8: byte 0x{ord(mark) - 0xDC00:02x} at character {error.start}"
-            return (Status.CAPTION_INVALID, reason)
-        return (Status.CAPTION_INVALID, f"half a surrogate pair at {error.start}")
-    return None

@@ -39,7 +39,8 @@ def picture_batches(
 
 def _read(sample: TrainingSample) -> Pixels | str:
     """The pixels, or why they cannot be used."""
-    from pipeline.images.decode import ImageLimits, decode_image, read_image_uri
+    from pipeline.images.decode import ImageLimits, decode_image
+    from pipeline.images.fetch import read_image_uri
 
     try:
         decoded = decode_image(read_image_uri(sample.image_uri), ImageLimits())

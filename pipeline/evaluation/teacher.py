@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -56,6 +56,12 @@ class TeacherQuestions:
     """Of the drawn negatives."""
     batch_size: int = 8
     """Images handed to the teacher at once."""
+    prompts: Mapping[str, str] = field(default_factory=dict)
+    """Detection: category -> the words to ask for in place of its name."""
+
+    def words(self, category: str) -> str:
+        """What is asked for a category."""
+        return self.prompts.get(category) or clean_name(category)
 
 
 def teacher_figures(
@@ -147,14 +153,16 @@ def _detect(
     for batch in batches:
         if questions.negatives < 0:
             asked = [everything] * len(batch)
-            names = [clean_name(name) for name in gold.categories]
+            names = [questions.words(name) for name in gold.categories]
             answers = teacher.detect_batch([pixels for _, pixels in batch], names)
         else:
             asked = [
                 _drawn_names(gold, sample, questions.negatives, generator) for sample, _ in batch
             ]
             answers = [
-                teacher.detect_batch([pixels], [clean_name(gold.categories[c]) for c in own])[0]
+                teacher.detect_batch([pixels], [questions.words(gold.categories[c]) for c in own])[
+                    0
+                ]
                 for (_, pixels), own in zip(batch, asked, strict=True)
             ]
         for (sample, _), own, found in zip(batch, asked, answers, strict=True):
@@ -225,6 +233,8 @@ def _prompt_note(gold: GoldSet, questions: TeacherQuestions, num_unseen: int) ->
             f"asked for the image's own categories and {questions.negatives} others: figures are "
             "higher than with all categories"
         )
+    if questions.prompts:
+        note += f"; {len(questions.prompts)} of them in other words than their name"
     if gold.format == "lvis":
         note += "; AP is LVIS's fixed AP (boxes; 10,000 a category, no limit per image)"
     return note

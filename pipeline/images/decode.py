@@ -13,16 +13,16 @@ import io
 import math
 import struct
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
-from typing import IO, Any
+from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile, UnidentifiedImageError
 
-from pipeline.images.fetch import read_image_uri
 from pipeline.images.hostile import (
     is_heif,
     kind_of,
@@ -31,13 +31,11 @@ from pipeline.images.hostile import (
     said,
     without_texts,
 )
-from pipeline.images.orientation import turn_upright, upright_size
-from pipeline.images.pixel_modes import to_rgb
+from pipeline.images.orientation import SIDEWAYS, as_stored, orientation, upright_size
+from pipeline.images.pixel_modes import write_rgb
 from schemas.errors import ConfigError, RecordError
 from schemas.fingerprint import sha256_bytes
 from schemas.records import Status
-
-__all__ = ["FORMATS", "DecodedImage", "ImageLimits", "decode_image", "read_image_uri"]
 
 FORMATS = (
     "JPEG",
@@ -54,9 +52,10 @@ FORMATS = (
 )
 """PIL's names of the formats that are opened; HEIF too where pillow-heif is installed."""
 
-_STRIP_PIXELS = 1 << 21
 _LARGE_PIXELS = 32_000_000
 _large = threading.Lock()
+NewArray = Callable[[int, int], NDArray[np.uint8]]
+"""(height, width) -> uint8 [height, width, 3] to be filled."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,10 +92,22 @@ class DecodedImage:
     sha256: str
 
 
-def decode_image(data: bytes, limits: ImageLimits) -> DecodedImage:
+def _new_array(height: int, width: int) -> NDArray[np.uint8]:
+    return np.empty((height, width, 3), np.uint8)
+
+
+def decode_image(
+    data: bytes, limits: ImageLimits, new_array: NewArray = _new_array
+) -> DecodedImage:
     """Decode the first frame, upright, as RGB.
 
-    Transparent pixels are laid over white; 16-bit and float pixels are scaled to 8 bits.
+    Transparent pixels are laid over white; 16-bit and float pixels are scaled to 8 bits. Takes
+    seven bytes a pixel in most formats; `pipeline.images.decoders` holds the others to a limit.
+
+    Args:
+        data: The encoded image.
+        limits: Which are decoded.
+        new_array: Where the pixels go.
 
     Raises:
         RecordError: IMAGE_CORRUPT, IMAGE_TOO_LARGE or IMAGE_TOO_SMALL, with the reason.
@@ -117,8 +128,7 @@ def decode_image(data: bytes, limits: ImageLimits) -> DecodedImage:
                 # Some containers name a size in the header and hold frames of another.
                 image.load()
                 _check_size(image.size, limits)
-                turn_upright(image)
-                array = _array(to_rgb(image))
+                array = _upright_array(image, new_array)
     except RecordError:
         raise
     except UnidentifiedImageError as error:
@@ -174,6 +184,14 @@ def _check_size(size_wh: tuple[int, int], limits: ImageLimits) -> None:
         )
 
 
+def _upright_array(image: Image.Image, new_array: NewArray) -> NDArray[np.uint8]:
+    """The pixels, turned as they are copied: a turned copy would be as large again."""
+    number, (width, height) = orientation(image), image.size
+    array = new_array(width, height) if number >= SIDEWAYS else new_array(height, width)
+    write_rgb(image, as_stored(array, number))
+    return array
+
+
 def open_image(data: bytes, max_pixels: int) -> Image.Image:
     """An image whose header is read; no pixel is decoded, but those of a small icon."""
     require_modest_icon(data, max_pixels)
@@ -219,18 +237,7 @@ def _opens_heif() -> bool:
     return True
 
 
-def _array(pixels: Image.Image) -> NDArray[np.uint8]:
-    """uint8 [height, width, 3], copied in strips: Pillow's own way holds the image three times."""
-    width, height = pixels.size
-    array = np.empty((height, width, 3), np.uint8)
-    rows = max(1, _STRIP_PIXELS // width)
-    for top in range(0, height, rows):
-        stop = min(height, top + rows)
-        array[top:stop] = np.asarray(pixels.crop((0, top, width, stop)))
-    return array
-
-
-def _one_at_a_time(size_wh: tuple[int, int]) -> contextlib.AbstractContextManager[Any]:
+def _one_at_a_time(size_wh: tuple[int, int]) -> contextlib.AbstractContextManager[bool | None]:
     """Large images wait for each other: each takes seven bytes a pixel while it is decoded."""
     if size_wh[0] * size_wh[1] < _LARGE_PIXELS:
         return contextlib.nullcontext()

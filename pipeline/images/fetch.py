@@ -17,7 +17,7 @@ from pipeline.storage.zip_members import zip_parts
 from schemas.errors import ConfigError, RecordError, RetryableError, UnitError
 from schemas.records import Status
 
-MAX_IMAGE_BYTES = 512 * 2**20
+MAX_IMAGE_BYTES = 256 * 2**20
 """A larger file is not read: no image that is worth decoding has so many bytes."""
 
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 
 import contextlib
 
-from PIL import ExifTags, Image, ImageOps
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ExifTags, Image
 
 UPRIGHT = 1
-_SIDEWAYS = 5
+SIDEWAYS = 5
+"""From here on width and height change places."""
 
 
 def orientation(image: Image.Image) -> int:
-    """1 to 8; 1: as it stands. From 5 on width and height change places."""
+    """1 to 8; 1: as it stands."""
     value: object = UPRIGHT
     with contextlib.suppress(Exception):  # readers of EXIF raise whatever a block makes them
         value = image.getexif().get(ExifTags.Base.Orientation, UPRIGHT)
@@ -24,21 +27,19 @@ def upright_size(image: Image.Image) -> tuple[int, int]:
     width, height = image.size
     if image.format == "TIFF":  # Pillow's reader of TIFF says the upright size already
         return width, height
-    return (height, width) if orientation(image) >= _SIDEWAYS else (width, height)
+    return (height, width) if orientation(image) >= SIDEWAYS else (width, height)
 
 
-def turn_upright(image: Image.Image) -> None:
-    """Turn a loaded image in place: Pillow's other way copies it.
+def as_stored(upright: NDArray[np.uint8], number: int) -> NDArray[np.uint8]:
+    """The same pixels as a file of this orientation holds them: a view, to be written to.
 
-    Raises:
-        MemoryError: there is not enough for the turned pixels.
+    Args:
+        upright: uint8 [height, width, 3], as it is looked at.
+        number: the orientation, 1 to 8.
     """
-    if orientation(image) == UPRIGHT:
-        return
-    try:
-        ImageOps.exif_transpose(image, in_place=True)
-    except MemoryError:
-        raise
-    except Exception:
-        # The pixels are turned first; then EXIF is written anew, which a broken block refuses.
-        return
+    stored = upright.transpose(1, 0, 2) if number >= SIDEWAYS else upright
+    if number in (3, 4, 6, 7):
+        stored = stored[::-1]
+    if number in (2, 3, 7, 8):
+        stored = stored[:, ::-1]
+    return stored

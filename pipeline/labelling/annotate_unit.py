@@ -19,8 +19,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.images.decode import DecodedImage, ImageLimits, decode_image
+from pipeline.images.decode import DecodedImage, ImageLimits
+from pipeline.images.decoders import Decoder
 from pipeline.labelling.pairs import (
+    IN_PROCESS,
     CaptionParser,
     Pair,
     PairLimits,
@@ -86,6 +88,7 @@ def annotate_unit(
     *,
     pool: Executor,
     turn: contextlib.AbstractContextManager[Any] | None = None,
+    decoder: Decoder = IN_PROCESS,
     make_row: MakeRow = answered_row,
 ) -> UnitRows:
     """Label the records of a unit.
@@ -95,6 +98,7 @@ def annotate_unit(
         pool: Threads that fetch and decode.
         turn: Entered while the teacher is asked: a lock where units share it. Reading and
             decoding of this unit go on before, making rows after.
+        decoder: Of the images; in processes of its own where they come from strangers.
         make_row: Makes the row of a pair that was answered.
 
     Raises:
@@ -104,9 +108,9 @@ def annotate_unit(
     began = time.perf_counter()
     seconds, retries = Seconds(), Retries()
     rows: list[Annotation] = []
-    for window in read_windows(records, options.limits, pool, seconds):
+    for window in read_windows(records, options.limits, pool, seconds, decoder):
         extract_window(window, parser, seconds, retries)
-        answers = _ask(window, grounder, options, pool, turn, seconds, retries)
+        answers = _ask(window, grounder, options, pool, decoder, turn, seconds, retries)
         after = time.perf_counter()
         for pair in window:
             answer = answers.get(pair.ordinal)
@@ -139,6 +143,7 @@ def _ask(
     grounder: Grounder,
     options: AnnotateOptions,
     pool: Executor,
+    decoder: Decoder,
     turn: contextlib.AbstractContextManager[Any] | None,
     seconds: Seconds,
     retries: Retries,
@@ -154,7 +159,7 @@ def _ask(
             if ahead and pixels + _pixels(calls[0]) > MAX_CALL_PIXELS:
                 return
             call = calls.popleft()
-            ahead.append((call, [pool.submit(_decode, pair, limits) for pair in call]))
+            ahead.append((call, [pool.submit(_decode, pair, limits, decoder) for pair in call]))
 
     decode_ahead()
     answers: dict[int, Grounding] = {}
@@ -226,14 +231,16 @@ class _Decoded:
     seconds: float
 
 
-def _decode(pair: Pair, limits: ImageLimits) -> _Decoded:
+def _decode(pair: Pair, limits: ImageLimits, decoder: Decoder) -> _Decoded:
     began = time.perf_counter()
     image: DecodedImage | None = None
     try:
-        image = decode_image(pair.data or b"", limits)
+        image = decoder.decode(pair.data or b"", limits, pair.size_wh)
         pair.size_wh, pair.sha256 = (image.width, image.height), image.sha256
     except RecordError as error:
         pair.fail(error)
+    except (ConfigError, RetryableError):
+        raise
     except Exception as error:
         pair.fail(RecordError(Status.IMAGE_CORRUPT, f"{type(error).__name__}: {error}"))
     if image is None and pair.data:

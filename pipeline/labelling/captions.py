@@ -88,7 +88,9 @@ def captioned_row(pair: Pair, answer: Grounding, teacher_id: str) -> Annotation:
     """The row of an image that was captioned."""
     captions = answer.captions if isinstance(answer, MadeCaptions) else ()
     if captions is None:
-        return replace(answered_row(pair, answer, teacher_id), caption="")
+        # Another status than that of captioned images, so that markers count the two apart.
+        row = answered_row(pair, answer, teacher_id)
+        return replace(row, caption="", status=Status.NO_BOXES)
     if not captions:
         pair.fail(RecordError(Status.TEACHER_FAILED, "the captioner made no words"))
         return failed_row(pair, teacher_id)

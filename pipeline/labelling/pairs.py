@@ -15,12 +15,16 @@ from typing import Protocol
 
 from pipeline.images.access import ANYTHING, ImageAccess
 from pipeline.images.connections import NotAdmitted
-from pipeline.images.decode import ImageLimits, image_size, read_image_uri
+from pipeline.images.decode import ImageLimits
+from pipeline.images.decoders import Decoder, InProcess
+from pipeline.images.fetch import read_image_uri
 from pipeline.labelling.retries import Retries
+from schemas.caption_text import caption_problem
 from schemas.errors import ConfigError, RecordError, RetryableError
 from schemas.fingerprint import sha256_bytes
 from schemas.records import CorpusRecord, Phrase, Status
 
+IN_PROCESS = InProcess()
 FETCH_AHEAD = 16
 """Images that are fetched before the window has room for them."""
 
@@ -123,7 +127,11 @@ class _Budget:
 
 
 def read_windows(
-    records: Iterable[CorpusRecord], limits: PairLimits, pool: Executor, seconds: Seconds
+    records: Iterable[CorpusRecord],
+    limits: PairLimits,
+    pool: Executor,
+    seconds: Seconds,
+    decoder: Decoder = IN_PROCESS,
 ) -> Iterator[list[Pair]]:
     """The records in groups that fit in memory, each with its image's bytes and size.
 
@@ -148,7 +156,7 @@ def read_windows(
             else:
                 if pair.record.image_bytes is not None:  # it is in memory already
                     budget.take(len(pair.record.image_bytes), is_oldest=True)
-                waiting.append((pair, pool.submit(_fetch, pair, limits, budget)))
+                waiting.append((pair, pool.submit(_fetch, pair, limits, budget, decoder)))
         seconds.add("read", time.perf_counter() - began)
         if not waiting:
             break
@@ -156,7 +164,7 @@ def read_windows(
         try:
             spent = fetched.result()
         except NotAdmitted:
-            spent = _fetch(pair, limits, budget, is_oldest=True)
+            spent = _fetch(pair, limits, budget, decoder, is_oldest=True)
         seconds.add("fetch", spent)
         window.append(pair)
         held += pair.num_bytes
@@ -211,28 +219,13 @@ def _check_records(records: Iterable[CorpusRecord], limits: PairLimits) -> Itera
                 f"record {ordinal} of its unit has the id of record {first}",
             )
         elif pair.failure is None:
-            pair.failure = _caption_failure(record.caption, limits)
+            pair.failure = caption_problem(record.caption, limits.max_caption_chars)
         yield pair
 
 
-def _caption_failure(caption: str | None, limits: PairLimits) -> tuple[Status, str] | None:
-    if caption is None or not caption.strip():
-        return (Status.CAPTION_MISSING, "no caption" if caption is None else "a blank caption")
-    if len(caption) > limits.max_caption_chars:
-        return (
-            Status.CAPTION_INVALID,
-            f"{len(caption):,} characters; at most {limits.max_caption_chars:,} are read",
-        )
-    if "\0" in caption:
-        return (Status.CAPTION_INVALID, f"a NUL character at {caption.index(chr(0))}")
-    try:
-        caption.encode()
-    except UnicodeEncodeError as error:
-        return (Status.CAPTION_INVALID, f"not valid Unicode text: {error.reason}")
-    return None
-
-
-def _fetch(pair: Pair, limits: PairLimits, budget: _Budget, *, is_oldest: bool = False) -> float:
+def _fetch(
+    pair: Pair, limits: PairLimits, budget: _Budget, decoder: Decoder, *, is_oldest: bool = False
+) -> float:
     """Bytes and header of the image; returns the seconds it took."""
     began = time.perf_counter()
     taken = 0
@@ -253,7 +246,7 @@ def _fetch(pair: Pair, limits: PairLimits, budget: _Budget, *, is_oldest: bool =
                 admit(len(pair.data))
             else:
                 raise RecordError(Status.IMAGE_MISSING, "the record names no image")
-            pair.size_wh = image_size(pair.data, limits.image)
+            pair.size_wh = decoder.size(pair.data, limits.image)
     except RecordError as error:
         pair.fail(error)
     except NotAdmitted:

@@ -17,7 +17,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.images.decode import ImageLimits, decode_image, read_image_uri
+from pipeline.images.decode import ImageLimits, decode_image
+from pipeline.images.fetch import read_image_uri
 from pipeline.layers.store import LayerRows
 from schemas.errors import ConfigError, RecordError, RetryableError, UnitError
 from schemas.layer import LayerAnswer, LayerKind, LayerRequest, LayerScorer

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from shlex import quote
@@ -59,7 +59,6 @@ class LayerStore(CommittedUnits):
     Args:
         run: The run, on a disk or an object store.
         name: One of `schemas.layer.KINDS`.
-        step: Passed to the committer; tests die in it.
 
     Raises:
         ConfigError: there is no such layer.
@@ -67,12 +66,10 @@ class LayerStore(CommittedUnits):
 
     redo = "run `glipforge enrich` on the run again: the unit is then done again"
 
-    def __init__(
-        self, run: RunStore, name: str, *, step: Callable[[str], object] = lambda name: None
-    ) -> None:
+    def __init__(self, run: RunStore, name: str) -> None:
         if name not in KINDS:
             raise ConfigError(f"layer must be one of {', '.join(KINDS)}, got {name!r}")
-        super().__init__(run.url(FOLDER, name), step=step, folders=("",))
+        super().__init__(run.url(FOLDER, name), folders=("",))
         self.run = run
         self.kind: LayerKind = KINDS[name]
         self._layer_id = ""

@@ -25,9 +25,10 @@ from pipeline.phrases.cut_words import (
 )
 from pipeline.phrases.drop_words import DROP_LISTS
 from pipeline.phrases.pieces import mark_sentences, pieces, sentence_ends
+from schemas.caption_text import unicode_problem
 from schemas.errors import ConfigError, DataError, MissingDependency, RecordError
 from schemas.fingerprint import fingerprint
-from schemas.records import Phrase, PhraseStatus, Status
+from schemas.records import Phrase, PhraseStatus
 
 if TYPE_CHECKING:
     from spacy.language import Language
@@ -232,12 +233,8 @@ def _is_there(name: str) -> bool:
 
 
 def _require_text(caption: str) -> None:
-    try:
-        caption.encode()
-    except UnicodeEncodeError as error:
-        raise RecordError(
-            Status.CAPTION_INVALID, f"the caption is not valid Unicode text: {error}"
-        ) from error
+    if problem := unicode_problem(caption):
+        raise RecordError(*problem)
 
 
 def _trimmed(chunk: Span) -> Span | None:

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from pipeline.images.decode import ImageLimits, decode_image, read_image_uri
+from pipeline.images.decode import ImageLimits, decode_image
 from pipeline.images.draw import draw_boxes, draw_caption
+from pipeline.images.fetch import read_image_uri
 from pipeline.images.palette import phrase_color
 from schemas.errors import RecordError
 from schemas.records import CuratedRecord

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from pipeline.run.commit_protocol import (
@@ -38,12 +38,10 @@ class LocalCommitter:
 
     Args:
         root: The run directory.
-        step: Called with the name of each step before it is done; tests die here.
     """
 
-    def __init__(self, root: Path, *, step: Callable[[str], object] = lambda name: None) -> None:
+    def __init__(self, root: Path) -> None:
         self.root = root
-        self.step = step
 
     def path_of(self, file: UnitFile, unit_id: str, attempt: str) -> str:
         """`annotations/<unit>.parquet`, whichever attempt wins."""
@@ -59,10 +57,8 @@ class LocalCommitter:
         staged = [self._staged(commit, file) for file in commit.files]
         try:
             for content, path in zip(files, staged, strict=True):
-                self.step(f"stage {content.folder}")
-                write_synced(path, content.data)
-            self.step("stage marker")
-            write_synced(staged_marker, commit.to_json().encode())
+                self._stage(path, content.data)
+            self._stage(staged_marker, commit.to_json().encode())
             sync_folder(self.root / STAGING)
         except OSError as error:
             if error.errno not in WRITES_NOTHING:
@@ -74,12 +70,9 @@ class LocalCommitter:
                 f"out: nothing more can be written to {str(self.root)!r}: {error.strerror}. What "
                 "is committed is safe; make room, and the same command goes on"
             ) from error
-        self.step("mark")
         won = self._link_marker(staged_marker, commit.unit_id)
         if won:
-            self.step("publish")
             self._publish(commit)
-            self.step("unstage")
         else:
             for path in staged:
                 path.unlink(missing_ok=True)
@@ -146,6 +139,9 @@ class LocalCommitter:
     def _staged(self, commit: UnitCommit, file: CommittedFile) -> Path:
         kind = folder_of(file.path) or "rows"
         return self.root / STAGING / f"{commit.unit_id}.{commit.attempt}.{kind}.parquet"
+
+    def _stage(self, path: Path, data: bytes) -> None:
+        write_synced(path, data)
 
     def _settle(self, commit: UnitCommit) -> bool:
         # Nearly all are published already: one look at each file then, not three.

@@ -10,7 +10,7 @@ names a request), and show `clean` what to delete.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from pipeline.run.commit_protocol import (
@@ -46,7 +46,6 @@ class ObjectCommitter:
 
     Args:
         root: The run's URL.
-        step: Called with the name of each step before it is done; tests die here.
         folders: Where data is, relative to the root; `""`: in the root itself.
     """
 
@@ -54,11 +53,9 @@ class ObjectCommitter:
         self,
         root: str,
         *,
-        step: Callable[[str], object] = lambda name: None,
         folders: Sequence[str] = (ANNOTATIONS, QUARANTINE),
     ) -> None:
         self.root = root
-        self.step = step
         self.folders = folders
 
     def path_of(self, file: UnitFile, unit_id: str, attempt: str) -> str:
@@ -68,14 +65,8 @@ class ObjectCommitter:
     def commit(self, commit: UnitCommit, files: Sequence[UnitFile]) -> bool:
         """PUT the data, then the marker if there is none; False where another was first."""
         for content, file in zip(files, commit.files, strict=True):
-            self.step(f"stage {content.folder}")
-            write_bytes(join_url(self.root, file.path), content.data)
-        self.step("mark")
-        url = join_url(self.root, marker_path(commit.unit_id))
-        text = commit.to_json().encode()
-        # A retried PUT can meet the marker that its own first try has made.
-        won = create_bytes(url, text) or read_bytes(url) == text
-        self.step("unstage")
+            self._put(file.path, content.data)
+        won = self._mark(commit)
         if not won:
             for file in commit.files:
                 remove(join_url(self.root, file.path))
@@ -129,6 +120,15 @@ class ObjectCommitter:
         for folder in self.folders:
             keep = {path.rpartition("/")[2] for path in named if folder_of(path) == folder}
             remove_other_files(join_url(self.root, folder), keep, suffix=".parquet")
+
+    def _put(self, path: str, data: bytes) -> None:
+        write_bytes(join_url(self.root, path), data)
+
+    def _mark(self, commit: UnitCommit) -> bool:
+        url = join_url(self.root, marker_path(commit.unit_id))
+        text = commit.to_json().encode()
+        # A retried PUT can meet the marker that its own first try has made.
+        return create_bytes(url, text) or read_bytes(url) == text
 
     def _list_sizes(self, folder: str) -> dict[str, int]:
         """Sizes of the objects of a folder, by their path in the run."""

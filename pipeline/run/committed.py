@@ -6,7 +6,8 @@ Layout and protocol are in the data contract; how one commit is made is in `comm
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from os import PathLike, fspath
@@ -31,12 +32,11 @@ class Recovery:
     """Units whose marker stood but whose data was missing or torn: they are done again."""
 
 
-class CommittedUnits:
+class CommittedUnits(ABC):
     """Files and commits of one place. Cheap to make; nothing is read before it is asked for.
 
     Args:
         uri: A directory, or a URL such as s3://bucket/runs/1.
-        step: Passed to the committer; tests die in it.
         folders: Where data files are, relative to the place; `""`: in the place itself.
     """
 
@@ -47,7 +47,6 @@ class CommittedUnits:
         self,
         uri: str | PathLike[str],
         *,
-        step: Callable[[str], object] = lambda name: None,
         folders: Sequence[str] = (ANNOTATIONS, QUARANTINE),
     ) -> None:
         self.uri = fspath(uri)
@@ -55,10 +54,10 @@ class CommittedUnits:
         self.committer: Committer
         if self.is_local:
             self.uri = local_path(self.uri)
-            self.committer = LocalCommitter(Path(self.uri), step=step)
+            self.committer = LocalCommitter(Path(self.uri))
         else:
             self.uri = self.uri.rstrip("/")
-            self.committer = ObjectCommitter(self.uri, step=step, folders=folders)
+            self.committer = ObjectCommitter(self.uri, folders=folders)
         self.folders = tuple(folders)
         self._commits: dict[str, UnitCommit] = {}
 
@@ -135,13 +134,17 @@ class CommittedUnits:
             self.committer.withdraw(commit)
             self._commits.pop(commit.unit_id, None)
 
+    def forget_commits(self) -> None:
+        """Read markers anew: others replaced some of them."""
+        self._commits.clear()
+
+    @abstractmethod
     def check_plan(self, commit: UnitCommit, *, where: str) -> None:
         """Refuse a marker that belongs to something else.
 
         Raises:
             DataError: it does.
         """
-        raise NotImplementedError
 
     def _is_whole(self, commit: UnitCommit, is_settled: bool) -> bool:
         return is_settled and all(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from datetime import UTC, datetime
 from os import PathLike
 from shlex import quote
@@ -34,16 +34,10 @@ class RunStore(CommittedUnits):
 
     Args:
         uri: A directory, or a URL such as s3://bucket/runs/1.
-        step: Passed to the committer; tests die in it.
     """
 
-    def __init__(
-        self,
-        uri: str | PathLike[str],
-        *,
-        step: Callable[[str], object] = lambda name: None,
-    ) -> None:
-        super().__init__(uri, step=step)
+    def __init__(self, uri: str | PathLike[str]) -> None:
+        super().__init__(uri)
         self._plan: Plan | None = None
         self._plan_id = ""
 

@@ -10,6 +10,8 @@ from pipeline.storage.files import open_file
 from schemas.errors import RecordError
 from schemas.records import Status
 
+ROWS_AT_ONCE = 8
+BUFFER_BYTES = 4 * 2**20
 ENCODED = ("/9j/", "iVBORw0KGgo", "R0lGOD", "UklGR", "Qk0", "SUkq", "TU0AK")
 """What JPEG, PNG, GIF, WebP, BMP and TIFF begin with in base64."""
 _MIN_ENCODED = 64
@@ -55,7 +57,7 @@ def _decoded(text: str) -> bytes | None:
 def read_parquet_cell(url: str, row: int, column: str) -> bytes:
     """The encoded image at `row` (counted over the whole file) of `column`.
 
-    Reads the one column of the row group that holds the row.
+    Reads the one column of the row group that holds the row, up to the row.
 
     Raises:
         RecordError: IMAGE_MISSING, there is no such row or column, or the cell holds no bytes.
@@ -66,15 +68,19 @@ def read_parquet_cell(url: str, row: int, column: str) -> bytes:
 
     with open_file(url) as stream:
         try:
-            file = pq.ParquetFile(stream)
+            file = pq.ParquetFile(stream, pre_buffer=False, buffer_size=BUFFER_BYTES)
             first = 0
             for group in range(file.num_row_groups):
                 num_rows = file.metadata.row_group(group).num_rows
                 if row < first + num_rows:
-                    table = file.read_row_group(group, columns=[column], use_threads=False)
-                    if table.num_columns != 1:
+                    if column not in file.schema_arrow.names:
                         raise RecordError(Status.IMAGE_MISSING, f"{url} has no column {column!r}")
-                    return _cell_bytes(table.column(0)[row - first].as_py(), url, row, column)
+                    only = {"row_groups": [group], "columns": [column]}
+                    for batch in file.iter_batches(ROWS_AT_ONCE, **only, use_threads=False):
+                        if row < first + batch.num_rows:
+                            value = batch.column(0)[row - first].as_py()
+                            return _cell_bytes(value, url, row, column)
+                        first += batch.num_rows
                 first += num_rows
         except (pa.ArrowException, OSError) as error:
             raise RecordError(Status.IMAGE_MISSING, f"{url} cannot be read: {error}") from error

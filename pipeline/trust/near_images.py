@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.images.decode import ImageLimits, decode_image, read_image_uri
+from pipeline.images.decode import ImageLimits, decode_image
+from pipeline.images.fetch import read_image_uri
 from pipeline.layers.perceptual_hash import HASH_BITS, dhash, pixels_sha256
 from schemas.errors import ConfigError, RecordError
 

@@ -100,7 +100,7 @@ def test_wrong_labelling_says_what_to_do(
     out = ["--out", str(tmp_path / "run")]
     assert main(["label", "--corpus", str(tmp_path / "gone"), *out]) == 2
     assert "gone' does not exist" in capsys.readouterr().err
-    (tmp_path / "a.txt").write_text("")
+    (tmp_path / "a.bin").write_text("")
     assert main(["label", "--corpus", str(tmp_path), *out]) == 2
     assert "nothing in it is a corpus that is read" in capsys.readouterr().err
 

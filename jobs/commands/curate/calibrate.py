@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from jobs.arguments import DirName, FileName, GoldFormat, Run
+from jobs.arguments import DirName, FileName, Run
 from schemas.errors import ConfigError
+from schemas.gold_format import GoldFormat
 
 if TYPE_CHECKING:
     from pipeline.curation.calibration import Calibration, StatedPromise

@@ -125,7 +125,8 @@ def _vector(config: Config, labelled: RunStore) -> tuple[str, NDArray[np.float32
     from model.scorers.clip import ContrastiveScorer
     from model.scorers.load import load_scorer, scorer_directory, scorer_fingerprint
     from model.teacher.load import torch_device
-    from pipeline.images.decode import ImageLimits, decode_image, read_image_uri
+    from pipeline.images.decode import ImageLimits, decode_image
+    from pipeline.images.fetch import read_image_uri
     from pipeline.layers.store import LayerStore
     from schemas.errors import RecordError
 

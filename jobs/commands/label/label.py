@@ -17,7 +17,7 @@ import tyro
 from jobs.arguments import Corpora, Model, Run
 from jobs.labelling.gate import NO_GATE, Gate, pass_gate
 from jobs.labelling.progress import LabelProgress, TooManyFailures, describe_failures
-from jobs.labelling.running import Running, worker_needs
+from jobs.labelling.running import Running, run_units, statuses_to_retry
 from jobs.labelling.setup import LabelSetup, TeacherSetup
 from jobs.termination import sigterm_as_interrupt
 from model.teacher.options import TeacherOptions
@@ -31,7 +31,6 @@ from schemas.redaction import shown
 
 if TYPE_CHECKING:
     from jobs.labelling.setup import Corpus as CorpusReader
-    from jobs.labelling.worker import WorkerSpec
     from pipeline.run.store import RunStore
     from schemas.plan import Plan, Unit
 
@@ -133,17 +132,20 @@ def label(
 
 
 def _label(setup: LabelSetup, out: str, records_per_unit: int, running: Running, gate: Gate) -> int:
+    from jobs.labelling.retry import units_to_retry
     from jobs.labelling.start_info import write_start
     from jobs.labelling.unit_size import choose_units, likely_workers
     from jobs.labelling.unseen import tell_what_it_never_saw
     from jobs.labelling.worker import WorkerSpec
     from pipeline.run.info import read_run_info
     from pipeline.run.lock import run_lock
+    from pipeline.run.relocation import write_relocated
     from pipeline.run.store import RunStore
 
     corpus = setup.open_corpus()
     print(f"corpus   {corpus.uri} ({corpus.format}) {getattr(corpus, 'explanation', '')}".rstrip())
-    print(f"teacher  {setup.teacher_id()}")
+    role = getattr(setup, "role", "teacher")
+    print(f"{role:<8} {setup.teacher_id()}")
     store = RunStore(out)
     units, records_per_unit = choose_units(
         corpus,
@@ -159,11 +161,13 @@ def _label(setup: LabelSetup, out: str, records_per_unit: int, running: Running,
     _require_writable(store)
     gate_said = pass_gate(gate, setup, running, read_run_info(store).gate)
     with run_lock(store):
-        plan = store.write_plan(plan)
+        plan, moved = write_relocated(store, plan, running.relocate)
         recovery = store.recover(verify=running.verify)
         for unit_id in recovery.withdrawn:
             print(f"unit {unit_id}: its data is missing or torn, it is done again")
-        pending = store.pending()
+        again = units_to_retry(store, statuses_to_retry(running.retry_failed))
+        left = store.pending()
+        pending = [moved.get(unit.unit_id, unit) for unit in (*left, *again)]
         print(f"plan     {len(plan.units):,} units, {len(pending):,} to do, in {store.uri}")
         progress = LabelProgress(units=pending, max_failure_rate=running.max_failure_rate)
         failed: dict[str, str] = {}
@@ -179,8 +183,9 @@ def _label(setup: LabelSetup, out: str, records_per_unit: int, running: Running,
                     config={name: plan.config[name] for name in ("teacher", "phrases")},
                     call_size=running.call_size,
                     decode_threads=running.decode_threads,
+                    retry=statuses_to_retry(running.retry_failed),
                 )
-                failed = _run_units(store, spec, pending, progress, running)
+                failed = run_units(store, spec, pending, progress, running)
         except (KeyboardInterrupt, TooManyFailures) as stop:
             note = "stopped" if isinstance(stop, KeyboardInterrupt) else "given up"
             raise
@@ -189,12 +194,13 @@ def _label(setup: LabelSetup, out: str, records_per_unit: int, running: Running,
                 progress.tell(now=True)
             if note:
                 # The markers: workers commit units of which the driver does not hear any more.
-                committed = len(pending) - len(store.pending())
+                committed = len(left) - len(store.pending())
                 print(
                     f"{note}: {committed:,} units committed since the start; the same command "
                     "goes on",
                     file=sys.stderr,
                 )
+        store.forget_commits()
         return _finish(store, plan, failed, running.max_failure_rate, setup)
 
 
@@ -216,34 +222,6 @@ def make_plan(setup: LabelSetup, corpus: CorpusReader, units: tuple[Unit, ...]) 
     )
 
 
-def _run_units(
-    store: RunStore,
-    spec: WorkerSpec,
-    pending: list[Unit],
-    progress: LabelProgress,
-    running: Running,
-) -> dict[str, str]:
-    if running.runner == "local":
-        from jobs.labelling.local_runner import run_local
-
-        tries, cpus = running.attempts, running.cpus_per_worker
-        return run_local(pending, spec, progress, attempts=tries, cpus=cpus)
-    from jobs.labelling.ray_runner import RayRunner
-    from jobs.ray_session import ray_session
-
-    with ray_session():
-        needs, room = worker_needs(running, spec.setup)
-        return RayRunner(
-            store=store,
-            spec=spec,
-            progress=progress,
-            needs=needs,
-            num_workers=max(1, min(running.workers or room, len(pending))),
-            attempts=running.attempts,
-            hang_s=running.hang_s,
-        ).run(pending)
-
-
 def _require_writable(store: RunStore) -> None:
     from pipeline.run.info import require_writable
 
@@ -262,22 +240,23 @@ def _finish(
     from jobs.commands.label.status import print_status
     from pipeline.run.status import read_status
 
+    name = getattr(setup, "command", "label")
     complete = store.finalize()
     found = replace(read_status(store), driver=None)  # which is this process, at its end
     print_status(found)
     for unit_id, reason in failed.items():
-        print(f"glipforge label: unit {unit_id} failed: {shown(reason)}", file=sys.stderr)
+        print(f"glipforge {name}: unit {unit_id} failed: {shown(reason)}", file=sys.stderr)
     if not complete:
         left = len(plan.units) - len(store.commits())
         print(
-            f"glipforge label: {left:,} of {len(plan.units):,} units are not done; the same "
+            f"glipforge {name}: {left:,} of {len(plan.units):,} units are not done; the same "
             "command tries them again",
             file=sys.stderr,
         )
         return 1
     if hopeless := describe_failures(found.statuses, max_failure_rate):
         print(
-            f"glipforge label: {hopeless}. The run is complete; a higher --max-failure-rate "
+            f"glipforge {name}: {hopeless}. The run is complete; a higher --max-failure-rate "
             "accepts it",
             file=sys.stderr,
         )

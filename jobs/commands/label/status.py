@@ -109,8 +109,13 @@ def print_status(found: RunStatus) -> None:
         if found.captioner and name == Status.NO_PHRASES:
             print(f"captions {number:,} images, by {found.captioner}")
             continue
+        if found.captioner and name == Status.NO_BOXES:
+            print(f"left     {number:,} images that have a caption of their own")
+            continue
         example = f"   e.g. {found.examples[name]}" if name in found.examples else ""
         print(f"  {name:<16} {number:>10,}{example}")
+        if name == Status.CAPTION_MISSING and not found.captioner:
+            print("                   `glipforge caption` makes captions; --names does without any")
     if not found.captioner:
         print(f"boxes    {found.boxes:,} candidates above the floor")
     if found.rows_per_worker_second:
@@ -136,14 +141,15 @@ def print_status(found: RunStatus) -> None:
 def _state(found: RunStatus) -> str:
     if found.complete:
         return "complete"
+    name = "caption" if found.captioner else "label"
     holder = found.driver
     if holder is None:
-        return "not complete and nobody works on it; the same `glipforge label` command goes on"
+        return f"not complete and nobody works on it; the same `glipforge {name}` command goes on"
     who = f"process {holder.pid or '?'} on {holder.host or '?'}"
     if not found.is_driven:
         return (
             f"not complete; {who} gave no sign of life for {holder.silent_s:,.0f} s and is "
-            "probably gone; the same `glipforge label` command goes on"
+            f"probably gone; the same `glipforge {name}` command goes on"
         )
     who += " works on it"
     if found.seconds_left:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated
 
 import tyro
 
-from jobs.arguments import MaybeFile, Model
+from jobs.image_options import ImageOptions
 from pipeline.phrases.class_list import split_names
 from schemas.errors import ConfigError
 
@@ -15,27 +15,12 @@ EXAMPLES = ('glipforge detect photo.jpg --names "cat, dog, red umbrella" --teach
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config:
+class Config(ImageOptions):
     """Options of `glipforge detect`."""
 
-    image: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="IMAGE")]
-    """A path, a URL, or a member of an archive as ARCHIVE#MEMBER."""
     names: Annotated[str, tyro.conf.arg(metavar="NAMES")]
     """Names of things, with commas between, or @FILE with one name a line. Any number. What stands
     in parentheses belongs to its name and is not asked for."""
-    teacher: Model = None
-    """A model directory (converted or trained), a published name (glip-t) or a hub id; the shipped
-    glip-nano if not given."""
-    threshold: float = 0.4
-    """Smallest score that is shown, in [0, 1]."""
-    out: MaybeFile = None
-    """The picture with boxes; STEM-detect.png in the current directory if not given."""
-    device: str = "auto"
-    """cpu, cuda, cuda:1; auto takes a GPU where there is one."""
-    precision: Literal["float32", "bfloat16", "float16", "auto"] = "float32"
-    """Of the network's arithmetic; auto: bfloat16 where it is faster and finds the same."""
-    json: bool = False
-    """Print the answer as JSON instead of a table."""
 
 
 def parse_names(text: str) -> tuple[str, ...]:

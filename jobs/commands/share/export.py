@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import tyro
@@ -18,7 +18,7 @@ from schemas.errors import ConfigError
 
 if TYPE_CHECKING:
     from pipeline.curation.rules.policy import FilterPolicy
-    from pipeline.export import CardFacts, ExportOptions, ExportSummary
+    from pipeline.export import ExportOptions, ExportSummary
     from pipeline.run.info import KnownCategories
     from pipeline.run.store import RunStore
     from schemas.records import CuratedRecord
@@ -56,7 +56,10 @@ class Config:
     format: FormatName = "goldg"
     """goldg is MDETR's grounding JSON, which GLIP and Grounding DINO train on."""
     merge: Repeated = ()
-    """Another run, written behind the first; of pairs that both have, the first run's stay."""
+    """Another run, written behind the first."""
+    merge_rule: Literal["first", "union"] = "first"
+    """Pairs that several runs have: the first run's boxes, or those of all, where of two boxes of
+    one phrase that overlap (IoU 0.5) a person's stays, else the first run's."""
     image_root: DirName = ""
     """Write file names relative to this folder; whole addresses if not given."""
     copy_images: DirName = ""
@@ -100,6 +103,7 @@ def run(config: Config) -> int:
     from jobs.progress_bar import reading_bar
     from pipeline.curation.curate import ensure_curated, iter_curated
     from pipeline.export import FORMATS, export_records
+    from pipeline.export.card_facts import card_facts
     from pipeline.export.chosen_pairs import only_pairs, read_pairs
     from pipeline.export.merge import REPEATED, merged_records
     from pipeline.run.open import num_records, open_run
@@ -133,12 +137,12 @@ def run(config: Config) -> int:
     ]
     with reading_bar("export", total) as progress:
         summary = export_records(
-            _counted(merged_records(streams, merge_counts), progress),
+            _counted(merged_records(streams, merge_counts, config.merge_rule), progress),
             config.format,
             config.out,
             options,
             known_categories=_known_categories(runs),
-            card=_card_facts(config, runs, policies) if config.card else None,
+            card=card_facts(runs, policies, config.license) if config.card else None,
             force=config.force,
         )
     if options.masks and options.masks.without:
@@ -243,57 +247,6 @@ def _known_categories(runs: list[RunStore]) -> KnownCategories | None:
     from pipeline.run.info import read_run_info
 
     return read_run_info(runs[0]).categories if len(runs) == 1 else None
-
-
-def _card_facts(config: Config, runs: list[RunStore], policies: list[FilterPolicy]) -> CardFacts:
-    from importlib.metadata import version
-
-    from pipeline.export import CardFacts
-
-    # The name alone: a path would tell about the machine.
-    corpora = [str(one.plan().corpus).rstrip("/").rpartition("/")[2] for one in runs]
-    rules = {policy.policy_id: asdict(policy) for policy in policies}
-    return CardFacts(
-        made_with=f"glipforge {version('glipforge')}",
-        corpora=tuple(dict.fromkeys(corpora)),
-        license=config.license,
-        precision=tuple(
-            line
-            for one, policy in zip(runs, policies, strict=True)
-            for line in _precision(one, policy)
-        ),
-        policies=tuple(rules.values()),
-    )
-
-
-def _precision(run: RunStore, policy: FilterPolicy) -> list[str]:
-    """What the run's calibration of a policy says, for people; nothing where there is none."""
-    from pipeline.curation.calibration import read_calibration
-
-    try:
-        found = read_calibration(run, policy)
-    except ConfigError:
-        return [
-            f"A calibration of policy {policy.name} was made of other annotations than the run "
-            "has now: it says nothing about these labels."
-        ]
-    if found is None:
-        return []
-    whole = found.curve[-1]
-    lines = [
-        f"- policy {found.policy_id}: {found.right:,} of {found.drawn:,} judged labels are right "
-        f"({found.method}); of all {found.population:,} labels between {whole.low:.1%} and "
-        f"{whole.high:.1%}, with confidence {found.confidence:g}."
-    ]
-    if found.population < found.run_labels:
-        lines.append(f"- Nothing is said about the other {found.run_labels - found.population:,}.")
-    promise = None if policy.min_precision is None else found.promise(policy.min_precision)
-    if promise is not None and promise.threshold is not None:
-        lines.append(
-            f"- The policy keeps labels above score {promise.threshold:g}, of which at least "
-            f"{promise.precision:.0%} are right, with confidence {promise.confidence:g}."
-        )
-    return lines
 
 
 def _counted(

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 import tyro
 
-from jobs.arguments import DirName, FileName, GoldFormat, Run
+from jobs.arguments import DirName, FileName, Run
 from schemas.errors import ConfigError
+from schemas.gold_format import GoldFormat
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

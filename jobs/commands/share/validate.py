@@ -10,7 +10,8 @@ from dataclasses import asdict, dataclass
 
 import tyro
 
-from jobs.arguments import DirName, FileName, GoldFormat
+from jobs.arguments import DirName, FileName
+from schemas.gold_format import GoldFormat
 
 EXAMPLES = ("glipforge validate labels.json --image-root images",)
 

@@ -7,15 +7,18 @@ what a perfect localiser gets that gives boxes to phrases at random.
 from __future__ import annotations
 
 import json as json_module
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from jobs.arguments import DirName, FileName, GoldFormat, MaybeFile, Model
-from schemas.errors import ConfigError
+from jobs.arguments import DirName, FileName, MaybeFile, Model
+from schemas.errors import ConfigError, DataError
+from schemas.gold_format import GoldFormat
 
 if TYPE_CHECKING:
+    from model.teacher.load import AnyTeacher
     from pipeline.evaluation.result import EvaluationResult
     from pipeline.gold import GoldSet
 
@@ -30,7 +33,7 @@ EXAMPLES = (
 class Config:
     """Options of `glipforge evaluate`. Give one of --teacher, --run and --detections."""
 
-    gold: FileName
+    gold: FileName = ""
     """Gold boxes: a COCO, LVIS, MDETR/GoldG or ODVG file, a Flickr30k Entities directory, or an
     image folder whose metadata lists boxes."""
     teacher: Model = None
@@ -40,6 +43,9 @@ class Config:
     detections: Annotated[str | None, tyro.conf.arg(metavar="FILE")] = None
     """Judge a COCO results file (a JSON list of image_id, category_id, bbox and score), of any
     program, on COCO or LVIS gold."""
+    suite: FileName = ""
+    """--teacher, in place of --gold: a YAML or JSON file of many gold sets, each with its own
+    prompts (docs/evaluation.md), as for ODinW; the table has a line a set and the mean."""
     gold_format: GoldFormat = "auto"
     """Format of the gold data."""
     image_root: DirName = ""
@@ -63,6 +69,10 @@ class Config:
     max_names: int = 0
     """--teacher, detection gold: names per prompt; 0: as many as fit (the reference takes 40 for
     LVIS)."""
+    tiles: str = "1x1"
+    """--teacher: ask about the image and about so many tiles across and down, e.g. 2x2."""
+    tile_overlap: float = 0.2
+    """Share of a tile that it has in common with the next one."""
     seed: int = 0
     """Of the drawn negatives."""
     device: str = "auto"
@@ -96,6 +106,10 @@ def run(config: Config) -> int:
     ):
         if value < least:
             raise ConfigError(f"{name} must be {least} or more, got {value}")
+    if config.suite:
+        return _suite(config)
+    if not config.gold:
+        raise ConfigError("gold must be given, or suite with --teacher")
     gold = load_gold(
         config.gold,
         config.gold_format,
@@ -108,14 +122,9 @@ def run(config: Config) -> int:
     elif config.detections is not None:
         result = detections_figures(config.detections, gold)
     else:
-        result = _of_teacher(config, gold)
-    text = json_module.dumps(result.to_dict(), indent=1, sort_keys=True, ensure_ascii=False)
-    if config.out is not None:
-        config.out.parent.mkdir(parents=True, exist_ok=True)
-        config.out.write_text(text + "\n", encoding="utf-8")
-    if config.json:
-        print(text)
-    else:
+        result = _of_teacher(config, _load(config), gold, {})
+    _write(config, result.to_dict())
+    if not config.json:
         print_figures(result, nouns=config.nouns, out=config.out)
     return 0
 
@@ -146,28 +155,58 @@ def _of_run(uri: str, policy_name: str, gold: GoldSet, synonyms: str) -> Evaluat
     )
 
 
-def _of_teacher(config: Config, gold: GoldSet) -> EvaluationResult:
+def _suite(config: Config) -> int:
+    """Measure a teacher on each set; a set that cannot be measured is named, the others go on."""
+    from jobs.figures_table import print_suite
+    from pipeline.evaluation.suites.suite import SuiteResult, load_set, read_suite
+
+    if config.teacher is None or config.gold:
+        raise ConfigError("suite must go with --teacher, and without --gold: its file names them")
+    found = SuiteResult()
+    teachers: dict[int, AnyTeacher] = {}
+    for one in read_suite(config.suite).sets:
+        own = replace(
+            config,
+            limit=config.limit if one.limit is None else one.limit,
+            max_names=one.max_names or config.max_names,
+        )
+        if own.max_names not in teachers:
+            teachers = {own.max_names: _load(own)}
+        try:
+            gold = load_set(one)
+            result = _of_teacher(own, teachers[own.max_names], gold, one.wordings())
+        except (ConfigError, DataError) as error:
+            found.failed[one.name] = str(error)
+            continue
+        found.subject = result.subject
+        found.results[one.name] = result
+    _write(config, found.to_dict())
+    if not config.json:
+        print_suite(found, out=config.out)
+    return 1 if found.failed else 0
+
+
+def _write(config: Config, figures: dict[str, Any]) -> None:
+    text = json_module.dumps(figures, indent=1, sort_keys=True, ensure_ascii=False)
+    if config.out is not None:
+        config.out.parent.mkdir(parents=True, exist_ok=True)
+        config.out.write_text(text + "\n", encoding="utf-8")
+    if config.json:
+        print(text)
+
+
+def _of_teacher(
+    config: Config, teacher: AnyTeacher, gold: GoldSet, prompts: Mapping[str, str]
+) -> EvaluationResult:
     from jobs.progress_bar import reading_bar
-    from model.teacher.load import load_teacher
-    from model.teacher.options import TeacherOptions
     from pipeline.evaluation.teacher import TeacherQuestions, teacher_figures
 
-    teacher = load_teacher(
-        config.teacher,
-        device=config.device,
-        options=TeacherOptions(
-            score_floor=0.0,
-            max_boxes_per_phrase=100,
-            max_names=config.max_names,
-            precision=config.precision,
-            batch_size=config.batch_size,
-        ),
-    )
     questions = TeacherQuestions(
         limit=config.limit,
         negatives=config.negatives,
         seed=config.seed,
         batch_size=config.batch_size,
+        prompts=prompts,
     )
     total = min(config.limit or len(gold.samples), len(gold.samples))
     with reading_bar("evaluate", total) as progress:
@@ -175,3 +214,22 @@ def _of_teacher(config: Config, gold: GoldSet) -> EvaluationResult:
     if teacher.note:
         result.notes.append(teacher.note)
     return result
+
+
+def _load(config: Config) -> AnyTeacher:
+    from model.teacher.load import load_teacher
+    from model.teacher.options import TeacherOptions
+
+    return load_teacher(
+        config.teacher,
+        device=config.device,
+        options=TeacherOptions(
+            score_floor=0.0,
+            max_boxes_per_phrase=100,
+            max_names=config.max_names,
+            tiles=config.tiles,
+            tile_overlap=config.tile_overlap,
+            precision=config.precision,
+            batch_size=config.batch_size,
+        ),
+    )

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from model.files.model_type import model_type as model_type_of
 from model.teacher.options import Aggregation
-from schemas.errors import ConfigError
 from schemas.grounder import ScoreFacts
 
 CONFIG_NAME = "config.json"
@@ -93,20 +92,4 @@ def model_type(directory: Path) -> str:
         ConfigError: no configuration, a model that cannot teach, or one that brings code of its
             own.
     """
-    path = directory / CONFIG_NAME
-    try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{path} cannot be read: {error}") from error
-    kind = raw.get("model_type") if isinstance(raw, dict) else None
-    if kind == GLIP or kind in KINDS:
-        return str(kind)
-    if isinstance(raw, dict) and raw.get("auto_map"):
-        raise ConfigError(
-            f"{path} wants trust_remote_code: {kind!r} is not part of transformers, and to load it "
-            "would run code of its repository on every worker. It is refused; take a model that "
-            f"transformers itself knows: {', '.join(KINDS)}"
-        )
-    raise ConfigError(
-        f"{path}: model_type must be {GLIP} or one of {', '.join(KINDS)}, got {kind!r}"
-    )
+    return model_type_of(directory, (GLIP, *KINDS))

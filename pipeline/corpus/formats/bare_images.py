@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from itertools import groupby
 
-from pipeline.corpus.captions import Problem, file_text
+from pipeline.corpus.captions import file_text
 from pipeline.corpus.corpus import RECORDS_PER_UNIT, Corpus, Part
 from pipeline.corpus.field_names import CAPTIONS
 from pipeline.corpus.formats.tar_samples import TEXT_ENDINGS
@@ -16,6 +16,7 @@ from pipeline.corpus.formats.webdataset import MAX_TEXT_MEMBER, read_json_row
 from pipeline.corpus.options import CorpusOptions
 from pipeline.corpus.record_ids import record_id, unit_id
 from pipeline.storage.files import join_url, list_folder, read_bytes, stat_file, text_url
+from schemas.caption_text import Problem
 from schemas.errors import ConfigError, GlipforgeError, RecordError, RetryableError
 from schemas.plan import InputFile, Unit
 from schemas.records import CorpusRecord, Status

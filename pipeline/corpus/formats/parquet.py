@@ -44,8 +44,8 @@ from schemas.records import CorpusRecord, Status
 
 ROW_GROUPS = "row-groups"
 """Kind of a unit of row groups."""
-ROWS_PER_BATCH = 64
-"""So many images are in memory at once."""
+ROWS_PER_BATCH = 1
+"""Images that are unpacked at once: a small file may hold one of a hundred megabytes, often."""
 IMAGE_TYPES = "bytes, a struct with bytes, a list of uint8, base64, or a path or URL"
 _STATUS_FIELDS = ("status", "error_message")
 

@@ -15,6 +15,10 @@ from pipeline.corpus.field_names import CAPTIONS, IMAGE_PATHS
 from pipeline.storage.files import open_file
 from schemas.errors import GlipforgeError, UnitError
 
+BUFFER_BYTES = 4 * 2**20
+MAX_INFLATED_BYTES = 512 * 2**20
+MAX_INFLATION = 100
+"""What is more than that may be so many times larger than in the file: images do not shrink."""
 _BYTES_NAMES = ("image", "jpg", "jpeg", "png", "webp", "img", "image_bytes", "bytes", "content")
 
 
@@ -27,7 +31,8 @@ def open_parquet(url: str) -> Iterator[pq.ParquetFile]:
     """
     with open_file(url) as stream:
         try:
-            file = pq.ParquetFile(stream)
+            # Page by page: a row group may be larger than the memory of a worker.
+            file = pq.ParquetFile(stream, pre_buffer=False, buffer_size=BUFFER_BYTES)
         except GlipforgeError:
             raise
         except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
@@ -53,6 +58,7 @@ def read_group(
     """
     left = file.metadata.row_group(group).num_rows
     names = list(columns)
+    _require_no_bomb(file, group, names)
     batches = file.iter_batches(batch_size, row_groups=[group], columns=names, use_threads=False)
     for batch in batches:
         raw = [as_raw(batch.column(name)) for name in names]
@@ -61,6 +67,22 @@ def read_group(
             yield dict(zip(names, values, strict=True))
     if left:  # columns of unequal length end without an error
         raise ValueError(f"{left} rows fewer than its header says")
+
+
+def _require_no_bomb(file: pq.ParquetFile, group: int, names: Sequence[str]) -> None:
+    found = file.metadata.row_group(group)
+    for index in range(found.num_columns):
+        column = found.column(index)
+        packed, whole = column.total_compressed_size, column.total_uncompressed_size
+        if (
+            column.path_in_schema.partition(".")[0] in names
+            and whole > MAX_INFLATED_BYTES
+            and whole > MAX_INFLATION * max(packed, 1)
+        ):
+            raise ValueError(
+                f"column {column.path_in_schema!r} unpacks from {packed:,} to {whole:,} bytes, "
+                f"which images never do; at most {MAX_INFLATION} times as many are read"
+            )
 
 
 def repeated_columns(schema: pa.Schema, wanted: Sequence[str | None], where: str) -> str:

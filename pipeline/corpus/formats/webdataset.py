@@ -38,7 +38,7 @@ SAMPLES = "samples"
 """Kind of a unit of samples whose first header is in a byte range."""
 REMOTE_SCAN_BYTES = 4 * 2**30
 """Headers of a remote tar are only scanned where it is larger: the scan reads most of it."""
-MAX_IMAGE_MEMBER = 512 * 2**20
+MAX_IMAGE_MEMBER = 256 * 2**20
 MAX_TEXT_MEMBER = 16 * 2**20
 """Bytes of a member that is read: a compressed archive may hold a thousand times its own size."""
 

@@ -90,9 +90,14 @@ def test_made_captions_go_to_images_without_and_are_marked_up_to_the_export(
 ) -> None:
     photos, out, run = write_photos(tmp_path / "photos"), tmp_path / "captions", tmp_path / "run"
     assert caption(photos, out, blip, "--only-missing") == 0
+    shown = capsys.readouterr().out
+    assert "captions 3 images, by blip@" in shown
+    assert "left     1 images that have a caption of their own" in shown
     assert rows_of(out)["photos/0.png"].caption == ""
     label = ["label", "--corpus", photos, "--runner", "local"]
     assert main([*label, "--out", str(run), "--captions", str(out)]) == 0
+    advice = "`glipforge caption` makes captions; --names does without any"
+    assert advice in capsys.readouterr().out
     rows = rows_of(run)
     assert rows["photos/0.png"].caption == "a red square"
     assert rows["photos/0.png"].caption_origin == "corpus"

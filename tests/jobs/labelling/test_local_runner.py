@@ -344,3 +344,16 @@ def test_sigterm_ends_as_ctrl_c_does(tmp_path: Path) -> None:
     process = start(args)
     wait_for_units(out, 2, process)
     stop_and_go_on(process, signal.SIGTERM, out, args)
+
+
+def test_a_hang_ends_the_run_in_a_sentence(tmp_path: Path) -> None:
+    corpus = write_corpus(tmp_path / "c", 3, captions={9: "a dog that hangs"})
+    out = tmp_path / "run"
+    options = json.dumps({"runner": "local", "hang_s": 2.5})
+    process = start([corpus, str(out), json.dumps({"hang_on": "hangs"}), options])
+    _, said = process.communicate(timeout=100)
+    assert process.returncode == 1
+    assert b"no progress for 2.5 s (--hang-s) with " in said
+    assert b"Traceback" not in said
+    assert label(FakeSetup(corpus=corpus), str(out), UNIT, LOCAL) == 0
+    assert len(all_rows(out)) == 3 * UNIT

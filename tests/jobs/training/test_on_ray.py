@@ -64,6 +64,12 @@ def test_a_batch_that_the_workers_cannot_divide_is_refused_before_ray(
     assert not out.exists()
 
 
+def test_one_gpu_for_several_workers_is_refused(tmp_path, capsys) -> None:
+    command = ["pretrain", "--preset", "glip-toy", "--gold", "a.json", "--device", "cuda:1"]
+    assert main([*command, "--out", str(tmp_path / "run"), "--workers", "2"]) == 2
+    assert "--device cuda:1 with --workers 2: each worker needs" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("said", "code", "sentence"),
     [(ConfigError("no data"), 2, "pretrain: no data"), (None, 1, "training on Ray failed: lost")],

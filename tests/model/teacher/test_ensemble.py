@@ -103,3 +103,24 @@ def test_a_folder_may_have_a_comma(tmp_path: Path) -> None:
     folder.mkdir()
     assert members_of(str(folder)) == (str(folder),)
     assert members_of(None) == (None,)
+
+
+def test_many_captions_of_an_image_score_as_each_alone(pair: str) -> None:
+    options = TeacherOptions(score_floor=0.0, token_threshold=0.0)
+    images = [request.image for request in requests()]
+    captions = [
+        (CAPTION, [(0, 11), (16, 21)]),
+        ("a tree", [(0, 6)]),
+        ("the house by a big dog", [(0, 9), (13, 22)]),
+    ]
+    for source in (*(name.strip() for name in pair.split(",")), "shipped"):
+        teacher = load_teacher(source, device="cpu", options=options)
+        found = teacher.best_scores(images, captions)
+        for row, image in enumerate(images):
+            for column, (text, spans) in enumerate(captions):
+                phrases = tuple(Phrase(text=text[a:b], start=a, end=b) for a, b in spans)
+                request = GroundingRequest(image=image, caption=text, phrases=phrases)
+                alone = teacher.ground([request])[0].phrase_best_score
+                assert np.allclose(found[row][column], alone, atol=1e-5)
+    together = load_teacher(pair, device="cpu", options=options)
+    assert [len(scores) for scores in together.best_scores(images, captions)[0]] == [2, 1, 2]

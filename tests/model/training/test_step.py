@@ -67,3 +67,27 @@ def test_a_batch_norm_without_weights_is_part_of_what_is_around_it() -> None:
     model = nn.Sequential(nn.BatchNorm1d(3, affine=False), nn.BatchNorm1d(3), nn.LayerNorm(3))
     assert frozen_norms(model, []) == [model[1]]
     assert frozen_norms(model, [model[1].weight]) == []
+
+
+@pytest.mark.parametrize(
+    ("accumulate", "only", "said"),
+    [
+        (1, (), []),
+        (2, ("boxes.*",), []),
+        (2, (), ["1 batch norms are trained: each sees the statistics of 2 images"]),
+    ],
+)
+def test_batch_norms_that_see_a_part_of_the_batch_are_told_of(tmp_path, accumulate, only, said):
+    told: list[str] = []
+    optimizer = OptimizerOptions(rules=(), only=only)
+    Trainer(
+        model=Normed(),
+        loss=GlipLoss(),
+        grid=grid,
+        make_batch=make_batch,
+        options=replace(OPTIONS, steps=1, accumulate=accumulate, optimizer=optimizer),
+        directory=tmp_path,
+        fingerprint={},
+        say=told.append,
+    ).run()
+    assert [sentence.partition(",")[0] for sentence in told] == said

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, PngImagePlugin
+from PIL import Image, ImageOps, PngImagePlugin
 
 from pipeline.images.decode import ImageLimits, decode_image, image_size
 from pipeline.images.fetch import read_image_uri
@@ -111,12 +111,38 @@ def test_long_texts_and_profiles_cost_no_picture() -> None:
 
 
 def test_strips_are_the_whole_image(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.images.decode._STRIP_PIXELS", 100)
+    monkeypatch.setattr("pipeline.images.pixel_modes.STRIP_PIXELS", 100)
     monkeypatch.setattr("pipeline.images.decode._LARGE_PIXELS", 1)
     pixels = np.random.default_rng(3).integers(0, 255, (37, 41, 3), np.uint8)
     found = decode_image(encode(Image.fromarray(pixels), "PNG"), LIMITS)
     assert (found.array == pixels).all()
     assert found.array.flags.writeable
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P", "I", "F", "I;16", "LAB", "CMYK", "1"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_turned_picture_in_strips_is_what_pillow_turns(
+    mode: str, orientation: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = np.random.default_rng(5).integers(0, 255, (23, 31), np.uint8)
+    image = Image.fromarray(values)
+    if mode == "I;16":
+        image = Image.fromarray(values.astype(np.uint16) * 257)
+    elif mode == "F":
+        image = Image.fromarray(values.astype(np.float32) * 1e6 - 5)
+    elif mode == "LAB":
+        image = Image.merge("LAB", [image, image.rotate(180), image])
+    else:
+        image = image.convert(mode)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = encode(image, "TIFF", exif=exif)
+    whole = decode_image(data, LIMITS).array
+    monkeypatch.setattr("pipeline.images.pixel_modes.STRIP_PIXELS", 90)
+    assert (decode_image(data, LIMITS).array == whole).all()
+    plain = Image.fromarray(decode_image(encode(image, "TIFF"), LIMITS).array)
+    plain.getexif()[0x0112] = orientation
+    assert (np.asarray(ImageOps.exif_transpose(plain)) == whole).all()
 
 
 @pytest.mark.parametrize(

@@ -81,7 +81,7 @@ def test_grounding_formats_say_what_they_were_given(tmp_path: Path, name: str, s
     (first, second), back = in_turn(records, (name, name), tmp_path, str(root))
     assert first.kind is GoldKind.GROUNDING
     assert grounding_in(first) == grounding_of(records)
-    assert first.samples == second.samples or _but_source(first) == _but_source(second)
+    assert _but_source(first) == _but_source(second)
     assert grounding_of(back) == grounding_of(records)
     kept = [record for record in records if record.boxes or name in KEEPS_EMPTY]
     assert [sample.sample_id for sample in first.samples] == [one.record_id for one in kept]

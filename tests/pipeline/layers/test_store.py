@@ -21,6 +21,7 @@ from schemas.layer import KINDS, Layer
 from schemas.plan import UnitCommit
 from tests.faulty_store import BUCKET, faulty_store
 from tests.pipeline.layers.runs import FakeScorer, drawn_row, drawn_run
+from tests.pipeline.run.steps import with_steps
 
 
 class Killed(BaseException):
@@ -77,7 +78,7 @@ def test_of_two_attempts_one_wins(run: RunStore) -> None:
     assert list(define(run).commits()) == ["u0"]
 
 
-@pytest.mark.parametrize("step", ["stage ", "stage marker", "mark", "publish", "unstage"])
+@pytest.mark.parametrize("step", ["stage rows", "stage marker", "mark", "publish", "unstage"])
 def test_a_kill_at_any_step_loses_nothing(run: RunStore, step: str) -> None:
     define(run)
 
@@ -85,7 +86,7 @@ def test_a_kill_at_any_step_loses_nothing(run: RunStore, step: str) -> None:
         if name == step:
             raise Killed
 
-    dying = LayerStore(run, "clip", step=die)
+    dying = with_steps(LayerStore(run, "clip"), die)
     source = dying.pending()[0]
     with pytest.raises(Killed):
         dying.commit(source, made(run, source), {})

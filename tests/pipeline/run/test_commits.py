@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -14,40 +14,18 @@ import pytest
 from pipeline.run.commit_unit import commit_unit
 from pipeline.run.store import PLAN, RunStore
 from pipeline.storage.errors import StorageFull
-from schemas.errors import ConfigError, DataError, FingerprintMismatch, UnitError
+from schemas.errors import ConfigError, FingerprintMismatch, UnitError
 from schemas.plan import Plan, Unit
 from schemas.records import Annotation, Status
-from tests.faulty_store import BUCKET, FaultyStore, faulty_store
+from tests.faulty_store import BUCKET
+from tests.pipeline.run.steps import STEPS_LOCAL, STEPS_S3, with_steps
 from tests.schemas.builders import make_annotation
 
-STEPS_LOCAL = (
-    "stage annotations",
-    "stage quarantine",
-    "stage marker",
-    "mark",
-    "publish",
-    "unstage",
-)
-STEPS_S3 = ("stage annotations", "stage quarantine", "mark")
 SIZE = 4
 
 
 class Killed(BaseException):
     """What a kill is to a test."""
-
-
-@pytest.fixture(scope="module")
-def s3_server() -> Iterator[FaultyStore]:
-    with faulty_store() as store:
-        yield store
-
-
-@pytest.fixture(params=["disk", "s3"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "disk":
-        return str(tmp_path / "run")
-    request.getfixturevalue("s3_server")
-    return f"s3://{BUCKET}/{tmp_path.name}"
 
 
 def units(count: int) -> tuple[Unit, ...]:
@@ -64,8 +42,8 @@ def units(count: int) -> tuple[Unit, ...]:
     )
 
 
-def planned(place: str, count: int = 1, **changes) -> RunStore:
-    run = RunStore(place, **changes)
+def planned(place: str, count: int = 1) -> RunStore:
+    run = RunStore(place)
     run.write_plan(
         Plan(corpus="toy", corpus_format="jsonl", inputs=(), units=units(count), config={"a": 1})
     )
@@ -168,7 +146,7 @@ def test_a_kill_at_any_step_on_s3(name: str, tmp_path: Path) -> None:
 def _kill_and_repeat(place: str, name: str) -> None:
     planned(place, 2)
     with pytest.raises(Killed):
-        commit(RunStore(place, step=killing_step(name)))
+        commit(with_steps(RunStore(place), killing_step(name)))
     run = RunStore(place)
     run.recover()
     for unit in run.pending():
@@ -183,7 +161,7 @@ def test_a_winner_that_died_before_it_published_is_published_at_the_end(tmp_path
     """Its unit was tried again by the same driver: no recovery came between."""
     run = planned(str(tmp_path / "run"))
     with pytest.raises(Killed):
-        commit(RunStore(run.uri, step=killing_step("publish")))
+        commit(with_steps(RunStore(run.uri), killing_step("publish")))
     assert not commit(run).won
     assert run.finalize()
     assert len(ids(RunStore(run.uri))) == 4
@@ -197,85 +175,12 @@ def test_a_full_disk_is_said_and_keeps_nothing_half(name: str, tmp_path: Path) -
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     place = str(tmp_path / "run")
-    run = planned(place, step=full)
+    run = with_steps(planned(place), full)
     with pytest.raises(StorageFull, match=r"out: nothing more can be written to .*No space left"):
         commit(run)
     assert not run.commits()
     assert not list((tmp_path / "run" / "_staging").glob("*"))
     assert commit(RunStore(place)).won
-
-
-def test_a_leftover_writer_that_lost_changes_nothing(tmp_path: Path) -> None:
-    """It had staged its files before the kill, and goes on when another attempt has committed."""
-    place = str(tmp_path / "run")
-    planned(place, 2)
-    at_marker, go_on = threading.Event(), threading.Event()
-
-    def pause(name: str) -> None:
-        if name == "mark":
-            at_marker.set()
-            go_on.wait(30)
-
-    late: list[bool] = []
-    slow = threading.Thread(target=lambda: late.append(commit(RunStore(place, step=pause)).won))
-    slow.start()
-    at_marker.wait(30)
-    run = RunStore(place)
-    run.recover()  # must not clean what the slow one has staged
-    assert commit(run).won
-    go_on.set()
-    slow.join()
-    assert late == [False]
-    commit(run, 1)
-    assert run.finalize()
-    assert len(ids(RunStore(place))) == 8
-
-
-@pytest.mark.parametrize("damage", ["gone", "torn", "same size"])
-def test_a_file_that_a_marker_names_is_missing_or_torn(damage: str, tmp_path: Path) -> None:
-    run = planned(str(tmp_path / "run"))
-    commit(run)
-    run.finalize()
-    path = tmp_path / "run" / "annotations" / "u0.parquet"
-    data = path.read_bytes()
-    if damage == "gone":
-        path.unlink()
-    else:
-        path.write_bytes(data[:-10] if damage == "torn" else data[:-8] + bytes(8))
-    with pytest.raises(DataError, match="is missing or is not the file that was committed"):
-        ids(RunStore(run.uri))
-    again = RunStore(run.uri)
-    assert again.recover(verify=damage == "same size").withdrawn == ("u0",)
-    assert not again.is_complete()
-    assert commit(again).won
-    assert again.finalize()
-    assert len(ids(again)) == 4
-
-
-def test_a_lost_marker_is_a_unit_to_do(place: str) -> None:
-    from pipeline.storage.files import remove
-
-    run = planned(place)
-    commit(run)
-    remove(run.url("_commits", "u0.json"))
-    again = RunStore(place)
-    assert (ids(again), len(again.pending())) == ([], 1)
-    assert commit(again).won
-    assert len(ids(again)) == 4
-
-
-def test_a_marker_of_another_plan_is_an_error(tmp_path: Path) -> None:
-    run = planned(str(tmp_path / "one"))
-    commit(run)
-    other = RunStore(tmp_path / "two")
-    other.write_plan(
-        Plan(corpus="toy", corpus_format="jsonl", inputs=(), units=units(1), config={"a": 2})
-    )
-    (tmp_path / "two" / "_commits").mkdir(exist_ok=True)
-    text = (tmp_path / "one" / "_commits" / "u0.json").read_text()
-    (tmp_path / "two" / "_commits" / "u0.json").write_text(text)
-    with pytest.raises(DataError, match="not of this run's plan .* it was copied here"):
-        other.commits()
 
 
 def test_another_plan_is_refused_with_both_values(place: str) -> None:

@@ -14,7 +14,8 @@ from typing import IO
 
 from PIL import Image
 
-from pipeline.images.decode import ImageLimits, decode_image, open_unguarded, read_image_uri
+from pipeline.images.decode import ImageLimits, decode_image, open_unguarded
+from pipeline.images.fetch import read_image_uri
 from pipeline.images.orientation import UPRIGHT, orientation
 from pipeline.storage.files import is_local, local_path
 from schemas.atomic import write_whole

@@ -1,0 +1,1 @@
+"""Many gold sets measured as one benchmark, such as the sets of ODinW."""

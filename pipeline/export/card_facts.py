@@ -1,0 +1,61 @@
+"""What the card of an export says about its runs: corpora, policies, and known precision."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from importlib.metadata import version
+
+from pipeline.curation.calibration import read_calibration
+from pipeline.curation.rules.policy import FilterPolicy
+from pipeline.export.card import CardFacts
+from pipeline.run.store import RunStore
+from schemas.errors import ConfigError
+
+
+def card_facts(
+    runs: Sequence[RunStore], policies: Sequence[FilterPolicy], license: str
+) -> CardFacts:
+    """The facts of runs [N], each with its policy [N]; `license`: of the data, as the user says."""
+    # The name alone: a path would tell about the machine.
+    corpora = [str(run.plan().corpus).rstrip("/").rpartition("/")[2] for run in runs]
+    rules = {policy.policy_id: asdict(policy) for policy in policies}
+    return CardFacts(
+        made_with=f"glipforge {version('glipforge')}",
+        corpora=tuple(dict.fromkeys(corpora)),
+        license=license,
+        precision=tuple(
+            line
+            for run, policy in zip(runs, policies, strict=True)
+            for line in _precision(run, policy)
+        ),
+        policies=tuple(rules.values()),
+    )
+
+
+def _precision(run: RunStore, policy: FilterPolicy) -> list[str]:
+    """What the run's calibration of a policy says, for people; nothing where there is none."""
+    try:
+        found = read_calibration(run, policy)
+    except ConfigError:
+        return [
+            f"A calibration of policy {policy.name} was made of other annotations than the run "
+            "has now: it says nothing about these labels."
+        ]
+    if found is None:
+        return []
+    whole = found.curve[-1]
+    lines = [
+        f"- policy {found.policy_id}: {found.right:,} of {found.drawn:,} judged labels are right "
+        f"({found.method}); of all {found.population:,} labels between {whole.low:.1%} and "
+        f"{whole.high:.1%}, with confidence {found.confidence:g}."
+    ]
+    if found.population < found.run_labels:
+        lines.append(f"- Nothing is said about the other {found.run_labels - found.population:,}.")
+    promise = None if policy.min_precision is None else found.promise(policy.min_precision)
+    if promise is not None and promise.threshold is not None:
+        lines.append(
+            f"- The policy keeps labels above score {promise.threshold:g}, of which at least "
+            f"{promise.precision:.0%} are right, with confidence {promise.confidence:g}."
+        )
+    return lines

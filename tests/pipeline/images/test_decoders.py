@@ -1,0 +1,149 @@
+"""Pictures in processes of their own: equal pixels, and a limit for each kind of damage."""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+
+import numpy as np
+import psutil
+import pytest
+from PIL import Image
+
+from pipeline.images.decode import ImageLimits
+from pipeline.images.decoders import DecoderProcesses, InProcess
+from schemas.errors import RecordError
+from schemas.records import Status
+from tests.poison import IMAGES, encode
+
+LIMITS = ImageLimits(min_side_px=1)
+
+
+@pytest.fixture(scope="module")
+def decoders() -> DecoderProcesses:
+    return DecoderProcesses(2)
+
+
+def noise(width: int, height: int) -> Image.Image:
+    pixels = np.random.default_rng(2).integers(0, 255, (height, width, 3), np.uint8)
+    return Image.fromarray(pixels)
+
+
+def outcome(decoder: DecoderProcesses | InProcess, data: bytes) -> tuple[object, ...]:
+    try:
+        size = decoder.size(data, LIMITS)
+        found = decoder.decode(data, LIMITS, size)
+        return size, found.width, found.height, found.sha256, found.array.tobytes()
+    except RecordError as error:
+        return error.status, error.detail
+
+
+def children() -> list[psutil.Process]:
+    return [
+        child
+        for child in psutil.Process().children()
+        if "pipeline.images.decoder_process" in child.cmdline()
+    ]
+
+
+@pytest.mark.parametrize("name", list(IMAGES))
+def test_what_the_web_holds_is_as_in_this_process(name: str, decoders: DecoderProcesses) -> None:
+    data = IMAGES[name][0]
+    assert outcome(decoders, data) == outcome(InProcess(), data)
+
+
+def test_sizes_follow_each_other_in_one_shared_memory(decoders: DecoderProcesses) -> None:
+    pictures = [encode(noise(*size), "PNG") for size in ((9, 5), (31, 3), (900, 9))]
+    pictures.append(encode(Image.new("RGB", (2400, 2400), "red"), "PNG"))  # beyond what is kept
+    with ThreadPoolExecutor(6) as pool:
+        found = list(pool.map(lambda data: outcome(decoders, data), pictures * 2))
+    assert found == [outcome(InProcess(), data) for data in pictures] * 2
+
+
+def test_an_array_is_its_callers_own(decoders: DecoderProcesses) -> None:
+    first = decoders.decode(encode(noise(8, 8), "PNG"), LIMITS, (8, 8)).array
+    kept = first.copy()
+    decoders.decode(encode(Image.new("RGB", (8, 8), "red"), "PNG"), LIMITS, (8, 8))
+    assert (first == kept).all()
+    assert first.flags.writeable
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "TIFF", "GIF", "AVIF", "JPEG2000", "PPM"])
+def test_memory_that_is_not_allowed_is_a_row(kind: str) -> None:
+    data = encode(Image.new("RGB", (1600, 1200), "red"), kind)
+    with pytest.raises(RecordError) as caught:
+        DecoderProcesses(1, total_bytes=8 * 2**20).decode(data, LIMITS, (1600, 1200))
+    if caught.value.status == Status.IMAGE_TOO_LARGE:
+        assert caught.value.detail == "decoding needs more than 8 MiB of memory"
+    else:  # a library that says no more than that it could not
+        assert caught.value.status == Status.IMAGE_CORRUPT
+
+
+def test_a_picture_whose_size_says_too_little_gets_the_whole_memory() -> None:
+    data = encode(Image.new("RGB", (4000, 3500), "red"), "TIFF")
+    decoders = DecoderProcesses(1, total_bytes=300 * 2**20)
+    assert decoders.decode(data, LIMITS, (1, 1)).width == 4000
+
+
+def test_time_that_is_not_allowed_is_a_row() -> None:
+    data = encode(noise(3000, 2000), "JPEG", progressive=True)
+    decoders = DecoderProcesses(1, cpu_s=0.05)
+    with pytest.raises(RecordError, match="more than 0.05 s of processor time") as caught:
+        decoders.decode(data, LIMITS, (3000, 2000))
+    assert caught.value.status == Status.IMAGE_CORRUPT
+    assert decoders.decode(encode(noise(9, 9), "PNG"), LIMITS, (9, 9)).width == 9
+
+
+def test_a_process_that_was_killed_costs_nothing() -> None:
+    decoders = DecoderProcesses(1)
+    before = {child.pid for child in children()}
+    data = encode(noise(9, 9), "PNG")
+    decoders.decode(data, LIMITS, (9, 9))
+    (child,) = [child for child in children() if child.pid not in before]
+    child.send_signal(signal.SIGSEGV)
+    assert decoders.decode(data, LIMITS, (9, 9)).width == 9
+
+
+def test_a_picture_that_ends_its_process_twice_is_a_row() -> None:
+    decoders = DecoderProcesses(1)
+    before = {child.pid for child in children()}
+    data = encode(noise(4000, 3000), "JPEG", progressive=True)
+    done = threading.Event()
+
+    def kill() -> None:
+        while not done.wait(0.3):
+            for child in children():
+                if child.pid not in before:
+                    with suppress(ProcessLookupError):
+                        os.kill(child.pid, signal.SIGSEGV)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    try:
+        with pytest.raises(RecordError, match=r"its decoder crashed twice \(signal 11\)"):
+            decoders.decode(data, LIMITS, (4000, 3000))
+    finally:
+        done.set()
+        killer.join()
+    assert decoders.decode(encode(noise(9, 9), "PNG"), LIMITS, (9, 9)).width == 9
+
+
+def test_processes_end_with_their_pool() -> None:
+    before = {child.pid for child in children()}
+
+    def work() -> list[psutil.Process]:
+        decoders = DecoderProcesses(3)
+        data = encode(Image.new("RGB", (2000, 2000)), "PNG")
+        with ThreadPoolExecutor(3) as pool:
+            list(pool.map(lambda _: decoders.decode(data, LIMITS, (2000, 2000)), range(6)))
+        return [child for child in children() if child.pid not in before]
+
+    started = work()
+    assert 1 <= len(started) <= 3
+    gc.collect()
+    psutil.wait_procs(started, timeout=5)
+    assert not [child for child in started if child.is_running()]
