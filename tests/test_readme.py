@@ -32,3 +32,11 @@ def test_every_benchmark_and_script_that_is_named_exists() -> None:
     for module in set(re.findall(r"python -m (tests[\w.]+)", README)):
         path = ROOT / module.replace(".", "/")
         assert path.with_suffix(".py").is_file() or (path / "__main__.py").is_file(), module
+
+
+def test_it_is_short_and_has_its_pictures() -> None:
+    assert len(README.splitlines()) <= 215
+    assert set(re.findall(r"!\[.+\]\((.+)\)", README)) == {
+        "docs/pictures/labelled.webp",
+        "docs/pictures/review.webp",
+    }
