@@ -140,8 +140,12 @@ def check_schema(found: pa.Schema, wanted: pa.Schema) -> None:
                 f"table metadata {key.decode()} must be {expected[key].decode()!r}, "
                 f"got {metadata[key].decode() if key in metadata else None!r}"
             )
-    first = pa.schema([field for field in wanted if field not in _added(wanted)])
-    if not any(found.equals(known, check_metadata=False) for known in (wanted, first)):
+    added = _added(wanted)
+    forms = [
+        pa.schema([field for field in wanted if field not in added[number:]])
+        for number in range(len(added) + 1)
+    ]
+    if not any(found.equals(known, check_metadata=False) for known in forms):
         raise DataError(f"table schema must be\n{wanted.remove_metadata()}\ngot\n{found}")
 
 
@@ -259,6 +263,7 @@ def _decision_dict(row: Decision) -> dict[str, Any]:
         "before_xyxy": None if row.before_xyxy is None else list(row.before_xyxy),
         "before_phrase_index": row.before_phrase_index,
         "carried_from": row.carried_from,
+        "span": None if row.span is None else list(row.span),
     }
 
 
@@ -292,6 +297,6 @@ def _curated_from(raw: dict[str, Any]) -> CuratedRecord:
 
 def _decision_from(raw: dict[str, Any]) -> Decision:
     raw["verdict"] = Verdict(raw["verdict"])
-    for name in ("xyxy", "before_xyxy"):
+    for name in ("xyxy", "before_xyxy", "span"):
         raw[name] = None if raw[name] is None else tuple(raw[name])
     return Decision(**raw)
