@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import getpass
 import json
 import os
@@ -29,6 +28,7 @@ from pipeline.review.child_process import (
 )
 from pipeline.review.database.server import Database
 from pipeline.review.home import ENV_REVIEWER, ReviewHome, fiftyone_environment, reviewer_name
+from pipeline.storage.lock_file import try_lock
 from schemas.errors import ConfigError, GlipforgeError
 
 DEFAULT_PORT = 5151
@@ -99,14 +99,12 @@ def _reserved_port(home: ReviewHome, port: int | None, address: str) -> Iterator
     chosen = choose_port(port, address)
     while True:
         with (home.root / f"port-{chosen}.lock").open("a") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+            if not try_lock(lock):
                 if port is not None:
                     raise ConfigError(
                         f"port {port} is taken by another reviewer's app; choose another with "
                         "--port"
-                    ) from None
+                    )
                 chosen = free_port()
                 continue
             yield chosen
