@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from jobs.demo.steps import DemoSteps, RunCommand
 
 if TYPE_CHECKING:
+    from jobs.demo.auditor import AuditedPrecision
     from jobs.demo.options import Config
 
 POOLS = ("--pools", "seen", "web")
@@ -36,6 +37,7 @@ class DemoLoop:
         self.review_home = self.out / "review"
         self.student = self.out / "student"
         self.figures: list[tuple[str, str, dict[str, Any]]] = []
+        self.audited: AuditedPrecision | None = None
 
     def run(self) -> int:
         """All steps; returns 0."""
@@ -44,6 +46,7 @@ class DemoLoop:
         self.steps.prepare(options, fresh=self.config.fresh)
         self._make_world()
         self._label()
+        self._audit()
         self._review()
         self._export()
         self._train()
@@ -71,6 +74,27 @@ class DemoLoop:
         self._command("label", *place, "--runner", self.config.runner, *size, *teacher)
         self._command("filter", self.run_dir)
         self._judge("labels, before review")
+
+    def _audit(self) -> None:
+        from jobs.demo.auditor import AUDIT_SIZE, audited_precision, judge_drawn, true_labels
+        from pipeline.curation.rules.presets import get_policy
+        from pipeline.gold import load_gold
+        from pipeline.run.store import RunStore
+
+        self._say(
+            "How precise are these labels? A few are drawn at random and judged, and the precision "
+            "of all of them follows. Only in a drawn world can it be compared with the truth"
+        )
+        run, policy = RunStore(self.run_dir), get_policy("default")
+        truth = true_labels(run, policy, load_gold(str(self.world / "web-truth.json"), "mdetr"))
+        if not truth:
+            print("the run has no label: there is nothing to judge")
+            return
+        self._command("audit", self.run_dir, "--size", AUDIT_SIZE)
+        print(f"{REVIEWER}: {judge_drawn(run, truth, REVIEWER)} drawn labels judged")
+        self._command("calibrate", self.run_dir)
+        self.audited = audited_precision(run, policy, truth)
+        print(self.audited.sentence())
 
     def _review(self) -> None:
         self._say(
@@ -195,6 +219,9 @@ class DemoLoop:
             for row in _rows(found):
                 table.add_row(name, *row)
                 name = ""
+            if self.audited is not None and found is self.figures[0][2]:
+                for row in self.audited.rows():
+                    table.add_row("", *row)
         Console().print(table)
         print(
             "The teacher is the shipped glip-nano: small, trained by this project on drawings like "

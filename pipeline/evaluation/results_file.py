@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
-from collections.abc import Mapping
+from array import array
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.evaluation.detected import Detected
 from pipeline.evaluation.detection import detection_figures
 from pipeline.evaluation.result import EvaluationResult, ResultCounts
-from pipeline.gold.checks import finite_numbers, read_json
+from pipeline.gold.checks import finite_numbers
 from pipeline.gold.gold_set import GoldKind, GoldSet
+from pipeline.gold.json_stream import NotAList, stream_list
 from schemas.boxes import as_boxes, xywh_to_xyxy
 from schemas.errors import ConfigError, DataError
 
@@ -34,34 +36,85 @@ def load_results(path: str, gold: GoldSet) -> tuple[dict[str, Detected], ResultC
             f"detections need a COCO or LVIS file as gold, for its image ids and category ids; "
             f"got {gold.format} gold {gold.name!r}"
         )
-    rows = read_json(path)
-    if not isinstance(rows, list):
-        raise DataError(f"{path} must be a list of results, {_FORM}, got {rows!r:.100}")
-    samples = _as_text_too({image_id: sample for sample, image_id in gold.image_ids.items()})
+    samples = _as_text_too({one: place for place, one in enumerate(gold.image_ids.values())})
     categories = _as_text_too({category: at for at, category in enumerate(gold.category_ids)})
-    counts = ResultCounts(results=len(rows))
-    found: defaultdict[str, list[tuple[tuple[float, ...], int, float, int]]] = defaultdict(list)
-    for place, row in enumerate(rows):
-        reason = _broken(row)
-        if reason:
-            counts.broken[reason] += 1
-            continue
-        sample = samples.get(row["image_id"])
-        if sample is None:
-            counts.unknown_images[str(row["image_id"])] += 1
-            continue
-        category = categories.get(row["category_id"])
-        if category is None:
-            counts.unknown_categories[str(row["category_id"])] += 1
-            continue
-        box = finite_numbers(row["bbox"]) or ()
-        found[sample].append((box, category, float(row["score"]), place))
-        counts.taken += 1
+    counts = ResultCounts()
+    table = _Table()
+    try:
+        for row in stream_list(path):
+            place = counts.results
+            counts.results += 1
+            reason = _broken(row)
+            if reason:
+                counts.broken[reason] += 1
+                continue
+            sample = samples.get(row["image_id"])
+            if sample is None:
+                counts.unknown_images[str(row["image_id"])] += 1
+                continue
+            category = categories.get(row["category_id"])
+            if category is None:
+                counts.unknown_categories[str(row["category_id"])] += 1
+                continue
+            table.add(sample, category, row["bbox"], float(row["score"]), place)
+            counts.taken += 1
+    except NotAList as error:
+        raise DataError(
+            f"{path} must be a list of results, {_FORM}, got {error.value!r:.100}"
+        ) from error
     if not counts.taken:
         told = "; ".join(counts.notes(len(gold.samples))) or "it is empty"
         raise ConfigError(f"no result of {path!r} can be judged on gold {gold.name!r}: {told}")
+    found = table.by_sample(list(gold.image_ids))
     counts.images_without = len(gold.samples) - len(found)
-    return {s.sample_id: _detected(found.get(s.sample_id, [])) for s in gold.samples}, counts
+    nothing = _Table.empty()
+    return {one.sample_id: found.get(one.sample_id, nothing) for one in gold.samples}, counts
+
+
+class _Table:
+    """Results in columns: 64 bytes each, where dictionaries take a thousand."""
+
+    def __init__(self) -> None:
+        self._samples = array("q")
+        self._categories = array("q")
+        self._places = array("q")
+        self._scores = array("d")
+        self._xywh = array("d")
+
+    @classmethod
+    def empty(cls) -> Detected:
+        """Of an image without any result."""
+        return cls()._detected(np.zeros(0, dtype=np.int64))
+
+    def add(
+        self, sample: int, category: int, xywh: Sequence[float], score: float, place: int
+    ) -> None:
+        """Take a result of an image, by the image's number."""
+        self._samples.append(sample)
+        self._categories.append(category)
+        self._places.append(place)
+        self._scores.append(score)
+        self._xywh.extend(map(float, xywh))
+
+    def by_sample(self, names: Sequence[str]) -> dict[str, Detected]:
+        """The detections of each image that has some, in the order of the file."""
+        samples = np.frombuffer(self._samples, dtype=np.int64)
+        order = np.argsort(samples, kind="stable")
+        numbers, starts = np.unique(samples[order], return_index=True)
+        parts = np.split(order, starts[1:])
+        return {
+            names[number]: self._detected(part) for number, part in zip(numbers, parts, strict=True)
+        }
+
+    def _detected(self, rows: NDArray[np.int64]) -> Detected:
+        xywh = as_boxes(np.frombuffer(self._xywh).reshape(-1, 4)[rows])
+        return Detected(
+            xyxy=xywh_to_xyxy(xywh),
+            categories=np.frombuffer(self._categories, np.int64)[rows],
+            scores=np.frombuffer(self._scores)[rows],
+            xywh=xywh,
+            places=np.frombuffer(self._places, np.int64)[rows],
+        )
 
 
 def detections_figures(path: str, gold: GoldSet) -> EvaluationResult:
@@ -92,17 +145,6 @@ def _broken(row: Any) -> str:
     if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
         return "score is not a finite number"
     return ""
-
-
-def _detected(rows: list[tuple[tuple[float, ...], int, float, int]]) -> Detected:
-    xywh = as_boxes([box for box, *_ in rows])
-    return Detected(
-        xyxy=xywh_to_xyxy(xywh),
-        categories=np.array([category for _, category, _, _ in rows], dtype=np.int64),
-        scores=np.array([value for _, _, value, _ in rows], dtype=np.float64),
-        xywh=xywh,
-        places=np.array([place for *_, place in rows], dtype=np.int64),
-    )
 
 
 def _as_text_too(known: Mapping[int | str, Any]) -> dict[int | str, Any]:

@@ -1,4 +1,4 @@
-"""A JSON object of large arrays, read one element at a time: memory does not grow with the file.
+"""JSON of large arrays, read one element at a time: memory does not grow with the file.
 
 `json.loads` of a gold file takes some twenty times its size. Here the file is decoded in blocks,
 and the decoder of the standard library takes one element after the other out of them.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import codecs
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from schemas.errors import DataError
@@ -16,6 +17,14 @@ from schemas.errors import DataError
 
 class NotAnObject(DataError):
     """The file is JSON, and its value is not an object."""
+
+
+class NotAList(DataError):
+    """The file is JSON, and its value is not an array."""
+
+    def __init__(self, path: str, value: Any) -> None:
+        super().__init__(f"{path} must hold a JSON array, got {value!r:.100}")
+        self.value = value
 
 
 _BLOCK = 1 << 20
@@ -32,9 +41,25 @@ def stream_object(path: str) -> Iterator[tuple[str, int | None, Any]]:
         DataError: the file cannot be read or is not JSON.
         NotAnObject: its value is not an object.
     """
+    with _explained(path), open(path, "rb") as stream:
+        yield from _Reader(path, stream).object()
+
+
+def stream_list(path: str) -> Iterator[Any]:
+    """The elements of a file's top-level array.
+
+    Raises:
+        DataError: the file cannot be read or is not JSON.
+        NotAList: its value is not an array; `value` is what it is.
+    """
+    with _explained(path), open(path, "rb") as stream:
+        yield from _Reader(path, stream).list()
+
+
+@contextmanager
+def _explained(path: str) -> Iterator[None]:
     try:
-        with open(path, "rb") as stream:
-            yield from _Reader(path, stream).object()
+        yield
     except OSError as error:
         raise DataError(f"gold file {path!r} cannot be read: {error}") from error
     except (ValueError, RecursionError) as error:
@@ -80,6 +105,12 @@ class _Reader:
             if self._expect(",}") == "}":
                 self._end()
                 return
+
+    def list(self) -> Iterator[Any]:
+        if self._next_char() != "[":
+            raise NotAList(self._path, self._value())
+        yield from self._array()
+        self._end()
 
     def _array(self) -> Iterator[Any]:
         self._expect("[")

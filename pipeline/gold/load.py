@@ -167,7 +167,9 @@ def _guess_object(path: str, grounding: bool) -> str:
         if key == "images":
             marks |= value.keys() & {"caption", "tokens_negative", "dataset_name"}
             marks |= {"lvis"} if "neg_category_ids" in value else set()
-        elif key == "annotations" and "tokens_positive" in value:
+        elif key == "annotations" and "category_id" in value:
+            keys.add("categories")  # COCO's own files list them behind all annotations
+        if key == "annotations" and "tokens_positive" in value:
             # Our plain COCO export carries captions and spans too, but says `phrase`.
             marks.add("ours" if "phrase" in value else "spans")
         if number + 1 == _LOOK_AT and key == "annotations" and "images" in keys:

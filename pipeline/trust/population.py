@@ -6,7 +6,7 @@ greatest threshold below which it stays: its score, or less where the policy wan
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,6 +36,8 @@ class Labels:
     """[L], which candidates they are."""
     level: NDArray[np.float32]
     """[L]"""
+    codes: NDArray[np.uint8]
+    """[N], of every candidate: places in `filter_result.REASONS`."""
 
     def __len__(self) -> int:
         return len(self.index)
@@ -59,17 +61,19 @@ def table_labels(
     level = outcome.scores[index]
     if policy.min_boxes > 1:
         level = np.minimum(level, _row_levels(candidates, outcome, policy)[index])
-    return Labels(table=table, candidates=candidates, index=index, level=level)
+    return Labels(table=table, candidates=candidates, index=index, level=level, codes=outcome.codes)
 
 
-def unit_labels(run: RunStore, policy: FilterPolicy, commit: UnitCommit) -> Iterator[Labels]:
-    """The labels of one unit.
+def unit_labels(
+    run: RunStore, policy: FilterPolicy, commit: UnitCommit, *, also: Sequence[str] = ()
+) -> Iterator[Labels]:
+    """The labels of one unit; `also` names columns of layers that stand beside the candidates.
 
     Raises:
         DataError: a file breaks the contract.
         ConfigError: the policy needs what the run does not have.
     """
-    layers = load_layer_scores(run, [policy], [commit])
+    layers = load_layer_scores(run, [policy], [commit], also=also)
     for table in unit_tables(run, commit, READ):
         yield table_labels(table, policy, layers)
 

@@ -7,20 +7,22 @@ else from fixed weights of the same signs. It orders, and proves nothing (`calib
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from pipeline.curation.calibration import base_policy, read_calibration
 from pipeline.curation.rules.policy import FilterPolicy
 from pipeline.run.store import RunStore
+from pipeline.trust.missing import missing_boxes
 from pipeline.trust.population import Labels, unit_labels
 from pipeline.trust.signals import (
     SIGNS,
     Floats,
     Signals,
-    named_number,
     signals,
 )
+from pipeline.trust.strata import lowest_threshold
 from pipeline.trust.suspects import Suspect, TopSuspects
 from pipeline.trust.suspicion import (
     WEIGHTS,
@@ -30,8 +32,8 @@ from pipeline.trust.suspicion import (
     label_keys,
     last_verdicts,
     learn,
-    noun_sizes,
 )
+from pipeline.trust.usual import opinion_columns, usual_values
 from schemas.errors import ConfigError
 from schemas.records import Decision
 
@@ -49,8 +51,8 @@ def make_queue(
 ) -> tuple[list[Suspect], Judge]:
     """The most suspicious labels of a policy, most suspicious first; judged ones are left out.
 
-    Three passes over columns: usual sizes, what verdicts teach, the labels. Phrases that name more
-    than are boxed come in between, with an empty `box_id`.
+    Three passes over columns: what is usual, what verdicts teach, the labels. Phrases that name
+    more than is boxed, or what only the threshold took away, come in between, without `box_id`.
 
     Raises:
         ConfigError: `size` is not 1 or more.
@@ -60,17 +62,22 @@ def make_queue(
         raise ConfigError(f"size must be 1 or more, got {size}")
     policy = base_policy(policy)
     calibration = read_calibration(run, policy)
-    sizes = noun_sizes(run, policy)
+    columns, notes = opinion_columns(run)
+    usual = usual_values(run, policy, columns)
     verdicts = last_verdicts(decisions)
-    judge = learn(run, policy, calibration, sizes, verdicts) if verdicts else fixed_judge()
-    best = TopSuspects(size)
+    judge = fixed_judge()
+    if verdicts:
+        judge = learn(run, policy, calibration, usual, columns, verdicts)
+    judge = replace(judge, columns=columns, notes=notes)
+    best, lowest = TopSuspects(size), lowest_threshold(policy)
     done = 0
     for commit in run.commits().values():
-        for labels in unit_labels(run, policy, commit):
-            found = signals(labels, chance_of(labels, calibration), sizes)
+        for labels in unit_labels(run, policy, commit, also=columns):
+            found = signals(labels, chance_of(labels, calibration), usual)
             scores = judge(found.values)
             _keep(best, labels, found, scores, verdicts)
-            _keep_missing(best, labels)
+            for suspect in missing_boxes(labels, lowest):
+                best.add(suspect)
         done += commit.rows_out
         progress(done)
     return best.ranked(), judge
@@ -101,28 +108,6 @@ def _keep(
         )
 
 
-def _keep_missing(best: TopSuspects, labels: Labels) -> None:
-    """Phrases that name more things than have a label."""
-    candidates = labels.candidates
-    texts = candidates.phrases.text.to_pylist()
-    boxed = np.bincount(candidates.phrase_of[labels.index], minlength=len(texts))
-    row_of = np.repeat(np.arange(candidates.num_rows), np.diff(candidates.phrases.offsets))
-    record_ids = labels.table.column("record_id")
-    for phrase in np.flatnonzero(boxed > 0).tolist():
-        named = named_number(texts[phrase])
-        have = int(boxed[phrase])
-        if named > have:
-            best.add(
-                Suspect(
-                    record_id=record_ids[int(row_of[phrase])].as_py(),
-                    box_id="",
-                    phrase=texts[phrase],
-                    queue_score=round(0.5 + 0.4 * (named - have) / named, 4),
-                    queue_reasons=(f"the caption names {named}, {have} have a box",),
-                )
-            )
-
-
 def reasons(labels: Labels, found: Signals, place: int) -> tuple[str, ...]:
     """Why a label is suspicious, the strongest sign first."""
     strength = dict(zip(SIGNS, found.values[place].tolist(), strict=True))
@@ -138,6 +123,10 @@ def reasons(labels: Labels, found: Signals, place: int) -> tuple[str, ...]:
     how = "larger" if found.larger[place] else "smaller"
     text["size"] = f"{how} than such things are in this run: {phrases.text[phrase].as_py()!r}"
     text["place"] = "another candidate lies half over it: its edges may be wrong"
+    text["clip"] = (
+        f"CLIP sees less of {phrases.text[phrase].as_py()!r} here than is usual in this run"
+    )
+    text["stability"] = "the teacher does not find it again in the flipped or scaled image"
     text["count"] = f"the caption names {found.named[place]}, {found.boxed[place]} have a box"
     text["alone"] = "not all teachers of the ensemble propose it"
     ranked = sorted(strength.items(), key=lambda item: -item[1] * WEIGHTS[item[0]])

@@ -16,16 +16,19 @@ from numpy.typing import NDArray
 from pipeline.curation.rules.candidates import Candidates, Ints
 from pipeline.curation.rules.overlap import IOU, Sides
 from pipeline.trust.population import Labels
+from pipeline.trust.usual import Usual, log_sizes, opinion
 from schemas.grounder import TOGETHER
 
 Floats = NDArray[np.float64]
-SIGNS = ("doubt", "rival", "size", "place", "count", "alone")
+SIGNS = ("doubt", "rival", "size", "place", "count", "alone", "clip", "stability")
 """doubt: low chance by its score. rival: another phrase fits here as well. size: unusual for its
 noun. place: candidates that half agree. count: more boxes than the caption names. alone: of an
-ensemble, the share of teachers that did not propose it."""
+ensemble, the share of teachers that did not propose it. clip: CLIP sees less of the phrase than is
+usual. stability: not found again in a changed image. The last two need their layers."""
 SAME_PLACE, HALF_LOW, HALF_HIGH = 0.5, 0.2, 0.8
 FAR = 4.0
-"""Standard deviations from its noun's usual size at which nothing more is said."""
+"""Standard deviations from its noun's usual size, or below its usual CLIP, at which nothing more is
+said."""
 _NUMBERS = dict(
     zip(
         ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"],
@@ -33,14 +36,6 @@ _NUMBERS = dict(
         strict=True,
     )
 ) | {"both": 2, "couple": 2, "pair": 2, "trio": 3}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NounSizes:
-    """How large labels of each noun usually are: log of their share of the image."""
-
-    mean: dict[str, float]
-    spread: dict[str, float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,29 +65,19 @@ def named_number(phrase: str) -> int:
     return 1 if words[:1] in (["a"], ["an"]) else 0
 
 
-def log_sizes(labels: Labels) -> Floats:
-    """Log of each label's share of its image, [L]."""
-    sides = Sides.of(labels.candidates.boxes_at(labels.index))
-    areas = labels.candidates.areas_px[labels.candidates.row_of[labels.index]]
-    return np.asarray(np.log(np.maximum(sides.areas, 1e-6) / areas))
-
-
-def signals(labels: Labels, chance: Floats, sizes: NounSizes) -> Signals:
+def signals(labels: Labels, chance: Floats, usual: Usual) -> Signals:
     """The signs of every label.
 
     Args:
         labels: of one table.
         chance: [L], of being right, by the score alone.
-        sizes: of the run.
+        usual: of the run.
     """
     values = np.zeros((len(labels), len(SIGNS)))
     values[:, 0] = 1 - chance
     rival, values[:, 1], values[:, 3] = _neighbours(labels)
-    size = log_sizes(labels)
     nouns = labels.nouns()
-    mean = np.array([sizes.mean.get(noun, np.nan) for noun in nouns])
-    spread = np.array([sizes.spread.get(noun, 1.0) for noun in nouns])
-    away = np.nan_to_num((size - mean) / spread)
+    away = usual.size.away(log_sizes(labels), nouns)
     values[:, 2] = np.clip(np.abs(away) / FAR, 0, 1) ** 2
     phrase = labels.candidates.phrase_of[labels.index]
     texts = labels.candidates.phrases.text.to_pylist()
@@ -103,6 +88,10 @@ def signals(labels: Labels, chance: Floats, sizes: NounSizes) -> Signals:
     # Of three boxes for one thing the better ones are the likely ones.
     values[:, 4] = (over / np.maximum(boxed, 1)) * (1 - chance)
     values[:, 5] = _alone(labels)
+    if (seen := opinion(labels, "clip")) is not None:
+        values[:, 6] = np.clip(-usual.clip.away(seen, nouns) / FAR, 0, 1) ** 2
+    if (again := opinion(labels, "stability")) is not None:
+        values[:, 7] = 1 - np.clip(np.nan_to_num(again, nan=1.0), 0, 1)
     return Signals(values=values, rival=rival, named=named, boxed=boxed, larger=away > 0)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,19 +16,16 @@ from pipeline.trust.population import Labels, unit_labels
 from pipeline.trust.signals import (
     SIGNS,
     Floats,
-    NounSizes,
-    log_sizes,
     signals,
 )
+from pipeline.trust.usual import Usual
 from schemas.records import Decision, Verdict
 
-WEIGHTS = dict(zip(SIGNS, (2.0, 2.5, 3.0, 2.0, 2.0, 2.0), strict=True))
+WEIGHTS = dict(zip(SIGNS, (2.0, 2.5, 3.0, 2.0, 2.0, 2.0, 2.0, 3.0), strict=True))
 """Log-odds of being wrong for each sign at its full strength, where nothing was learnt."""
 PRIOR = -3.0
 MIN_JUDGED, MIN_WRONG = 60, 12
 """Fewer verdicts than these teach nothing that fixed weights do not know better."""
-SPREAD_FLOOR = 0.25
-"""Of log size: nouns that were seen a few times are not taken for exact."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +37,10 @@ class Judge:
     bias: float
     judged: int
     """Verdicts that it was learnt from; 0: fixed weights."""
+    columns: tuple[str, ...] = ()
+    """Columns of layers that were read."""
+    notes: tuple[str, ...] = ()
+    """Why others were not."""
 
     def __call__(self, values: Floats) -> Floats:
         """[L]"""
@@ -50,23 +51,6 @@ def fixed_judge() -> Judge:
     """The one that learnt nothing."""
     weights = np.array([WEIGHTS[sign] for sign in SIGNS])
     return Judge(weights=weights, bias=PRIOR, judged=0)
-
-
-def noun_sizes(run: RunStore, policy: FilterPolicy) -> NounSizes:
-    """Usual size of the labels of each noun."""
-    sums: dict[str, NDArray[np.float64]] = {}
-    for commit in run.commits().values():
-        for labels in unit_labels(run, policy, commit):
-            for noun, size in zip(labels.nouns(), log_sizes(labels).tolist(), strict=True):
-                entry = sums.setdefault(noun, np.zeros(3))
-                entry += (1.0, size, size * size)
-    mean, spread = {}, {}
-    for noun, (number, total, squares) in sums.items():
-        mean[noun] = total / number
-        variance = max(squares / number - (total / number) ** 2, 0.0)
-        # As if two labels an e-fold away had been seen too: of three labels little is usual.
-        spread[noun] = max(((variance * number + 2) / (number + 2)) ** 0.5, SPREAD_FLOOR)
-    return NounSizes(mean=mean, spread=spread)
 
 
 def chance_of(labels: Labels, calibration: Calibration | None) -> Floats:
@@ -92,18 +76,19 @@ def learn(
     run: RunStore,
     policy: FilterPolicy,
     calibration: Calibration | None,
-    sizes: NounSizes,
+    usual: Usual,
+    columns: Sequence[str],
     verdicts: Mapping[tuple[str, str], bool],
 ) -> Judge:
     """Logistic regression on the signs of judged labels; fixed weights of too few."""
     records = {record_id for record_id, _ in verdicts}
     values, wrong = [], []
     for commit in run.commits().values():
-        for labels in unit_labels(run, policy, commit):
+        for labels in unit_labels(run, policy, commit, also=columns):
             ids = labels.table.column("record_id").to_pylist()
             if records.isdisjoint(ids):
                 continue
-            found = signals(labels, chance_of(labels, calibration), sizes)
+            found = signals(labels, chance_of(labels, calibration), usual)
             for place, key in label_keys(labels):
                 if key in verdicts:
                     values.append(found.values[place])

@@ -7,6 +7,7 @@ enough, else from fixed weights; it proves nothing about the run (`audit` and `c
 from __future__ import annotations
 
 import json as json_module
+import sys
 from dataclasses import asdict, dataclass
 
 import tyro
@@ -62,6 +63,10 @@ def run(config: Config) -> int:
         what = one.box_id or f"{one.record_id} (nothing boxed yet)"
         print(f"{one.queue_score:.2f}  {what}  {one.phrase!r}: {'; '.join(one.queue_reasons)}")
     how = f"learnt from {judge.judged} verdicts" if judge.judged else "fixed weights"
+    if judge.columns:
+        how += f", with {', '.join(judge.columns)}"
+    for note in judge.notes:
+        print(f"glipforge queue: {note}", file=sys.stderr)
     print(f"{len(found):,} of the run, {how}; written {where}")
     print(f"next: glipforge review push {config.run} --policy {config.policy} --queue errors")
     return 0

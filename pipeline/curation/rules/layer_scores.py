@@ -57,14 +57,20 @@ class LayerScores:
 
 
 def load_layer_scores(
-    run: RunStore, policies: Sequence[FilterPolicy], commits: Iterable[UnitCommit]
+    run: RunStore,
+    policies: Sequence[FilterPolicy],
+    commits: Iterable[UnitCommit],
+    *,
+    also: Sequence[str] = (),
 ) -> LayerScores:
-    """What the policies read of the layers of some units; nothing is read where they read none.
+    """What the policies read of the layers of some units, and the columns `also`; nothing is read
+    where they read none.
 
     Raises:
         ConfigError: a layer is missing, or lacks one of the units.
     """
     names = dict.fromkeys(name for policy in policies for name in policy.layer_columns())
+    names |= dict.fromkeys(also)
     wanted = list(commits)
     return LayerScores(
         columns={name: read_column(run, name, wanted) for name in names if name not in OF_PHRASES},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 import numpy as np
 import pyarrow as pa
@@ -33,6 +34,7 @@ _NONWORD = re.compile(
 _PLAIN = r"^[A-Za-z '-]*[A-Za-z][A-Za-z][A-Za-z '-]*$"
 
 
+@lru_cache(maxsize=2**16)
 def is_nonword(text: str) -> bool:
     """True for single characters, numbers, dates, URLs, file names, hashtags and mentions."""
     return _NONWORD.fullmatch(text.strip()) is not None

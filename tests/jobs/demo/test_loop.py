@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -19,11 +20,29 @@ def test_the_whole_loop_and_again(tmp_path: Path, capsys: pytest.CaptureFixture[
     args = ["demo", "--out", str(out), "--runner", "local", *SMALL]
     assert main(args) == 0
     said = capsys.readouterr().out
-    for words in ("label", "filter", "review push", "review pull", "export", "pretrain", "report"):
+    for words in (
+        "label",
+        "filter",
+        "audit",
+        "calibrate",
+        "review push",
+        "review pull",
+        "export",
+        "pretrain",
+        "report",
+    ):
         assert f"\n$ glipforge {words} " in said
     assert "14: 11 usable, 3 with a reason" in said
     assert "simulated-reviewer: 4 pairs looked at" in said
     assert "It has never seen a photograph" in said
+    assert "drawn labels judged" in said
+    # Few labels are all drawn: then the estimate is the truth.
+    audited = re.search(r"(\d+) of (\d+) labels drawn and judged: precision ([\d.]+), inter", said)
+    true = re.search(r"The truth of all (\d+), which only a drawn world knows: ([\d.]+)\.", said)
+    assert audited is not None
+    assert true is not None
+    assert (audited[1], audited[2], audited[3]) == (true[1], true[1], true[2])
+    assert "audited precision" in said.partition("What came of it")[2]
     for name in ("contact-sheet.png", "report.html", "run/_SUCCESS", "exports/goldg.json"):
         assert (out / name).stat().st_size > 0
     assert (out / "student" / "model" / "model.safetensors").is_file()

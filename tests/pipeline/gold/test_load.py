@@ -6,6 +6,7 @@ import pytest
 
 from pipeline.gold import load_gold
 from schemas.errors import ConfigError, DataError
+from tests.pipeline.gold.files import coco_file, write_json
 
 
 @pytest.mark.parametrize(
@@ -31,3 +32,13 @@ def test_missing_path_and_unknown_format() -> None:
         load_gold("nowhere.json")
     with pytest.raises(ConfigError, match=r"gold format must be one of auto, coco, .*got 'kitti'"):
         load_gold("nowhere.json", "kitti")
+
+
+def test_categories_may_stand_behind_many_annotations(tmp_path: Path) -> None:
+    """The order of COCO's own files: info, licenses, images, annotations, categories."""
+    raw = coco_file()
+    one = raw["annotations"][0]
+    many = [one | {"id": number} for number in range(1, 3_000)]
+    ordered = {"info": {}, "licenses": [], "images": raw["images"], "annotations": many}
+    path = write_json(tmp_path / "instances.json", ordered | {"categories": raw["categories"]})
+    assert load_gold(path).format == "coco"

@@ -6,19 +6,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.curation.rules.policy import FilterPolicy
 from pipeline.trust.queue import make_queue
 from pipeline.trust.signals import named_number
 from pipeline.trust.suspects import read_queue, write_queue
 from pipeline.trust.suspicion import fixed_judge
 from schemas.errors import ConfigError
-from schemas.records import Annotation, Decision, Verdict
-from tests.pipeline.folder_run import folder_run
-from tests.schemas.builders import make_annotation, make_box, make_decision, make_phrase
-
-POLICY = FilterPolicy(name="q", score_threshold=0.4)
-CAPTION = "a dog near two cats"
-PLACES = ((5.0, 5.0, 25.0, 25.0), (35.0, 5.0, 47.0, 17.0), (35.0, 30.0, 47.0, 42.0))
+from schemas.records import Decision, Verdict
+from tests.pipeline.folder_run import commit_rows, folder_run
+from tests.pipeline.trust.planted import (
+    PLACES,
+    POLICY,
+    good,
+    planted,
+    row,
+    share_found,
+    write_opinions,
+)
+from tests.schemas.builders import make_decision
 
 
 @pytest.mark.parametrize(
@@ -38,29 +42,6 @@ PLACES = ((5.0, 5.0, 25.0, 25.0), (35.0, 5.0, 47.0, 17.0), (35.0, 30.0, 47.0, 42
 )
 def test_how_many_a_phrase_names(phrase: str, number: int) -> None:
     assert named_number(phrase) == number
-
-
-def row(number: int, *boxes: tuple[int, float, tuple[float, ...]]) -> Annotation:
-    made = tuple(
-        make_box(box_id=f"q/{number}#{n}", phrase_index=phrase, score=score, xyxy=xyxy)
-        for n, (phrase, score, xyxy) in enumerate(boxes)
-    )
-    phrases = (
-        make_phrase(CAPTION, "a dog", head="dog"),
-        make_phrase(CAPTION, "two cats", head="cat"),
-    )
-    return make_annotation(record_id=f"q/{number}", caption=CAPTION, phrases=phrases, boxes=made)
-
-
-def good(number: int, dice: np.random.Generator, *, score: float = 0.8) -> list:
-    """A dog and two cats where they are, and what else a teacher says there, weakly."""
-    jitter = dice.uniform(-1, 1, (3, 4))
-    places = [
-        tuple(np.add(place, moved).tolist()) for place, moved in zip(PLACES, jitter, strict=True)
-    ]
-    labels = [(n > 0, score + dice.uniform(-0.1, 0.1), place) for n, place in enumerate(places)]
-    weak = [(n == 0, 0.12, place) for n, place in enumerate(places)]
-    return [(int(phrase), float(s), place) for phrase, s, place in (*labels, *weak)]
 
 
 def test_reasons_in_words(tmp_path: Path) -> None:
@@ -94,38 +75,6 @@ def test_reasons_in_words(tmp_path: Path) -> None:
     assert again[0].queue_reasons == found[0].queue_reasons
     with pytest.raises(ConfigError, match="size must be 1 or more, got 0"):
         make_queue(run, POLICY, size=0)
-
-
-def planted(seed: int, rows: int = 400) -> tuple[list[Annotation], set[str]]:
-    """Pairs of which some labels are wrong, and those labels: phrases that were swapped while the
-    right one stands at the place nearly as high, and boxes shifted from where the others say."""
-    dice = np.random.default_rng(seed)
-    made, wrong = [], set()
-    for number in range(rows):
-        boxes = good(number, dice)
-        luck = dice.random()
-        if luck < 0.12:  # swapped at one place
-            _, score, place = boxes[0]
-            boxes[0] = (1, score, place)
-            boxes[3] = (0, score - float(dice.uniform(0.02, 0.3)), place)
-            wrong.add(f"q/{number}#0")
-            if boxes[3][1] > 0.4:
-                wrong.discard("")  # the right phrase is a label too, and right
-        elif luck < 0.25:  # shifted
-            which = int(dice.integers(0, 3))
-            phrase, score, (x0, y0, x1, y1) = boxes[which]
-            move = (x1 - x0) * float(dice.uniform(0.45, 0.7))
-            boxes[which] = (phrase, score, (x0 + move, y0, min(x1 + move, 64.0), y1))
-            boxes.append((phrase, 0.35, (x0, y0, x1, y1)))
-            wrong.add(f"q/{number}#{which}")
-        made.append(row(number, *boxes))
-    return made, wrong
-
-
-def share_found(order: list[str], wrong: set[str], labels: int) -> float:
-    """Of all errors, how many are in the first tenth of the labels."""
-    first = order[: labels // 10]
-    return len(wrong.intersection(first)) / len(wrong)
 
 
 def test_planted_errors_come_first(tmp_path: Path) -> None:
@@ -163,6 +112,61 @@ def test_planted_errors_come_first(tmp_path: Path) -> None:
     assert after >= 0.9 * share_found(
         [one.box_id for one in found if one.box_id in rest], wrong & rest, len(rest)
     )
+
+
+def test_what_clip_does_not_see_is_a_sign(tmp_path: Path) -> None:
+    """Errors that nothing else shows: the wrong phrase at a place, no rival, the score as ever."""
+    dice = np.random.default_rng(5)
+    wrong = {f"q/{n}#0" for n in range(0, 200, 13)}
+    rows = [row(n, *good(n, dice)) for n in range(200)]
+    run = folder_run(tmp_path, rows)
+    kept = [b.box_id for one in rows for b in one.boxes if b.score > np.float32(0.4)]
+    before, judge = make_queue(run, POLICY, size=10**6)
+    assert judge.columns == ()
+    candidates = [box.box_id for one in rows for box in one.boxes]
+    seen = [float(dice.normal(0.18 if b in wrong else 0.26, 0.02)) for b in candidates]
+    seen[3] = None  # type: ignore[call-overload]  # a crop that CLIP could not read says nothing
+    write_opinions(run, "clip", {"cosine": seen, "score": seen})
+    after, judge = make_queue(run, POLICY, size=10**6)
+    assert judge.columns == ("clip.cosine",)
+    shares = [
+        share_found([one.box_id for one in found if one.box_id], wrong, len(kept))
+        for found in (before, after)
+    ]
+    assert shares[0] < 0.5 < 0.8 < shares[1]
+    first = next(one for one in after if one.box_id in wrong)
+    assert first.queue_reasons[0] == "CLIP sees less of 'a dog' here than is usual in this run"
+
+
+def test_a_layer_that_lacks_units_is_not_used_and_that_is_said(tmp_path: Path) -> None:
+    dice = np.random.default_rng(5)
+    rows = [row(n, *good(n, dice)) for n in range(4)]
+    run = folder_run(tmp_path, rows, more_units=[1])
+    write_opinions(run, "clip", {})
+    commit_rows(run, 1, [row(9, *good(9, dice))])
+    _, judge = make_queue(run, POLICY, size=5)
+    assert judge.columns == ()
+    assert judge.notes[0].startswith("clip.cosine is not used: layer 'clip' of run")
+
+
+def test_what_only_the_threshold_took_is_missing(tmp_path: Path) -> None:
+    dice = np.random.default_rng(6)
+    lost = good(1, dice)
+    lost[0] = (0, 0.38, PLACES[0])  # the dog, just below 0.4
+    hopeless = good(2, dice)
+    hopeless[0] = (0, 0.15, PLACES[0])
+    run = folder_run(tmp_path, [row(0, *good(0, dice)), row(1, *lost), row(2, *hopeless)])
+    found, _ = make_queue(run, POLICY, size=100)
+    absent = {one.record_id: one for one in found if not one.box_id}
+    assert absent.keys() == {"q/1"}
+    assert absent["q/1"].phrase == "a dog"
+    assert absent["q/1"].queue_reasons == (
+        "the caption names it and nothing is boxed; the best candidate scores 0.38",
+    )
+    # A phrase that a rule took is not missing.
+    without = replace(POLICY, drop_words=("dog",))
+    found, _ = make_queue(run, without, size=100)
+    assert [one for one in found if not one.box_id] == []
 
 
 def test_too_few_verdicts_teach_nothing(tmp_path: Path) -> None:
