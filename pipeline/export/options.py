@@ -50,10 +50,6 @@ class ExportOptions:
     """glip-tsv: 1 has a list per box, 2 a list per phrase."""
     masks: BoxMasks | None = None
     """coco and lvis: the masks that go beside the boxes; None: boxes alone."""
-    dataset_name: str = "mixed"
-    """goldg: what loaders select their image folder by."""
-    data_source: str = "vg"
-    """goldg: the image folder that loaders of mixed sets choose (`vg` or `coco`)."""
 
     def __post_init__(self) -> None:
         if self.images and self.images not in IMAGE_MODES:
