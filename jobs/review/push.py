@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pipeline.curation.carry import CarryReport
     from pipeline.review.sync.push.push import PushReport
     from pipeline.review.sync.push.selection import Selection
+    from pipeline.run.limits import image_access
     from pipeline.run.store import RunStore
 
 SHOWN_FAILURES = 10
@@ -135,7 +136,7 @@ def push_run(
                 found,
                 run_store.iter_annotations,
                 decisions,
-                media=MediaStore(home.media),
+                media=MediaStore(home.media, image_access(run_store)),
                 selection=selection,
                 limit=config.limit,
                 restore=config.restore,

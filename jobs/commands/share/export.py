@@ -194,7 +194,7 @@ def _image_mode(config: Config) -> str:
 def _options(config: Config, mode: str, runs: list[RunStore]) -> ExportOptions:
     from pipeline.export import ExportOptions
     from pipeline.export.masks import BoxMasks, require_masks
-    from pipeline.run.limits import image_limits, widest_limits
+    from pipeline.run.limits import image_access, image_limits, widest_limits
 
     try:
         split = tuple(float(share) for share in config.split.split(",")) if config.split else ()
@@ -213,6 +213,7 @@ def _options(config: Config, mode: str, runs: list[RunStore]) -> ExportOptions:
         images=mode,
         image_folder=config.copy_images or config.link_images,
         image_names=config.image_names,
+        access=image_access(*runs),
         limits=limits[0] if len(limits) == 1 else widest_limits(limits),
         categories=config.categories,
         keep_pairs=config.keep_pairs,
