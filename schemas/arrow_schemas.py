@@ -96,6 +96,7 @@ DECISION_FIELDS_ADDED = (
     pa.field("before_xyxy", _XYXY_TYPE, nullable=True),
     pa.field("before_phrase_index", pa.int32(), nullable=True),
     _required("carried_from", pa.string()),
+    pa.field("span", pa.list_(pa.int32()), nullable=True),
 )
 """Columns that the first decision files do not have; they are read as empty there."""
 DECISION_SCHEMA = _schema(
@@ -117,4 +118,5 @@ ADDED = {
     b"curated": PAIR_FIELDS_ADDED,
     b"decision": DECISION_FIELDS_ADDED,
 }
-"""Kind of table -> the columns that its first files do not have; all of them or none."""
+"""Kind of table -> the columns that its first files do not have, as they came: a file has the first
+so many of them."""

@@ -154,6 +154,15 @@ def check_decision(row: Decision, where: str) -> None:
         raise DataError(f"{where}: verdict edit needs xyxy or phrase_index")
     if row.phrase_index is not None:
         _whole(row.phrase_index, where, "phrase_index", 0)
+    if row.verdict == Verdict.PHRASE and (row.span is None or row.phrase_index is None):
+        raise DataError(f"{where}: verdict phrase needs span and phrase_index")
+    if row.span is not None:
+        fits = len(row.span) == 2 and 0 <= row.span[0] < row.span[1]
+        if not fits or row.verdict != Verdict.PHRASE:
+            raise DataError(
+                f"{where}: span must be [start, end) of a verdict phrase, got {row.span!r} of "
+                f"{row.verdict}"
+            )
     if row.xyxy is not None:
         # The image's size is not known here; the join with the annotation checks the frame.
         check_xyxy(row.xyxy, (2**31 - 1, 2**31 - 1), where)

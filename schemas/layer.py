@@ -15,6 +15,7 @@ from pydantic import Field, with_config
 from schemas.checked import STRICT, from_json, to_plain
 from schemas.errors import DataError
 from schemas.fingerprint import fingerprint
+from schemas.records import Span
 
 LAYER_VERSION = 1
 LayerKey = Literal["box_id", "record_id"]
@@ -60,6 +61,7 @@ KINDS: Mapping[str, LayerKind] = {
             key="record_id",
             columns=(pa.field("pixels_sha256", pa.string()), pa.field("dhash", pa.string())),
         ),
+        LayerKind(name="stability", key="box_id", columns=(pa.field("score", pa.float32()),)),
         LayerKind(
             name="phrases",
             key="record_id",
@@ -82,7 +84,8 @@ KINDS: Mapping[str, LayerKind] = {
 }
 """Every kind there is. `score` is in [0, 1] and ranks; `cosine` is the plain similarity; a
 `vector` has length 1; `dhash` is 32 hex digits; `counts` is COCO's compressed RLE of the whole
-image, [height, width] of the run's row. `phrases` has one entry for each phrase of the pair: the
+image, [height, width] of the run's row. `stability.score` is 1 where the teacher finds the box
+again in changed images. `phrases` has one entry for each phrase of the pair: the
 class of its named entity, empty where it is none; and the characters of its referring expression,
 -1 where it has none beyond itself."""
 
@@ -135,6 +138,10 @@ class LayerRequest:
     caption: str
     boxes: NDArray[np.float32]
     phrases: tuple[str, ...]
+    spans: tuple[Span, ...] = ()
+    """[N], the characters of each box's phrase in the caption."""
+    scores: tuple[float, ...] = ()
+    """[N], the teacher's."""
 
 
 LayerAnswer = dict[str, dict[str, Sequence[Any]]]

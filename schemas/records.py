@@ -123,7 +123,7 @@ class Annotation:
 
 
 class Verdict(StrEnum):
-    """What a person decided: the first four about a box, the last three about a whole pair."""
+    """What a person decided: the first four about a box, the others about a whole pair."""
 
     KEEP = "keep"
     DROP = "drop"
@@ -133,11 +133,12 @@ class Verdict(StrEnum):
     DONE = "done"  # the pair was looked at to the end
     BAD = "bad"  # the pair is no training data, with a reason
     MISSING = "missing"  # something that the caption names has no box
+    PHRASE = "phrase"  # words of the caption that the teacher was not asked for
 
     @property
     def is_of_pair(self) -> bool:
         """True for a verdict that is always about a whole pair (OPEN may be about either)."""
-        return self in (Verdict.DONE, Verdict.BAD, Verdict.MISSING)
+        return self in (Verdict.DONE, Verdict.BAD, Verdict.MISSING, Verdict.PHRASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,6 +165,8 @@ class Decision:
     """Whose phrase's it was before; None for a new box or a whole pair."""
     carried_from: str = ""
     """The decision of another run that this one repeats; empty for a person's own word here."""
+    span: tuple[int, int] | None = None
+    """Of PHRASE: the characters of the caption, [start, end); `phrase_index` is its number."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ ASKED_FOR: Mapping[str, tuple[str, ...]] = {
     "duplicates": ("duplicates",),
     "masks": ("masks",),
     "phrases": ("phrases",),
+    "stability": ("stability",),
 }
 """What `--with` takes -> the layers that are made."""
 SHOWN_FAILURES = 10
@@ -69,7 +70,13 @@ def chosen_layers(words: Sequence[str]) -> tuple[str, ...]:
 
 
 def find_makers(
-    layers: Sequence[str], models: Sequence[str], prompt: str
+    layers: Sequence[str],
+    models: Sequence[str],
+    prompt: str,
+    *,
+    teacher: str | None = None,
+    device: str = "auto",
+    labelled_by: Collection[str] = (),
 ) -> tuple[dict[str, Mapping[str, Any]], tuple[str, ...]]:
     """Layer -> fingerprint of what makes it; and the models that are needed.
 
@@ -88,6 +95,17 @@ def find_makers(
         from pipeline.phrases.readings import PhraseReader
 
         makers["phrases"] = PhraseReader().fingerprint()
+    if "stability" in layers:
+        from model.teacher.load import teacher_identity
+        from pipeline.layers.stability import stability_fingerprint
+
+        teacher_id, identity = teacher_identity(teacher, device=device)
+        if set(labelled_by) != {teacher_id}:
+            raise ConfigError(
+                f"teacher: layer 'stability' asks the teacher of the run again, which is "
+                f"{', '.join(sorted(labelled_by)) or 'none'}; --teacher names {teacher_id}"
+            )
+        makers["stability"] = stability_fingerprint(teacher_id, identity)
     if models:
         from model.scorers.load import scorer_directory, scorer_fingerprint, scorer_layers
 
@@ -122,6 +140,7 @@ def enrich(
     *,
     models: Sequence[str] = (),
     prompt: str = "{}",
+    teacher: str | None = None,
     device: str = "auto",
     batch_size: int = 32,
     decode_threads: int = 4,
@@ -140,7 +159,14 @@ def enrich(
     from schemas.fingerprint import canonical_json
     from schemas.layer import KINDS, Layer
 
-    makers, used = find_makers(layers, models, prompt)
+    makers, used = find_makers(
+        layers,
+        models,
+        prompt,
+        teacher=teacher,
+        device=device,
+        labelled_by={commit.teacher_id for commit in run.commits().values()},
+    )
     report = EnrichReport()
     stores = {name: LayerStore(run, name) for name in layers}
     with contextlib.ExitStack() as locks:
@@ -165,6 +191,7 @@ def enrich(
             device=device,
             batch_size=batch_size,
             prompt=prompt,
+            teacher=teacher,
             decode_threads=decode_threads,
             attempts=attempts,
         )

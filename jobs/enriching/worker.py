@@ -42,6 +42,8 @@ class EnrichSpec:
     device: str
     batch_size: int
     prompt: str
+    teacher: str | None
+    """Of the layer `stability`; None: the shipped one."""
     decode_threads: int
     attempts: int
 
@@ -177,6 +179,11 @@ def load_scorers(spec: EnrichSpec) -> list[LayerScorer]:
     scorers: list[LayerScorer] = []
     if "duplicates" in spec.layer_ids:
         scorers.append(DuplicateScorer())
+    if "stability" in spec.layer_ids:
+        from model.teacher.load import load_teacher
+        from pipeline.layers.stability import StabilityScorer
+
+        scorers.append(StabilityScorer(load_teacher(spec.teacher, device=spec.device)))
     if spec.models:
         from model.scorers.load import load_scorer, scorer_directory
         from model.teacher.load import torch_device

@@ -3,51 +3,25 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from jobs.labelling.corpus import Corpus, OtherCaptions
+from jobs.labelling.corpora.corpus import Corpus
+from jobs.labelling.corpora.uncaptioned_corpus import UncaptionedCorpus
 from jobs.labelling.setup import Tools
 from pipeline.corpus.options import CorpusOptions
 from pipeline.labelling.captions import (
-    HAS_ONE,
-    UNCAPTIONED,
     CaptionGrounder,
     NoPhrases,
     captioned_row,
 )
 from pipeline.labelling.pairs import PairLimits
 from schemas.errors import ConfigError
-from schemas.plan import Unit
-from schemas.records import CorpusRecord, Status
 
 if TYPE_CHECKING:
     from model.captioners.options import CaptionerOptions
-
-
-@dataclass(frozen=True)
-class UncaptionedCorpus(OtherCaptions):
-    """The images of a corpus, to be captioned: all, or those without a caption."""
-
-    only_missing: bool
-
-    def read(self, unit: Unit) -> Iterator[CorpusRecord]:
-        """The records of a unit; one that has a caption and needs none goes through unasked."""
-        for record in self.corpus.read(unit):
-            is_missing = record.error is not None and record.error[0] is Status.CAPTION_MISSING
-            if is_missing or (record.error is None and not self.only_missing):
-                yield replace(record, caption=UNCAPTIONED, error=None)
-            elif record.error is None:
-                yield replace(record, caption=HAS_ONE)
-            else:
-                yield record
-
-    def fingerprint(self) -> Mapping[str, object]:
-        """What changes the records besides the files."""
-        only = {"captioned": "missing"} if self.only_missing else {}
-        return {**self.corpus.fingerprint(), **only}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,17 +6,19 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pipeline.images.access import ANYTHING
 from schemas.errors import ConfigError, GlipforgeError
 from schemas.records import Annotation, CorpusRecord, PhraseStatus, Status
 
 if TYPE_CHECKING:
     from jobs.labelling.setup import Corpus, LabelSetup, Tools
+    from pipeline.labelling.pairs import PairLimits
     from schemas.plan import Unit
 
 MAX_UNITS = 16
@@ -76,6 +78,7 @@ def dry_run(setup: LabelSetup, out: str, number: int, cpus: float) -> int:
     if number < 0:
         raise ConfigError(f"--dry-run must be 0 or more records, got {number}")
     corpus = setup.open_corpus()
+    limits = replace(setup.limits, access=getattr(corpus, "access", ANYTHING))
     print(f"corpus   {corpus.uri} ({corpus.format})")
     print(f"teacher  {setup.teacher_id()}", flush=True)
     units = corpus.units(UNIT_RECORDS)
@@ -85,10 +88,10 @@ def dry_run(setup: LabelSetup, out: str, number: int, cpus: float) -> int:
     device = getattr(setup, "device", "cpu")
     tools = setup.load()
     with teacher_threads(cpus, device):
-        found = estimate(setup, tools, records, units, per_unit)
+        found = estimate(limits, tools, records, units, per_unit)
     for line in describe(found, device):
         print(line)
-    saved = save_pictures(found.rows, records, setup, pictures_folder(out))
+    saved = save_pictures(found.rows, records, limits, pictures_folder(out))
     if saved:
         print(f"pictures {', '.join(map(str, saved))}")
     return 0
@@ -125,7 +128,7 @@ def draw_records(
 
 
 def estimate(
-    setup: LabelSetup,
+    limits: PairLimits,
     tools: Tools,
     records: Sequence[CorpusRecord],
     units: Sequence[Unit],
@@ -135,7 +138,7 @@ def estimate(
     from pipeline.labelling.annotate_unit import AnnotateOptions, annotate_unit
     from pipeline.run.commit_protocol import encode_rows
 
-    options = AnnotateOptions(limits=setup.limits, size_key=tools.size_key)
+    options = AnnotateOptions(limits=limits, size_key=tools.size_key)
     with ThreadPoolExecutor(4) as pool:
         annotate_unit(records[:1], tools.grounder, tools.parser, options, pool=pool)  # warm
         began = time.perf_counter()
@@ -178,7 +181,7 @@ def describe(found: Estimate, device: str) -> Iterator[str]:
 def save_pictures(
     rows: Sequence[Annotation],
     records: Sequence[CorpusRecord],
-    setup: LabelSetup,
+    limits: PairLimits,
     folder: Path,
 ) -> list[Path]:
     """The first labelled images with their boxes of score 0.4 and more."""
@@ -192,10 +195,11 @@ def save_pictures(
     by_id = {record.record_id: record for record in records}
     saved: list[Path] = []
     for row in [row for row in rows if row.status is Status.OK][:PICTURES]:
-        data = by_id[row.record_id].image_bytes or read_image_uri(row.image_uri)
+        data = by_id[row.record_id].image_bytes
+        data = data or read_image_uri(row.image_uri, access=limits.access)
         boxes = [box for box in row.boxes if box.score >= SHOWN_SCORE]
         drawn = draw_boxes(
-            decode_image(data, setup.limits.image).array,
+            decode_image(data, limits.image).array,
             [box.xyxy for box in boxes],
             [row.phrases[box.phrase_index].text for box in boxes],
             [box.score for box in boxes],

@@ -12,13 +12,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from jobs.labelling.corpus import Corpus
+from jobs.labelling.corpora.corpus import Corpus
 from pipeline.labelling.rows import answered_row
 from schemas.errors import ConfigError
 from schemas.grounder import Grounder, ScoreFacts
 
 if TYPE_CHECKING:
-    from jobs.labelling.captioned_corpus import CaptionsFor
+    from jobs.labelling.corpora.captioned_corpus import CaptionsFor
     from model.teacher.options import TeacherOptions
     from pipeline.corpus import CorpusOptions
     from pipeline.labelling.annotate_unit import MakeRow, SizeKey
@@ -94,7 +94,7 @@ class TeacherSetup:
         Raises:
             ConfigError: there is no corpus, or not of a kind that is read.
         """
-        from jobs.labelling.class_corpus import ClassCorpus
+        from jobs.labelling.corpora.class_corpus import ClassCorpus
         from pipeline.corpus.joined import open_corpora
 
         if self.corpus_options.made_captions is not None:
@@ -105,7 +105,7 @@ class TeacherSetup:
         return ClassCorpus(open_corpora(self.corpora, images), self.classes.caption)
 
     def _captioned(self, captions: str) -> Corpus:
-        from jobs.labelling.captioned_corpus import CaptionedCorpus, open_captions
+        from jobs.labelling.corpora.captioned_corpus import CaptionedCorpus, open_captions
         from pipeline.corpus.joined import open_corpora
 
         if self.classes is not None:

@@ -39,9 +39,11 @@ def tell_what_it_never_saw(setup: LabelSetup, corpus: Corpus, unit: Unit) -> Non
 
 def first_pictures(corpus: Corpus, unit: Unit) -> list[NDArray[np.uint8]]:
     """Pixels of the first records of a unit; gives up early where they cannot be read."""
+    from pipeline.images.access import ANYTHING
     from pipeline.images.decode import ImageLimits, decode_image
     from pipeline.images.fetch import read_image_uri
 
+    access = getattr(corpus, "access", ANYTHING)
     pictures: list[NDArray[np.uint8]] = []
     failures = 0
     try:
@@ -49,7 +51,7 @@ def first_pictures(corpus: Corpus, unit: Unit) -> list[NDArray[np.uint8]]:
             try:
                 data = record.image_bytes
                 if data is None and record.image_uri is not None:
-                    data = read_image_uri(record.image_uri)
+                    data = read_image_uri(record.image_uri, access=access)
                 if data is not None:
                     pictures.append(decode_image(data, ImageLimits()).array)
             except GlipforgeError:

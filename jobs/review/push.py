@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import tyro
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pipeline.curation.carry import CarryReport
     from pipeline.review.sync.push.push import PushReport
     from pipeline.review.sync.push.selection import Selection
+    from pipeline.run.limits import image_access
     from pipeline.run.store import RunStore
 
 SHOWN_FAILURES = 10
@@ -71,10 +72,18 @@ def push_run(
     from jobs.progress_bar import reading_bar
     from pipeline.curation.decisions import load_decisions
     from pipeline.curation.kept_boxes import kept_box_ids
+    from pipeline.curation.pushed import Pushed, write_pushed
     from pipeline.curation.recommended import policy_for
-    from pipeline.review.sync.dataset.dataset_process import drop_dataset, make_dataset
+    from pipeline.imported.write import policy_of
+    from pipeline.review.sync.dataset.dataset import LAYOUT, LAYOUT_KEY
+    from pipeline.review.sync.dataset.dataset_process import (
+        drop_dataset,
+        make_dataset,
+        update_layout,
+    )
     from pipeline.review.sync.push.media import MediaStore
     from pipeline.review.sync.push.push import forget, push
+    from pipeline.review.sync.push.run_notes import read_notes
     from pipeline.review.sync.push.selection import Selection
     from pipeline.review.sync.store.mongo_store import find_dataset, get_dataset
     from pipeline.run.open import num_records, open_run
@@ -100,6 +109,11 @@ def push_run(
         # Rows know no layers: the columns are asked.
         kept = kept_box_ids(run_store, selection.policy, min_score=config.min_score)
         selection = Selection(box_ids=kept, queue=selection.name)
+    shown = selection.policy or policy_for(run_store, policy_of(run_store))
+    show_all = bool(config.policy or config.queue) or chosen is not None
+    notes = read_notes(run_store, shown, show_all=show_all)
+    if config.queue == "audit":
+        notes = replace(notes, suspects={}, missing={})  # they would sway who judges the sample
     started = time.monotonic()
     with review_store(config.home) as (home, database, store):
         found = find_dataset(store, name)
@@ -113,19 +127,25 @@ def push_run(
             info = {"run": run_address(config.run), "selection": selection.name}
             make_dataset(home, database.uri, name, info)
             found = get_dataset(store, name)
+        elif found.info.get(LAYOUT_KEY) != LAYOUT:
+            print("the dataset is of an earlier version: adding fields and views", flush=True)
+            update_layout(home, database.uri, name)
         count = num_records(run_store)
         with reading_bar("push", min(count, config.limit or count)) as bar:
             report = push(
                 found,
                 run_store.iter_annotations,
                 decisions,
-                media=MediaStore(home.media),
+                media=MediaStore(home.media, image_access(run_store)),
                 selection=selection,
                 limit=config.limit,
                 restore=config.restore,
+                notes=notes,
                 progress=bar,
             )
     seconds = time.monotonic() - started
+    size = Pushed(dataset=name, pairs=report.pairs - report.left_out, boxes=report.shown)
+    write_pushed(run_store, size)
     print(
         f"dataset {name}: {report.added} pairs added, {report.refreshed} refreshed, "
         f"{report.unchanged} unchanged, {report.removed} removed, {report.boxes} boxes, "

@@ -16,6 +16,7 @@ from pipeline.curation.box_state import resolve_record
 from pipeline.curation.curated_record import curated_record
 from pipeline.curation.label_stats import LabelStats
 from pipeline.curation.manifest import CuratedFile, CurateStats, empty_stats
+from pipeline.curation.own_phrases import with_phrases
 from pipeline.curation.rules import candidates, layer_scores
 from pipeline.curation.rules.filters import filter_candidates
 from pipeline.curation.rules.layer_scores import LayerScores, load_layer_scores
@@ -159,11 +160,12 @@ def _curate(
     whole = table_to_annotations(table.take(pa.array(decided))) if len(decided) else []
     for place, row in zip(decided.tolist(), whole, strict=True):
         part.decided.add(row.record_id)
+        of_row = work.decisions[row.record_id]
         record = curated_record(
-            row,
+            with_phrases(row, of_row),
             outcome.row_result(found, place),
             work.policy,
-            resolve_record(row, work.decisions[row.record_id]),
+            resolve_record(row, of_row),
             part.stats,
         )
         if record is not None:

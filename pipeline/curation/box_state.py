@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from pipeline.curation.decisions import in_order
+from pipeline.curation.own_phrases import with_phrases
 from schemas.errors import DataError
 from schemas.records import Annotation, Decision, GroundedBox, Verdict, Xyxy
 
@@ -150,11 +151,13 @@ def box_histories(row: Annotation, decisions: Iterable[Decision]) -> dict[str, B
     Raises:
         DataError: naming the decision whose box or phrase the pair does not have.
     """
+    decisions = list(decisions)
+    whole = with_phrases(row, decisions)
     candidates = {box.box_id: box for box in row.boxes}
     by_box: dict[str, list[Decision]] = {box_id: [] for box_id in candidates}
     for decision in in_order(decisions):
         if decision.box_id:
-            _check(row, decision, candidates)
+            _check(whole, decision, candidates)
             by_box.setdefault(decision.box_id, []).append(decision)
     for box_id, of_box in by_box.items():
         if box_id not in candidates and all(d.verdict != Verdict.ADD for d in of_box):
@@ -220,8 +223,9 @@ def _pair_after(last: Decision | None) -> PairStanding:
 
 
 def pair_history(decisions: Iterable[Decision]) -> PairHistory:
-    """The decisions about a whole pair; those about its boxes play no part."""
-    return PairHistory(tuple(d for d in in_order(decisions) if not d.box_id))
+    """The words on a whole pair; those about its boxes and phrases play no part."""
+    own = (d for d in in_order(decisions) if not d.box_id and d.verdict != Verdict.PHRASE)
+    return PairHistory(tuple(own))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

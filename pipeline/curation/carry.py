@@ -18,6 +18,7 @@ from pipeline.curation.box_state import (
     box_histories,
     pair_history,
 )
+from pipeline.curation.own_phrases import with_phrases
 from schemas.boxes import pairwise_iou
 from schemas.errors import ConfigError
 from schemas.fingerprint import fingerprint
@@ -98,7 +99,8 @@ def _carry_pair(
 ) -> None:
     told = {decision.carried_from for decision in past}
     judged = {decision.box_id for decision in past}
-    phrases = [_same_phrase(phrase, old, new) for phrase in old.phrases]
+    own = with_phrases(old, decisions).phrases
+    phrases = [_same_phrase(phrase, old, new) for phrase in own]
     histories = [h for h in box_histories(old, decisions).values() if _stands(h, told)]
     matched = _match(histories, new, phrases, min_iou)
     for history in histories:

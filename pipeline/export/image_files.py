@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pipeline.export.options import ExportOptions, ExportSummary
+from pipeline.images.access import ANYTHING, ImageAccess
 from pipeline.images.decode import ImageLimits, decode_image, open_image
 from pipeline.images.fetch import read_image_uri
 from pipeline.images.orientation import orientation
@@ -53,6 +54,7 @@ class ImagePlaces:
         """Copies that could not keep their name because another image has it."""
         self._summary = summary
         self._limits = options.limits
+        self._access = options.access
         self._by_content = options.image_names == "content"
         self.outside_root = 0
         """References whose whole address is written, because they are not below the root."""
@@ -82,7 +84,7 @@ class ImagePlaces:
         Raises:
             RecordError: the image cannot be read.
         """
-        data, ending = plain_image(record, self._limits)
+        data, ending = plain_image(record, self._limits, access=self._access)
         self._summary.images += 1
         return original_name(record.image_uri, ending), data
 
@@ -144,16 +146,20 @@ class ImagePlaces:
     def _writer(self, record: CuratedRecord) -> tuple[Callable[[str], None], str]:
         """What writes the image at a path or URL, and the file name's ending."""
         if self.mode == "link":
-            source = _linkable(record, self._limits, jpeg=self._as_jpeg)
+            source = _linkable(record, self._limits, self._access, jpeg=self._as_jpeg)
             return lambda target: _link(source, target), _ending_of(source)
-        data, ending = plain_image(record, self._limits, jpeg=self._as_jpeg)
+        data, ending = plain_image(record, self._limits, jpeg=self._as_jpeg, access=self._access)
         if not self._by_content and _same_kind(record.image_uri, ending):
             ending = _ending_of(record.image_uri)
         return lambda target: write_bytes(target, data), ending
 
 
 def plain_image(
-    record: CuratedRecord, limits: ImageLimits, *, jpeg: bool = False
+    record: CuratedRecord,
+    limits: ImageLimits,
+    *,
+    jpeg: bool = False,
+    access: ImageAccess = ANYTHING,
 ) -> tuple[bytes, str]:
     """Bytes and ending of a plain JPEG, PNG or WebP file with the pixels that were labelled.
 
@@ -165,7 +171,7 @@ def plain_image(
     """
     from PIL import Image
 
-    data = read_image_uri(record.image_uri)
+    data = read_image_uri(record.image_uri, access=access)
     if record.image_sha256 and sha256_bytes(data) != record.image_sha256:
         decoded = decode_image(data, limits)
         if (decoded.width, decoded.height) != (record.width, record.height):
@@ -220,7 +226,9 @@ def _same_kind(uri: str, ending: str) -> bool:
     return _SAME_ENDING.get(own, own) == ending
 
 
-def _linkable(record: CuratedRecord, limits: ImageLimits, *, jpeg: bool) -> str:
+def _linkable(
+    record: CuratedRecord, limits: ImageLimits, access: ImageAccess, *, jpeg: bool
+) -> str:
     """The path that a link may show to.
 
     Raises:
@@ -229,7 +237,7 @@ def _linkable(record: CuratedRecord, limits: ImageLimits, *, jpeg: bool) -> str:
     if uri_kind(record.image_uri) is not UriKind.FILE:
         raise RecordError("not_a_file", "its image is not a file of its own: it must be copied")
     path = local_path(record.image_uri)
-    data, _ = plain_image(record, limits, jpeg=jpeg)
+    data, _ = plain_image(record, limits, jpeg=jpeg, access=access)
     if len(data) != os.path.getsize(path):
         raise RecordError("not_upright", "its file is not a plain upright image: it must be copied")
     return path

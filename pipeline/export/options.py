@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from pipeline.export.masks import BoxMasks
+from pipeline.images.access import ANYTHING, ImageAccess
 from pipeline.images.decode import ImageLimits
 from schemas.errors import ConfigError
 
@@ -32,6 +33,8 @@ class ExportOptions:
     """Of copies: `original` keeps file names, `content` takes the hash of the bytes."""
     limits: ImageLimits = field(default_factory=ImageLimits)
     """Of the run: what it could label can be copied."""
+    access: ImageAccess = ANYTHING
+    """Of the run: an untrusted corpus stays so."""
     categories: str = "head"
     """Formats with categories: `head` (one per head noun), `object` (a single dummy one), names
     between commas, or a file: names a line, numbers to names, or names to their synonyms."""
@@ -47,10 +50,6 @@ class ExportOptions:
     """glip-tsv: 1 has a list per box, 2 a list per phrase."""
     masks: BoxMasks | None = None
     """coco and lvis: the masks that go beside the boxes; None: boxes alone."""
-    dataset_name: str = "mixed"
-    """goldg: what loaders select their image folder by."""
-    data_source: str = "vg"
-    """goldg: the image folder that loaders of mixed sets choose (`vg` or `coco`)."""
 
     def __post_init__(self) -> None:
         if self.images and self.images not in IMAGE_MODES:

@@ -191,6 +191,11 @@ def _request(row: Annotation, image: NDArray[np.uint8]) -> LayerRequest:
         caption=row.caption,
         boxes=np.array([box.xyxy for box in row.boxes], dtype=np.float32).reshape(-1, 4),
         phrases=tuple(row.phrases[box.phrase_index].text for box in row.boxes),
+        spans=tuple(
+            (row.phrases[box.phrase_index].start, row.phrases[box.phrase_index].end)
+            for box in row.boxes
+        ),
+        scores=tuple(box.score for box in row.boxes),
     )
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from PIL import Image
 
+from pipeline.images.access import ANYTHING, ImageAccess
 from pipeline.images.decode import ImageLimits, decode_image
 from pipeline.images.draw import draw_boxes, draw_caption
 from pipeline.images.fetch import read_image_uri
@@ -38,7 +39,9 @@ def choose_samples(records: Iterable[CuratedRecord], number: int) -> list[Curate
     return [record for _, record in chosen]
 
 
-def sample_pictures(records: Sequence[CuratedRecord], limits: ImageLimits) -> list[SamplePicture]:
+def sample_pictures(
+    records: Sequence[CuratedRecord], limits: ImageLimits, access: ImageAccess = ANYTHING
+) -> list[SamplePicture]:
     """Pictures of records, under the limits of their run.
 
     An image that cannot be read any more gives its reason.
@@ -46,7 +49,7 @@ def sample_pictures(records: Sequence[CuratedRecord], limits: ImageLimits) -> li
     pictures = []
     for record in records:
         try:
-            image = decode_image(read_image_uri(record.image_uri), limits)
+            image = decode_image(read_image_uri(record.image_uri, access=access), limits)
         except RecordError as error:
             pictures.append(
                 SamplePicture(record_id=record.record_id, data_url="", failure=str(error))

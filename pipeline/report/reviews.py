@@ -18,6 +18,7 @@ from pipeline.curation.agreement import (
 )
 from pipeline.curation.box_state import PairReview, Review, box_histories, pair_history
 from pipeline.curation.decisions import decisions_by_record, in_order
+from pipeline.curation.pushed import Pushed
 from schemas.records import Annotation, Decision
 
 BUCKETS = 10
@@ -150,6 +151,19 @@ def _reviewers(decisions: Iterable[Decision]) -> dict[str, tuple[int, float]]:
         )
         for name, moments in times.items()
     }
+
+
+def progress_line(stats: ReviewStats, pushed: Pushed) -> str:
+    """So many of so many, and the time that is left at the speed so far."""
+    closed, judged = sum(stats.pairs.values()), stats.judged.boxes
+    text = (
+        f"{closed:,} of {pushed.pairs:,} pairs done, {judged:,} of {pushed.boxes:,} boxes of "
+        f"dataset {pushed.dataset} judged"
+    )
+    speed, left = stats.boxes_an_hour(), pushed.boxes - judged
+    if speed == speed and left > 0:
+        text += f"; about {left / speed:,.1f} hours left at {speed:,.0f} boxes an hour"
+    return text
 
 
 def as_json(stats: ReviewStats) -> dict[str, Any]:

@@ -1,12 +1,14 @@
-"""Which images a run took: whoever opens them again asks by the same limits."""
+"""Which images a run took, and from where: whoever opens them again asks by the same limits."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
 
+from pipeline.images.access import ImageAccess
 from pipeline.images.decode import ImageLimits
 from pipeline.run.store import RunStore
+from pipeline.storage.url_patterns import fixed_folder, has_braces, has_glob
 
 
 def image_limits(run: RunStore) -> ImageLimits:
@@ -17,6 +19,32 @@ def image_limits(run: RunStore) -> ImageLimits:
         return ImageLimits()
     known = {entry.name for entry in fields(ImageLimits)}
     return ImageLimits(**{name: value for name, value in image.items() if name in known})
+
+
+def image_access(*runs: RunStore) -> ImageAccess:
+    """What the runs' images may be read from: where one labelled an untrusted corpus, only what
+    lies below their corpora, and public addresses."""
+    is_untrusted, roots = False, list[str]()
+    for run in runs:
+        plan = run.plan()
+        corpus = plan.config.get("corpus")
+        options = corpus if isinstance(corpus, Mapping) else {}
+        parts = options.get("joined", [options])
+        for uri, part in zip(plan.corpus.split(" + "), parts, strict=False):
+            is_untrusted |= bool(part.get("untrusted"))
+            roots.append(str(part.get("image_root") or _root(uri, run)))
+    if not is_untrusted:
+        return ImageAccess()
+    return ImageAccess(untrusted=True, root=roots[0], others=tuple(roots[1:]))
+
+
+def _root(uri: str, run: RunStore) -> str:
+    """The folder of a corpus that a plan names."""
+    if has_braces(uri) or has_glob(uri):
+        return fixed_folder(uri)
+    prefix = uri.rstrip("/") + "/"
+    is_folder = any(file.uri.startswith(prefix) for file in run.plan().inputs)
+    return uri if is_folder else uri.rpartition("/")[0]
 
 
 def widest_limits(limits: Iterable[ImageLimits]) -> ImageLimits:

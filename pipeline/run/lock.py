@@ -8,8 +8,6 @@ belongs to a driver that is gone. No clocks of two machines are compared.
 from __future__ import annotations
 
 import contextlib
-import errno
-import fcntl
 import json
 import logging
 import os
@@ -29,6 +27,7 @@ from pipeline.run.committed import CommittedUnits
 from pipeline.run.store import RunStore
 from pipeline.storage.errors import MissingFile
 from pipeline.storage.files import create_bytes, read_bytes, remove, write_bytes
+from pipeline.storage.lock_file import try_lock
 from schemas.damage import whole
 from schemas.errors import ConfigError, GlipforgeError, RetryableError
 
@@ -36,7 +35,6 @@ LOCK = "_lock"
 BEAT_S = 15.0
 STALE_S = 60.0
 LOOKS = 5
-_NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP)
 _log = logging.getLogger(__name__)
 _streams: set[IO[str]] = set()
 """Lock files that this process holds."""
@@ -107,7 +105,7 @@ def folder_holder(folder: Path) -> LockHolder | None:
     """The driver that holds a folder now; None if there is none."""
     try:
         with open(folder / LOCK) as stream:
-            if _try_lock(stream, fcntl.LOCK_SH):
+            if try_lock(stream, shared=True):
                 return None
             return LockHolder.of(_read_holder(stream))
     except FileNotFoundError:
@@ -137,7 +135,7 @@ def folder_lock(folder: str, held: Callable[[dict[str, Any]], str]) -> Iterator[
     with open(path, "a+") as stream:
         # `lock_holder` takes the lock for an instant to look: that is not a driver.
         for _ in range(LOOKS):
-            if _try_lock(stream, fcntl.LOCK_EX):
+            if try_lock(stream):
                 break
             time.sleep(0.1)
         else:
@@ -160,18 +158,6 @@ def _forget_locks() -> None:
 
 
 os.register_at_fork(after_in_child=_forget_locks)
-
-
-def _try_lock(stream: IO[str], kind: int) -> bool:
-    try:
-        fcntl.flock(stream, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError as error:
-        if error.errno not in _NO_LOCKS:
-            raise
-        _log.warning("%s: this file system has no locks; start one driver only", stream.name)
-    return True
 
 
 def _read_holder(stream: TextIO) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from collections.abc import Collection
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.layers.nearest import cosines_of
 from pipeline.layers.store import LayerStore
 from pipeline.run.commit_protocol import ANNOTATIONS
 from pipeline.run.store import RunStore
@@ -75,37 +76,18 @@ def search_like(
     Raises:
         ConfigError: the layer is missing or lacks units, or holds vectors of another length.
     """
-    store = LayerStore(run, layer)
-    store.layer()
-    commits = store.commits()
+    sources = run.commits()
     best: list[tuple[float, str, str]] = []
     seen: set[str] = set()
     phrases = 0
-    for unit_id, source in run.commits().items():
-        if unit_id not in commits:
-            raise ConfigError(
-                f"layer {layer!r} of run {run.uri!r} has no rows of unit {unit_id!r} yet; the "
-                "`glipforge enrich` command that made it goes on"
-            )
-        table = store.read(commits[unit_id], [store.kind.key, "vector"])
-        column = table.column("vector").combine_chunks()
-        keys = table.column(0).combine_chunks().filter(column.is_valid()).to_pylist()
-        if not keys:
-            continue
-        flat = column.drop_null().flatten().to_numpy()
-        if len(flat) != len(keys) * len(vector):
-            raise ConfigError(
-                f"layer {layer!r} holds vectors of {len(flat) // len(keys)} numbers, the model "
-                f"gives {len(vector)}: give the model that made the layer"
-            )
-        cosines = flat.reshape(len(keys), len(vector)) @ vector
-        allowed = _allowed(run, source, layer, within, min_score)
-        for key, cosine in zip(keys, cosines.tolist(), strict=True):
+    for unit in cosines_of(run, layer, vector):
+        allowed = _allowed(run, sources[unit.unit_id], layer, within, min_score)
+        for key, cosine in zip(unit.keys, unit.cosines.tolist(), strict=True):
             if key not in allowed:
                 continue
             seen.add(allowed[key])
             phrases += 1
-            entry = (cosine, key, unit_id)
+            entry = (cosine, key, unit.unit_id)
             if len(best) < limit:
                 heapq.heappush(best, entry)
             elif entry > best[0]:

@@ -39,7 +39,7 @@ def run(config: Config) -> int:
     from pipeline.report.page import report_page
     from pipeline.report.pictures import choose_samples, sample_pictures
     from pipeline.report.stats import merge_stats
-    from pipeline.run.limits import image_limits
+    from pipeline.run.limits import image_access, image_limits
     from pipeline.run.open import num_records, open_run
     from pipeline.storage.files import write_bytes
 
@@ -57,7 +57,7 @@ def run(config: Config) -> int:
         facts=[*_facts(labelled), *_reviews(labelled)],
         stats=stats,
         policy_id=policy.policy_id,
-        pictures=sample_pictures(chosen, image_limits(labelled)),
+        pictures=sample_pictures(chosen, image_limits(labelled), image_access(labelled)),
     )
     out = config.out or labelled.url("report.html")
     write_bytes(out, page.encode())

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from jobs.arguments import Repeated, Run
+from jobs.arguments import Model, Repeated, Run
 from schemas.errors import ConfigError
 
 EXAMPLES = ("glipforge enrich runs/1 --with duplicates --runner local",)
@@ -26,11 +26,14 @@ class Config:
     with_: Annotated[tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(name="with")] = ()
     """clip (scores of boxes with their phrases, of images with their captions), embeddings,
     region-embeddings, duplicates, masks, phrases (named entities and referring expressions, by the
-    parser, without images); several with commas, or the option several times. An image
+    parser, without images), stability (are the boxes found again in a flipped and a smaller image);
+    several with commas, or the option several times. An image
     is decoded once for all of them."""
     model: Repeated = ()
     """A directory or hub id (owner/name) of a model of transformers: a CLIP or SigLIP for clip and
     embeddings, a SAM for masks; may be given once for each."""
+    teacher: Model = None
+    """For stability: the teacher that labelled the run; the shipped glip-nano if not given."""
     prompt: str = "{}"
     """What a phrase is put into before CLIP reads it, e.g. "a photo of {}"."""
     runner: Literal["ray", "local"] = "ray"
@@ -75,6 +78,7 @@ def run(config: Config) -> int:
                 layers,
                 models=config.model,
                 prompt=config.prompt,
+                teacher=config.teacher,
                 device=config.device,
                 batch_size=config.batch_size,
                 decode_threads=config.decode_threads,
@@ -91,12 +95,18 @@ def run(config: Config) -> int:
     with ray_session():
         gpus = config.gpus_per_worker
         if gpus < 0:
-            gpus = _gpus_wanted(config)
+            gpus = _gpus_wanted(config, layers)
         return work(ray_mapper(config.cpus_per_worker, gpus))
 
 
-def _gpus_wanted(config: Config) -> float:
+def _gpus_wanted(config: Config, layers: tuple[str, ...]) -> float:
     import ray
 
     total = ray.cluster_resources()  # type: ignore[no-untyped-call]
-    return 1.0 if total.get("GPU", 0) and config.model and config.device != "cpu" else 0.0
+    return (
+        1.0
+        if total.get("GPU", 0)
+        and (config.model or "stability" in layers)
+        and config.device != "cpu"
+        else 0.0
+    )

@@ -242,8 +242,8 @@ def _finish(
 
     name = getattr(setup, "command", "label")
     complete = store.finalize()
-    found = replace(read_status(store), driver=None)  # which is this process, at its end
-    print_status(found)
+    found = read_status(store)
+    print_status(replace(found, driver=None))  # which is this process, at its end
     for unit_id, reason in failed.items():
         print(f"glipforge {name}: unit {unit_id} failed: {shown(reason)}", file=sys.stderr)
     if not complete:

@@ -79,7 +79,8 @@ def _print_layers(run_store: RunStore) -> None:
 def _print_reviews(run_store: RunStore) -> None:
     """What the decisions of people say, where there are some."""
     from pipeline.curation.decisions import load_decisions
-    from pipeline.report.reviews import lines, review_stats
+    from pipeline.curation.pushed import read_pushed
+    from pipeline.report.reviews import lines, progress_line, review_stats
     from pipeline.run.open import num_records
 
     decisions = load_decisions(run_store)
@@ -88,6 +89,9 @@ def _print_reviews(run_store: RunStore) -> None:
     if stats is None:
         return
     text = lines(stats)
+    pushed = read_pushed(run_store)
+    if small and pushed is not None:
+        text.insert(0, progress_line(stats, pushed))
     print(f"review   {text[0]}")
     for line in text[1:]:
         print(f"         {line}")

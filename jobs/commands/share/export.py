@@ -90,6 +90,8 @@ class Config:
     """Write a data set card: README.md in a folder, NAME.README.md beside a file."""
     license: str = ""
     """Of the images, for the card."""
+    pairs: FileName = ""
+    """Only the pairs whose record ids stand in this file, one a line."""
     without_leaks: bool = False
     """Leave out the pairs that `glipforge leakage` found in a test set."""
     force: bool = False
@@ -102,6 +104,7 @@ def run(config: Config) -> int:
     from pipeline.curation.curate import ensure_curated, iter_curated
     from pipeline.export import FORMATS, export_records
     from pipeline.export.card_facts import card_facts
+    from pipeline.export.chosen_pairs import only_pairs, read_pairs
     from pipeline.export.merge import REPEATED, merged_records
     from pipeline.run.open import num_records, open_run
     from pipeline.trust.leakage import leaking
@@ -127,8 +130,9 @@ def run(config: Config) -> int:
     leaked: Counter[str] = Counter()
     stream = options.masks.stream if options.masks else iter_curated
     leaks = [leaking(one) if config.without_leaks else () for one in runs]
+    pairs = read_pairs(config.pairs) if config.pairs else None
     streams = [
-        _without(stream(one, policy.policy_id), leak, leaked)
+        _without(only_pairs(stream(one, policy.policy_id), pairs), leak, leaked)
         for one, policy, leak in zip(runs, policies, leaks, strict=True)
     ]
     with reading_bar("export", total) as progress:
@@ -190,7 +194,7 @@ def _image_mode(config: Config) -> str:
 def _options(config: Config, mode: str, runs: list[RunStore]) -> ExportOptions:
     from pipeline.export import ExportOptions
     from pipeline.export.masks import BoxMasks, require_masks
-    from pipeline.run.limits import image_limits, widest_limits
+    from pipeline.run.limits import image_access, image_limits, widest_limits
 
     try:
         split = tuple(float(share) for share in config.split.split(",")) if config.split else ()
@@ -209,6 +213,7 @@ def _options(config: Config, mode: str, runs: list[RunStore]) -> ExportOptions:
         images=mode,
         image_folder=config.copy_images or config.link_images,
         image_names=config.image_names,
+        access=image_access(*runs),
         limits=limits[0] if len(limits) == 1 else widest_limits(limits),
         categories=config.categories,
         keep_pairs=config.keep_pairs,

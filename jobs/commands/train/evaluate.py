@@ -9,6 +9,7 @@ from __future__ import annotations
 import json as json_module
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
@@ -81,6 +82,10 @@ class Config:
     """Of the network's arithmetic; auto: bfloat16 where it is faster and finds the same."""
     batch_size: int = 8
     """Images in one forward."""
+    errors: MaybeFile = None
+    """--detections: write a page (.html) of the images with the worst errors, as pictures."""
+    num_errors: int = 50
+    """--errors: so many images."""
     out: MaybeFile = None
     """Write the figures as JSON."""
     json: bool = False
@@ -103,9 +108,12 @@ def run(config: Config) -> int:
         ("negatives", config.negatives, -1),
         ("limit", config.limit, 0),
         ("nouns", config.nouns, 0),
+        ("num_errors", config.num_errors, 1),
     ):
         if value < least:
             raise ConfigError(f"{name} must be {least} or more, got {value}")
+    if config.errors is not None and config.detections is None:
+        raise ConfigError("errors must go with --detections")
     if config.suite:
         return _suite(config)
     if not config.gold:
@@ -121,6 +129,8 @@ def run(config: Config) -> int:
         result = _of_run(config.run, config.policy, gold, config.synonyms)
     elif config.detections is not None:
         result = detections_figures(config.detections, gold)
+        if config.errors is not None:
+            _write_errors(config.detections, gold, config.errors, config.num_errors)
     else:
         result = _of_teacher(config, _load(config), gold, {})
     _write(config, result.to_dict())
@@ -184,6 +194,16 @@ def _suite(config: Config) -> int:
     if not config.json:
         print_suite(found, out=config.out)
     return 1 if found.failed else 0
+
+
+def _write_errors(results: str, gold: GoldSet, page: Path, number: int) -> None:
+    from pipeline.evaluation.results_file import load_results
+    from pipeline.evaluation.suites.worst_errors import errors_page
+
+    detected, _ = load_results(results, gold)
+    text = errors_page(gold, detected, f"Errors of {Path(results).name}", number)
+    page.parent.mkdir(parents=True, exist_ok=True)
+    page.write_text(text, encoding="utf-8")
 
 
 def _write(config: Config, figures: dict[str, Any]) -> None:

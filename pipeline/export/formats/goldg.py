@@ -11,6 +11,11 @@ from pipeline.export.parts import Part
 from pipeline.export.writer import Item, PerPart, Target, Writer
 from schemas.records import CuratedBox
 
+DATASET_NAME = "mixed"
+"""What loaders select their image folder by."""
+DATA_SOURCE = "vg"
+"""The image folder that loaders of mixed sets choose."""
+
 
 class GoldgWriter(Writer):
     """One image entry per pair, one annotation per box, spans of all its phrases.
@@ -50,8 +55,8 @@ class GoldgWriter(Writer):
             "height": record.height,
             "width": record.width,
             "caption": record.caption,
-            "dataset_name": self.options.dataset_name,
-            "data_source": self.options.data_source,
+            "dataset_name": DATASET_NAME,
+            "data_source": DATA_SOURCE,
             "tokens_negative": [[p.start, p.end] for p in self.border.negatives(record)],
             "record_id": record.record_id,
             "source": record.source,

@@ -168,6 +168,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--address", required=True)
+    parser.add_argument("--fd", type=int, required=True)  # a socket that listens there
     args = parser.parse_args()
     end_with_parent()
     os.environ["FIFTYONE_SERVER"] = "1"  # as FiftyOne's own starter does, before its import
@@ -186,7 +187,7 @@ def main() -> None:
         patches=SamplePatches(database),
     )
     config = Config()
-    config.bind = [f"{args.address}:{args.port}"]
+    config.bind = [f"fd://{args.fd}"]
     # The ids of all boxes of a crowded image are one header.
     config.h11_max_incomplete_size = MAX_HEADER_BYTES
     events.set_port(args.port)

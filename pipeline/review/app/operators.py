@@ -80,7 +80,7 @@ def stored_answer(document: dict[str, Any], changed: int = 0) -> dict[str, Any]:
     return {
         "changed": changed,
         "labels": labels,
-        "fields": {name: document.get(name) for name in PAIR_FIELDS},
+        "fields": {name: document.get(name) for name in (*PAIR_FIELDS, "phrases")},
         "last_modified_at": round(moment.timestamp() * 1000),
     }
 

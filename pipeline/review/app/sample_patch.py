@@ -24,6 +24,7 @@ from pymongo.errors import PyMongoError
 
 from pipeline.review.app.label_patch import Patched, apply_patch
 from pipeline.review.sync.label.documents import BOXES
+from pipeline.review.sync.label.notes import LEVEL
 from pipeline.review.sync.label.seen import labels_of
 from pipeline.review.sync.store.label_store import (
     LabelStore,
@@ -132,7 +133,7 @@ class SamplePatches:
     def _reply(self, store: LabelStore, after: Mapping[str, Any], patched: Patched) -> Answer:
         """The page's own labels, with the reviewer's mark where the store put one."""
         stored = {label.get("_id"): label for label in labels_of(after)}
-        stamps = ("reviewer", "reviewed_at")
+        stamps = ("reviewer", "reviewed_at", LEVEL)
         for label in patched.page:
             if label["_id"] in patched.touched:
                 label |= {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
+import errno
 import getpass
 import json
 import os
@@ -21,17 +21,22 @@ from urllib.parse import quote
 from pipeline.review.app.guard import LOCAL_HOSTS
 from pipeline.review.child_process import (
     LOOPBACK,
-    free_port,
     log_tail,
     module_root,
-    port_answers,
     stop_child,
 )
 from pipeline.review.database.server import Database
-from pipeline.review.home import ENV_REVIEWER, ReviewHome, fiftyone_environment, reviewer_name
+from pipeline.review.home import (
+    ENV_HOME,
+    ENV_REVIEWER,
+    ReviewHome,
+    fiftyone_environment,
+    reviewer_name,
+)
 from schemas.errors import ConfigError, GlipforgeError
 
 DEFAULT_PORT = 5151
+BACKLOG = 128
 READY_TIMEOUT_S = 300.0
 END_PATIENCE_S = 10.0
 REMOTE_REASONS = (
@@ -73,44 +78,45 @@ def check_address(address: str, *, allow_remote: bool) -> None:
         )
 
 
-def choose_port(port: int | None, address: str = LOOPBACK) -> int:
-    """`port` if it is free; where it is None the usual port, or any free one.
+def listening_socket(port: int | None, address: str = LOOPBACK) -> socket.socket:
+    """A socket that listens on `port`; where that is None on the usual port, or any free one.
+
+    The server gets it as it is: a port that is only looked at could be gone when its server, which
+    needs seconds to start, comes to listen.
 
     Raises:
-        ConfigError: the wanted port is taken; attaching to what answers there would show other
-            data.
+        ConfigError: the wanted port is taken (attaching to what answers there would show other
+            data), or the address is not one of this machine.
     """
-    if port is None:
-        return free_port() if port_answers(DEFAULT_PORT) else DEFAULT_PORT
-    if not 0 < port < 65536:
+    if port is not None and not 0 < port < 65536:
         raise ConfigError(f"port must be in [1, 65535], got {port}")
-    if port_answers(port, address if address != "0.0.0.0" else LOOPBACK):
-        raise ConfigError(f"port {port} is taken by another program; choose another with --port")
-    return port
+    for wanted in (DEFAULT_PORT, 0) if port is None else (port,):
+        try:
+            return _listen(wanted, address)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise ConfigError(
+                    f"the app cannot listen on address {address!r}, port {wanted}: {error}"
+                ) from error
+    if port is None:
+        raise ConfigError(f"no port of address {address!r} is free")
+    raise ConfigError(f"port {port} is taken by another program; choose another with --port")
 
 
-@contextmanager
-def _reserved_port(home: ReviewHome, port: int | None, address: str) -> Iterator[int]:
-    """A port that no other app of this home takes meanwhile: a server needs seconds to listen.
-
-    Raises:
-        ConfigError: the wanted port is taken.
-    """
-    chosen = choose_port(port, address)
-    while True:
-        with (home.root / f"port-{chosen}.lock").open("a") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if port is not None:
-                    raise ConfigError(
-                        f"port {port} is taken by another reviewer's app; choose another with "
-                        "--port"
-                    ) from None
-                chosen = free_port()
-                continue
-            yield chosen
-            return
+def _listen(port: int, address: str) -> socket.socket:
+    family, kind, number, _, place = socket.getaddrinfo(
+        address, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    made = socket.socket(family, kind, number)
+    try:
+        # A server that starts again must not wait for the last connections to time out.
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind(place)
+        made.listen(BACKLOG)
+    except OSError:
+        made.close()
+        raise
+    return made
 
 
 @contextmanager
@@ -133,27 +139,34 @@ def run_server(
         GlipforgeError: the server ended or did not answer in time.
     """
     check_address(address, allow_remote=allow_remote)
-    with _reserved_port(home, port, address) as port:
-        yield from _serve(home, database, address, port, reviewer)
+    with listening_socket(port, address) as listener:
+        yield from _serve(home, database, address, listener, reviewer)
 
 
 def _serve(
-    home: ReviewHome, database: Database, address: str, port: int, reviewer: str | None
+    home: ReviewHome,
+    database: Database,
+    address: str,
+    listener: socket.socket,
+    reviewer: str | None,
 ) -> Iterator[AppServer]:
+    port = int(listener.getsockname()[1])
     environment = {
         **os.environ,
         **fiftyone_environment(home, database.uri),
         "FIFTYONE_DEFAULT_APP_PORT": str(port),
         "FIFTYONE_DEFAULT_APP_ADDRESS": address,
         ENV_REVIEWER: reviewer_name(reviewer),
+        ENV_HOME: str(home.root),
     }
     log_file = home.server_log(port)
     with log_file.open("wb") as log:
         process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "pipeline.review.app.guard"),
-                *("--port", str(port), "--address", address),
+                *("--port", str(port), "--address", address, "--fd", str(listener.fileno())),
             ],
+            pass_fds=[listener.fileno()],
             cwd=module_root(),
             env=environment,
             stdin=subprocess.DEVNULL,
@@ -161,6 +174,7 @@ def _serve(
             stderr=log,
             start_new_session=True,
         )
+    listener.close()  # the server's alone: with its end the port is free
     try:
         _wait_until_ready(process, port, log_file)
         yield AppServer(address, port, process)

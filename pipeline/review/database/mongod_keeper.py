@@ -27,6 +27,7 @@ from pipeline.review.child_process import (
     stop_child,
 )
 from pipeline.review.home import ReviewHome
+from pipeline.storage.lock_file import try_lock
 from schemas.atomic import write_whole
 
 POLL_S = 0.3
@@ -56,7 +57,7 @@ def keep(home: ReviewHome, mongod: Path) -> int:
         child, port = started
         try:
             _publish(home, {"port": port, "mongod_pid": child.pid, "keeper_pid": os.getpid()})
-            while not stopping and child.poll() is None and not _alone(clients):
+            while not stopping and child.poll() is None and not try_lock(clients):
                 time.sleep(POLL_S)
         finally:
             home.endpoint.unlink(missing_ok=True)
@@ -97,15 +98,6 @@ def _start(home: ReviewHome, mongod: Path) -> tuple[subprocess.Popen[bytes], int
         time.sleep(2.0)
     sys.stderr.write(f"mongod ended with code {code}:\n{log_tail(home.mongod_log)}\n")
     return None
-
-
-def _alone(clients: object) -> bool:
-    """True, with the lock held, where no client holds it."""
-    try:
-        fcntl.flock(clients, fcntl.LOCK_EX | fcntl.LOCK_NB)  # type: ignore[arg-type]
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _publish(home: ReviewHome, endpoint: dict[str, int]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import subprocess
@@ -19,6 +18,7 @@ import pymongo.errors
 from pipeline.review.child_process import LOOPBACK, log_tail, module_root, port_answers
 from pipeline.review.database.mongod_binary import Mongod, find_mongod
 from pipeline.review.home import ENV_URI, ReviewHome
+from pipeline.storage.lock_file import try_lock, unlock
 from schemas.errors import ConfigError
 
 START_TIMEOUT_S = 150.0
@@ -68,9 +68,9 @@ def open_database(home: ReviewHome) -> Iterator[Database]:
         return
     with home.clients_lock.open("a") as client:
         with home.start_lock.open("a") as starting:
-            _lock(starting, fcntl.LOCK_EX, home)
+            _lock(starting, home)
             # Waits while a keeper that found itself alone ends its server.
-            _lock(client, fcntl.LOCK_SH, home)
+            _lock(client, home, shared=True)
             port = _running_port(home) if _is_held(home.keeper_lock.open("a")) else None
             if port is None:
                 port = _start_keeper(home)
@@ -81,29 +81,20 @@ def open_database(home: ReviewHome) -> Iterator[Database]:
             _leave(client, home)
 
 
-def _lock(stream: TextIO, kind: int, home: ReviewHome) -> None:
+def _lock(stream: TextIO, home: ReviewHome, *, shared: bool = False) -> None:
     deadline = time.monotonic() + START_TIMEOUT_S
-    while True:
-        try:
-            fcntl.flock(stream, kind | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                raise ConfigError(
-                    f"another process holds {stream.name} for more than {START_TIMEOUT_S:g} s; "
-                    f"see {home.keeper_log} and {home.mongod_log}"
-                ) from None
-            time.sleep(0.1)
-        else:
-            return
+    while not try_lock(stream, shared=shared):
+        if time.monotonic() > deadline:
+            raise ConfigError(
+                f"another process holds {stream.name} for more than {START_TIMEOUT_S:g} s; "
+                f"see {home.keeper_log} and {home.mongod_log}"
+            )
+        time.sleep(0.1)
 
 
 def _is_held(stream: TextIO) -> bool:
     with stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
+        return not try_lock(stream)
 
 
 def _running_port(home: ReviewHome) -> int | None:
@@ -170,11 +161,9 @@ def _check_version(home: ReviewHome, mongod: Mongod) -> None:
 
 def _leave(client: TextIO, home: ReviewHome) -> None:
     """Give the lock back; the last one out waits until the server has ended."""
-    try:
-        fcntl.flock(client, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    if not try_lock(client):
         return  # others still use the server
-    fcntl.flock(client, fcntl.LOCK_UN)
+    unlock(client)
     deadline = time.monotonic() + END_TIMEOUT_S
     while _is_held(home.keeper_lock.open("a")):
         if time.monotonic() > deadline:

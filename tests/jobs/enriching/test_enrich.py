@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -71,6 +72,28 @@ def test_phrases_are_read_without_images(
         json.loads((Path(run.uri) / "layers/phrases/layer.json").read_text())["maker"]["reader"]
         == "spacy"
     )
+
+
+def test_stability_is_of_the_teacher_that_labelled(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert enrich(drawn_run(tmp_path), "--with", "stability", *LOCAL) == 2
+    said = capsys.readouterr().err
+    assert "asks the teacher of the run again, which is fake@0; --teacher names glip-nano@" in said
+    out = str(tmp_path / "again")
+    corpus = tmp_path / "photos"
+    corpus.mkdir()
+    shutil.copytree(tmp_path / "images", corpus, dirs_exist_ok=True)
+    for path in list(corpus.glob("*.png")):
+        path.with_suffix(".txt").write_text("a dog and a red box")
+    assert main(["label", "--corpus", str(corpus), "--out", out, "--runner", "local"]) == 0
+    assert enrich(out, "--with", "stability", *LOCAL) == 0
+    run = RunStore(out)
+    store = LayerStore(run, "stability")
+    rows = [row for c in store.commits().values() for row in store.read(c).to_pylist()]
+    assert len(rows) == sum(len(row.boxes) for row in run.iter_annotations()) > 0
+    assert all(0 <= row["score"] <= 1 for row in rows)
+    assert any(row["score"] > 0 for row in rows)
 
 
 def test_status_tells_about_layers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,9 +15,9 @@ import pytest
 from PIL import Image
 
 from jobs.cli import main
-from jobs.labelling.caption_setup import UncaptionedCorpus
-from jobs.labelling.captioned_corpus import CaptionedCorpus, open_captions
-from jobs.labelling.class_corpus import ClassCorpus
+from jobs.labelling.corpora.captioned_corpus import CaptionedCorpus, open_captions
+from jobs.labelling.corpora.class_corpus import ClassCorpus
+from jobs.labelling.corpora.uncaptioned_corpus import UncaptionedCorpus
 from jobs.ray_session import ray_session
 from pipeline.corpus import CorpusOptions, open_corpus
 from pipeline.corpus.joined import open_corpora

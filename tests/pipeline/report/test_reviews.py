@@ -7,7 +7,8 @@ import math
 
 import pytest
 
-from pipeline.report.reviews import Judged, as_json, lines, review_stats
+from pipeline.curation.pushed import Pushed
+from pipeline.report.reviews import Judged, as_json, lines, progress_line, review_stats
 from schemas.records import Verdict
 from tests.pipeline.review.builders import decide, make_row
 
@@ -59,3 +60,12 @@ def test_pauses_are_no_work() -> None:
     assert stats is not None
     assert stats.reviewers["ann"] == (3, pytest.approx(0.01))
     assert stats.boxes_an_hour() == pytest.approx(300)
+
+
+def test_progress_is_told_against_what_was_pushed() -> None:
+    words = [decide(f"toy/0#{n}", Verdict.KEEP, 30 * n) for n in range(2)]
+    stats = review_stats([make_row()], [*words, decide("", Verdict.DONE, 45)])
+    assert stats is not None
+    text = progress_line(stats, Pushed(dataset="runs-1", pairs=4, boxes=242))
+    assert text.startswith("1 of 4 pairs done, 2 of 242 boxes of dataset runs-1 judged")
+    assert text.endswith("about 1.0 hours left at 240 boxes an hour")

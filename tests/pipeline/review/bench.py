@@ -8,6 +8,7 @@ from typing import Any
 from pipeline.curation.decisions import append_decisions, load_decisions
 from pipeline.review.sync.dataset.dataset import create_dataset
 from pipeline.review.sync.label.documents import label_object_id, sample_object_id
+from pipeline.review.sync.label.notes import NO_NOTES, Notes
 from pipeline.review.sync.pull.pull import PullReport, pull
 from pipeline.review.sync.push.media import MediaStore
 from pipeline.review.sync.push.push import PushReport, push
@@ -43,7 +44,7 @@ class Bench:
         dataset.reload()
         return dataset
 
-    def push(self, **options: Any) -> PushReport:
+    def push(self, *, notes: Notes = NO_NOTES, **options: Any) -> PushReport:
         return push(
             self.stored,
             lambda: iter(self.rows),
@@ -51,6 +52,7 @@ class Bench:
             media=MediaStore(self.session.home.media),
             selection=Selection(**options),
             restore=self.restore,
+            notes=notes,
         )
 
     def pull(self) -> PullReport:

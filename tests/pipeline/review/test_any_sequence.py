@@ -32,7 +32,8 @@ from pipeline.review.sync.pull.pull import pull
 from pipeline.review.sync.push.media import MediaStore
 from pipeline.review.sync.push.push import forget, push
 from pipeline.review.sync.push.selection import Selection
-from pipeline.review.sync.store.label_store import LabelStore, Wanted, write_labels
+from pipeline.review.sync.store.label_store import LabelStore, Wanted
+from pipeline.review.sync.store.write_labels import write_labels
 from pipeline.review.sync.verdict.verdicts import judge_boxes
 from schemas.records import Annotation, Decision, Verdict
 from tests.pipeline.review.bench import Bench

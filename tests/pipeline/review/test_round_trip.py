@@ -10,9 +10,17 @@ import pytest
 
 from pipeline.curation.box_state import box_histories
 from pipeline.curation.decisions import append_decisions, load_decisions
+from pipeline.review.sync.dataset.dataset import LAYOUT, lay_out
 from pipeline.review.sync.dataset.views import review_views
 from pipeline.review.sync.label.app_label import ConflictKind
 from pipeline.review.sync.label.documents import label_object_id, sample_document, sample_object_id
+from pipeline.review.sync.label.notes import (
+    RAREST_PHRASE,
+    Notes,
+    Suspicion,
+    box_notes,
+    pair_notes,
+)
 from pipeline.review.sync.label.stamp import PAIR_FIELDS
 from pipeline.review.sync.pull.pull import pull, unpulled
 from pipeline.review.sync.store.mongo_store import Document
@@ -35,9 +43,14 @@ def shape(value: Any) -> Any:
 def test_our_documents_are_those_that_fiftyone_makes_itself(bench: Bench) -> None:
     fo = bench.session.fo
     row = bench.rows[0]
+    shown = [history.current() for history in box_histories(row, []).values()]
+    notes = Notes(suspects={shown[0].box_id: Suspicion(score=0.5, reasons=("too large",))})
+    of_pair = pair_notes(row, shown, notes)
     ours = sample_document(
         row,
-        [history.current() for history in box_histories(row, []).values()],
+        shown,
+        notes={box.box_id: box_notes(box, notes, None) for box in shown},
+        pair_notes={**of_pair, RAREST_PHRASE: 1},
         filepath=row.image_uri,
         dataset_id=bench.stored.dataset_id,
         now=NOW,
@@ -51,7 +64,8 @@ def test_our_documents_are_those_that_fiftyone_makes_itself(bench: Bench) -> Non
         fo.Detection(**{k: v for k, v in label.items() if k not in plain})
         for label in ours["boxes"]["detections"]
     ]
-    text = ("record_id", "image_id", "source", "caption", "status", "teacher_id", *PAIR_FIELDS)
+    text = ("record_id", "image_id", "source", "caption", "caption_origin", "status")
+    text += ("teacher_id", *PAIR_FIELDS)
     sample = fo.Sample(
         filepath=row.image_uri,
         metadata=fo.ImageMetadata(width=row.width, height=row.height),
@@ -59,7 +73,7 @@ def test_our_documents_are_those_that_fiftyone_makes_itself(bench: Bench) -> Non
         boxes=fo.Detections(detections=boxes),
         pushed_box_ids=ours["pushed_box_ids"],
         conflicts=[],
-        **{name: ours[name] for name in text},
+        **{name: ours[name] for name in (*text, *of_pair, RAREST_PHRASE)},
     )
     bench.dataset.add_samples([sample], dynamic=False)
     theirs = bench.stored.samples.find_one({})
@@ -86,19 +100,23 @@ def test_a_pushed_dataset_is_whole_for_fiftyone(bench: Bench) -> None:
     assert set(dataset.list_saved_views()) == set(review_views(dataset))
     sizes = {name: len(dataset.load_saved_view(name)) for name in dataset.list_saved_views()}
     assert sizes["pending"] == 3
-    assert sizes["low confidence"] == 3
-    assert sizes["large boxes"] == 3
+    assert sizes["low scores"] == 3
+    assert sizes["whole-image boxes"] == 3
     assert sizes["several boxes per phrase"] == 3
     assert sizes["captions by image"] == 2
-    assert [sizes[n] for n in ("no boxes", "rejected", "drawn", "conflicts", "tiny boxes")] == [
-        0
-    ] * 5
+    none = ("captions without boxes", "rejected", "drawn", "conflicts", "tiny boxes", "queue")
+    none += ("audit", "disagreement")
+    assert {name: sizes[name] for name in none} == dict.fromkeys(none, 0)
+    assert {name: sizes[name] for name in ("rare phrases", "overlapping phrases")} == {
+        "rare phrases": 0,
+        "overlapping phrases": 0,
+    }
 
 
 def test_views_of_pairs_without_boxes(bench: Bench) -> None:
     bench.rows[0] = replace(bench.rows[0], boxes=(), status=Status.NO_BOXES)
     bench.push()
-    assert len(bench.dataset.load_saved_view("no boxes")) == 1
+    assert len(bench.dataset.load_saved_view("captions without boxes")) == 1
     assert len(bench.dataset.load_saved_view("ungrounded phrases")) == 1
 
 
@@ -242,3 +260,19 @@ def test_an_image_that_is_gone_is_a_failure_of_its_pair_alone(bench: Bench) -> N
     report = bench.push()
     assert report.added == 2
     assert [record_id for record_id, _ in report.failures] == ["toy/0"]
+
+
+def test_a_dataset_of_an_earlier_version_gets_fields_and_views_and_keeps_its_samples(
+    bench: Bench,
+) -> None:
+    bench.push()
+    before = bench.document()
+    dataset = bench.dataset
+    for name in ("queue", "unstable scores"):
+        dataset.delete_saved_view(name)
+    dataset._doc.info.pop("layout")
+    dataset.save()
+    lay_out(bench.dataset)
+    assert set(bench.dataset.list_saved_views()) == set(review_views(bench.dataset))
+    assert bench.dataset.info == {"run": "x", "layout": LAYOUT}
+    assert bench.document() == before

@@ -8,7 +8,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from pipeline.review.app.box_operators import (
+    AcceptAbove,
+    CopyBox,
+    ExportView,
+    MergePhrases,
+    UndoAny,
+)
 from pipeline.review.app.caption_panel import CaptionPanel
+from pipeline.review.app.likeness_operator import SortByLikeness
 from pipeline.review.app.operators import (
     AcceptLabels,
     JudgeImage,
@@ -17,6 +25,8 @@ from pipeline.review.app.operators import (
     RelabelPhrase,
     UndoLast,
 )
+from pipeline.review.app.phrase_operators import NewPhrase, SplitPhrase
+from pipeline.review.app.progress_panel import Begin, ProgressPanel, ReadProgress
 
 PARTS = (
     AcceptLabels,
@@ -25,7 +35,18 @@ PARTS = (
     JudgeImage,
     UndoLast,
     ReadSample,
+    CopyBox,
+    NewPhrase,
+    SplitPhrase,
+    MergePhrases,
+    AcceptAbove,
+    UndoAny,
+    ExportView,
+    SortByLikeness,
+    ReadProgress,
+    Begin,
     CaptionPanel,
+    ProgressPanel,
 )
 
 

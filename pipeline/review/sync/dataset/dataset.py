@@ -8,8 +8,19 @@ from pipeline.curation.box_state import Origin, Review
 from pipeline.images.palette import PALETTE, phrase_hex
 from pipeline.review.sync.dataset.views import save_views
 from pipeline.review.sync.label.documents import BOXES
+from pipeline.review.sync.label.notes import (
+    AUDIT,
+    DISAGREEMENT,
+    LEVEL,
+    NUMBER_FIELDS,
+    QUEUE_REASONS,
+    QUEUE_SCORE,
+    RAREST_PHRASE,
+)
 from pipeline.review.sync.label.stamp import PAIR_FIELDS, PAIR_REVIEW, PAIR_REVIEWER, REVIEWER
 
+LAYOUT, LAYOUT_KEY = 2, "layout"
+"""Goes up with fields and views; a push brings older datasets up to it."""
 COLORED_PHRASES = 60
 """Phrases of a caption that get their colour; the App needs each value listed."""
 _TEXT_FIELDS = (
@@ -30,8 +41,10 @@ _SIDEBAR = {
         "conflicts",
         "source",
     ),
+    "look first": (*NUMBER_FIELDS, DISAGREEMENT, RAREST_PHRASE, AUDIT),
     "phrases": ("phrases.text", "phrases.best_score", "phrases.status"),
 }
+_NOTES = (*NUMBER_FIELDS, DISAGREEMENT, RAREST_PHRASE, AUDIT, QUEUE_REASONS)
 _PHRASE_FIELDS = (
     ("text", "StringField"),
     ("start", "IntField"),
@@ -52,36 +65,57 @@ def create_dataset(name: str, info: dict[str, Any]) -> Any:
 
     dataset = fo.Dataset(name, persistent=True)
     dataset.media_type = "image"
+    dataset.info = info
+    lay_out(dataset)
+    return dataset
+
+
+def lay_out(dataset: Any) -> None:
+    """Declare every field, set colours and side bar, save the views: also of a dataset that an
+    earlier version made. Samples are not touched."""
+    import fiftyone as fo
+
+    def add(path: str, kind: Any, **options: Any) -> None:
+        if dataset.get_field(path) is None:
+            dataset.add_sample_field(path, kind, **options)
+
     for field in _TEXT_FIELDS:
-        dataset.add_sample_field(field, fo.StringField)
+        add(field, fo.StringField)
     for field in PAIR_FIELDS:
-        dataset.add_sample_field(field, fo.StringField)
-    for field in ("pushed_box_ids", "conflicts"):
-        dataset.add_sample_field(field, fo.ListField, subfield=fo.StringField)
-    dataset.add_sample_field(
+        add(field, fo.StringField)
+    for field in NUMBER_FIELDS:
+        add(field, fo.FloatField)
+    for field in (DISAGREEMENT, RAREST_PHRASE):
+        add(field, fo.IntField)
+    add(AUDIT, fo.BooleanField)
+    for field in ("pushed_box_ids", "conflicts", QUEUE_REASONS):
+        add(field, fo.ListField, subfield=fo.StringField)
+    add(
         "phrases",
         fo.ListField,
         subfield=fo.EmbeddedDocumentField,
         embedded_doc_type=fo.DynamicEmbeddedDocument,
     )
     for name, kind in _PHRASE_FIELDS:
-        dataset.add_sample_field(f"phrases.{name}", getattr(fo, kind))
-    dataset.add_sample_field(BOXES, fo.EmbeddedDocumentField, embedded_doc_type=fo.Detections)
+        add(f"phrases.{name}", getattr(fo, kind))
+    add(BOXES, fo.EmbeddedDocumentField, embedded_doc_type=fo.Detections)
     for attribute, kind in (
         ("phrase_index", fo.IntField),
         ("review", fo.StringField),
         ("origin", fo.StringField),
         (REVIEWER, fo.StringField),
+        (LEVEL, fo.FloatField),
+        (QUEUE_SCORE, fo.FloatField),
+        (AUDIT, fo.BooleanField),
     ):
-        dataset.add_sample_field(f"{BOXES}.detections.{attribute}", kind)
-    # `box_id`, `decision_id` and `reviewed_at` stay undeclared: they are kept and can be queried,
-    # but a filter with one entry per box would fill the side bar.
-    dataset.info = info
+        add(f"{BOXES}.detections.{attribute}", kind)
+    # `box_id`, `decision_id`, `reviewed_at` and `queue_reasons` stay undeclared: they are kept and
+    # can be queried, but a filter with one entry per box would fill the side bar.
     _configure_app(dataset)
     _configure_annotate(dataset)
     save_views(dataset)
+    dataset.info = {**dataset.info, LAYOUT_KEY: LAYOUT}
     dataset.save()
-    return dataset
 
 
 def _configure_app(dataset: Any) -> None:
@@ -106,10 +140,11 @@ def _configure_app(dataset: Any) -> None:
     config.sidebar_groups = _sidebar_groups(dataset)
     dataset.app_config = config
     # The grid shows them, Annotate must not offer to change them: they are the run's.
-    for name in (*_TEXT_FIELDS, "pushed_box_ids", "phrases"):
+    for name in (*_TEXT_FIELDS, *_NOTES, "pushed_box_ids", "phrases"):
         field = dataset.get_field(name)
-        field.read_only = True
-        field.save()
+        if not field.read_only:
+            field.read_only = True
+            field.save()
 
 
 def _sidebar_groups(dataset: Any) -> list[Any]:

@@ -2,7 +2,7 @@
 
 FiftyOne takes seconds to import, 300 MB, and ties its process to one database for ever. Only the
 schema, the views and the colours need it; samples are written and read without.
-Run as `python -m pipeline.review.sync.dataset.dataset_process create|drop|assign|gold NAME INFO`.
+Run as `python -m pipeline.review.sync.dataset.dataset_process ACTION NAME INFO`.
 """
 
 from __future__ import annotations
@@ -35,6 +35,15 @@ def make_dataset(home: ReviewHome, uri: str, name: str, info: Mapping[str, str])
         ConfigError: FiftyOne refused; its words are in the message.
     """
     _run(home, uri, "create", name, json.dumps(dict(info)))
+
+
+def update_layout(home: ReviewHome, uri: str, name: str) -> None:
+    """Give a dataset that an earlier version made the fields and views of this one.
+
+    Raises:
+        ConfigError: FiftyOne refused; its words are in the message.
+    """
+    _run(home, uri, "update", name, "{}")
 
 
 def drop_dataset(home: ReviewHome, uri: str, name: str) -> None:
@@ -104,7 +113,7 @@ def main(action: str, name: str, info: str) -> None:
     import fiftyone as fo
 
     from pipeline.review.sync.dataset.assignment import save_assignment_views
-    from pipeline.review.sync.dataset.dataset import create_dataset
+    from pipeline.review.sync.dataset.dataset import create_dataset, lay_out
     from pipeline.review.sync.dataset.gold_views import compare_with_gold
 
     if action == "create":
@@ -113,6 +122,8 @@ def main(action: str, name: str, info: str) -> None:
         options = json.loads(Path(json.loads(info)).read_text())
         counts = compare_with_gold(fo.load_dataset(name), options["gold"], iou=options["iou"])
         sys.stdout.write("\n" + json.dumps(counts) + "\n")
+    elif action == "update":
+        lay_out(fo.load_dataset(name))
     elif action == "assign":
         save_assignment_views(fo.load_dataset(name), json.loads(info))
     else:

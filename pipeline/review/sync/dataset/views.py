@@ -10,10 +10,22 @@ from typing import Any
 
 from pipeline.curation.box_state import Origin, PairReview, Review
 from pipeline.review.sync.label.documents import DETECTIONS
-from pipeline.review.sync.label.stamp import PAIR_REVIEW
+from pipeline.review.sync.label.notes import (
+    AUDIT,
+    DISAGREEMENT,
+    LOWEST_SCORE,
+    MARGIN,
+    OVERLAP,
+    QUEUE_SCORE,
+    RAREST_PHRASE,
+)
+from pipeline.review.sync.label.stamp import PAIR_REVIEW, PAIR_REVIEWER, REVIEWER
 from schemas.records import PhraseStatus
 
-LOW_CONFIDENCE = 0.4
+LOW_SCORE = 0.4
+CLOSE_CALL = 0.05
+OVERLAPPING = 0.8
+RARE = 2
 MANY_BOXES = 10
 LARGE_SHARE = 0.9
 TINY_SHARE = 0.001
@@ -38,20 +50,47 @@ def review_views(dataset: Any) -> dict[str, tuple[Any, str]]:
     def only(condition: Any) -> Any:
         return dataset.match(boxes.filter(condition).length() > 0)
 
+    def has(field: str) -> Any:
+        return dataset.match(F(field) >= 0)  # also false of what has no number
+
     return {
         "pending": (
             only(F("review") == str(Review.PENDING)),
             "images with boxes that nobody has judged",
         ),
-        "low confidence": (
-            only(F("confidence") < LOW_CONFIDENCE),
-            f"images with boxes that the teacher gives less than {LOW_CONFIDENCE}",
+        "queue": (
+            has(QUEUE_SCORE).sort_by(QUEUE_SCORE, reverse=True),
+            "what is most likely wrong (`glipforge queue`), the worst first",
+        ),
+        "audit": (
+            dataset.match(F(AUDIT) == True),  # noqa: E712 (an expression of FiftyOne)
+            "pairs with boxes that an audit drew (`glipforge audit`)",
+        ),
+        "low scores": (
+            has(LOWEST_SCORE).match(F(LOWEST_SCORE) < LOW_SCORE).sort_by(LOWEST_SCORE),
+            f"images with boxes that the teacher gives less than {LOW_SCORE}, the lowest first",
+        ),
+        "unstable scores": (
+            has(MARGIN).match(F(MARGIN) < CLOSE_CALL).sort_by(MARGIN),
+            f"a phrase's box beats the next candidate by less than {CLOSE_CALL}",
+        ),
+        "overlapping phrases": (
+            dataset.match(F(OVERLAP) > OVERLAPPING).sort_by(OVERLAP, reverse=True),
+            f"two phrases claim one place: their boxes have an IoU above {OVERLAPPING}",
+        ),
+        "rare phrases": (
+            has(RAREST_PHRASE).match(F(RAREST_PHRASE) <= RARE).sort_by(RAREST_PHRASE),
+            f"pairs with a phrase that {RARE} pairs or fewer have",
+        ),
+        "disagreement": (
+            dataset.match(F(DISAGREEMENT) > 0).sort_by(DISAGREEMENT, reverse=True),
+            "pairs with boxes on which reviewers differ, as of the last push",
         ),
         "ungrounded phrases": (
             dataset.match(asked.length() > standing.map(F("phrase_index")).unique().length()),
             "pairs with a phrase that has no box",
         ),
-        "no boxes": (dataset.match(boxes.length() == 0), "pairs without any box"),
+        "captions without boxes": (dataset.match(boxes.length() == 0), "pairs without any box"),
         "many boxes": (
             dataset.match(boxes.length() > MANY_BOXES),
             f"pairs with more than {MANY_BOXES} boxes",
@@ -60,7 +99,7 @@ def review_views(dataset: Any) -> dict[str, tuple[Any, str]]:
             dataset.match(indices.length() > indices.unique().length()),
             "pairs in which a phrase has two boxes or more",
         ),
-        "large boxes": (
+        "whole-image boxes": (
             only(area > LARGE_SHARE),
             "images with boxes that cover nearly the whole image",
         ),
@@ -82,7 +121,7 @@ def review_views(dataset: Any) -> dict[str, tuple[Any, str]]:
         ),
         "drawn": (only(F("origin") == str(Origin.HUMAN)), "images with boxes that a person drew"),
         "weakest first": (
-            dataset.match(boxes.length() > 0).sort_by(boxes.map(F("confidence")).min()),
+            has(LOWEST_SCORE).sort_by(LOWEST_SCORE),
             "pairs by their lowest score",
         ),
         **{
@@ -104,3 +143,21 @@ def save_views(dataset: Any) -> None:
     """Save every review view; one that is there already is replaced."""
     for name, (view, description) in review_views(dataset).items():
         dataset.save_view(name, view, description=description, overwrite=True)
+
+
+def mine_name(reviewer: str) -> str:
+    """The saved view of what a reviewer judged."""
+    return f"mine {reviewer}"
+
+
+def ensure_mine(dataset: Any, reviewer: str) -> bool:
+    """Save the view of what a reviewer judged; False where it is there already."""
+    from fiftyone import ViewField as F
+
+    name = mine_name(reviewer)
+    if dataset.has_saved_view(name):
+        return False
+    judged = F(DETECTIONS).filter(F(REVIEWER) == reviewer).length() > 0
+    view = dataset.match(judged | (F(PAIR_REVIEWER) == reviewer))
+    dataset.save_view(name, view, description=f"images on which {reviewer} said something")
+    return True

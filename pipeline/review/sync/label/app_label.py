@@ -35,6 +35,7 @@ class ConflictKind(StrEnum):
     NEEDS_REASON = "needs_reason"
     BAD_LABEL = "bad_label"
     UNKNOWN_SAMPLE = "unknown_sample"
+    PHRASE_TAKEN = "phrase_taken"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

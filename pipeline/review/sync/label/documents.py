@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -31,6 +31,7 @@ from schemas.records import Annotation, Phrase
 BOXES = "boxes"
 DETECTIONS = f"{BOXES}.detections"
 DRAWN_MARK = "#drawn-"
+NOTHING: Mapping[str, Any] = {}
 _DRAWN_ID = re.compile(re.escape(DRAWN_MARK) + r"([0-9a-f]{24})$")
 
 
@@ -64,8 +65,13 @@ def relative_box(xyxy: Sequence[float], size_wh: tuple[int, int]) -> list[float]
     return [float(v) for v in xyxy_to_relative_xywh([xyxy], size_wh)[0]]
 
 
-def detection_document(row: Annotation, box: Standing) -> dict[str, Any]:
-    """One box as a label of the `boxes` field; one that a person drew has no `confidence`."""
+def detection_document(
+    row: Annotation, box: Standing, notes: Mapping[str, Any] = NOTHING
+) -> dict[str, Any]:
+    """One box as a label of the `boxes` field, with its notes (`notes.box_notes`).
+
+    A box that a person drew has no `confidence`.
+    """
     score = {} if box.score is None else {"confidence": float(box.score)}
     return {
         "_id": label_object_id(box.box_id),
@@ -82,6 +88,7 @@ def detection_document(row: Annotation, box: Standing) -> dict[str, Any]:
         "decision_id": box.decision_id,
         REVIEWER: box.reviewer,
         REVIEWED_AT: box.reviewed_at,
+        **notes,
     }
 
 
@@ -116,6 +123,8 @@ def sample_document(
     dataset_id: ObjectId,
     now: datetime,
     pair: PairStanding = OPEN_PAIR,
+    notes: Mapping[str, Mapping[str, Any]] = NOTHING,
+    pair_notes: Mapping[str, Any] = NOTHING,
 ) -> dict[str, Any]:
     """One pair as a sample.
 
@@ -126,6 +135,8 @@ def sample_document(
         dataset_id: id of the dataset's own document.
         now: becomes both times of the sample; UTC.
         pair: the verdict about the whole pair.
+        notes: box id -> its notes.
+        pair_notes: the pair's own (`notes.pair_notes`).
     """
     shown = list(boxes)
     return {
@@ -154,8 +165,11 @@ def sample_document(
         "pushed_box_ids": [box.box_id for box in shown],
         "conflicts": [],
         **pair_fields(pair),
+        **pair_notes,
         BOXES: {
             "_cls": "Detections",
-            "detections": [detection_document(row, box) for box in shown],
+            "detections": [
+                detection_document(row, box, notes.get(box.box_id, NOTHING)) for box in shown
+            ],
         },
     }

@@ -26,6 +26,8 @@ class Change:
     xyxy: Xyxy | None = None
     phrase_index: int | None = None
     reason: str = ""
+    span: tuple[int, int] | None = None
+    """Of a phrase that a person marked."""
     stamp: Stamp | None = None
     """Who said it and when; None where it was not written by a reviewer's own App."""
     after: str = field(default="", compare=False)
@@ -66,7 +68,7 @@ class Reading:
     def latest(self, box_id: str, history: BoxHistory | PairHistory | None) -> _Latest | None:
         """The last word on a box, changes of this reading included."""
         for change in reversed(self.changes):
-            if change.box_id == box_id:
+            if change.box_id == box_id and change.verdict != Verdict.PHRASE:
                 who = "" if change.stamp is None else change.stamp.reviewer
                 return _Latest(change.content, change.reason, who)
         decision = None if history is None else history.latest

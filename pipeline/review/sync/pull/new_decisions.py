@@ -43,6 +43,7 @@ def new_decisions(
             reviewer=who.reviewer,
             decided_at=decided_at,
             reason=change.reason,
+            span=change.span,
         )
         if any(_says(decision) == _says(other) for other in known):
             continue  # appended by a pull that ended before it could mark
@@ -60,12 +61,14 @@ def _next(moment: str) -> str:
 def _says(decision: Decision) -> tuple[Any, ...]:
     return (
         *(decision.box_id, decision.verdict, decision.xyxy, decision.phrase_index),
-        *(decision.reviewer, decision.decided_at, decision.reason),
+        *(decision.reviewer, decision.decided_at, decision.reason, decision.span),
     )
 
 
 def _before(row: Annotation, decision: Decision, known: Sequence[Decision]) -> dict[str, Any]:
     """What stood when the decision was made."""
+    if decision.verdict == Verdict.PHRASE:
+        return {}
     earlier = [
         d for d in known if d.box_id == decision.box_id and d.decided_at < decision.decided_at
     ]
@@ -74,7 +77,8 @@ def _before(row: Annotation, decision: Decision, known: Sequence[Decision]) -> d
     of_teacher = any(box.box_id == decision.box_id for box in row.boxes)
     if not of_teacher and all(d.verdict != Verdict.ADD for d in earlier):
         return {}  # drawn just now
-    before = box_histories(row, earlier)[decision.box_id].current()
+    marked = [d for d in known if d.verdict == Verdict.PHRASE]
+    before = box_histories(row, [*earlier, *marked])[decision.box_id].current()
     return {
         "before_review": str(before.review),
         "before_xyxy": before.xyxy,

@@ -14,6 +14,7 @@ from pymongo import UpdateOne
 
 from pipeline.curation.box_state import BoxHistory, PairHistory, box_histories, pair_history
 from pipeline.curation.decisions import decisions_by_record
+from pipeline.curation.own_phrases import with_phrases
 from pipeline.review.sync.label import stamp
 from pipeline.review.sync.label.app_label import Conflict, ConflictKind
 from pipeline.review.sync.label.documents import (
@@ -154,7 +155,7 @@ def _read(
             past = by_record.get(row.record_id, ())
             reading = read_sample(
                 document,
-                row,
+                with_phrases(row, past),
                 box_histories(row, past),
                 pair=pair_history(past),
                 entries=entries.get(sample_id, ()),
@@ -224,7 +225,9 @@ def _mark(
         if item.head is None:
             gone.append(sample_object_id(item.row.record_id))
             continue
-        updates.append(_marking(item, item.head, box_histories(item.row, past), pair_history(past)))
+        row = with_phrases(item.row, past)
+        histories = box_histories(item.row, past)
+        updates.append(_marking(item, row, item.head, histories, pair_history(past)))
     for start in range(0, len(updates), BATCH):
         dataset.samples.bulk_write(updates[start : start + BATCH], ordered=False)
     Ledger(dataset).take(gone)
@@ -232,7 +235,11 @@ def _mark(
 
 
 def _marking(
-    item: _Read, head: Mapping[str, Any], histories: Mapping[str, BoxHistory], pair: PairHistory
+    item: _Read,
+    row: Annotation,
+    head: Mapping[str, Any],
+    histories: Mapping[str, BoxHistory],
+    pair: PairHistory,
 ) -> UpdateOne:
     reading = item.reading
     values: dict[str, Any] = {
@@ -245,7 +252,7 @@ def _marking(
     for number, (label_id, box_id) in enumerate(reading.settled.items()):
         if box_id not in histories:
             continue
-        label = detection_document(item.row, histories[box_id].current())
+        label = detection_document(row, histories[box_id].current())
         as_read = reading.settled_as[label_id]
         same = {f"l{number}.{key}": as_read.get(key) for key in _READ_KEYS}
         filters.append({f"l{number}._id": label_id, **same})

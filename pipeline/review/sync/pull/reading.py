@@ -20,6 +20,7 @@ from pipeline.review.sync.label.stamp import (
     pair_stamp,
 )
 from pipeline.review.sync.pull.changes import Change, Desired, Reading, decide, decide_pair
+from pipeline.review.sync.pull.own_phrases import read_phrases
 from pipeline.review.sync.store.journal import Entry, reached
 from schemas.records import Annotation, Verdict
 
@@ -47,6 +48,8 @@ def read_sample(
     reading = Reading(row.record_id)
     by_label = histories_by_label(histories)
     reading.entries = [entry.entry_id for entry in entries]
+    if document is not None:
+        row = read_phrases(reading, document, row)
     _read_journal(reading, row, by_label, pair, reached(entries, document))
     if document is None:
         latest = reading.latest("", pair)
@@ -178,7 +181,8 @@ def _read_pair(reading: Reading, document: Mapping[str, Any], pair: PairHistory)
     base = pair.as_of(str(document.get(PAIR_DECISION_ID) or ""))
     shown = str(document.get(PAIR_REVIEW) or PairReview.OPEN)
     reason = str(document.get(PAIR_REASON) or "")
-    told = any(not change.box_id for change in reading.changes)
+    words = (change for change in reading.changes if change.verdict != Verdict.PHRASE)
+    told = any(not change.box_id for change in words)
     if (shown, reason) == (str(base.review), base.reason) and not told:
         return
     stamp = pair_stamp(document)

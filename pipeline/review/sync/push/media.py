@@ -14,6 +14,7 @@ from typing import IO
 
 from PIL import Image
 
+from pipeline.images.access import ANYTHING, ImageAccess
 from pipeline.images.decode import ImageLimits, decode_image, open_unguarded
 from pipeline.images.fetch import read_image_uri
 from pipeline.images.orientation import UPRIGHT, orientation
@@ -40,9 +41,10 @@ _JPEG_QUALITY = 95
 class MediaStore:
     """Turns the image of an annotation into the path of a file."""
 
-    def __init__(self, directory: Path) -> None:
-        """Keep copies below `directory`."""
+    def __init__(self, directory: Path, access: ImageAccess = ANYTHING) -> None:
+        """Keep copies below `directory`; images are read from where `access` allows."""
         self._directory = directory
+        self._access = access
 
     def filepath(self, row: Annotation) -> str:
         """An absolute path of an image file that shows the pixels the boxes were made for.
@@ -59,7 +61,7 @@ class MediaStore:
         return str(self._materialise(row, folder))
 
     def _materialise(self, row: Annotation, folder: Path) -> Path:
-        data = read_image_uri(row.image_uri)
+        data = read_image_uri(row.image_uri, access=self._access)
         found = sha256_bytes(data)
         if found != row.image_sha256:
             raise RecordError(

@@ -13,7 +13,7 @@ from typing import Any
 from bson import ObjectId
 
 from pipeline.curation.box_state import BoxHistory, PairHistory, PairReview, Standing
-from pipeline.review.sync.label.documents import detection_document, pair_fields
+from pipeline.review.sync.label.documents import NOTHING, detection_document, pair_fields
 from pipeline.review.sync.label.seen import histories_by_label, labels_of, see_label
 from pipeline.review.sync.label.stamp import (
     PAIR_DECISION_ID,
@@ -42,6 +42,7 @@ def merge_boxes(
     row: Annotation,
     histories: Mapping[str, BoxHistory],
     shown: Sequence[Standing],
+    notes: Mapping[str, Mapping[str, Any]] = NOTHING,
 ) -> MergedBoxes:
     """Bring a sample up to date without touching human work.
 
@@ -50,6 +51,7 @@ def merge_boxes(
         row: its pair.
         histories: every box of the pair (`box_histories`).
         shown: the boxes that this push wants to show, as they stand now.
+        notes: box id -> its notes.
     """
     by_label = histories_by_label(histories)
     wanted = {standing.box_id: standing for standing in shown}
@@ -68,7 +70,7 @@ def merge_boxes(
         if seen.untouched and (standing is not None or not label.get("tags")):
             if standing is None:
                 continue
-            fresh = detection_document(row, standing)
+            fresh = detection_document(row, standing, notes.get(seen.box_id, NOTHING))
             detections.append({**label, **fresh, "tags": list(label.get("tags") or ())})
         else:
             detections.append(label)
@@ -79,9 +81,15 @@ def merge_boxes(
     pushed += removed
     for standing in shown:
         if standing.box_id not in present and standing.box_id not in removed:
-            detections.append(detection_document(row, standing))
+            known = notes.get(standing.box_id, NOTHING)
+            detections.append(detection_document(row, standing, known))
             pushed.append(standing.box_id)
     return MergedBoxes(detections=detections, pushed_box_ids=pushed, kept=kept)
+
+
+def merge_phrases(fresh: Sequence[Any], document: Mapping[str, Any]) -> list[Any]:
+    """The run's phrases, and behind them those that reviewers marked since the last pull."""
+    return [*fresh, *(document.get("phrases") or [])[len(fresh) :]]
 
 
 def merge_pair(document: Mapping[str, Any], pair: PairHistory) -> dict[str, Any]:

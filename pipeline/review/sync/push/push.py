@@ -10,7 +10,7 @@ from itertools import islice
 from typing import Any
 
 from bson import ObjectId
-from pymongo import DeleteOne, ReplaceOne, UpdateOne
+from pymongo import ReplaceOne, UpdateOne
 
 from pipeline.curation.box_state import (
     BoxHistory,
@@ -21,11 +21,26 @@ from pipeline.curation.box_state import (
     pair_history,
 )
 from pipeline.curation.decisions import decisions_by_record
+from pipeline.curation.own_phrases import with_phrases
 from pipeline.review.sync.label.documents import BOXES, sample_document, sample_object_id
+from pipeline.review.sync.label.notes import (
+    LEVEL,
+    NO_NOTES,
+    SHOWN,
+    Notes,
+    box_notes,
+    pair_notes,
+)
 from pipeline.review.sync.label.stamp import PAIR_FIELDS
 from pipeline.review.sync.push.media import MediaStore
-from pipeline.review.sync.push.merge import has_human_work, merge_boxes, merge_pair
+from pipeline.review.sync.push.merge import (
+    merge_boxes,
+    merge_pair,
+    merge_phrases,
+)
+from pipeline.review.sync.push.rare_phrases import note_rare_phrases
 from pipeline.review.sync.push.selection import Selection
+from pipeline.review.sync.push.stale import remove_stale
 from pipeline.review.sync.store.journal import Journal
 from pipeline.review.sync.store.ledger import Ledger
 from pipeline.review.sync.store.mongo_store import Document, StoredDataset
@@ -58,6 +73,8 @@ class PushReport:
     """Samples that somebody changed during the push; left alone."""
     boxes: int = 0
     """Boxes in all samples that this push looked at."""
+    shown: int = 0
+    """Those of them that show by default."""
     failures: list[tuple[str, str]] = field(default_factory=list)
     """Pairs whose image cannot be shown, with the reason."""
 
@@ -77,6 +94,7 @@ def push(
     selection: Selection,
     limit: int | None = None,
     restore: bool = False,
+    notes: Notes = NO_NOTES,
     progress: Callable[[int], object] = lambda done: None,
 ) -> PushReport:
     """Bring the dataset up to what stands in the run; human work in it stays.
@@ -91,6 +109,7 @@ def push(
         selection: which pairs and boxes are shown.
         limit: at most so many pairs.
         restore: put those pairs back all the same.
+        notes: what the run knows about its boxes.
         progress: called with the number of samples done.
 
     Raises:
@@ -102,7 +121,7 @@ def push(
     ledger = Ledger(dataset)
     pushed = ledger.known()
     stale = dataset.sample_ids()
-    chosen = islice(_chosen(annotations(), by_record, selection), limit)
+    chosen = islice(_chosen(annotations(), by_record, selection, notes), limit)
     with ThreadPoolExecutor(MEDIA_THREADS) as pool:
         while batch := list(islice(chosen, BATCH)):
             ids = [sample_object_id(item.row.record_id) for item in batch]
@@ -125,13 +144,15 @@ def push(
                 sample_id = sample_object_id(item.row.record_id)
                 present[sample_id] = item.row.record_id
                 old = documents.get(sample_id)
+                report.shown += sum(one[LEVEL] >= SHOWN for one in item.notes.values())
                 operation = _operation(dataset, item, filepath, old, report)
                 if operation is not None:
                     operations.append(operation)
             _write(dataset, operations, report)
             ledger.add({i: r for i, r in present.items() if pushed.get(i) is not False})
             progress(report.pairs)
-    _remove(dataset, ledger, annotations(), by_record, stale, report)
+    report.removed = remove_stale(dataset, ledger, annotations(), by_record, stale)
+    note_rare_phrases(dataset)
     return report
 
 
@@ -157,12 +178,15 @@ class _Chosen:
     histories: Mapping[str, BoxHistory]
     shown: tuple[Standing, ...]
     pair: PairHistory
+    notes: Mapping[str, Mapping[str, Any]]
+    pair_notes: Mapping[str, Any]
 
 
 def _chosen(
     annotations: Iterable[Annotation],
     by_record: Mapping[str, Sequence[Decision]],
     selection: Selection,
+    notes: Notes,
 ) -> Iterator[_Chosen]:
     for row in annotations:
         decided = by_record.get(row.record_id, ())
@@ -175,7 +199,11 @@ def _chosen(
             for box_id, history in histories.items()
             if history.latest is not None or box_id in (box_ids or ())
         )
-        yield _Chosen(row, histories, shown, pair_history(decided))
+        kept = None if notes.keeps is None else notes.keeps(row)
+        of_boxes = {box.box_id: box_notes(box, notes, kept) for box in shown}
+        of_pair = pair_notes(row, shown, notes, decided)
+        row = with_phrases(row, decided)
+        yield _Chosen(row, histories, shown, pair_history(decided), of_boxes, of_pair)
 
 
 def _file_of(media: MediaStore, row: Annotation) -> tuple[str, str | None]:
@@ -202,18 +230,22 @@ def _operation(
         dataset_id=dataset.dataset_id,
         now=now,
         pair=item.pair.current(),
+        notes=item.notes,
+        pair_notes=item.pair_notes,
     )
     if old is None:
         report.boxes += len(item.shown)
         # Not an insert: a second push at the same time is no error.
         return UpdateOne({"_id": fresh.pop("_id")}, {"$setOnInsert": fresh}, upsert=True)
-    merged = merge_boxes(old, item.row, item.histories, item.shown)
+    merged = merge_boxes(old, item.row, item.histories, item.shown, item.notes)
     report.kept_labels += merged.kept
     report.boxes += len(merged.detections)
     new = {
         **old,
         **{key: fresh[key] for key in _RUN_KEYS},
+        "phrases": merge_phrases(fresh["phrases"], old),
         **merge_pair(old, item.pair),
+        **item.pair_notes,
         "pushed_box_ids": merged.pushed_box_ids,
         BOXES: {"_cls": "Detections", "detections": merged.detections},
     }
@@ -238,38 +270,3 @@ def _write(dataset: StoredDataset, operations: list[Any], report: PushReport) ->
     report.unchanged += found
     report.refreshed += replaced
     report.edited_meanwhile += replacing - replaced
-
-
-def _remove(
-    dataset: StoredDataset,
-    ledger: Ledger,
-    annotations: Iterable[Annotation],
-    by_record: Mapping[str, Sequence[Decision]],
-    stale: set[ObjectId],
-    report: PushReport,
-) -> None:
-    """Take samples out that the selection leaves out now, unless people worked on them."""
-    if not stale:
-        return
-    rows = (row for row in annotations if sample_object_id(row.record_id) in stale)
-    while batch := list(islice(rows, BATCH)):
-        documents = dataset.documents(sample_object_id(row.record_id) for row in batch)
-        operations: dict[ObjectId, DeleteOne] = {}
-        for row in batch:
-            document = documents.get(sample_object_id(row.record_id))
-            if document is None:
-                continue
-            past = by_record.get(row.record_id, ())
-            if not has_human_work(document, row, box_histories(row, past), pair_history(past)):
-                match = {
-                    "_id": document["_id"],
-                    "last_modified_at": document["last_modified_at"],
-                }
-                operations[document["_id"]] = DeleteOne(match)
-        if operations:
-            # First out of the ledger: what is gone from the samples alone was deleted by people.
-            ledger.remove(operations)
-            done = dataset.samples.bulk_write(list(operations.values()), ordered=False)
-            kept = dataset.documents(operations)  # edited meanwhile
-            ledger.add({i: str(document["record_id"]) for i, document in kept.items()})
-            report.removed += done.deleted_count

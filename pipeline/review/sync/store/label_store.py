@@ -19,8 +19,10 @@ from bson import ObjectId
 from pymongo import WriteConcern
 from pymongo.collection import Collection
 
+from pipeline.curation.box_state import Review
 from pipeline.review.home import reviewer_name
 from pipeline.review.sync.label.documents import BOXES
+from pipeline.review.sync.label.notes import LEVEL, SHOWN
 from pipeline.review.sync.label.seen import labels_of
 from pipeline.review.sync.label.stamp import REVIEWED_AT, REVIEWER, timestamp
 from pipeline.review.sync.store.journal import journal_entries
@@ -213,6 +215,8 @@ class LabelStore:
                 if label != old.pop(key, None):
                     label[REVIEWER] = self.reviewer
                     label[REVIEWED_AT] = timestamp(moment)
+                    if (label.get("review") or Review.PENDING) != Review.PENDING:
+                        label[LEVEL] = SHOWN  # what people judged is never behind the slider
                     touched.append(key)
             touched += list(old)
             if touched:
@@ -246,62 +250,6 @@ def _entries(
             {"_id": ObjectId(), "label_id": None, "before": fields[0], "after": fields[1]}
         )
     return entries
-
-
-def write_labels(
-    store: LabelStore,
-    sample_id: ObjectId,
-    label_ids: Sequence[ObjectId],
-    values: Callable[[Label], Fields],
-    *,
-    action: str,
-    group: ObjectId | None = None,
-    expected: Mapping[ObjectId, Fields] | None = None,
-    now: datetime | None = None,
-) -> Written:
-    """Give labels new values: the one function of every button, key and operator.
-
-    Args:
-        store: the dataset, in the name of a reviewer.
-        sample_id: the open image.
-        label_ids: the labels to change; others are not touched.
-        values: label -> the attributes to set.
-        action: one word for the journal.
-        group: see `LabelStore.rewrite`.
-        expected: what the author saw of the labels; where one says something else now, nothing is
-            written.
-        now: the clock if None.
-
-    Raises:
-        WriteRefused: a label is gone, or says something else than its author saw.
-    """
-    wanted_ids = set(label_ids)
-
-    def change(document: dict[str, Any]) -> Wanted:
-        labels = labels_of(document)
-        missing = wanted_ids - {label.get("_id") for label in labels}
-        if missing:
-            raise WriteRefused(
-                f"{len(missing)} of {len(wanted_ids)} boxes are no longer on this image; nothing "
-                "was changed, look again"
-            )
-        for label in labels:
-            if label.get("_id") in wanted_ids:
-                _check_seen(label, (expected or {}).get(label["_id"], {}))
-                label.update(values(label))
-        return Wanted(labels=labels)
-
-    return store.rewrite(sample_id, change, action=action, group=group, now=now)
-
-
-def _check_seen(label: Label, seen: Fields) -> None:
-    for key, value in seen.items():
-        if label.get(key) != value:
-            who = label.get("reviewer") or "somebody"
-            raise WriteRefused(
-                f"{who} changed the box {label.get('label')!r} meanwhile ({key} is "
-                f"{label.get(key)!r}, you saw {value!r}); nothing was changed, look again"
-            )
 
 
 def _next_moment(before: Mapping[str, Any], now: datetime) -> datetime:

@@ -52,8 +52,23 @@ def undo_last(store: LabelStore, dataset_id: ObjectId) -> Undone:
     )
     if last is None:
         raise WriteRefused("there is nothing of yours to take back")
+    return undo_click(store, dataset_id, last["group"])
+
+
+def undo_click(store: LabelStore, dataset_id: ObjectId, group: ObjectId) -> Undone:
+    """Take back one click of the store's reviewer, whatever came after it.
+
+    Raises:
+        WriteRefused: as `undo_last`, or it is somebody else's, or taken back already.
+    """
+    journal = journal_entries(store.samples.database, dataset_id)
+    own = journal.find_one({"group": group, "reviewer": store.reviewer, "undoes": None})
+    if own is None:
+        raise WriteRefused(f"{group} is not a change of {store.reviewer}'s")
+    if journal.find_one({"undoes": group}) is not None:
+        raise WriteRefused("that change was taken back already")
     by_sample: dict[ObjectId, list[dict[str, Any]]] = {}
-    for entry in journal.find({"group": last["group"]}):
+    for entry in journal.find({"group": group}):
         by_sample.setdefault(entry["sample_id"], []).append(entry)
     written = []
     for sample_id, entries in by_sample.items():
@@ -62,9 +77,9 @@ def undo_last(store: LabelStore, dataset_id: ObjectId) -> Undone:
             return _before(document, entries)
 
         written.append(
-            store.rewrite(sample_id, change, action=UNDO, group=ObjectId(), undoes=last["group"])
+            store.rewrite(sample_id, change, action=UNDO, group=ObjectId(), undoes=group)
         )
-    return Undone(action=str(last["action"]), written=tuple(written))
+    return Undone(action=str(own["action"]), written=tuple(written))
 
 
 def _before(document: dict[str, Any], entries: list[dict[str, Any]]) -> Wanted:

@@ -23,8 +23,8 @@ from pipeline.review.sync.store.label_store import (
     Wanted,
     WriteRefused,
     Written,
-    write_labels,
 )
+from pipeline.review.sync.store.write_labels import write_labels
 
 Expected = Mapping[ObjectId, Fields]
 

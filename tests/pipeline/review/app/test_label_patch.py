@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
-from pipeline.review.app.label_patch import Patched, apply_patch, consequences
+from pipeline.review.app.edited_label import consequences
+from pipeline.review.app.label_patch import Patched, apply_patch
 from pipeline.review.sync.store.label_store import WriteRefused
 
 PHRASES = [{"text": "a dog"}, {"text": "a café"}]

@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from pipeline.review.app.server import check_address, choose_port
+from pipeline.review.app.server import check_address, listening_socket
 from schemas.errors import ConfigError
 
 
@@ -30,14 +30,31 @@ def test_a_taken_port_is_refused_when_asked_for() -> None:
         taken.listen()
         port = taken.getsockname()[1]
         with pytest.raises(ConfigError, match=rf"port {port} is taken by another program"):
-            choose_port(port)
+            listening_socket(port)
 
 
 @pytest.mark.parametrize("port", [0, -1, 65536])
 def test_a_port_has_its_range(port: int) -> None:
     with pytest.raises(ConfigError, match=rf"port must be in \[1, 65535\], got {port}"):
-        choose_port(port)
+        listening_socket(port)
 
 
-def test_without_a_wish_some_port_is_found() -> None:
-    assert 0 < choose_port(None) < 65536
+def test_servers_that_start_at_once_get_ports_of_their_own() -> None:
+    with listening_socket(None) as first, listening_socket(None) as second:
+        ports = {made.getsockname()[1] for made in (first, second)}
+        assert len(ports) == 2
+        with pytest.raises(ConfigError, match="is taken by another program"):
+            listening_socket(first.getsockname()[1])
+
+
+def test_a_port_is_free_again_at_once() -> None:
+    with listening_socket(None) as made:
+        port = made.getsockname()[1]
+        with socket.create_connection(("127.0.0.1", port)):
+            made.accept()[0].close()
+    listening_socket(port).close()
+
+
+def test_an_address_of_another_machine_is_said() -> None:
+    with pytest.raises(ConfigError, match=r"cannot listen on address '192\.0\.2\.1'"):
+        listening_socket(None, "192.0.2.1")

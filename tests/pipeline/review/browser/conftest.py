@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.review.app.server import AppServer, run_server
 from tests.pipeline.review.bench import Bench
-from tests.pipeline.review.browser.drawn_rows import drawn_rows
+from tests.pipeline.review.browser.drawn_rows import NOTED, drawn_notes, drawn_rows
 from tests.pipeline.review.browser.review_page import SIZE, ReviewPage
 from tests.pipeline.review.conftest import ReviewSession
 
@@ -19,7 +19,7 @@ FLAGS = (
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",  # the app asks for fonts
 )
-SCENES = 40
+SCENES = 50
 
 
 def chromium_path() -> str:
@@ -62,7 +62,7 @@ def scenes(
     """Drawn pairs, pushed once; every test gets the next one for itself."""
     folder = tmp_path_factory.mktemp("scenes")
     made = Bench(review_session, folder, drawn_rows(folder, SCENES))
-    made.push()
+    made.push(notes=drawn_notes(made.rows))
     yield made
     made.drop()
 
@@ -70,7 +70,7 @@ def scenes(
 @pytest.fixture(scope="session")
 def numbers() -> Iterator[int]:
     """The pairs that no test has used."""
-    return iter(range(SCENES))
+    return iter(range(SCENES - NOTED))
 
 
 @pytest.fixture(scope="session")
@@ -89,5 +89,22 @@ def page(
     """A window with a pair open that no test has touched."""
     opened = ReviewPage(context, app, scenes)
     opened.open(next(numbers))
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="session")
+def noted_numbers() -> Iterator[int]:
+    """Pairs with notes that no test has used."""
+    return iter(range(SCENES - NOTED, SCENES))
+
+
+@pytest.fixture
+def noted_page(
+    context: Any, app: AppServer, scenes: Bench, noted_numbers: Iterator[int]
+) -> Iterator[ReviewPage]:
+    """A window with an untouched pair open, of which the policy keeps a part."""
+    opened = ReviewPage(context, app, scenes)
+    opened.open(next(noted_numbers))
     yield opened
     opened.close()

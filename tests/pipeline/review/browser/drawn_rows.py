@@ -5,11 +5,15 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from pipeline.review.sync.label.notes import Notes, Suspicion
 from pipeline.world import CorpusShape, SceneOptions
 from pipeline.world.writers import iter_scenes
 from schemas.records import Annotation, GroundedBox, Phrase, Status
 
 SIDE = 320
+NOTED = 6
+"""So many pairs at the end have notes: the policy keeps boxes above 0.5 and suspects the first."""
+REASON = "another phrase fits here as well"
 
 
 def drawn_rows(folder: Path, count: int, *, seed: int = 3) -> list[Annotation]:
@@ -73,3 +77,20 @@ def drawn_rows(folder: Path, count: int, *, seed: int = 3) -> list[Annotation]:
             )
         )
     return rows
+
+
+def drawn_notes(rows: list[Annotation]) -> Notes:
+    """What a queue and a policy would say about these rows."""
+    noted = rows[-NOTED:]
+    ids = {row.record_id for row in noted}
+
+    def keeps(row: Annotation) -> frozenset[str]:
+        least = 0.5 if row.record_id in ids else 0.0
+        return frozenset(box.box_id for box in row.boxes if box.score > least)
+
+    suspects = {
+        row.boxes[0].box_id: Suspicion(score=0.8 - 0.1 * number, reasons=(REASON,))
+        for number, row in enumerate(noted)
+    }
+    suspects |= {row.boxes[0].box_id: Suspicion(score=0.8, reasons=(REASON,)) for row in noted[:2]}
+    return Notes(suspects=suspects, keeps=keeps)

@@ -25,6 +25,8 @@ class ReviewPage:
         self.page.on("dialog", lambda dialog: dialog.accept())
         self.page.set_default_timeout(WAIT_S * 1000)
         self.saves: list[tuple[int, Any]] = []
+        self.actions = 0
+        """Keys pressed and boxes clicked."""
         self.number = 0
         """The pair that `open` opened."""
         self.page.on("response", self._note)
@@ -162,6 +164,7 @@ class ReviewPage:
     # Pressing
 
     def press(self, key: str) -> None:
+        self.actions += 1
         self.page.keyboard.press(key)
 
     def question(self) -> str:
@@ -180,11 +183,17 @@ class ReviewPage:
         self.page.mouse.move(x, y)
         self.page.wait_for_timeout(300)
         self.page.mouse.click(x, y)
+        self.actions += 1
         self.page.wait_for_timeout(400)
 
     def spot(self, box: list[float]) -> tuple[float, float]:
         """Where the centre of a relative box is on the screen; the pictures are square."""
-        area = self.page.locator("[data-cy=modal] canvas").first.bounding_box()
+        canvas = self.page.locator("[data-cy=modal] canvas").first
+        area = None
+        while area is None or area != canvas.bounding_box():
+            # The strip above takes its place after the image: until nothing moves any more.
+            area = self.wait_for(canvas.bounding_box, "the canvas")
+            self.page.wait_for_timeout(400)
         side = min(area["width"], area["height"])
         left = area["x"] + (area["width"] - side) / 2
         top = area["y"] + (area["height"] - side) / 2
@@ -227,6 +236,10 @@ class ReviewPage:
         """Draw a box by the mouse in Annotate; screen coordinates."""
         self.page.locator("[data-cy=detection-mode]").click()
         self.page.wait_for_timeout(500)
+        self.drag(start, end)
+
+    def drag(self, start: tuple[int, int], end: tuple[int, int]) -> None:
+        """Draw with the pencil that is in hand."""
         self.page.mouse.move(*start)
         self.page.mouse.down()
         self.page.mouse.move((start[0] + end[0]) / 2, (start[1] + end[1]) / 2, steps=4)

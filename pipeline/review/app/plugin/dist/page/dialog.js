@@ -77,6 +77,8 @@ const SHEET = [
   ["b", "image bad (asks why)"],
   ["m", "something is missing (asks what)"],
   ["n", "next image"],
+  ["p", "marked words of the caption become a phrase, with the selected boxes"],
+  ["k", "all candidates, or what the policy keeps; the slider: those from a score"],
   ["v", "colours by verdict, or by phrase"],
   ["?", "this sheet"],
 ];

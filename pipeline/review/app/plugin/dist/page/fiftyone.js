@@ -139,15 +139,18 @@ export function look() {
       .filter((id) => known.has(id));
     const strays = [...chosen.values()].length - selected.length;
     let visible = null;
+    let looker = null;
     if (!annotating()) {
-      const looker = await get(fos.modalLooker);
+      looker = await get(fos.modalLooker);
       if (looker && looker.getCurrentSampleLabels)
         visible = looker
           .getCurrentSampleLabels()
           .filter((entry) => entry.field === BOXES)
           .map((entry) => entry.labelId);
     }
-    return { sampleId, sample, labels, selected, strays, visible, annotated: annotatedLabel() };
+    const filters = await get(fos.modalFilters);
+    const annotated = annotatedLabel();
+    return { sampleId, sample, labels, selected, strays, visible, annotated, looker, filters };
   });
 }
 

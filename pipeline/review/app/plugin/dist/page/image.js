@@ -2,6 +2,7 @@
 
 import { askText } from "./dialog.js";
 import { builtIn, look, notify, python, refresh } from "./fiftyone.js";
+import { askSoon } from "./progress.js";
 
 export function next() {
   const button = document.querySelector('[data-cy="nav-right-button"]');
@@ -15,6 +16,7 @@ export function next() {
 async function put(page, answer) {
   if (answer.labels) await refresh(page.sampleId, answer, answer.last_modified_at);
   builtIn("reload_samples");
+  askSoon();
 }
 
 export async function judgeImage(word, thenNext) {

@@ -1,9 +1,12 @@
 // Start of the review page.
 
-import { builtIn, checkGlobals, look, notify, registerPageJob } from "./fiftyone.js";
+import { builtIn, checkGlobals, look, notify, python, registerPageJob } from "./fiftyone.js";
 import { help } from "./dialog.js";
+import { drawFor } from "./drawing.js";
 import { judgeImage, next, undo } from "./image.js";
 import { listen } from "./keys.js";
+import { toggleLevel } from "./level.js";
+import { phraseOfMarked } from "./marked_words.js";
 import { toggleColors } from "./marks.js";
 import { showPhrase } from "./phrase_filter.js";
 import { status, wrapFetch } from "./saves.js";
@@ -35,6 +38,8 @@ export async function start(settings) {
   showStrip({
     colors: settings.colors,
     onPhrase: (index) => run(phrase(index)),
+    onDraw: (index) => run(drawFor(index)),
+    onFailure: (error) => notify(`the drawn box has no phrase yet: ${error.message}`, "error"),
     buttons: [
       ["accept", "✓ Accept (a)", accept],
       ["reject", "✗ Reject (r)", reject],
@@ -42,6 +47,7 @@ export async function start(settings) {
       ["done", "Done, next (d)", () => run(judgeImage("done", true))],
       ["bad", "Bad… (b)", () => run(judgeImage("bad", true))],
       ["missing", "Missing… (m)", () => run(judgeImage("missing", false))],
+      ["phrase", "New phrase (p)", () => run(phraseOfMarked())],
       ["help", "Keys (?)", help],
     ],
   });
@@ -53,13 +59,24 @@ export async function start(settings) {
     b: () => run(judgeImage("bad", true)),
     m: () => run(judgeImage("missing", false)),
     n: next,
+    k: () => run(toggleLevel()),
+    p: () => run(phraseOfMarked()),
     v: () => toggleColors(settings.colors),
     0: () => run(showPhrase(null)),
     "?": help,
   };
   for (let number = 1; number <= 9; number++) keys[String(number)] = () => run(phrase(number - 1));
   listen(keys);
+  begin();
   window.__glipforge__ = { ready: true };
+}
+
+// The saved view of this reviewer's own work; it is in the list from the next load on.
+async function begin() {
+  for (let tries = 0; tries < 60 && !/\/datasets\//.test(location.pathname); tries++)
+    await new Promise((resolve) => setTimeout(resolve, 500));
+  await new Promise((resolve) => setTimeout(resolve, 2000));
+  python("begin", {}).catch((error) => console.warn("glipforge review:", error));
 }
 
 // An edit in Annotate is unsaved until FiftyOne sends it (within 3 s): leaving the page asks.

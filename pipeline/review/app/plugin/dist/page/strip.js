@@ -1,6 +1,12 @@
 // The caption above the image: phrases in the colours of their boxes, to click.
 
 import { look, modal } from "./fiftyone.js";
+import { takeDrawn } from "./drawing.js";
+import { watchHover } from "./hover.js";
+import { keepLevel, level, setLevel, shownCount } from "./level.js";
+import { drawVerdicts } from "./lines.js";
+import { marked } from "./marked_words.js";
+import { askProgress } from "./progress.js";
 import { onSave, status } from "./saves.js";
 
 const STYLE = `
@@ -10,8 +16,15 @@ const STYLE = `
 #glipforge-strip .caption{flex:1 1 50%;white-space:pre-wrap}
 #glipforge-strip button{font:inherit;border:0;border-radius:4px;padding:0 5px;cursor:pointer;
   color:#fff}
+#glipforge-strip .phrase{border-radius:4px;padding:0 5px;cursor:pointer;color:#fff}
+#glipforge-strip sub,#glipforge-strip .pencil{user-select:none}
 #glipforge-strip .action{background:#3a3d44;padding:2px 9px}
 #glipforge-strip .note{color:#bbb;font-size:13px}
+#glipforge-strip .pencil{background:none;color:#bbb;padding:0 3px;font-size:12px}
+#glipforge-strip .level{display:inline-flex;gap:6px;align-items:center}
+#glipforge-strip .level input{width:90px}
+#glipforge-hover{position:fixed;left:0;right:0;bottom:0;z-index:100000;padding:6px 14px;
+  background:#1d1f23;color:#eee;font:15px/1.5 system-ui,sans-serif;pointer-events:none}
 #glipforge-strip.asking .caption{outline:2px solid #ffb300;outline-offset:4px}
 #glipforge-strip .asked{color:#ffb300;font-weight:600}
 #glipforge-question,#glipforge-help{position:fixed;top:30%;left:50%;transform:translateX(-50%);
@@ -35,9 +48,11 @@ export function showStrip(options) {
   strip.style.display = "none";
   document.body.appendChild(strip);
   onSave((event) => {
-    if (event.kind === "drawn") Object.assign(waiting, event);
+    if (event.kind === "drawn" && !takeDrawn(event, options.onFailure))
+      Object.assign(waiting, event);
     draw(options);
   });
+  watchHover(() => (modal() ? seen : null));
   setInterval(() => draw(options), 400);
 }
 
@@ -46,17 +61,23 @@ export function stopWaiting() {
 }
 
 let drawing = false;
-async function draw({ colors, onPhrase, buttons }) {
+let seen = null; // what was looked at last
+
+async function draw({ colors, onPhrase, onDraw, buttons }) {
   if (drawing) return;
   drawing = true;
   try {
     const page = modal() ? await look().catch(() => null) : null;
+    seen = page;
     if (!page) {
       strip.style.display = "none";
       document.body.classList.remove("glipforge-open");
       shown = "";
       return;
     }
+    drawVerdicts(page.looker);
+    await keepLevel(page);
+    askProgress();
     if (waiting.sampleId && waiting.sampleId !== page.sampleId) stopWaiting();
     const phrases = page.sample.phrases || [];
     const counts = phrases.map(
@@ -66,14 +87,15 @@ async function draw({ colors, onPhrase, buttons }) {
     for (const label of page.labels)
       words[label.review || "pending"] = (words[label.review || "pending"] || 0) + 1;
     const state = JSON.stringify([
-      page.sampleId, page.sample.caption, counts, words, waiting.labelId, status,
+      page.sampleId, page.sample.caption, counts, words, waiting.labelId, status, level,
     ]);
     if (state === shown) return;
     shown = state;
     strip.replaceChildren(
-      caption(page.sample.caption || "(no caption)", phrases, counts, colors, onPhrase),
+      caption(page.sample.caption || "(no caption)", phrases, counts, colors, onPhrase, onDraw),
       note(Object.entries(words).map(([word, count]) => `${count} ${word}`).join(" · ")),
       note(saveWord(), "saved"),
+      slider(page),
       ...buttons.map(button)
     );
     strip.classList.toggle("asking", !!waiting.labelId);
@@ -103,6 +125,19 @@ function button([name, text, action]) {
   return node;
 }
 
+function slider(page) {
+  const node = document.createElement("label");
+  node.className = "note level";
+  const input = document.createElement("input");
+  Object.assign(input, { type: "range", min: 0, max: 1, step: 0.05, value: level.least });
+  input.addEventListener("change", () => setLevel(Number(input.value)));
+  const what = level.least < 1 ? `from score ${level.least.toFixed(2)}` : "that the policy keeps";
+  const text = document.createElement("span");
+  text.textContent = `${shownCount(page)} of ${page.labels.length} boxes: ${what}`;
+  node.append(input, text);
+  return node;
+}
+
 function note(text, kind) {
   const node = document.createElement("span");
   node.className = "note" + (kind ? ` ${kind}` : "");
@@ -110,7 +145,7 @@ function note(text, kind) {
   return node;
 }
 
-function caption(text, phrases, counts, colors, onPhrase) {
+function caption(text, phrases, counts, colors, onPhrase, onDraw) {
   const node = document.createElement("span");
   node.className = "caption";
   let position = 0;
@@ -121,7 +156,9 @@ function caption(text, phrases, counts, colors, onPhrase) {
     const start = Math.max(phrase.start, position);
     if (start >= phrase.end) continue;
     node.append(letters.slice(position, start).join(""));
-    const button = document.createElement("button");
+    const button = document.createElement("span"); // the words of a button cannot be marked
+    button.setAttribute("role", "button");
+    button.className = "phrase";
     button.dataset.phrase = String(index);
     button.textContent = letters.slice(start, phrase.end).join("");
     button.style.background = colors[index % colors.length];
@@ -131,8 +168,14 @@ function caption(text, phrases, counts, colors, onPhrase) {
     const small = document.createElement("sub");
     small.textContent = `${index + 1}`;
     button.append(small);
-    button.addEventListener("click", () => onPhrase(index));
-    node.append(button);
+    button.addEventListener("click", () => marked() || onPhrase(index));
+    const pencil = document.createElement("button");
+    pencil.dataset.draw = String(index);
+    pencil.className = "pencil";
+    pencil.textContent = "+";
+    pencil.title = `draw a box for phrase ${index + 1}`;
+    pencil.addEventListener("click", () => onDraw(index));
+    node.append(button, pencil);
     position = phrase.end;
   }
   node.append(letters.slice(position).join(""));

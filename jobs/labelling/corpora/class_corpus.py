@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from jobs.labelling.corpus import OtherCaptions
+from jobs.labelling.corpora.corpus import OtherCaptions
 from schemas.plan import Unit
 from schemas.records import CorpusRecord
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from jobs.labelling.corpus import Corpus, OtherCaptions
+from jobs.labelling.corpora.corpus import Corpus, OtherCaptions
 from pipeline.labelling.captions import SEPARATOR
 from pipeline.run.captioner import captioner_of
 from pipeline.run.store import RunStore

@@ -1,0 +1,73 @@
+"""Cosines of all vectors of a layer with one: what searches by likeness and review sort by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.layers.store import LayerStore
+from pipeline.run.store import RunStore
+from schemas.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class UnitCosines:
+    """The vectors of one unit: `keys` (box or record ids) and `cosines`, [N] each."""
+
+    unit_id: str
+    keys: list[str]
+    cosines: NDArray[np.float32]
+
+
+def cosines_of(run: RunStore, layer: str, vector: NDArray[np.float32]) -> Iterator[UnitCosines]:
+    """Unit by unit, the cosine of each stored vector with one; rows without a vector are left out.
+
+    Args:
+        run: with the layer.
+        layer: `embeddings` or `region_embeddings`.
+        vector: [D], of length 1.
+
+    Raises:
+        ConfigError: the layer is missing or lacks units, or holds vectors of another length.
+    """
+    store = LayerStore(run, layer)
+    store.layer()
+    commits = store.commits()
+    for unit_id in run.commits():
+        if unit_id not in commits:
+            raise ConfigError(
+                f"layer {layer!r} of run {run.uri!r} has no rows of unit {unit_id!r} yet; the "
+                "`glipforge enrich` command that made it goes on"
+            )
+        table = store.read(commits[unit_id], [store.kind.key, "vector"])
+        column = table.column("vector").combine_chunks()
+        keys = table.column(0).combine_chunks().filter(column.is_valid()).to_pylist()
+        if not keys:
+            continue
+        flat = column.drop_null().flatten().to_numpy()
+        if len(flat) != len(keys) * len(vector):
+            raise ConfigError(
+                f"layer {layer!r} holds vectors of {len(flat) // len(keys)} numbers, the model "
+                f"gives {len(vector)}: give the model that made the layer"
+            )
+        yield UnitCosines(unit_id, keys, flat.reshape(len(keys), len(vector)) @ vector)
+
+
+def vector_of(run: RunStore, layer: str, key: str) -> NDArray[np.float32] | None:
+    """The vector of a box or a pair, [D]; None where the layer has none of it.
+
+    Raises:
+        ConfigError: the layer is missing.
+    """
+    store = LayerStore(run, layer)
+    store.layer()
+    for commit in store.commits().values():
+        table = store.read(commit, [store.kind.key, "vector"])
+        keys = table.column(0).to_pylist()
+        if key in keys:
+            found = table.column("vector")[keys.index(key)].as_py()
+            return None if found is None else np.array(found, dtype=np.float32)
+    return None

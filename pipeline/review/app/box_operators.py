@@ -1,0 +1,244 @@
+"""Operators on whole boxes and on views: copy, merge, accept above a score, undo any, export.
+
+Imported only by the App server, after FiftyOne. Each can be called from Python, see docs/review.md.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import fiftyone.operators as foo
+from bson import ObjectId
+from fiftyone.operators import types
+
+from pipeline.review.app.operators import answer, meant_labels, refused, store_of, stored_answer
+from pipeline.review.app.view_export import export_pairs
+from pipeline.review.sync.label.documents import BOXES
+from pipeline.review.sync.store.label_store import WriteRefused
+from pipeline.review.sync.verdict.boxes import above, accept_above, copy_boxes, merge_phrases
+from pipeline.review.sync.verdict.clicks import clicks
+from pipeline.review.sync.verdict.phrases import join_phrases
+from pipeline.review.sync.verdict.undo import undo_click
+
+DEFAULT_SCORE = 0.8
+
+
+def shown_labels(ctx: Any) -> dict[ObjectId, list[ObjectId]]:
+    """Sample -> the boxes that the view and its filters show."""
+    ids, labels = ctx.view.values(["id", f"{BOXES}.detections.id"])
+    return {
+        ObjectId(sample_id): [ObjectId(label_id) for label_id in of_sample or ()]
+        for sample_id, of_sample in zip(ids, labels, strict=True)
+    }
+
+
+def open_sample(ctx: Any) -> ObjectId:
+    """The sample that is meant.
+
+    Raises:
+        WriteRefused: none is open.
+    """
+    sample_id = ctx.params.get("sample_id") or ctx.current_sample
+    if not sample_id:
+        raise WriteRefused("open an image first")
+    return ObjectId(sample_id)
+
+
+def phrase_choices(ctx: Any) -> types.Dropdown:
+    """The phrases of the open image."""
+    choices = types.Dropdown()
+    for index, phrase in enumerate(store_of(ctx).document(open_sample(ctx)).get("phrases") or ()):
+        choices.add_choice(str(index), label=f"{index + 1}: {phrase['text']}")
+    return choices
+
+
+def problem_form(title: str, sentence: str) -> types.Property:
+    """A form that only says what is missing."""
+    inputs = types.Object()
+    inputs.view("problem", types.Warning(label=sentence))
+    return types.Property(inputs, view=types.View(label=title))
+
+
+class CopyBox(foo.Operator):  # type: ignore[misc]
+    """Copies boxes to another phrase of their caption."""
+
+    @property
+    def config(self) -> foo.OperatorConfig:
+        return foo.OperatorConfig(
+            name="copy_box",
+            label="Copy boxes to another phrase",
+            description="The selected boxes belong to another phrase as well",
+            dynamic=True,
+            icon="content_copy",
+        )
+
+    def resolve_input(self, ctx: Any) -> types.Property:
+        if len(meant_labels(ctx, shown=False)) != 1 or not ctx.current_sample:
+            return problem_form("Copy boxes", "select boxes of the open image first")
+        inputs = types.Object()
+        choices = phrase_choices(ctx)
+        inputs.enum("phrase", choices.values(), required=True, label="Phrase", view=choices)
+        return types.Property(inputs, view=types.View(label="Copy boxes to another phrase"))
+
+    def execute(self, ctx: Any) -> dict[str, Any]:
+        try:
+            meant = meant_labels(ctx, shown=False)
+            if len(meant) != 1:
+                raise WriteRefused("select boxes of one image first")
+            ((sample_id, ids),) = meant.items()
+            written = copy_boxes(store_of(ctx), sample_id, ids, int(ctx.params["phrase"]))
+        except WriteRefused as error:
+            return refused(ctx, error)
+        ctx.ops.clear_selected_labels()
+        return answer(ctx, [written])
+
+
+class MergePhrases(foo.Operator):  # type: ignore[misc]
+    """Gives all boxes of one phrase to another."""
+
+    @property
+    def config(self) -> foo.OperatorConfig:
+        return foo.OperatorConfig(
+            name="merge_phrases",
+            label="Merge phrases",
+            description="All boxes of one phrase become another's, or both become one phrase",
+            dynamic=True,
+            icon="merge",
+        )
+
+    def resolve_input(self, ctx: Any) -> types.Property:
+        if not ctx.current_sample:
+            return problem_form("Merge phrases", "open an image first")
+        inputs = types.Object()
+        choices = phrase_choices(ctx)
+        inputs.enum("source", choices.values(), required=True, label="Boxes of", view=choices)
+        inputs.enum("target", choices.values(), required=True, label="go to", view=choices)
+        inputs.bool("whole", label="Both become one new phrase, from the first word to the last")
+        return types.Property(inputs, view=types.View(label="Merge phrases"))
+
+    def execute(self, ctx: Any) -> dict[str, Any]:
+        source, target = int(ctx.params["source"]), int(ctx.params["target"])
+        try:
+            merge = join_phrases if ctx.params.get("whole") else merge_phrases
+            written = merge(store_of(ctx), open_sample(ctx), source, target)
+        except WriteRefused as error:
+            return refused(ctx, error)
+        return answer(ctx, [written])
+
+
+class AcceptAbove(foo.Operator):  # type: ignore[misc]
+    """Accepts every pending box of the view above a score, as one click."""
+
+    @property
+    def config(self) -> foo.OperatorConfig:
+        return foo.OperatorConfig(
+            name="accept_above",
+            label="Accept all above a score in this view",
+            description="Every pending box that the view and its filters show; one undo takes it "
+            "back",
+            dynamic=True,
+            icon="done_all",
+        )
+
+    def resolve_input(self, ctx: Any) -> types.Property:
+        inputs = types.Object()
+        inputs.float(
+            "score", default=DEFAULT_SCORE, required=True, label="Least score", min=0, max=1
+        )
+        score = ctx.params.get("score")
+        if isinstance(score, int | float):
+            found = above(store_of(ctx), shown_labels(ctx), float(score))
+            boxes = sum(map(len, found.values()))
+            inputs.view(
+                "count", types.Notice(label=f"accepts {boxes:,} boxes of {len(found):,} images")
+            )
+        return types.Property(inputs, view=types.View(label="Accept all above a score"))
+
+    def execute(self, ctx: Any) -> dict[str, Any]:
+        try:
+            written, failed = accept_above(
+                store_of(ctx), shown_labels(ctx), float(ctx.params["score"])
+            )
+        except WriteRefused as error:
+            return refused(ctx, error)
+        changed = sum(len(entry.changed) for entry in written)
+        message = f"accepted: {changed:,} boxes of {len(written):,} images"
+        if failed:
+            message += f"; {len(failed):,} images were changed meanwhile and left: {failed[0]}"
+        ctx.ops.notify(message, variant="warning" if failed else "success")
+        ctx.ops.reload_dataset()
+        return {"changed": changed, "images": len(written), "refused": failed}
+
+
+class UndoAny(foo.Operator):  # type: ignore[misc]
+    """Takes back any of the reviewer's clicks."""
+
+    @property
+    def config(self) -> foo.OperatorConfig:
+        return foo.OperatorConfig(
+            name="undo_any",
+            label="Take back one of my changes",
+            description="The log of what you did, newest first",
+            dynamic=True,
+            icon="history",
+        )
+
+    def resolve_input(self, ctx: Any) -> types.Property:
+        inputs = types.Object()
+        choices = types.Dropdown()
+        for click in clicks(store_of(ctx), ctx.dataset._doc.id):
+            if not click.is_undone:
+                where = f"{click.samples} images" if click.samples > 1 else click.caption[:60]
+                what = (
+                    f"{click.at[:16].replace('T', ' ')} {click.action}: {click.labels} of {where}"
+                )
+                choices.add_choice(str(click.group), label=what)
+        if not choices.values():
+            return problem_form("Take back", "there is nothing of yours to take back")
+        inputs.enum("group", choices.values(), required=True, label="Change", view=choices)
+        return types.Property(inputs, view=types.View(label="Take back one of my changes"))
+
+    def execute(self, ctx: Any) -> dict[str, Any]:
+        try:
+            undone = undo_click(
+                store_of(ctx), ctx.dataset._doc.id, ObjectId(str(ctx.params["group"]))
+            )
+        except WriteRefused as error:
+            return refused(ctx, error)
+        changed = sum(len(entry.changed) for entry in undone.written)
+        result: dict[str, Any] = {"changed": changed, "action": undone.action}
+        for entry in undone.written:
+            if str(entry.sample_id) == ctx.params.get("sample_id"):
+                result |= stored_answer(dict(entry.after), changed)
+        ctx.ops.reload_dataset()
+        return result
+
+
+class ExportView(foo.Operator):  # type: ignore[misc]
+    """Exports the curated labels of the pairs in the view."""
+
+    @property
+    def config(self) -> foo.OperatorConfig:
+        return foo.OperatorConfig(
+            name="export_view",
+            label="Export the curated view",
+            description="Takes over what people decided and writes the labels of these pairs "
+            "beside the run",
+            icon="download",
+        )
+
+    def resolve_input(self, ctx: Any) -> types.Property:
+        inputs = types.Object()
+        inputs.str("name", required=True, label="Name of the export")
+        inputs.view("count", types.Notice(label=f"{len(ctx.view):,} pairs"))
+        return types.Property(inputs, view=types.View(label="Export the curated view"))
+
+    def execute(self, ctx: Any) -> dict[str, Any]:
+        records = ctx.view.values("record_id")
+        try:
+            dataset = ctx.dataset
+            done = export_pairs(dataset.name, dataset.info["run"], ctx.params["name"], records)
+        except WriteRefused as error:
+            return refused(ctx, error)
+        ctx.ops.notify(f"written: {done.path}", variant="success")
+        return {"path": done.path, "pairs": len(records), "said": done.said}

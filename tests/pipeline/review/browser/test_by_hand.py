@@ -1,0 +1,106 @@
+"""What CI does a little of and people do much of: many verdicts counted, random clicks.
+
+`GLIPFORGE_VERDICTS=50` and `pytest -s` print keys, clicks and seconds; `GLIPFORGE_CLICKS=500` makes
+a longer random walk.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+
+import pytest
+
+from pipeline.curation.box_state import Review
+from pipeline.review.sync.label.documents import sample_object_id
+from pipeline.review.sync.store.label_store import LabelStore
+from pipeline.review.sync.verdict.verdicts import judge_boxes
+from tests.pipeline.review.browser.review_page import ReviewPage
+
+pytestmark = [pytest.mark.slow, pytest.mark.fiftyone, pytest.mark.browser]
+
+VERDICTS = int(os.environ.get("GLIPFORGE_VERDICTS", "4"))
+CLICKS = int(os.environ.get("GLIPFORGE_CLICKS", "8"))
+WRONG = 0.3
+"""Boxes below this score are wrong in the drawn pairs: two an image or three, as many as right."""
+
+
+@pytest.mark.timeout(3600)
+def test_verdicts_need_few_keys(page: ReviewPage) -> None:
+    """Wrong boxes are clicked and rejected together, the rest is accepted at once, done, next."""
+    page.open_from_grid()
+    judged = images = 0
+    page.actions, started = 0, time.monotonic()
+    while judged < VERDICTS:
+        labels = page.labels()
+        if {label["review"] for label in labels} != {"pending"}:
+            page.next()
+            continue
+        wrong = [n for n, label in enumerate(labels) if label.get("confidence", 1) < WRONG]
+        for ordinal in wrong:
+            page.select(ordinal)
+        page.press("r")
+        page.wait_for(lambda: page.reviews().count("rejected") == len(wrong), "the rejected")  # noqa: B023
+        page.page.wait_for_timeout(300)
+        page.press("a")
+        if len(labels) - len(wrong) > 1:
+            page.press("Enter")
+        page.wait_for(lambda: "pending" not in page.reviews(), "the accepted")
+        sample = page.sample_id
+        page.press("d")
+        page.wait_for(lambda: page.sample_id != sample, "the next image")  # noqa: B023
+        page.strip_follows()
+        judged, images = judged + len(labels), images + 1
+    seconds = time.monotonic() - started
+    print(f"\n{judged} verdicts, {images} images, {page.actions} keys and clicks, {seconds:.0f} s")
+    assert page.actions <= 1.6 * judged
+
+
+@pytest.mark.timeout(3600)
+def test_random_clicks_change_what_was_meant_and_nothing_else(page: ReviewPage) -> None:
+    draw = random.Random(CLICKS)
+    bob = LabelStore(page.bench.stored.samples, reviewer="bob")
+    expected = page.reviews()
+    places = [label["bounding_box"] for label in page.labels()]
+    ids = [label["_id"] for label in page.labels()]
+    alone = [n for n, box in enumerate(places) if clear(box, [*places[:n], *places[n + 1 :]])]
+    assert len(alone) > 1
+    who = [""] * len(expected)
+    mine: list[tuple[int, str, str]] = []
+    for _ in range(CLICKS):
+        number = draw.choice(alone)
+        step = draw.choice(["accept", "reject", "accept", "reject", "undo", "bob", "candidates"])
+        if step in ("accept", "reject"):
+            page.select(number)
+            page.press(step[0])
+            word = {"accept": "accepted", "reject": "rejected"}[step]
+            if (word, "me") != (expected[number], who[number]):
+                mine.append((number, expected[number], word))
+            expected[number], who[number] = word, "me"
+        elif step == "undo" and mine:
+            last, before, word = mine.pop()
+            page.press("u")
+            if expected[last] == word:
+                expected[last] = before
+        elif step == "candidates":
+            page.press("k")
+        elif step == "bob" and not any(last == number for last, _, _ in mine):
+            sample_id = sample_object_id(f"toy/{page.number}")
+            judge_boxes(bob, sample_id, [ids[number]], Review.REJECTED)
+            expected[number], who[number] = "rejected", "bob"
+            page.open(page.number)
+        page.wait_reviews(expected)
+        page.page.wait_for_timeout(500)
+        assert [label["bounding_box"] for label in page.labels()] == places
+    assert [label["_id"] for label in page.labels()] == ids
+
+
+def clear(box: list[float], others: list[list[float]]) -> bool:
+    """True where a click at the centre of a box is on no other."""
+    x, y = box[0] + box[2] / 2, box[1] + box[3] / 2
+    reach = 0.02
+    return not any(
+        left - reach < x < left + width + reach and top - reach < y < top + height + reach
+        for left, top, width, height in others
+    )
