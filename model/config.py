@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
+from functools import partial
 from typing import Any, Literal
 
 from schemas.errors import ConfigError
@@ -29,10 +30,27 @@ class TextConfig:
     language-prompt tuning trains. 0: none."""
 
 
-_COUNTS = (
-    "num_backbone_levels", "channels", "num_layers", "fusion_dim", "fusion_heads", "norm_groups",
-    "max_tokens", "min_size", "max_size", "size_divisor",
-)  # fmt: skip
+_MOST = {
+    "num_backbone_levels": 8, "channels": 8192, "num_layers": 64, "fusion_dim": 65536,
+    "fusion_heads": 1024, "norm_groups": 8192, "max_tokens": 8192, "min_size": 65536,
+    "max_size": 65536, "size_divisor": 4096,
+}  # fmt: skip
+"""Each is at least 1. A configuration may be damaged or a stranger's: building what it says must
+end, and fit into a machine."""
+_MOST_OF_TEXT = {
+    "hidden_size": 16384, "num_layers": 256, "num_heads": 1024, "intermediate_size": 131072,
+    "vocab_size": 1 << 22, "max_positions": 65536,
+}  # fmt: skip
+_MAX_EXTRA_LEVELS = 8
+
+
+def _require_counts(value_of: Callable[[str], object], most: Mapping[str, int], of: str) -> None:
+    for name, greatest in most.items():
+        value = value_of(name)
+        if not isinstance(value, int) or not 1 <= value <= greatest:
+            raise ConfigError(
+                f"{of}{name} must be an integer >= 1, at most {greatest:,}, got {value!r}"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,12 +104,15 @@ class GlipConfig:
     """Recompute the tower's activations in the backward pass: less memory, more time."""
 
     def __post_init__(self) -> None:
-        for name in _COUNTS:
-            value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
-                raise ConfigError(f"{name} must be an integer >= 1, got {value!r}")
+        _require_counts(partial(getattr, self), _MOST, "")
+        extra = self.num_extra_levels
+        if not isinstance(extra, int) or not 0 <= extra <= _MAX_EXTRA_LEVELS:
+            raise ConfigError(
+                f"num_extra_levels must be an integer in [0, {_MAX_EXTRA_LEVELS}], got {extra!r}"
+            )
         if not isinstance(self.text, TextConfig):
             raise ConfigError(f"text must be the sizes of the text encoder, got {self.text!r}")
+        _require_counts(partial(getattr, self.text), _MOST_OF_TEXT, "text.")
         if not isinstance(self.backbone_options, Mapping):
             raise ConfigError(f"backbone_options must be a mapping, got {self.backbone_options!r}")
         for name in ("fusion_dropout", "drop_path", "dropblock"):

@@ -28,7 +28,7 @@ def model_type(
     path = directory / CONFIG_NAME
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"{prefix}{path} cannot be read: {error}") from error
     kind = raw.get("model_type") if isinstance(raw, dict) else None
     if kind in allowed:

@@ -48,7 +48,7 @@ def with_scores(name: str, scores: ScoreFacts | None, *, whose: str) -> FilterPo
     if name.endswith(".json"):
         try:
             raw = json.loads(Path(name).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return get_policy(name)  # which says what is wrong with it
         if isinstance(raw, dict) and raw.get("score_threshold") == RECOMMENDED:
             raw["score_threshold"] = _threshold(scores, whose)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
 import shutil
@@ -9,12 +11,16 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from pipeline.storage.errors import os_sentence
 from pipeline.storage.files import filesystem_of, is_local
 from schemas.atomic import publish
 from schemas.errors import ConfigError
 
+STAGE = ".export-"
+LOCK = ".lock"
+"""In a staging folder, locked by its export for as long as that lives."""
 MARK = ".glipforge-export.json"
 """In a folder that an export made; such a folder may be replaced as a whole."""
 
@@ -66,13 +72,16 @@ def publication(out: str, *, is_folder: bool = False, force: bool = False) -> It
     try:
         if folder_above is not None:
             os.makedirs(folder_above, exist_ok=True)
-        stage = Path(tempfile.mkdtemp(prefix=".export-", dir=folder_above))
+            _remove_leftovers(Path(folder_above))
+        stage = Path(tempfile.mkdtemp(prefix=STAGE, dir=folder_above))
+        lock = _locked(stage)
         stage.chmod(0o755)
     except OSError as error:
         raise ConfigError(f"out {out!r} cannot be written: {os_sentence(error)}") from error
     try:
         found = Publication(out, stage, is_folder=is_folder)
         yield found
+        (stage / LOCK).unlink(missing_ok=True)
         files = [path for path in sorted(stage.rglob("*")) if path.is_file()]
         if folder_above is None:
             base = target if is_folder else os.path.dirname(target)
@@ -87,6 +96,22 @@ def publication(out: str, *, is_folder: bool = False, force: bool = False) -> It
                 publish(path, Path(folder_above) / path.relative_to(stage))
     finally:
         shutil.rmtree(stage, ignore_errors=True)
+        lock.close()
+
+
+def _locked(stage: Path) -> IO[bytes]:
+    stream = (stage / LOCK).open("wb")
+    with contextlib.suppress(OSError):  # a file system without locks: leftovers stay there
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return stream
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Remove staging folders whose exports were killed: nobody holds their locks."""
+    for stage in folder.glob(f"{STAGE}*"):
+        with contextlib.suppress(OSError), (stage / LOCK).open("r+b") as stream:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(stage, ignore_errors=True)
 
 
 def _check_folder(out: str, target: Path, *, force: bool) -> None:

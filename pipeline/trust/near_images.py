@@ -70,7 +70,7 @@ def image_files(against: str, images: str = "") -> list[str]:
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
         names = [str(entry["file_name"]) for entry in raw["images"]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ConfigError(
             f"against: {against!r} is not a COCO file with images[].file_name: {error!r}"
         ) from error

@@ -118,7 +118,16 @@ def test_every_preset_survives_json(name):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"num_layers": 0}, "num_layers must be an integer >= 1, got 0"),
+        ({"num_layers": 0}, "num_layers must be an integer >= 1, at most 64, got 0"),
+        ({"num_layers": 10**9}, "num_layers must be an integer >= 1, at most 64, got 1000000000"),
+        (
+            {"num_extra_levels": 10**7},
+            r"num_extra_levels must be an integer in \[0, 8\], got 10000000",
+        ),
+        (
+            {"text": TextConfig(num_layers=10**8)},
+            "text.num_layers must be an integer >= 1, at most 256",
+        ),
         ({"fusion_dim": 33}, "fusion_dim must be a multiple of fusion_heads 2, got 33"),
         ({"max_tokens": 4}, r"max_tokens must be in \[8, 512\], got 4"),
         ({"dropblock": 1.5}, r"dropblock must be in \[0, 1\), got 1.5"),
