@@ -42,8 +42,9 @@ def make_evaluation(
     """The evaluation that the recipe asks for; None if it names no source.
 
     Grounding gold gives `r1`, `r5` and the floor `chance_r1`; detection gold gives `ap50`,
-    `agnostic_recall` and `chance_ap50`; see `pipeline/evaluation`. An image that cannot be read is
-    left out and counted as `unreadable`; `say` gets the first one's name and reason.
+    `agnostic_recall` and `chance_ap50`, as `glipforge evaluate` measures them. An image that cannot
+    be read, or has another size than gold says, is left out and counted as `unreadable`; `say` gets
+    the first one's name and reason.
 
     Raises:
         ConfigError: a source is not gold, or none of its images can be read.
@@ -64,25 +65,17 @@ def make_evaluation(
         figures: dict[str, float] = {}
         for name, gold in gold_sets:
             failures: dict[str, str] = {}
-            if gold.kind == GoldKind.GROUNDING:
-                answers = list(_ground(teacher, gold, failures))
-                found = _phrase_figures(answers) if answers else {}
-            else:
-                found = _detection_figures(teacher, gold, failures)
-                answers = list(
-                    _ground(
-                        teacher,
-                        replace(gold, samples=evenly_spread(gold.samples, NUM_PICTURES)),
-                        failures,
-                    )
-                )
+            samples = tuple(sample for sample, _ in _images(gold, failures))
+            sentence = _require_some(name, gold, failures) if failures else ""
+            found = _figures(teacher, replace(gold, samples=samples))
             if failures:
-                sentence = _require_some(name, gold, failures)
                 found["unreadable"] = float(len(failures))
                 if name not in told:
                     told.add(name)
                     say(sentence)
-            _pictures(answers[:NUM_PICTURES], directory / f"{_file_name(name)}.png")
+            pictured = evenly_spread(samples, NUM_PICTURES)
+            answers = list(_ground(teacher, replace(gold, samples=pictured)))
+            _pictures(answers, directory / f"{_file_name(name)}.png")
             figures |= {f"{name}/{figure}": value for figure, value in found.items()}
         return figures
 
@@ -116,12 +109,20 @@ def _file_name(name: str) -> str:
 def _images(
     gold: GoldSet, failures: dict[str, str]
 ) -> Iterator[tuple[TrainingSample, NDArray[np.uint8]]]:
-    """The samples whose images can be read; the others' reasons go into `failures`."""
+    """The samples whose images are as gold says; the others' reasons go into `failures`."""
     for sample in gold.samples:
         try:
-            yield sample, read_image(sample.image_uri)
+            image = read_image(sample.image_uri)
         except RecordError as error:
             failures[sample.sample_id] = str(error)
+            continue
+        height, width = image.shape[:2]
+        if (width, height) == (sample.width, sample.height):
+            yield sample, image
+        else:  # its boxes are of another picture, or of one that was turned
+            failures[sample.sample_id] = (
+                f"it has {width} x {height} pixels, gold says {sample.width} x {sample.height}"
+            )
 
 
 def _require_some(name: str, gold: GoldSet, failures: Mapping[str, str]) -> str:
@@ -135,66 +136,43 @@ def _require_some(name: str, gold: GoldSet, failures: Mapping[str, str]) -> str:
     sample_id, reason = next(iter(failures.items()))
     told = (
         f"evaluation source {name!r}: {len(failures)} of {len(gold.samples)} images cannot be "
-        f"read; the first is {sample_id!r}: {reason}"
+        f"used; the first is {sample_id!r}: {reason}"
     )
     if len(failures) == len(gold.samples):
         raise DataError(told)
     return f"{told}. The figures are of the others"
 
 
-def _ground(teacher: Teacher, gold: GoldSet, failures: dict[str, str]) -> Iterator[Answer]:
-    for sample, image in _images(gold, failures):
+def _figures(teacher: Teacher, gold: GoldSet) -> dict[str, float]:
+    """What `glipforge evaluate` measures, a few figures of it."""
+    from pipeline.evaluation.teacher import TeacherQuestions, teacher_figures
+
+    if gold.kind == GoldKind.GROUNDING and not any(sample.boxes for sample in gold.samples):
+        return {}
+    measured = teacher_figures(teacher, gold, TeacherQuestions())
+    if measured.detection is not None:
+        return {
+            "ap50": measured.detection.ap50.value,
+            "agnostic_recall": measured.detection.agnostic_recall.value,
+            "chance_ap50": measured.detection.chance_ap50,
+        }
+    recall = measured.recalls[0]
+    return {
+        "r1": recall.recall[1].value,
+        "r5": recall.recall[5].value,
+        "chance_r1": recall.chance[1].value,
+    }
+
+
+def _ground(teacher: Teacher, gold: GoldSet) -> Iterator[Answer]:
+    for sample in gold.samples:
         spans = tuple(sorted({span for group in sample.spans for span in group}))
         request = GroundingRequest(
-            image=image,
+            image=read_image(sample.image_uri),
             caption=sample.caption,
             phrases=tuple(Phrase(text=sample.caption[a:b], start=a, end=b) for a, b in spans),
         )
         yield sample, spans, teacher.ground([request])[0]
-
-
-def _phrase_figures(answers: Sequence[Answer]) -> dict[str, float]:
-    from pipeline.evaluation.phrase_recall import PhraseImage, gold_phrases, phrase_recall
-
-    images = [
-        PhraseImage(
-            phrases=gold_phrases(sample),
-            ranked=tuple(
-                found.xyxy[found.phrase_index == n].astype(np.float64) for n in range(len(spans))
-            ),
-        )
-        for sample, spans, found in answers
-    ]
-    measured = phrase_recall(images, resamples=2)
-    return {
-        "r1": measured.recall[1].value,
-        "r5": measured.recall[5].value,
-        "chance_r1": measured.chance[1].value,
-    }
-
-
-def _detection_figures(
-    teacher: Teacher, gold: GoldSet, failures: dict[str, str]
-) -> dict[str, float]:
-    from pipeline.evaluation.detected import Detected
-    from pipeline.evaluation.detection import detection_figures
-
-    detected = {}
-    for sample, image in _images(gold, failures):
-        found = teacher.detect(image, gold.categories)
-        detected[sample.sample_id] = Detected(
-            xyxy=found.xyxy.astype(np.float64),
-            categories=found.phrase_index,
-            scores=found.score.astype(np.float64),
-        )
-    if not detected:
-        return {}
-    measured = detection_figures(gold, detected, resamples=0)
-    return {
-        "ap50": measured.ap50.value,
-        "agnostic_recall": measured.agnostic_recall.value,
-        "chance_ap50": measured.chance_ap50,
-    }
 
 
 def _pictures(answers: Sequence[Answer], path: Path) -> None:

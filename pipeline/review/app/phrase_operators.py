@@ -31,6 +31,8 @@ def span_of(ctx: Any, caption: str) -> tuple[int, int]:
         WriteRefused: the words do not stand in the caption.
     """
     words = str(ctx.params.get("words") or "").strip()
+    if not words and ctx.params.get("end") is None:
+        raise WriteRefused(f"write the words of the new phrase as they stand in {caption!r}")
     if not words:
         return int(ctx.params["start"]), int(ctx.params["end"])
     start = caption.find(words)
@@ -58,7 +60,7 @@ class NewPhrase(foo.Operator):  # type: ignore[misc]
         inputs = types.Object()
         caption = store_of(ctx).document(open_sample(ctx)).get("caption") or ""
         inputs.view("caption", types.Notice(label=caption))
-        inputs.str("words", required=True, label="Words, as they stand in the caption")
+        inputs.str("words", label="Words, as they stand in the caption")
         return types.Property(inputs, view=types.View(label="New phrase"))
 
     def execute(self, ctx: Any) -> dict[str, Any]:
@@ -93,7 +95,7 @@ class SplitPhrase(foo.Operator):  # type: ignore[misc]
         inputs = types.Object()
         choices = phrase_choices(ctx)
         inputs.enum("phrase", choices.values(), required=True, label="Phrase", view=choices)
-        inputs.str("second", required=True, label="The second part begins with")
+        inputs.str("second", label="The second part begins with")
         return types.Property(inputs, view=types.View(label="Split a phrase"))
 
     def execute(self, ctx: Any) -> dict[str, Any]:
@@ -103,7 +105,9 @@ class SplitPhrase(foo.Operator):  # type: ignore[misc]
             sample_id = open_sample(ctx)
             at = ctx.params.get("at")
             if at is None:
-                at = self._place(store.document(sample_id), index, str(ctx.params["second"]))
+                at = self._place(
+                    store.document(sample_id), index, str(ctx.params.get("second") or "")
+                )
             ids = chosen_labels(ctx, sample_id)
             written = split_phrase(store, sample_id, index, int(at), second_ids=ids)
         except WriteRefused as error:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from jobs.commands.label import label
+from jobs.commands.label.label import label
 from jobs.labelling.gate import Gate, TeacherRefused
 from jobs.labelling.running import Running
 from jobs.labelling.setup import Tools

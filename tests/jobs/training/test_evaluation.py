@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from jobs.training.evaluation import make_evaluation
 from jobs.training.recipe import Recipe, SourceSpec
@@ -63,7 +64,16 @@ def test_an_unreadable_image_is_left_out_counted_and_named_once(tmp_path, gold) 
     assert 0.0 <= found["coco.json/ap50"] <= 1.0
     evaluated(2)
     assert len(evaluated.said) == 2
-    assert "'grounding.json': 1 of 4 images cannot be read; the first is" in evaluated.said[0]
+    assert "'grounding.json': 1 of 4 images cannot be used; the first is" in evaluated.said[0]
+
+
+def test_a_picture_of_another_size_than_gold_says_is_left_out(tmp_path, gold) -> None:
+    picture = tmp_path / "gold" / "0.png"
+    with Image.open(picture) as image:
+        image.resize((image.width * 2, image.height)).save(picture)
+    evaluated = Evaluated(tmp_path / "out", gold_source := SourceSpec(gold=str(gold[0])))
+    assert evaluated()[f"{gold_source.label}/unreadable"] == 1
+    assert "it has 128 x 64 pixels, gold says 64 x 64" in evaluated.said[0]
 
 
 def test_nothing_is_said_where_all_can_be_read(tmp_path, gold) -> None:
@@ -75,7 +85,7 @@ def test_nothing_is_said_where_all_can_be_read(tmp_path, gold) -> None:
 def test_no_readable_image_is_refused_before_training(tmp_path, gold) -> None:
     for number in range(4):
         (tmp_path / "gold" / f"{number}.png").unlink()
-    with pytest.raises(ConfigError, match="'grounding.json': 4 of 4 images cannot be read; the"):
+    with pytest.raises(ConfigError, match="'grounding.json': 4 of 4 images cannot be used; the"):
         Evaluated(tmp_path / "out", *both(gold))
 
 
@@ -84,7 +94,7 @@ def test_images_that_all_vanish_while_it_trains_are_an_error(tmp_path, gold, whi
     evaluated = Evaluated(tmp_path / "out", both(gold)[which])
     for number in range(4):
         (tmp_path / "gold" / f"{number}.png").unlink()
-    with pytest.raises(DataError, match="4 of 4 images cannot be read"):
+    with pytest.raises(DataError, match="4 of 4 images cannot be used"):
         evaluated()
 
 

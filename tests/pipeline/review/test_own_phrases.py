@@ -125,14 +125,19 @@ def test_the_operators_do_the_same(bench: Bench) -> None:
     assert texts(bench)[2:] == ["dog"]
     again = execute(bench, "new_phrase", params=sample | {"words": "dog"}).result
     assert "is a phrase already" in again["refused"]
+    nothing = execute(bench, "new_phrase", params=sample).result
+    assert "write the words of the new phrase" in nothing["refused"]
+    open_image = {"current_sample": str(SAMPLE)}  # then the form is asked
+    params = {"start": 0, "end": 1, "label_ids": []}
+    assert "refused" not in execute(bench, "new_phrase", params=params, **open_image).result
     unknown = execute(bench, "new_phrase", params=sample | {"words": "zebra"}).result
     assert "'zebra' does not stand in the caption" in unknown["refused"]
     params = sample | {"phrase": "1", "at": 2, "second": "café"}
     result = execute(bench, "split_phrase", params=params).result
     assert result["changed"] == 1
-    assert texts(bench)[3:] == ["a", "café"]
-    params = sample | {"source": "3", "target": "4", "whole": True}
+    assert texts(bench)[4:] == ["a", "café"]
+    params = sample | {"source": "4", "target": "5", "whole": True}
     assert "is a phrase already" in execute(bench, "merge_phrases", params=params).result["refused"]
     chosen = selected("toy/0#0")
-    execute(bench, "relabel_phrase", selected_labels=chosen, params={"phrase": "4"})
-    assert labels(bench)[0] == ("café", 4, "fixed")
+    execute(bench, "relabel_phrase", selected_labels=chosen, params={"phrase": "5"})
+    assert labels(bench)[0] == ("café", 5, "fixed")

@@ -189,7 +189,11 @@ class ReviewPage:
     def spot(self, box: list[float]) -> tuple[float, float]:
         """Where the centre of a relative box is on the screen; the pictures are square."""
         canvas = self.page.locator("[data-cy=modal] canvas").first
-        area = self.wait_for(canvas.bounding_box, "the canvas")
+        area = None
+        while area is None or area != canvas.bounding_box():
+            # The strip above takes its place after the image: until nothing moves any more.
+            area = self.wait_for(canvas.bounding_box, "the canvas")
+            self.page.wait_for_timeout(400)
         side = min(area["width"], area["height"])
         left = area["x"] + (area["width"] - side) / 2
         top = area["y"] + (area["height"] - side) / 2
