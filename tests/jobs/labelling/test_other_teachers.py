@@ -14,7 +14,8 @@ from pipeline.curation.recommended import policy_for
 from pipeline.curation.rules.policy import FilterPolicy
 from pipeline.run.store import RunStore
 from pipeline.trust.population import unit_labels
-from pipeline.trust.signals import SIGNS, NounSizes, signals
+from pipeline.trust.signals import SIGNS, signals
+from pipeline.trust.usual import NounValues, Usual
 from pipeline.trust.suspicion import label_keys
 from schemas.errors import ConfigError
 from schemas.grounder import TOGETHER
@@ -83,11 +84,12 @@ def test_an_ensemble_labels_in_one_pass_and_its_disagreement_is_a_sign(tmp_path:
     rows = list(store.iter_annotations())
     ids = set(rows[0].teacher_id.split(TOGETHER))
     assert len(ids) == 2
-    sizes = NounSizes(mean={}, spread={})
+    nothing = NounValues(mean={}, spread={})
+    usual = Usual(size=nothing, clip=nothing)
     share: dict[str, float] = {}
     for commit in store.commits().values():
         for labels in unit_labels(store, FilterPolicy(name="all", score_threshold=0.0), commit):
-            found = signals(labels, labels.level.astype(np.float64), sizes)
+            found = signals(labels, labels.level.astype(np.float64), usual)
             alone = found.values[:, SIGNS.index("alone")]
             share |= {key[1]: alone[place] for place, key in label_keys(labels)}
     assert share

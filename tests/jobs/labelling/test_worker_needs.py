@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from jobs.commands.label.label import Running, label, worker_needs
+from jobs.commands.label.label import label
 from jobs.labelling.ray_actor import ActorNeeds
+from jobs.labelling.running import Running, worker_needs
 from tests.jobs.fake_label import UNIT, FakeSetup, all_rows, write_corpus
 
 
