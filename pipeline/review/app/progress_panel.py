@@ -79,13 +79,14 @@ class ProgressPanel(foo.Panel):  # type: ignore[misc]
         rows = by_score(store.samples)
         lines = [
             f"**{progress.sentence()}**",
-            f"{store.reviewer}: {progress.own_boxes:,} boxes judged",
+            "",
+            f"judged by {store.reviewer}: {progress.own_boxes:,}",
             "",
             "| score | accepted | changed | rejected | right as they were |",
             "|---|---|---|---|---|",
             *(f"| {row} |" for row in rows),
         ]
-        ctx.panel.state.text = "\n".join(lines if rows else lines[:2])
+        ctx.panel.state.text = "\n".join(lines if rows else lines[:3])
 
     def start(self, ctx: Any) -> None:
         """Open the form of one of the operators."""

@@ -26,6 +26,9 @@
       if (!localStorage.getItem(key))
         localStorage.setItem(key, JSON.stringify({ boxes: ["label", "review"] }));
     }
+    // FiftyOne's advertisement opens behind the image, takes the focus back from every click until
+    // it is dismissed, and so ends the marking of words: it counts as seen.
+    localStorage.setItem("fiftyone-enterprise-tooltip-seen", "true");
     import(new URL("page/main.js", here).href).then((page) => page.start(settings)).catch(say);
   } catch (error) {
     say(error);

@@ -102,6 +102,9 @@ export const notify = (message, variant) =>
 
 export const modal = () => document.querySelector('[data-cy="modal"]');
 
+// The form of an operator lies over everything.
+export const formOpen = () => !!document.querySelector(".MuiDialog-root");
+
 export const annotating = () =>
   !!(modal() && modal().querySelector('[data-cy="lighter-sample-renderer"]'));
 

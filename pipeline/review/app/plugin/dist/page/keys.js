@@ -1,7 +1,8 @@
-// Keys of the reviewer, heard before FiftyOne's own; only while an image is open and nobody types.
+// Keys of the reviewer, heard before FiftyOne's own; only while an image is open, no form is,
+// and nobody types.
 
 import { dialogKey } from "./dialog.js";
-import { modal } from "./fiftyone.js";
+import { formOpen, modal } from "./fiftyone.js";
 
 const typing = (target) =>
   /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName || "") || target.isContentEditable;
@@ -18,7 +19,7 @@ export function listen(actions) {
         return;
       }
       if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
-      if (!modal() || typing(event.target || {})) return;
+      if (!modal() || formOpen() || typing(event.target || {})) return;
       const action = actions[event.key];
       if (!action || action(event) === false) return;
       event.preventDefault();

@@ -33,6 +33,7 @@ const STYLE = `
 #glipforge-question button{font:inherit;margin-right:10px;padding:4px 14px;cursor:pointer}
 body.glipforge-open [data-cy="modal"]{top:var(--glipforge-strip,44px)!important;
   height:calc(100% - var(--glipforge-strip,44px))!important}
+body.glipforge-open .MuiDialog-root{top:var(--glipforge-strip,44px)!important}
 `;
 
 let strip = null;
