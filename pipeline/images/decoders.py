@@ -7,6 +7,7 @@ is a row with a reason. The pixels come back through shared memory.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
 import queue
@@ -146,16 +147,15 @@ class DecoderProcesses:
         raise AssertionError("unreachable: the last death raises")
 
     def _take_child(self) -> _Child:
-        try:
-            return self._free.get(timeout=GROW_S)
-        except queue.Empty:
+        while True:  # a process that others wait for may die without being given back
+            with contextlib.suppress(queue.Empty):
+                return self._free.get(timeout=GROW_S)
             if self._may_start.acquire(blocking=False):
                 try:
                     return _Child()
                 except OSError as error:
                     self._may_start.release()
                     raise RetryableError(f"no process can be started to decode: {error}") from error
-            return self._free.get()
 
     def _bury(self, child: _Child, *, is_last: bool) -> None:
         code = child.end()
