@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from pipeline.curation.carry import CarryReport
     from pipeline.review.sync.push.push import PushReport
     from pipeline.review.sync.push.selection import Selection
-    from pipeline.run.limits import image_access
     from pipeline.run.store import RunStore
 
 SHOWN_FAILURES = 10
@@ -86,6 +85,7 @@ def push_run(
     from pipeline.review.sync.push.run_notes import read_notes
     from pipeline.review.sync.push.selection import Selection
     from pipeline.review.sync.store.mongo_store import find_dataset, get_dataset
+    from pipeline.run.limits import image_access
     from pipeline.run.open import num_records, open_run
     from schemas.errors import ConfigError
 

@@ -27,6 +27,8 @@ from pipeline.images.decode import ImageLimits, decode_image, image_size
 from schemas.errors import RecordError
 from schemas.records import Status
 
+READY = b"ready"
+"""What a process says first: it has loaded what it needs."""
 KEPT_BYTES = 16 * 2**20
 """Of shared memory between two pictures: fresh pages cost as much as small pictures."""
 MAX_MESSAGE = 64 * 1024
@@ -104,6 +106,7 @@ def main() -> None:
     one_thread()
     channel = socket.socket(fileno=int(sys.argv[1]))
     pixels = SharedPixels(int(sys.argv[2]))
+    channel.sendall(READY)
     while message := channel.recv(MAX_MESSAGE):
         request: Request = pickle.loads(message)
         signal.setitimer(signal.ITIMER_PROF, request.cpu_s)  # its signal ends the process

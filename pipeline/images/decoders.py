@@ -7,6 +7,7 @@ is a row with a reason. The pixels come back through shared memory.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
 import queue
@@ -23,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.images.decode import DecodedImage, ImageLimits, decode_image, image_size
-from pipeline.images.decoder_process import KEPT_BYTES, MAX_MESSAGE, Answer, Request
+from pipeline.images.decoder_process import KEPT_BYTES, MAX_MESSAGE, READY, Answer, Request
 from schemas.errors import RecordError, RetryableError
 from schemas.records import Status
 
@@ -79,6 +80,7 @@ class DecoderProcesses:
     ) -> None:
         self._free: queue.LifoQueue[_Child] = queue.LifoQueue()
         self._may_start = threading.Semaphore(number)
+        self._starting = threading.Lock()
         self._memory = _Memory(total_bytes)
         self._cpu_s = cpu_s
 
@@ -146,16 +148,22 @@ class DecoderProcesses:
         raise AssertionError("unreachable: the last death raises")
 
     def _take_child(self) -> _Child:
-        try:
-            return self._free.get(timeout=GROW_S)
-        except queue.Empty:
-            if self._may_start.acquire(blocking=False):
+        while True:  # a process that others wait for may die without being given back
+            with contextlib.suppress(queue.Empty):
+                return self._free.get(timeout=GROW_S)
+            if self._starting.acquire(blocking=False):  # one at a time: it may be enough for all
                 try:
-                    return _Child()
-                except OSError as error:
-                    self._may_start.release()
-                    raise RetryableError(f"no process can be started to decode: {error}") from error
-            return self._free.get()
+                    if self._may_start.acquire(blocking=False):
+                        return self._new_child()
+                finally:
+                    self._starting.release()
+
+    def _new_child(self) -> _Child:
+        try:
+            return _Child()
+        except OSError as error:
+            self._may_start.release()
+            raise RetryableError(f"no process can be started to decode: {error}") from error
 
     def _bury(self, child: _Child, *, is_last: bool) -> None:
         code = child.end()
@@ -210,6 +218,8 @@ class _Child:
                 | {"MALLOC_ARENA_MAX": "1"},
             )
         self._end = weakref.finalize(self, _end, self._channel, self._memory, self._process)
+        if self._channel.recv(MAX_MESSAGE) != READY:
+            raise OSError(f"its process ended with code {self.end()}")
 
     def ask(self, request: Request, data: bytes) -> tuple[Answer, NDArray[np.uint8]]:
         """The answer and, of a picture that was decoded, its pixels.

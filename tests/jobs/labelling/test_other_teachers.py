@@ -15,8 +15,8 @@ from pipeline.curation.rules.policy import FilterPolicy
 from pipeline.run.store import RunStore
 from pipeline.trust.population import unit_labels
 from pipeline.trust.signals import SIGNS, signals
-from pipeline.trust.usual import NounValues, Usual
 from pipeline.trust.suspicion import label_keys
+from pipeline.trust.usual import NounValues, Usual
 from schemas.errors import ConfigError
 from schemas.grounder import TOGETHER
 from tests.jobs.fake_label import all_rows

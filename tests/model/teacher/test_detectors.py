@@ -429,7 +429,7 @@ def test_a_model_with_code_of_its_own_is_refused(tmp_path: Path) -> None:
 
 def test_a_model_that_cannot_teach_is_named(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"model_type": "florence2"}')
-    with pytest.raises(ConfigError, match="one of grounding-dino, .*, got 'florence2'"):
+    with pytest.raises(ConfigError, match="one of glip, grounding-dino, .*, got 'florence2'"):
         load_teacher(tmp_path, device="cpu")
 
 

@@ -98,6 +98,20 @@ def test_time_that_is_not_allowed_is_a_row() -> None:
     assert decoders.decode(encode(noise(9, 9), "PNG"), LIMITS, (9, 9)).width == 9
 
 
+def test_who_waits_for_a_process_that_dies_gets_another() -> None:
+    decoders = DecoderProcesses(1, cpu_s=0.02)
+    data = encode(noise(4000, 3000), "PNG")
+
+    def ask() -> None:
+        with pytest.raises(RecordError, match=r"takes more than 0.02 s of processor time"):
+            decoders.decode(data, LIMITS, (4000, 3000))
+
+    with ThreadPoolExecutor(3) as pool:
+        asked = [pool.submit(ask) for _ in range(3)]
+        for one in asked:
+            one.result(timeout=60)
+
+
 def test_a_process_that_was_killed_costs_nothing() -> None:
     decoders = DecoderProcesses(1)
     before = {child.pid for child in children()}
