@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -15,9 +16,11 @@ pytestmark = [pytest.mark.slow, pytest.mark.fiftyone]
 def execute(bench: Bench, name: str, **request: Any) -> Any:
     import fiftyone.operators as foo
 
-    return foo.execute_operator(
-        f"@glipforge/review/{name}", {"dataset": bench.dataset, "params": {}} | request
-    )
+    uri = f"@glipforge/review/{name}"
+    with ThreadPoolExecutor(1) as pool:  # Playwright's event loop may run in this thread
+        return pool.submit(
+            foo.execute_operator, uri, {"dataset": bench.dataset, "params": {}} | request
+        ).result()
 
 
 def selected(*box_ids: str) -> list[dict[str, str]]:

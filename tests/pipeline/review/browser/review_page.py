@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -176,18 +177,33 @@ class ReviewPage:
         self.page.get_by_text(words).first.wait_for()
 
     def select(self, ordinal: int) -> None:
-        """Click a box of the open image in Explore."""
-        x, y = self.spot(self.label(ordinal)["bounding_box"])
-        self.page.mouse.move(x - 4, y - 4)
-        self.page.wait_for_timeout(300)
-        self.page.mouse.move(x, y)
-        self.page.wait_for_timeout(300)
-        self.page.mouse.click(x, y)
-        self.actions += 1
-        self.page.wait_for_timeout(400)
+        """Click a box of the open image in Explore; elsewhere in it where nothing happens."""
+        label = self.label(ordinal)
+        for share in ((0.5, 0.5), (0.3, 0.3), (0.7, 0.3), (0.3, 0.7), (0.7, 0.7)):
+            x, y = self.spot(label["bounding_box"], share)
+            self.page.mouse.move(x - 4, y - 4)
+            self.page.wait_for_timeout(300)
+            self.page.mouse.move(x, y)
+            self.page.wait_for_timeout(300)
+            before = self.selected()
+            self.page.mouse.click(x, y)
+            with suppress(AssertionError):
+                self._wait_selection_changes(before)
+            if str(label["_id"]) in self.selected():
+                self.actions += 1
+                return
+            if self.selected() != before:  # another box lies there
+                self.page.mouse.click(x, y)
+                self.page.wait_for_timeout(400)
+        raise AssertionError(f"{self.box(ordinal)} cannot be selected; selected {self.selected()}")
 
-    def spot(self, box: list[float]) -> tuple[float, float]:
-        """Where the centre of a relative box is on the screen; the pictures are square."""
+    def _wait_selection_changes(self, before: list[str]) -> None:
+        self.wait_for(lambda: self.selected() != before, "a click", 3)
+
+    def spot(
+        self, box: list[float], share: tuple[float, float] = (0.5, 0.5)
+    ) -> tuple[float, float]:
+        """Where a point of a relative box is on the screen; the pictures are square."""
         canvas = self.page.locator("[data-cy=modal] canvas").first
         area = None
         while area is None or area != canvas.bounding_box():
@@ -197,7 +213,8 @@ class ReviewPage:
         side = min(area["width"], area["height"])
         left = area["x"] + (area["width"] - side) / 2
         top = area["y"] + (area["height"] - side) / 2
-        return left + (box[0] + box[2] / 2) * side, top + (box[1] + box[3] / 2) * side
+        x, y = (box[n] + box[n + 2] * share[n] for n in range(2))
+        return left + x * side, top + y * side
 
     def leave_box(self) -> None:
         """Go back to Annotate's list."""
