@@ -30,6 +30,7 @@ from pipeline.run.store import RunStore
 from schemas.records import Annotation
 from tests.fakes import FakeGrounder, FakeParser
 from tests.pipeline.corpus.corpora import picture, write_tar
+from tests.pipeline.run.steps import tell_steps
 
 UNIT = 8
 
@@ -84,18 +85,18 @@ class FakeSetup:
 
 def die_in_commit(traps: Path) -> None:
     """Let this process kill itself in the step of a commit whose name is a file in `traps`."""
-    commit = LocalCommitter.commit
+    init = LocalCommitter.__init__
 
     def step(name: str) -> None:
         with suppress(FileNotFoundError):
             (traps / name).unlink()  # of several workers one finds it
             os.kill(os.getpid(), signal.SIGKILL)
 
-    def deadly(self: LocalCommitter, *args: Any) -> bool:
-        self.step = step
-        return commit(self, *args)
+    def deadly(self: LocalCommitter, *args: Any, **options: Any) -> None:
+        init(self, *args, **options)
+        tell_steps(self, step)
 
-    LocalCommitter.commit = deadly  # type: ignore[method-assign]
+    LocalCommitter.__init__ = deadly  # type: ignore[method-assign]
 
 
 def write_corpus(folder: Path, units: int, *, captions: dict[int, str] | None = None) -> str:

@@ -25,11 +25,16 @@ Units = TypeVar("Units", bound=CommittedUnits)
 
 def with_steps(run: Units, step: Step) -> Units:
     """The same run or layer, whose committer tells its steps."""
-    of = run.committer
+    tell_steps(run.committer, step)
+    return run
+
+
+def tell_steps(of: object, step: Step) -> None:
+    """Let a committer tell its steps."""
     if not isinstance(of, LocalCommitter):
         _around(of, "_put", before=lambda path, data: step(f"stage {folder_of(path)}"))
         _around(of, "_mark", before=lambda commit: step("mark"))
-        return run
+        return
     _around(of, "_stage", before=lambda path, data: step(f"stage {_staged(path)}"))
     _around(of, "_link_marker", before=lambda path, unit_id: step("mark"))
     _around(
@@ -38,7 +43,6 @@ def with_steps(run: Units, step: Step) -> Units:
         before=lambda commit: step("publish"),
         after=lambda commit: step("unstage"),
     )
-    return run
 
 
 def _staged(path: Path) -> str:
