@@ -151,6 +151,7 @@ class ReviewPage:
 
         while not fits():
             self.next()
+        self.page.wait_for_timeout(1000)  # its boxes are drawn
 
     @property
     def sample_id(self) -> str:
