@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from schemas.errors import ConfigError
 
@@ -19,16 +19,7 @@ CorpusFormat = Literal[
     "img2dataset",
 ]
 CAPTIONS = ("all", "first", "none")
-FORMATS: tuple[str, ...] = (
-    "imagefolder",
-    "jsonl",
-    "csv",
-    "json",
-    "webdataset",
-    "parquet",
-    "coco-captions",
-    "img2dataset",
-)
+FORMATS: tuple[str, ...] = tuple(kind for kind in get_args(CorpusFormat) if kind != "auto")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

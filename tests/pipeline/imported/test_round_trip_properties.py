@@ -126,12 +126,15 @@ def said(records: list[CuratedRecord], names: tuple[str, ...], folder: Path, roo
     return grounding_in(golds[-1])
 
 
-@settings(
+MANY = settings(
     max_examples=EXAMPLES,
     deadline=None,
     derandomize=EXAMPLES < 100,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
+
+
+@MANY
 @given(records=RECORDS, pair=st.sampled_from(PAIRS))
 def test_grounding_through_any_two_formats(
     records: list[CuratedRecord], pair: tuple[str, str]
@@ -149,12 +152,7 @@ def test_grounding_through_any_two_formats(
         assert through == expected
 
 
-@settings(
-    max_examples=EXAMPLES,
-    deadline=None,
-    derandomize=EXAMPLES < 100,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)
+@MANY
 @given(records=RECORDS, pair=st.sampled_from(DETECTION_PAIRS))
 def test_detection_through_any_two_formats(
     records: list[CuratedRecord], pair: tuple[str, str]
