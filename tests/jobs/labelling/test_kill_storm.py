@@ -11,7 +11,7 @@ import pytest
 from jobs.labelling.isolation import MAX_FAILED_STARTS
 from tests.jobs.fake_label import UNIT, all_rows, write_corpus
 from tests.jobs.kill_storm import KINDS, Storm, add_node, label_workers, small_cluster
-from tests.jobs.labelling.test_local_runner import start
+from tests.jobs.labelling.label_process import start
 
 SEED = 3
 

@@ -5,12 +5,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import random
-import re
-import signal
-import subprocess
-import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,8 +18,7 @@ from pipeline.storage.errors import StorageFull
 from schemas.errors import ConfigError, FingerprintMismatch
 from schemas.records import Status
 from tests.jobs.fake_label import UNIT, FakeSetup, all_rows, asked, write_corpus
-
-LOCAL = Running(runner="local")
+from tests.jobs.labelling.label_process import LOCAL, give_up
 
 
 def test_every_pair_is_a_row(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -197,26 +190,6 @@ def test_a_short_run_of_failures_is_no_success(
     assert label(setup, str(tmp_path / out), UNIT, replace(LOCAL, max_failure_rate=1)) == 0
 
 
-def give_up(
-    tmp_path: Path,
-    running: Running,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    """A corpus whose pairs are mostly rotten: the run ends early, says why, and can go on."""
-    monkeypatch.setattr("jobs.labelling.progress.RATE_COUNTS_FROM", 40)
-    corpus = write_corpus(tmp_path / "toy", 30, captions={n: "" for n in range(240) if n % 8 > 2})
-    setup, out = FakeSetup(corpus=corpus, grounder={"delay_s": 0.005}), tmp_path / "run"
-    with pytest.raises(TooManyFailures, match=r"25 of 40 rows \(62.5%\).*caption_missing 25"):
-        label(setup, str(out), UNIT, replace(running, max_failure_rate=0.5))
-    said = capsys.readouterr().err
-    assert re.search(r"given up: [5-9] units committed since the start; the same command", said)
-    assert 5 <= len(RunStore(out).commits()) < 30
-    assert read_status(RunStore(out)).statuses["caption_missing"] >= 25
-    assert label(setup, str(out), UNIT, replace(running, max_failure_rate=1)) == 0
-    assert len(all_rows(out)) == 240
-
-
 def test_a_hopeless_run_ends_early(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -257,103 +230,3 @@ def test_status_of_a_half_done_run(tmp_path: Path, capsys: pytest.CaptureFixture
     assert json.loads(capsys.readouterr().out)["rows"] == 16
     assert main(["status", str(tmp_path)]) == 2
     assert "is not a labelling run: it has no _plan.json" in capsys.readouterr().err
-
-
-def start(args: list[str]) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "tests.jobs.fake_label", *args],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    )
-
-
-def wait_for_units(out: Path, number: int, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and process.poll() is None:
-        if len(list((out / "_commits").glob("*.json"))) >= number:
-            return
-        time.sleep(0.02)
-
-
-def stop_and_go_on(
-    process: subprocess.Popen[bytes], number: signal.Signals, out: Path, args: list[str]
-) -> None:
-    """End a labelling of 20 units as a terminal or a scheduler does, and start it again."""
-    os.killpg(process.pid, number)
-    _, said = process.communicate(timeout=60)
-    assert process.returncode == 130, said.decode()
-    told = re.search(
-        r"stopped: (\d+) units committed since the start; the same command goes", str(said)
-    )
-    assert "Traceback" not in str(said)
-    done = RunStore(out).commits()
-    # Those that the driver did not hear of count too; a worker may end one more behind it.
-    assert told is not None
-    assert 2 <= int(told[1]) <= len(done) < 20
-    assert read_status(RunStore(out)).driver is None
-    assert start(args).wait() == 0
-    assert len(all_rows(out)) == 20 * UNIT
-    found = RunStore(out).commits()
-    assert {unit_id: found[unit_id] for unit_id in done} == done, "what was done was done again"
-
-
-@pytest.mark.slow
-def test_a_killed_driver_loses_nothing_and_doubles_nothing(tmp_path: Path) -> None:
-    corpus, out, log = write_corpus(tmp_path / "toy", 30), tmp_path / "run", tmp_path / "log"
-    grounder = {"delay_s": 0.004, "log": str(log)}
-    args = [corpus, str(out), json.dumps(grounder), '{"runner": "local"}']
-    rng = random.Random(5)
-    kills = 0
-    for target in (2, 8, 15, 22):
-        process = start(args)
-        wait_for_units(out, target, process)
-        time.sleep(rng.uniform(0, 0.05))
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            kills += 1
-        process.wait()
-    assert start(args).wait() == 0
-    assert kills >= 3
-    whole = tmp_path / "whole"
-    assert label(FakeSetup(corpus=corpus), str(whole), UNIT, LOCAL) == 0
-    assert all_rows(out) == all_rows(whole)
-    assert RunStore(out).is_complete()
-    # Each kill costs at most the units that were under way: two in a worker.
-    assert asked(log) <= 30 * UNIT + kills * 2 * UNIT
-
-
-@pytest.mark.slow
-def test_a_second_driver_is_refused_and_ctrl_c_keeps_what_is_done(tmp_path: Path) -> None:
-    corpus, out = write_corpus(tmp_path / "toy", 20), tmp_path / "run"
-    args = [corpus, str(out), json.dumps({"delay_s": 0.02}), '{"runner": "local"}']
-    process = start(args)
-    wait_for_units(out, 2, process)
-    with pytest.raises(ConfigError, match=f"being labelled by another driver .*{process.pid}"):
-        label(FakeSetup(corpus=corpus), str(out), UNIT, LOCAL)
-    found = read_status(RunStore(out))
-    assert found.driver is not None
-    assert found.driver.pid == process.pid
-    stop_and_go_on(process, signal.SIGINT, out, args)
-
-
-@pytest.mark.slow
-def test_sigterm_ends_as_ctrl_c_does(tmp_path: Path) -> None:
-    corpus, out = write_corpus(tmp_path / "toy", 20), tmp_path / "run"
-    args = [corpus, str(out), json.dumps({"delay_s": 0.02}), '{"runner": "local"}']
-    process = start(args)
-    wait_for_units(out, 2, process)
-    stop_and_go_on(process, signal.SIGTERM, out, args)
-
-
-def test_a_hang_ends_the_run_in_a_sentence(tmp_path: Path) -> None:
-    corpus = write_corpus(tmp_path / "c", 3, captions={9: "a dog that hangs"})
-    out = tmp_path / "run"
-    options = json.dumps({"runner": "local", "hang_s": 2.5})
-    process = start([corpus, str(out), json.dumps({"hang_on": "hangs"}), options])
-    _, said = process.communicate(timeout=100)
-    assert process.returncode == 1
-    assert b"no progress for 2.5 s (--hang-s) with " in said
-    assert b"Traceback" not in said
-    assert label(FakeSetup(corpus=corpus), str(out), UNIT, LOCAL) == 0
-    assert len(all_rows(out)) == 3 * UNIT

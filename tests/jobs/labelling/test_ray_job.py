@@ -18,7 +18,7 @@ from jobs.commands.label.label import label
 from pipeline.run.status import read_status
 from pipeline.run.store import RunStore
 from tests.jobs.fake_label import UNIT, FakeSetup, all_rows, write_corpus
-from tests.jobs.labelling.test_local_runner import (
+from tests.jobs.labelling.label_process import (
     LOCAL,
     start,
     wait_for_units,

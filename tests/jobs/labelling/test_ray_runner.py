@@ -19,7 +19,7 @@ from schemas.errors import ConfigError, GlipforgeError
 from schemas.records import Status
 from tests.faulty_store import BUCKET, Fault, FaultyStore, faulty_store
 from tests.jobs.fake_label import UNIT, FakeSetup, all_rows, write_corpus
-from tests.jobs.labelling.test_local_runner import (
+from tests.jobs.labelling.label_process import (
     LOCAL,
     give_up,
     start,

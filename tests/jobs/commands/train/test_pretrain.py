@@ -1,11 +1,9 @@
+"""Pretraining by the command line."""
+
 from __future__ import annotations
 
 import json
-import os
 import random
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -13,64 +11,16 @@ import pytest
 import torch
 
 from jobs.cli import main
-from model.files.directory import read_weights
 from model.files.pretrained import load_pretrained
-from model.training.checkpoint import list_checkpoints
 from model.training.journal import read_log
-from tests.jobs.shapes import write_shapes
-
-TOY = {
-    "preset": "glip-toy",
-    "network": {"drop_path": 0.15},
-    "train": {
-        "steps": 12,
-        "batch_size": 4,
-        "precision": "fp32",
-        "optimizer": {"rate": 1e-3},
-        "schedule": {"kind": "cosine", "warmup_steps": 2},
-        "log_every": 4,
-        "checkpoint_every": 4,
-    },
-    "mixture": {"augment": {"crop_share": 0.3, "light": 0.2}},
-    "cache_side": 64,
-}
-
-
-@pytest.fixture(scope="module")
-def gold(tmp_path_factory) -> tuple[Path, Path]:
-    return write_shapes(tmp_path_factory.mktemp("gold"), 16)
-
-
-@pytest.fixture
-def recipe(tmp_path) -> Path:
-    path = tmp_path / "toy.json"
-    path.write_text(json.dumps(TOY))
-    return path
-
-
-def arguments(recipe: Path, gold: tuple[Path, Path], out: Path, *more: str) -> list[str]:
-    files = [word for path in gold for word in ("--gold", str(path))]
-    options = ["--trackers", "tensorboard", "--threads", "1", "--device", "cpu"]
-    return [
-        "pretrain",
-        "--recipe",
-        str(recipe),
-        *files,
-        "--out",
-        str(out),
-        *options,
-        *more,
-    ]
-
-
-def weights_of(out: Path) -> dict[str, torch.Tensor]:
-    return read_weights(out / "model")
-
-
-def assert_same_model(a: Path, b: Path) -> None:
-    one, two = weights_of(a), weights_of(b)
-    assert one.keys() == two.keys()
-    assert all(torch.equal(one[name], two[name]) for name in one)
+from tests.jobs.commands.train.toy_training import (
+    TOY,
+    arguments,
+    assert_same_model,
+    start,
+    wait_for_checkpoint,
+    weights_of,
+)
 
 
 @pytest.fixture(scope="module")
@@ -105,21 +55,6 @@ def test_a_run_leaves_a_model_a_card_a_log_and_its_state(finished):
     state = json.loads((finished / "train.json").read_text())
     assert (state["kind"], state["status"], state["step"]) == ("train", "done", 12)
     assert list((finished / "tensorboard").iterdir())
-
-
-def start(arguments_: list[str]) -> subprocess.Popen:
-    command = [sys.executable, "-m", "jobs", *arguments_]
-    return subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, env=os.environ | {"OMP_NUM_THREADS": "1"}
-    )
-
-
-def wait_for_checkpoint(process: subprocess.Popen, out: Path, step: int) -> None:
-    deadline = time.monotonic() + 240
-    while not any(at >= step for at, _ in list_checkpoints(out / "checkpoints")):
-        assert process.poll() is None, f"the run ended before its checkpoint of step {step}"
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 @pytest.mark.slow
@@ -258,93 +193,6 @@ def test_a_dry_run_prints_the_recipe_and_writes_nothing(tmp_path, capsys):
     assert main(["pretrain", "--preset", "glip-t", "--out", str(out), "--dry-run"]) == 0
     assert json.loads(capsys.readouterr().out)["train"]["optimizer"]["rate"] == 1e-4
     assert not out.exists()
-
-
-LONGER = ("--steps", "24")
-
-
-@pytest.fixture(scope="module")
-def two_workers(tmp_path_factory) -> tuple[Path, Path]:
-    """(folder of recipe and gold, finished run) of two workers, with paths that are relative: a
-    worker of Ray stands in a folder of its own."""
-    folder = tmp_path_factory.mktemp("two")
-    write_shapes(folder / "gold", 16)
-    (folder / "toy.json").write_text(json.dumps(TOY))
-    files = (Path("gold") / "grounding.json", Path("gold") / "coco.json")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        command = arguments(Path("toy.json"), files, folder / "run", *LONGER, "--workers", "2")
-        assert main(command) == 0
-    return folder, folder / "run"
-
-
-@pytest.mark.slow
-@pytest.mark.ray
-def test_two_workers_of_ray_train(two_workers) -> None:
-    _, run = two_workers
-    assert load_pretrained(run / "model").config.preset == "glip-toy"
-    assert [entry["step"] for entry in read_log(run / "log.jsonl")][-1] == 24
-
-
-@pytest.mark.slow
-@pytest.mark.ray
-def test_ray_train_survives_the_death_of_a_worker(two_workers, tmp_path) -> None:
-    folder, run = two_workers
-    out = tmp_path / "run"
-    files = (folder / "gold" / "grounding.json", folder / "gold" / "coco.json")
-    process = start(arguments(folder / "toy.json", files, out, *LONGER, "--workers", "2"))
-    wait_for_checkpoint(process, out, 4)
-    state = json.loads((out / "train.json").read_text())
-    assert state["status"] == "running"
-    os.kill(state["pid"], signal.SIGKILL)
-    assert process.wait(240) == 0
-    again = json.loads((out / "train.json").read_text())
-    assert again["first_step"] >= 4
-    assert again["pid"] != state["pid"]
-    assert_same_model(out, run)
-
-
-def test_status_of_a_training_run(recipe: Path, gold, tmp_path: Path, capsys) -> None:
-    out = tmp_path / "run"
-    assert main(arguments(recipe, gold, out)) == 0
-    capsys.readouterr()
-    assert main(["status", str(out)]) == 0
-    said = capsys.readouterr().out
-    assert f"run      {out}: complete" in said
-    assert "steps    12 of 12" in said
-    assert "losses   loss " in said
-    assert f"model    {out}/model" in said
-    state = json.loads((out / "train.json").read_text())
-    (out / "train.json").write_text(json.dumps(state | {"step": 4, "pid": 2**22 - 1}))
-    assert main(["status", str(out)]) == 0
-    assert "not complete and nobody works on it" in capsys.readouterr().out
-    assert main(["status", str(out), "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["step"] == 4
-    (out / "train.json").write_text("{}")
-    assert main(["status", str(out)]) == 1
-    assert "is not the state of a training run" in capsys.readouterr().err
-    (out / "recipe.json").write_text("{")
-    assert main(["status", str(out)]) == 2
-    assert "recipe.json is not JSON" in capsys.readouterr().err
-
-
-def test_status_of_a_training_that_has_not_begun(recipe: Path, tmp_path: Path, capsys) -> None:
-    out = tmp_path / "run"
-    command = arguments(recipe, (tmp_path / "no.json", tmp_path / "none.json"), out)
-    assert main(command) == 2
-    assert not (out / "recipe.json").exists()
-    capsys.readouterr()
-    assert main([*command, "--dry-run"]) == 0
-    (out / "recipe.json").write_text(capsys.readouterr().out)  # killed before the first step
-    assert main(["status", str(out)]) == 0
-    said = capsys.readouterr().out
-    assert "not complete and nobody works on it (it has not begun); the same" in said
-    assert "steps    0 of 12" in said
-    assert main(["status", str(out), "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["complete"] is False
-    (out / "recipe.json").write_text("{}")
-    assert main(["status", str(out)]) == 2
-    assert "has no number train.steps" in capsys.readouterr().err
 
 
 @pytest.mark.slow
