@@ -81,9 +81,14 @@ def open_database(run: RunStore) -> Iterator[RunDatabase]:
     import duckdb
 
     with tempfile.TemporaryDirectory(prefix="glipforge-sql-") as folder:
-        # Nothing is fetched behind our back, least of all by a query.
+        # Nothing is fetched behind our back, and a name in a query is a table, never a variable of
+        # this program.
         connection = duckdb.connect(
-            config={"autoinstall_known_extensions": False, "autoload_known_extensions": False}
+            config={
+                "autoinstall_known_extensions": False,
+                "autoload_known_extensions": False,
+                "python_enable_replacements": False,
+            }
         )
         try:
             commits = list(run.commits().values())

@@ -97,6 +97,14 @@ def test_sql(run: RunStore, capsys: pytest.CaptureFixture[str]) -> None:
     assert "glipforge sql: " in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("name", ["annotations", "commits", "run", "connection", "sys"])
+def test_a_name_that_is_no_table_is_never_a_variable(
+    run: RunStore, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    assert main(["sql", run.uri, f"select * from {name}"]) == 2
+    assert f"Table with name {name} does not exist" in capsys.readouterr().err
+
+
 def test_sql_reads_layers(run: RunStore, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["enrich", run.uri, "--with", "duplicates", "--runner", "local"]) == 0
     capsys.readouterr()
