@@ -17,6 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 from jobs import cli
 from jobs.commands.label import label as label_command
@@ -85,18 +86,21 @@ class FakeSetup:
 
 def die_in_commit(traps: Path) -> None:
     """Let this process kill itself in the step of a commit whose name is a file in `traps`."""
-    init = LocalCommitter.__init__
+    commit = LocalCommitter.commit
+    told = WeakSet[LocalCommitter]()
 
     def step(name: str) -> None:
         with suppress(FileNotFoundError):
             (traps / name).unlink()  # of several workers one finds it
             os.kill(os.getpid(), signal.SIGKILL)
 
-    def deadly(self: LocalCommitter, *args: Any, **options: Any) -> None:
-        init(self, *args, **options)
-        tell_steps(self, step)
+    def deadly(self: LocalCommitter, *args: Any) -> bool:
+        if self not in told:  # a worker's committer is older than its teacher
+            told.add(self)
+            tell_steps(self, step)
+        return commit(self, *args)
 
-    LocalCommitter.__init__ = deadly  # type: ignore[method-assign]
+    LocalCommitter.commit = deadly  # type: ignore[method-assign]
 
 
 def write_corpus(folder: Path, units: int, *, captions: dict[int, str] | None = None) -> str:

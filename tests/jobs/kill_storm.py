@@ -37,8 +37,8 @@ from pipeline.run.store import PLAN, RunStore
 from schemas.plan import UnitCommit
 from tests.jobs.fake_label import FakeSetup, all_rows, asked
 from tests.pipeline.corpus.corpora import picture
+from tests.pipeline.run.steps import STEPS_LOCAL
 
-STEPS = ("stage annotations", "stage quarantine", "stage marker", "mark", "publish", "unstage")
 KINDS = ("worker", "all workers", "driver", "node", "commit step")
 RECORDS_A_ROUND = 8000
 UNIT = 8
@@ -186,7 +186,7 @@ class _Round:
 
     def _kill_commit_step(self) -> bool:
         """The next worker that comes to the step dies in it."""
-        step = self.rng.choice(STEPS)
+        step = self.rng.choice(STEPS_LOCAL)
         trap = self.armed / step
         trap.touch()
         deadline = time.monotonic() + 20

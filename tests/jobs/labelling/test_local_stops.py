@@ -17,6 +17,7 @@ from pipeline.run.store import RunStore
 from schemas.errors import ConfigError
 from tests.jobs.fake_label import UNIT, FakeSetup, all_rows, asked, write_corpus
 from tests.jobs.labelling.label_process import LOCAL, start, stop_and_go_on, wait_for_units
+from tests.pipeline.run.steps import STEPS_LOCAL
 
 
 @pytest.mark.slow
@@ -78,3 +79,16 @@ def test_a_hang_ends_the_run_in_a_sentence(tmp_path: Path) -> None:
     assert b"Traceback" not in said
     assert label(FakeSetup(corpus=corpus), str(out), UNIT, LOCAL) == 0
     assert len(all_rows(out)) == 3 * UNIT
+
+
+def test_a_process_that_dies_in_each_step_of_a_commit(tmp_path: Path) -> None:
+    corpus = write_corpus(tmp_path / "c", 8, captions={9: ""})
+    out, armed = tmp_path / "run", tmp_path / "armed"
+    armed.mkdir()
+    args = [corpus, str(out), json.dumps({"die_in_commit": str(armed)}), '{"runner": "local"}']
+    for step in STEPS_LOCAL:
+        (armed / step).touch()
+        assert start(args).wait(60) == -signal.SIGKILL, step
+        assert not (armed / step).exists()
+    assert start(args).wait(60) == 0
+    assert len(all_rows(out)) == 8 * UNIT
