@@ -11,6 +11,7 @@ import pytest
 from pipeline.review.app.server import AppServer, run_server
 from tests.pipeline.review.bench import Bench
 from tests.pipeline.review.browser.drawn_rows import NOTED, drawn_notes, drawn_rows
+from tests.pipeline.review.browser.opened_pair import OpenedPair
 from tests.pipeline.review.browser.review_page import SIZE, ReviewPage
 from tests.pipeline.review.conftest import ReviewSession
 
@@ -94,9 +95,14 @@ def page(
 
 
 def untouched(scenes: Bench, number: int) -> bool:
-    """Whether no test came by and judged the pair: some go on to the next image."""
-    labels = scenes.document(number)["boxes"]["detections"]
-    return all(label["review"] == "pending" for label in labels)
+    """Whether no test came by and judged the pair, and its first boxes can be clicked."""
+    pair = OpenedPair(scenes, number)
+    if set(pair.reviews()) != {"pending"}:
+        return False
+    try:
+        return all(pair.free_point(ordinal) for ordinal in range(3))
+    except AssertionError:
+        return False
 
 
 @pytest.fixture(scope="session")

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from pipeline.review.app.server import AppServer
 from pipeline.review.sync.label.documents import sample_object_id
 from tests.pipeline.review.bench import Bench
+from tests.pipeline.review.browser.opened_pair import OpenedPair
 
 WAIT_S = 20.0
 SIZE = {"width": 1400, "height": 900}
 
 
-class ReviewPage:
+class ReviewPage(OpenedPair):
     """One browser window on one dataset."""
 
     def __init__(self, context: Any, app: AppServer, bench: Bench) -> None:
-        self.bench = bench
+        super().__init__(bench)
         self.url = app.url(bench.name)
         self.page = context.new_page()
         self.page.on("dialog", lambda dialog: dialog.accept())
@@ -28,8 +28,6 @@ class ReviewPage:
         self.saves: list[tuple[int, Any]] = []
         self.actions = 0
         """Keys pressed and boxes clicked."""
-        self.number = 0
-        """The pair that `open` opened."""
         self.page.on("response", self._note)
 
     def _note(self, response: Any) -> None:
@@ -178,33 +176,21 @@ class ReviewPage:
         self.page.get_by_text(words).first.wait_for()
 
     def select(self, ordinal: int) -> None:
-        """Click a box of the open image in Explore; elsewhere in it where nothing happens."""
-        label = self.label(ordinal)
-        for share in ((0.5, 0.5), (0.3, 0.3), (0.7, 0.3), (0.3, 0.7), (0.7, 0.7)):
-            x, y = self.spot(label["bounding_box"], share)
-            self.page.mouse.move(x - 4, y - 4)
-            self.page.wait_for_timeout(300)
-            self.page.mouse.move(x, y)
-            self.page.wait_for_timeout(300)
-            before = self.selected()
-            self.page.mouse.click(x, y)
-            with suppress(AssertionError):
-                self._wait_selection_changes(before)
-            if str(label["_id"]) in self.selected():
-                self.actions += 1
-                return
-            if self.selected() != before:  # another box lies there
-                self.page.mouse.click(x, y)
-                self.page.wait_for_timeout(400)
-        raise AssertionError(f"{self.box(ordinal)} cannot be selected; selected {self.selected()}")
+        """Click a box of the open image in Explore, where no other box lies."""
+        x, y = self.spot(self.free_point(ordinal))
+        self.page.mouse.move(x - 4, y - 4)
+        self.page.wait_for_timeout(300)
+        self.page.mouse.move(x, y)
+        self.page.wait_for_timeout(300)
+        before = self.selected()
+        self.page.mouse.click(x, y)
+        self.actions += 1
+        self.wait_for(lambda: self.selected() != before, f"{self.box(ordinal)} takes the click", 5)
+        chosen = str(self.label(ordinal)["_id"])
+        assert (chosen in self.selected()) != (chosen in before), "another box took the click"
 
-    def _wait_selection_changes(self, before: list[str]) -> None:
-        self.wait_for(lambda: self.selected() != before, "a click", 3)
-
-    def spot(
-        self, box: list[float], share: tuple[float, float] = (0.5, 0.5)
-    ) -> tuple[float, float]:
-        """Where a point of a relative box is on the screen; the pictures are square."""
+    def spot(self, point: tuple[float, float]) -> tuple[float, float]:
+        """Where a relative point of the picture is on the screen; the pictures are square."""
         canvas = self.page.locator("[data-cy=modal] canvas").first
         area = None
         while area is None or area != canvas.bounding_box():
@@ -214,8 +200,7 @@ class ReviewPage:
         side = min(area["width"], area["height"])
         left = area["x"] + (area["width"] - side) / 2
         top = area["y"] + (area["height"] - side) / 2
-        x, y = (box[n] + box[n + 2] * share[n] for n in range(2))
-        return left + x * side, top + y * side
+        return left + point[0] * side, top + point[1] * side
 
     def leave_box(self) -> None:
         """Go back to Annotate's list."""
@@ -294,28 +279,6 @@ class ReviewPage:
     def selected(self) -> list[str]:
         """The ids of the selected labels, on whatever image."""
         return [str(entry["labelId"]) for entry in self.state("selectedLabels")]
-
-    # What is stored
-
-    def box(self, ordinal: int) -> str:
-        """The id of a box of the opened pair."""
-        return f"toy/{self.number}#{ordinal}"
-
-    def label(self, ordinal: int) -> dict[str, Any]:
-        """A label of the opened pair."""
-        return self.labels()[ordinal]
-
-    def labels(self) -> list[dict[str, Any]]:
-        """The labels of the opened pair."""
-        return list(self.bench.document(self.number)["boxes"]["detections"])
-
-    def others(self, *ordinals: int) -> list[dict[str, Any]]:
-        """The labels of the opened pair but some."""
-        return [label for n, label in enumerate(self.labels()) if n not in ordinals]
-
-    def reviews(self) -> list[str]:
-        """The words on the boxes of the opened pair, in order."""
-        return [str(label["review"]) for label in self.labels()]
 
     def wait_reviews(self, expected: list[str]) -> None:
         """Wait until the words on the boxes are these."""

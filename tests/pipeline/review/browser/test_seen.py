@@ -38,7 +38,7 @@ def test_first_what_the_policy_keeps_and_by_a_key_or_the_slider_the_rest(
 
 def test_the_box_under_the_pointer_says_why_it_is_suspected(noted_page: ReviewPage) -> None:
     page = noted_page
-    x, y = page.spot(page.label(0)["bounding_box"])
+    x, y = page.spot(page.free_point(0))
     page.page.mouse.move(x - 4, y - 4)
     page.page.mouse.move(x, y)
     hover = page.page.locator("#glipforge-hover", has_text=REASON)
