@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline.gold.checks import read_json, read_json_lines, read_text
+from pipeline.gold.checks import read_json, read_json_lines
 from pipeline.gold.formats.coco import load_coco, load_lvis
 from pipeline.gold.formats.cvat import load_cvat
 from pipeline.gold.formats.flickr30k import load_flickr30k
@@ -20,6 +20,7 @@ from pipeline.gold.formats.voc import load_voc
 from pipeline.gold.formats.yolo import load_yolo
 from pipeline.gold.gold_set import GoldCounts, GoldSet
 from pipeline.gold.json_stream import NotAnObject, stream_object
+from pipeline.gold.opened import READ_ERRORS, bare_suffix, opened
 from schemas.errors import ConfigError, DataError
 from schemas.gold_format import GOLD_FORMATS
 
@@ -120,7 +121,7 @@ _FOLDER_MARKS = {
 
 def _guess_file(file: Path, grounding: bool) -> str:
     path = str(file)
-    match file.suffix.lower():
+    match bare_suffix(file):
         case ".jsonl":
             return _guess_lines(path)
         case ".json":
@@ -137,10 +138,19 @@ def _guess_file(file: Path, grounding: bool) -> str:
         case ".parquet":
             return table_kind(path)
         case ".xml":
-            return "cvat" if "<annotations" in read_text(path)[:1_000] else ""
+            return "cvat" if b"<annotations" in _head(path) else ""
         case ".csv":
-            return "openimages" if "XMin" in read_text(path)[:1_000] else ""
+            return "openimages" if b"XMin" in _head(path) else ""
     return ""
+
+
+def _head(path: str) -> bytes:
+    """How a file begins, in whatever encoding; its ASCII letters alone are looked at."""
+    try:
+        with opened(path) as stream:
+            return stream.read(2_000).replace(b"\0", b"")
+    except READ_ERRORS as error:
+        raise DataError(f"gold file {path!r} cannot be read: {error}") from error
 
 
 def _guess_lines(path: str) -> str:

@@ -14,7 +14,7 @@ from pipeline.gold.checks import (
     REPEATED_ANNOTATION,
     REPEATED_CATEGORY,
     REPEATED_IMAGE,
-    image_size,
+    entry_id,
     is_set,
     join_uri,
     require,
@@ -23,6 +23,7 @@ from pipeline.gold.checks import (
 from pipeline.gold.detection_samples import DetectionImage, detection_set
 from pipeline.gold.gold_set import GoldCounts, GoldSet, IgnoredBox
 from pipeline.gold.json_stream import stream_object
+from pipeline.gold.picture_sizes import entry_size
 from schemas.errors import DataError
 
 
@@ -65,6 +66,8 @@ def stream_annotated(
         if number is None:
             if not isinstance(value, list):
                 raise DataError(f"{path}: {key} must be list, got {value!r:.100}")
+            if key in seen:
+                raise DataError(f"{path}: {key} occurs twice; readers of JSON take the last alone")
             seen.add(key)
             late = late or (key == "annotations" and len(seen) < len(on_entry))
         elif not (late and key == "annotations"):
@@ -110,16 +113,20 @@ class _Reader:
         self._annotation_ids: set[Any] = set()
 
     def image(self, entry: Any, where: str) -> None:
-        image_id = require(entry, "id", (int, str), where)
+        image_id = entry_id(entry, "id", where)
         if image_id in self._images:
             self.counts.drop(REPEATED_IMAGE, where=where)
             return
         record_id = entry.get("record_id")
+        uri = join_uri(self._root, _file_name(entry, where))
+        size_wh = entry_size(entry, uri, where, self.counts)
+        if size_wh is None:
+            return
         image = DetectionImage(
             # Our own exports carry the id of the record; it joins a run to its export.
             sample_id=str(record_id) if record_id else f"{self.name}/{image_id}",
-            image_uri=join_uri(self._root, _file_name(entry, where)),
-            size_wh=image_size(entry, where),
+            image_uri=uri,
+            size_wh=size_wh,
         )
         if self._is_lvis:
             listed = [
@@ -130,7 +137,7 @@ class _Reader:
         self._images[image_id] = image
 
     def category(self, entry: Any, where: str) -> None:
-        category_id = require(entry, "id", (int, str), where)
+        category_id = entry_id(entry, "id", where)
         name = require(entry, "name", str, where)
         if not name.strip():
             raise DataError(f"{where}: name must not be empty")
@@ -142,8 +149,8 @@ class _Reader:
     def annotation(self, entry: Any, where: str) -> None:
         if self.counts.report is not None:
             self._check_id(entry, where)
-        image = self._images.get(require(entry, "image_id", (int, str), where))
-        category = require(entry, "category_id", (int, str), where)
+        image = self._images.get(entry_id(entry, "image_id", where))
+        category = entry_id(entry, "category_id", where)
         if image is None:
             self.counts.drop(NO_IMAGE, where=where)
             return
@@ -203,7 +210,7 @@ class _Reader:
         return found[0], found[1]
 
     def _check_id(self, entry: Any, where: str) -> None:
-        annotation_id = require(entry, "id", (int, str), where)
+        annotation_id = entry_id(entry, "id", where)
         if annotation_id in self._annotation_ids:
             self.counts.clip(REPEATED_ANNOTATION, where=where)
         self._annotation_ids.add(annotation_id)

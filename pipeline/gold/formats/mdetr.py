@@ -17,7 +17,7 @@ from pipeline.gold.checks import (
     NO_SPAN,
     REPEATED_ANNOTATION,
     REPEATED_IMAGE,
-    image_size,
+    entry_id,
     is_set,
     join_uri,
     require,
@@ -26,6 +26,7 @@ from pipeline.gold.checks import (
 )
 from pipeline.gold.formats.coco import stream_annotated
 from pipeline.gold.gold_set import GoldCounts, GoldKind, GoldSet, finish_counts
+from pipeline.gold.picture_sizes import entry_size
 from schemas.errors import DataError
 from schemas.records import Span, TrainingSample, Xyxy
 
@@ -66,9 +67,13 @@ class _Reader:
         self._spans: dict[tuple[Span, ...], tuple[Span, ...]] = {}
 
     def image(self, entry: Any, where: str) -> None:
-        image_id = require(entry, "id", (int, str), where)
+        image_id = entry_id(entry, "id", where)
         if (image_id, 0) in self._pairs:
             self.counts.drop(REPEATED_IMAGE, where=where)
+            return
+        uri = join_uri(self._root, require(entry, "file_name", str, where))
+        size_wh = entry_size(entry, uri, where, self.counts)
+        if size_wh is None:
             return
         for place, (caption, sample_id) in enumerate(self._captions(entry, image_id, where)):
             if sample_id in self._sample_ids:
@@ -76,8 +81,8 @@ class _Reader:
             self._sample_ids.add(sample_id)
             self._pairs[image_id, place] = _Pair(
                 sample_id=sample_id,
-                image_uri=join_uri(self._root, require(entry, "file_name", str, where)),
-                size_wh=image_size(entry, where),
+                image_uri=uri,
+                size_wh=size_wh,
                 caption=caption,
                 negatives=usable_spans(entry.get("tokens_negative"), caption, self.counts, where),
             )
@@ -96,7 +101,7 @@ class _Reader:
     def annotation(self, entry: Any, where: str) -> None:
         if self.counts.report is not None:
             self._check_id(entry, where)
-        image_id = require(entry, "image_id", (int, str), where)
+        image_id = entry_id(entry, "image_id", where)
         pair = self._pairs.get((image_id, entry.get("caption_index") or 0))
         if pair is None:
             self.counts.drop(NO_IMAGE, where=where)
@@ -128,7 +133,7 @@ class _Reader:
         )
 
     def _check_id(self, entry: Any, where: str) -> None:
-        annotation_id = require(entry, "id", (int, str), where)
+        annotation_id = entry_id(entry, "id", where)
         if annotation_id in self._annotation_ids:
             self.counts.clip(REPEATED_ANNOTATION, where=where)
         self._annotation_ids.add(annotation_id)
