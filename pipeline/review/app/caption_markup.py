@@ -32,10 +32,10 @@ def caption_markup(caption: str, phrases: Sequence[Mapping[str, Any]]) -> str:
             owner[start:end] = [index] * (end - start)
     column = 0
     out: list[str] = []
-    for index, places in groupby(range(len(caption)), key=owner.__getitem__):
+    for found, places in groupby(range(len(caption)), key=owner.__getitem__):
         lines, column = _wrapped("".join(caption[place] for place in places), column)
         marked = "<br>".join(html.escape(line, quote=False) for line in lines)
-        color = None if index is None else phrase_hex(index)
+        color = None if found is None else phrase_hex(found)
         out.append(f'<span style="color:{color}"><b>{marked}</b></span>' if color else marked)
     return "".join(out)
 
