@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import IO
 
 from pipeline.storage.errors import os_sentence
-from pipeline.storage.files import filesystem_of, is_local
+from pipeline.storage.files import place_of
+from pipeline.storage.store_place import StorePlace
 from schemas.atomic import publish
 from schemas.errors import ConfigError
 
@@ -64,15 +65,15 @@ def publication(out: str, *, is_folder: bool = False, force: bool = False) -> It
     Raises:
         ConfigError: nothing can be written there, or a folder is there that no export made.
     """
-    local = is_local(out)
-    filesystem, target = filesystem_of(out.rstrip("/") if is_folder else out)
-    folder_above = os.path.dirname(target) if local else None
-    if is_folder and local:
-        _check_folder(out, Path(target), force=force)
+    place = place_of(out.rstrip("/") if is_folder else out)
+    target = Path(place.path)
+    folder_above = None if isinstance(place, StorePlace) else target.parent
+    if is_folder and folder_above is not None:
+        _check_folder(out, target, force=force)
     try:
         if folder_above is not None:
             os.makedirs(folder_above, exist_ok=True)
-            _remove_leftovers(Path(folder_above))
+            _remove_leftovers(folder_above)
         stage = Path(tempfile.mkdtemp(prefix=STAGE, dir=folder_above))
         lock = _locked(stage)
         stage.chmod(0o755)
@@ -83,17 +84,17 @@ def publication(out: str, *, is_folder: bool = False, force: bool = False) -> It
         yield found
         (stage / LOCK).unlink(missing_ok=True)
         files = [path for path in sorted(stage.rglob("*")) if path.is_file()]
-        if folder_above is None:
-            base = target if is_folder else os.path.dirname(target)
+        if isinstance(place, StorePlace):
+            base = place.path if is_folder else os.path.dirname(place.path)
             for path in files:
-                filesystem.put_file(str(path), f"{base}/{path.relative_to(stage).as_posix()}")
+                place.put(str(path), f"{base}/{path.relative_to(stage).as_posix()}")
             return
         if is_folder:
             (stage / MARK).write_text(json.dumps({"files": len(files)}) + "\n")
-            _replace_folder(stage, Path(target))
+            _replace_folder(stage, target)
         else:
             for path in files:
-                publish(path, Path(folder_above) / path.relative_to(stage))
+                publish(path, target.parent / path.relative_to(stage))
     finally:
         shutil.rmtree(stage, ignore_errors=True)
         lock.close()
