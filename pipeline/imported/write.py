@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from pipeline.gold.gold_set import GoldKind, GoldSet
+from pipeline.gold.gold_set import GoldSet
 from pipeline.imported.pictures import MISSING, OTHER_SIZE, UNREADABLE, Picture, Pictures
 from pipeline.imported.rows import annotation_of, failed_annotation, span_heads
 from pipeline.run.commit_unit import commit_unit
 from pipeline.run.info import (
+    IMPORTED,
     GoldFacts,
     KnownCategories,
     RunInfo,
@@ -27,8 +28,6 @@ from schemas.fingerprint import fingerprint
 from schemas.plan import Plan, Unit
 from schemas.records import PEOPLE, Annotation, TrainingSample
 
-CORPUS_FORMAT = "gold-"
-"""Begins the corpus format of an imported run."""
 SAMPLES_PER_UNIT = 512
 
 
@@ -54,18 +53,6 @@ class ImportSummary:
     """What is wrong with images -> how many."""
 
 
-def is_imported(run: RunStore) -> bool:
-    """True where the rows of a run are labels of people."""
-    return run.plan().corpus_format.startswith(CORPUS_FORMAT)
-
-
-def policy_of(run: RunStore) -> str:
-    """The preset that keeps all labels of an imported run; `default` for every other."""
-    if not is_imported(run):
-        return "default"
-    return "people-boxes" if run.plan().config.get("kind") == GoldKind.DETECTION else "people"
-
-
 def write_run(
     gold: GoldSet,
     path: str,
@@ -89,7 +76,7 @@ def write_run(
     units = _units(gold, path)
     plan = Plan(
         corpus=path,
-        corpus_format=CORPUS_FORMAT + gold.format,
+        corpus_format=IMPORTED + gold.format,
         inputs=(),
         units=tuple(units),
         config={

@@ -20,6 +20,8 @@ from schemas.errors import ConfigError, DataError, UnitError
 from schemas.grounder import ScoreFacts
 
 RUN_INFO = "run.json"
+IMPORTED = "gold-"
+"""Begins the corpus format of a run whose rows are labels of people, imported from gold data."""
 PACKAGES = (
     "glipforge",
     "numpy",

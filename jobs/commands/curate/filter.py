@@ -131,9 +131,8 @@ def _curate(
     from jobs.progress_bar import reading_bar
     from pipeline.curation.curate import curate_run
     from pipeline.report.stats import merge_stats
-    from pipeline.run.open import num_records
 
-    with reading_bar("filter", num_records(labelled)) as progress:
+    with reading_bar("filter", labelled.num_records()) as progress:
         stats = curate_run(
             labelled, policy, workers=config.workers, progress=progress, mapper=mapper
         )
@@ -148,10 +147,9 @@ def _compare(
 
     from jobs.progress_bar import reading_bar
     from pipeline.report.policies import compare_policies, comparison_page
-    from pipeline.run.open import num_records
     from pipeline.storage.files import write_bytes
 
-    with reading_bar("compare", num_records(labelled)) as progress:
+    with reading_bar("compare", labelled.num_records()) as progress:
         found = compare_policies(
             labelled, policies, workers=config.workers, progress=progress, mapper=mapper
         )
