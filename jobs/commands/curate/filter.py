@@ -118,10 +118,10 @@ def _image_option(labelled: RunStore) -> str:
     """What export must be told where trainers cannot open the images as they are."""
     from itertools import islice
 
-    from pipeline.images.uri_kind import UriKind, uri_kind
+    from pipeline.images.address import ImageAddress, UriKind
 
     first = islice(labelled.iter_annotations(), 1)
-    is_file = all(uri_kind(row.image_uri) is UriKind.FILE for row in first)
+    is_file = all(ImageAddress.of(row.image_uri).kind is UriKind.FILE for row in first)
     return "" if is_file else " --copy-images images"
 
 
