@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import os
@@ -177,7 +178,9 @@ def plain_image(
         decoded = decode_image(data, limits)
         if (decoded.width, decoded.height) != (record.width, record.height):
             raise RecordError("image_changed", "its size is not the one that was labelled")
-    with open_image(data, limits.max_pixels) as image:
+    kind, is_plain = "", False
+    # What cannot be opened is decoded below, and that says why.
+    with contextlib.suppress(Exception), open_image(data, limits.max_pixels) as image:
         kind = image.format or ""
         is_plain = image.mode in ("RGB", "L") and orientation(image) == 1
         is_plain = is_plain and image.size == (record.width, record.height)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from pipeline.gold.gold_set import GoldSet
+from pipeline.imported.masks import write_masks
 from pipeline.imported.pictures import MISSING, OTHER_SIZE, UNREADABLE, Picture, Pictures
 from pipeline.imported.rows import annotation_of, failed_annotation, span_heads
 from pipeline.run.commit_unit import commit_unit
@@ -48,6 +49,7 @@ class ImportSummary:
     rows: int = 0
     boxes: int = 0
     phrases: int = 0
+    masks: int = 0
     statuses: Counter[str] = field(default_factory=Counter)
     images: Counter[str] = field(default_factory=Counter)
     """What is wrong with images -> how many."""
@@ -111,10 +113,16 @@ def write_run(
         summary.boxes += commit.num_boxes
         summary.statuses.update(commit.status_counts)
     summary.images = pictures.counts
+    summary.masks = write_masks(gold, run)
     info = RunInfo(
         teacher=TeacherName(id=teacher_id, name="people"),
         packages=package_versions(),
-        gold=GoldFacts(format=gold.format, kind=str(gold.kind), counts=dict(gold.counts)),
+        gold=GoldFacts(
+            format=gold.format,
+            kind=str(gold.kind),
+            counts=dict(gold.counts),
+            licenses=dict(gold.licenses),
+        ),
         categories=KnownCategories(names=tuple(gold.categories), ids=tuple(gold.category_ids)),
     )
     write_run_info(run, info)

@@ -67,6 +67,8 @@ class GoldFacts:
     format: str
     kind: str
     counts: Mapping[str, int]
+    licenses: Mapping[str, int] = field(default_factory=dict)
+    """Of its images, as the data states them -> images."""
 
 
 @with_config(STRICT)
