@@ -12,7 +12,8 @@ from pipeline.layers.store import LayerStore
 from pipeline.run.store import RunStore
 from schemas.records import CuratedBox, CuratedRecord
 
-TEACHER = "teacher"
+NOBODY_TOUCHED = ("teacher", "gold")
+"""Origins of boxes that are as the layer knows them."""
 
 
 @dataclass(kw_only=True)
@@ -29,9 +30,9 @@ class BoxMasks:
     def of(self, box: CuratedBox, height: int, width: int) -> dict[str, Any]:
         """`segmentation` and `area` of a COCO annotation; empty where the box has no mask.
 
-        A box that a person moved or drew has none: the layer's mask is of the teacher's box.
+        A box that a person moved or drew has none: the layer's mask is of another box.
         """
-        found = self.counts.get(box.box_id) if box.origin == TEACHER else None
+        found = self.counts.get(box.box_id) if box.origin in NOBODY_TOUCHED else None
         if found is None:
             self.without += 1
             return {}

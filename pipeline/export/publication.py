@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import IO
 
 from pipeline.storage.errors import os_sentence
-from pipeline.storage.files import filesystem_of, is_local
+from pipeline.storage.files import place_of
 from pipeline.storage.lock_file import alone_in
+from pipeline.storage.store_place import StorePlace
 from schemas.atomic import publish
 from schemas.errors import ConfigError
 
@@ -68,16 +69,16 @@ def publication(out: str, *, is_folder: bool = False, force: bool = False) -> It
         ConfigError: nothing can be written there, a folder is there that no export made, or
             another export wrote there meanwhile and `force` is not given.
     """
-    local = is_local(out)
-    filesystem, target = filesystem_of(out.rstrip("/") if is_folder else out)
-    folder_above = os.path.dirname(target) if local else None
-    if is_folder and local:
-        _check_folder(out, Path(target), force=force)
+    place = place_of(out.rstrip("/") if is_folder else out)
+    target = Path(place.path)
+    folder_above = None if isinstance(place, StorePlace) else target.parent
+    if is_folder and folder_above is not None:
+        _check_folder(out, target, force=force)
     try:
         if folder_above is not None:
             os.makedirs(folder_above, exist_ok=True)
             with alone_in(folder_above):
-                _remove_leftovers(Path(folder_above))
+                _remove_leftovers(folder_above)
         stage = Path(tempfile.mkdtemp(prefix=STAGE, dir=folder_above))
         lock = _locked(stage)
         stage.chmod(0o755)
@@ -89,22 +90,22 @@ def publication(out: str, *, is_folder: bool = False, force: bool = False) -> It
         files = [
             path for path in sorted(stage.rglob("*")) if path.is_file() and path != stage / LOCK
         ]
-        if folder_above is None:
-            base = target if is_folder else os.path.dirname(target)
+        if isinstance(place, StorePlace):
+            base = place.path if is_folder else os.path.dirname(place.path)
             for path in files:
-                filesystem.put_file(str(path), f"{base}/{path.relative_to(stage).as_posix()}")
+                place.put(str(path), f"{base}/{path.relative_to(stage).as_posix()}")
             return
-        with alone_in(folder_above):
+        with alone_in(target.parent):
             if is_folder:
-                _check_folder(out, Path(target), force=force)
+                _check_folder(out, target, force=force)
                 (stage / MARK).write_text(json.dumps({"files": len(files)}) + "\n")
-                _replace_folder(stage, Path(target))
+                _replace_folder(stage, target)
                 return
-            places = [Path(folder_above) / path.relative_to(stage) for path in files]
+            finals = [target.parent / path.relative_to(stage) for path in files]
             if not force:
-                _refuse_newer(places, stage / LOCK)
-            for path, place in zip(files, places, strict=True):
-                publish(path, place)
+                _refuse_newer(finals, stage / LOCK)
+            for path, final in zip(files, finals, strict=True):
+                publish(path, final)
     finally:
         shutil.rmtree(stage, ignore_errors=True)
         lock.close()

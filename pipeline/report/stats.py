@@ -17,7 +17,6 @@ from pipeline.curation.manifest import CurateStats
 from pipeline.curation.rules.filter_result import DropCounts
 from pipeline.run.columns import unit_tables
 from pipeline.run.map_units import map_run, num_workers
-from pipeline.run.open import annotations_id
 from pipeline.run.store import RunStore
 from pipeline.run.totals import RunTotals
 from pipeline.storage.files import exists, read_bytes, write_bytes
@@ -92,7 +91,7 @@ def merge_stats(
     Raises:
         DataError: a file breaks the contract.
     """
-    old, current = read_stats(run), annotations_id(run)
+    old, current = read_stats(run), run.annotations_id()
     curations = {policy_id: read_curate_stats(run, policy_id) for policy_id in policy_ids}
     counted = [
         done.candidates  # a curation reads every candidate and counts on its way

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Collection
-from datetime import UTC, datetime
-from typing import Any
 
 from pipeline.storage.errors import MissingFile, explained
-from pipeline.storage.files import filesystem_of, join_url, list_folder, remove
-
-_TIMES = ("LastModified", "mtime", "modified", "updated", "created")
+from pipeline.storage.files import join_url, list_folder, place_of, remove
+from pipeline.storage.store_place import StorePlace
 
 
 def list_files(url: str, *, suffix: str) -> list[str]:
@@ -48,29 +44,19 @@ def remove_old_files(
 
     Ages are told by the store's own times against the file `newest`: no two clocks are compared.
     """
+    place = place_of(url)
+    if not isinstance(place, StorePlace):
+        return []
     with explained(url):
-        filesystem, path = filesystem_of(url)
-        entries = filesystem.ls(path, detail=True)
-    written = {str(entry["name"]).rpartition("/")[2]: _written_at(entry) for entry in entries}
+        written = place.times()
     now = written.get(newest)
     if now is None:
         return []
     gone = [
         name
         for name, at in sorted(written.items())
-        if name.endswith(suffix) and name not in keep and at is not None and now - at > kept_s
+        if name.endswith(suffix) and name not in keep and now - at > kept_s
     ]
     for name in gone:
         remove(join_url(url, name))
     return gone
-
-
-def _written_at(entry: dict[str, Any]) -> float | None:
-    """Seconds; None where the store does not say it."""
-    at = next((entry[key] for key in _TIMES if entry.get(key)), None)
-    if isinstance(at, str):
-        with contextlib.suppress(ValueError):
-            at = datetime.fromisoformat(at)
-    if isinstance(at, datetime):
-        return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
-    return float(at) if isinstance(at, int | float) else None

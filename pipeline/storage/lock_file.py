@@ -62,7 +62,7 @@ def wait_alone(stream: IO[Any] | int) -> None:
 
 
 @contextmanager
-def alone_in(folder: str) -> Iterator[None]:
+def alone_in(folder: str | os.PathLike[str]) -> Iterator[None]:
     """Take turns with all who do this in the same folder; the folder itself is locked."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:

@@ -1,6 +1,8 @@
 // The bar at the foot: the box under the pointer in words (phrase, verdict, score, why the queue
-// suspects it), else how far the review is. It never changes the place of anything.
+// suspects it), else how far the review is; in the grid what shows. It never changes the place of
+// anything.
 
+import { gridSentence } from "./level.js";
 import { progress } from "./progress.js";
 
 export const describe = (label) =>
@@ -27,7 +29,7 @@ export function watchHover(page) {
     const overlay = seen && seen.looker && (seen.looker.currentOverlays || [])[0];
     const id = overlay && overlay.label && (overlay.label.id || overlay.label._id);
     const label = id && seen.labels.find((one) => one._id === id);
-    const text = label ? describe(label) : seen ? progress.sentence : "";
+    const text = label ? describe(label) : seen ? progress.sentence : gridSentence();
     if (node.textContent !== text) node.textContent = text;
     node.style.display = text ? "block" : "none";
   }, 150);
