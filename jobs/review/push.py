@@ -72,8 +72,7 @@ def push_run(
     from pipeline.curation.decisions import load_decisions
     from pipeline.curation.kept_boxes import kept_box_ids
     from pipeline.curation.pushed import Pushed, write_pushed
-    from pipeline.curation.recommended import policy_for
-    from pipeline.imported.write import policy_of
+    from pipeline.curation.recommended import policy_for, policy_of
     from pipeline.review.sync.dataset.dataset import LAYOUT, LAYOUT_KEY
     from pipeline.review.sync.dataset.dataset_process import (
         drop_dataset,
@@ -86,7 +85,7 @@ def push_run(
     from pipeline.review.sync.push.selection import Selection
     from pipeline.review.sync.store.mongo_store import find_dataset, get_dataset
     from pipeline.run.limits import image_access
-    from pipeline.run.open import num_records, open_run
+    from pipeline.run.open import open_run
     from schemas.errors import ConfigError
 
     if config.limit is not None and config.limit < 1:
@@ -132,7 +131,7 @@ def push_run(
         elif found.info.get(LAYOUT_KEY) != LAYOUT:
             print("the dataset is of an earlier version: adding fields and views", flush=True)
             update_layout(home, database.uri, name)
-        count = num_records(run_store)
+        count = run_store.num_records()
         with reading_bar("push", min(count, config.limit or count)) as bar:
             report = push(
                 found,

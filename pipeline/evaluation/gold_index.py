@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from urllib.parse import unquote
 
 from pipeline.gold.gold_set import GoldKind, GoldSet
-from pipeline.images.uri_kind import UriKind, uri_kind
+from pipeline.images.address import ImageAddress, UriKind
 from schemas.errors import ConfigError
 from schemas.records import Annotation, CuratedRecord, TrainingSample
 
@@ -196,7 +196,7 @@ def _path(pair: TrainingSample | LabelledPair) -> tuple[str, ...]:
 
 def _parts(uri: str) -> list[str]:
     """The parts of a path or URL as people would write them: `a%20b.jpg?size=2` is `a b.jpg`."""
-    if uri_kind(uri) is UriKind.WEB:
+    if ImageAddress.of(uri).kind is UriKind.WEB:
         uri = uri.partition("?")[0]
     return re.split(r"[/#]", unicodedata.normalize("NFC", unquote(uri)).replace("\\", "/"))
 

@@ -36,12 +36,14 @@ def load_gold(
     split: str = "",
     label_map: str = "",
     counts: GoldCounts | None = None,
+    masks: bool = False,
 ) -> GoldSet:
     """Gold boxes of a file or directory, in memory.
 
     `image_root` is where file names start (empty: beside the file); `split` is a list of image
     ids for flickr30k; `label_map` names the categories of ODVG detection files and of image folders
-    with numbers; `counts` takes what was left out, and may report every problem with its place.
+    with numbers; `counts` takes what was left out, and may report every problem with its place;
+    `masks` asks for those of COCO's, LVIS's and MDETR's files.
 
     Raises:
         ConfigError: the path does not exist, the format is unknown or cannot be told.
@@ -63,9 +65,9 @@ def load_gold(
         case "odvg":
             return load_odvg(path, image_root=beside, label_map=label_map, counts=counts)
         case "mdetr":
-            return load_mdetr(path, image_root=beside, counts=counts)
+            return load_mdetr(path, image_root=beside, counts=counts, masks=masks)
         case "lvis":
-            return load_lvis(path, image_root=beside, counts=counts)
+            return load_lvis(path, image_root=beside, counts=counts, masks=masks)
         case "openimages":
             return load_open_images(path, image_root=beside, label_map=label_map, counts=counts)
         case "refcoco":
@@ -82,7 +84,7 @@ def load_gold(
             return load_glip_tsv(path, image_root=beside, counts=counts)
         case "grit" | "boxes" | "hf":
             return load_table(path, found, image_root=beside, counts=counts)
-    return load_coco(path, image_root=beside, counts=counts)
+    return load_coco(path, image_root=beside, counts=counts, masks=masks)
 
 
 def guess_format(path: str, *, grounding: bool = False) -> str:

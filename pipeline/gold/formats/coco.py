@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from pipeline.gold.checks import (
@@ -21,13 +22,17 @@ from pipeline.gold.checks import (
     usable_xywh,
 )
 from pipeline.gold.detection_samples import DetectionImage, detection_set
+from pipeline.gold.formats.coco_masks import read_mask
 from pipeline.gold.gold_set import GoldCounts, GoldSet, IgnoredBox
 from pipeline.gold.json_stream import stream_object
+from pipeline.gold.licenses import Licenses
 from pipeline.gold.picture_sizes import entry_size
 from schemas.errors import DataError
 
 
-def load_coco(path: str, *, image_root: str, counts: GoldCounts | None = None) -> GoldSet:
+def load_coco(
+    path: str, *, image_root: str, counts: GoldCounts | None = None, masks: bool = False
+) -> GoldSet:
     """Instances of a COCO file (Objects365 too). Crowd regions become regions to ignore.
 
     As pycocotools, it takes string ids, repeated ids, and annotations of images or categories that
@@ -36,10 +41,12 @@ def load_coco(path: str, *, image_root: str, counts: GoldCounts | None = None) -
     Raises:
         DataError: the file breaks the format.
     """
-    return _load(path, image_root=image_root, is_lvis=False, counts=counts)
+    return _load(path, image_root, counts, is_lvis=False, masks=masks)
 
 
-def load_lvis(path: str, *, image_root: str, counts: GoldCounts | None = None) -> GoldSet:
+def load_lvis(
+    path: str, *, image_root: str, counts: GoldCounts | None = None, masks: bool = False
+) -> GoldSet:
     """Instances of an LVIS file: only the listed negatives of an image are known to be absent.
 
     Categories that are not exhaustively labelled in an image are counted; their boxes stay.
@@ -47,13 +54,18 @@ def load_lvis(path: str, *, image_root: str, counts: GoldCounts | None = None) -
     Raises:
         DataError: the file breaks the format.
     """
-    return _load(path, image_root=image_root, is_lvis=True, counts=counts)
+    return _load(path, image_root, counts, is_lvis=True, masks=masks)
 
 
 def stream_annotated(
-    path: str, on_entry: Mapping[str, Callable[[Any, str], None]], counts: GoldCounts
+    path: str,
+    on_entry: Mapping[str, Callable[[Any, str], None]],
+    counts: GoldCounts,
+    optional: Mapping[str, Callable[[Any, str], None]] = MappingProxyType({}),
 ) -> None:
     """Give each element of some arrays to their functions, annotations after all the others.
+
+    `optional` arrays may be missing, or something else.
 
     Raises:
         DataError: the file breaks the format, or has not all of these arrays.
@@ -61,6 +73,8 @@ def stream_annotated(
     seen: set[str] = set()
     late = False
     for key, number, value in stream_object(path):
+        if key in optional and number is not None:
+            optional[key](value, f"{path}: {key}[{number}]")
         if key not in on_entry:
             continue
         if number is None:
@@ -88,22 +102,29 @@ def _annotations(path: str) -> Iterator[tuple[str, Any]]:
             yield f"{path}: annotations[{number}]", value
 
 
-def _load(path: str, *, image_root: str, is_lvis: bool, counts: GoldCounts | None) -> GoldSet:
-    reader = _Reader(path, image_root, is_lvis, GoldCounts() if counts is None else counts)
+def _load(
+    path: str, image_root: str, counts: GoldCounts | None, *, is_lvis: bool, masks: bool
+) -> GoldSet:
+    counts = GoldCounts() if counts is None else counts
+    reader = _Reader(path, image_root, counts, is_lvis=is_lvis, masks=masks)
     entries = {
         "images": reader.image,
         "categories": reader.category,
         "annotations": reader.annotation,
     }
-    stream_annotated(path, entries, reader.counts)
+    stream_annotated(path, entries, counts, {"licenses": reader.licenses.entry})
     return reader.finish()
 
 
 class _Reader:
     """Boxes keep the id of their category until all categories are known."""
 
-    def __init__(self, path: str, image_root: str, is_lvis: bool, counts: GoldCounts) -> None:
+    def __init__(
+        self, path: str, image_root: str, counts: GoldCounts, *, is_lvis: bool, masks: bool
+    ) -> None:
         self.name, self.counts = Path(path).stem, counts
+        self.licenses = Licenses()
+        self._masks = masks
         self._path = path
         self._root = image_root
         self._is_lvis = is_lvis
@@ -135,6 +156,7 @@ class _Reader:
             ]
             self._federated[image_id] = (where, listed)
         self._images[image_id] = image
+        self.licenses.image(entry)
 
     def category(self, entry: Any, where: str) -> None:
         category_id = entry_id(entry, "id", where)
@@ -166,6 +188,9 @@ class _Reader:
             image.ignored.append(IgnoredBox(xyxy=xyxy, category=category))
         else:
             image.boxes.append((xyxy, category))
+            if self._masks:
+                shape = entry.get("segmentation")
+                image.masks.append(read_mask(shape, image.size_wh, self.counts, where))
 
     def finish(self) -> GoldSet:
         order = sorted(self._categories, key=lambda one: (isinstance(one, str), one))
@@ -192,7 +217,8 @@ class _Reader:
             else (),
         )
         ids = {image.sample_id: image_id for image_id, image in self._images.items()}
-        return replace(found, path=self._path, image_ids=ids)
+        licenses = self.licenses.counted()
+        return replace(found, path=self._path, image_ids=ids, licenses=licenses)
 
     def _listed(
         self, image_id: Any, index_of: dict[Any, int]

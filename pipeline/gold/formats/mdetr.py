@@ -25,7 +25,9 @@ from pipeline.gold.checks import (
     usable_xywh,
 )
 from pipeline.gold.formats.coco import stream_annotated
-from pipeline.gold.gold_set import GoldCounts, GoldKind, GoldSet, finish_counts
+from pipeline.gold.formats.coco_masks import read_mask
+from pipeline.gold.gold_set import GoldCounts, GoldKind, GoldSet, Mask, finish_counts
+from pipeline.gold.licenses import Licenses
 from pipeline.gold.picture_sizes import entry_size
 from schemas.errors import DataError
 from schemas.records import Span, TrainingSample, Xyxy
@@ -41,25 +43,30 @@ class _Pair:
     caption: str
     negatives: tuple[Span, ...]
     boxes: list[tuple[Xyxy, tuple[Span, ...]]] = field(default_factory=list)
+    masks: list[Mask | None] = field(default_factory=list)
 
 
-def load_mdetr(path: str, *, image_root: str, counts: GoldCounts | None = None) -> GoldSet:
+def load_mdetr(
+    path: str, *, image_root: str, counts: GoldCounts | None = None, masks: bool = False
+) -> GoldSet:
     """Pairs of a grounding JSON. `tokens_negative` that overlap a named span are left out (many
     files hold one span over the whole caption).
 
     Raises:
         DataError: the file breaks the format.
     """
-    reader = _Reader(path, image_root, GoldCounts() if counts is None else counts)
+    reader = _Reader(path, image_root, GoldCounts() if counts is None else counts, masks=masks)
     entries = {"images": reader.image, "annotations": reader.annotation}
-    stream_annotated(path, entries, reader.counts)
+    stream_annotated(path, entries, reader.counts, {"licenses": reader.licenses.entry})
     return reader.finish()
 
 
 class _Reader:
-    def __init__(self, path: str, image_root: str, counts: GoldCounts) -> None:
+    def __init__(self, path: str, image_root: str, counts: GoldCounts, *, masks: bool) -> None:
         self.name, self.counts = Path(path).stem, counts
-        self._path = path
+        self.licenses = Licenses()
+        self._with_masks = masks
+        self._masks: dict[str, tuple[Mask | None, ...]] = {}
         self._root = image_root
         self._pairs: dict[Any, _Pair] = {}
         self._sample_ids: set[str] = set()
@@ -75,6 +82,7 @@ class _Reader:
         size_wh = entry_size(entry, uri, where, self.counts)
         if size_wh is None:
             return
+        self.licenses.image(entry)
         for place, (caption, sample_id) in enumerate(self._captions(entry, image_id, where)):
             if sample_id in self._sample_ids:
                 raise DataError(f"{where}: record_id {sample_id!r} occurs twice")
@@ -116,6 +124,9 @@ class _Reader:
         if spans:
             # Many boxes share their spans: one object each, not one a box.
             pair.boxes.append((xyxy, self._spans.setdefault(spans, spans)))
+            if self._with_masks:
+                shape = entry.get("segmentation")
+                pair.masks.append(read_mask(shape, pair.size_wh, self.counts, where))
         else:
             self.counts.drop(NO_SPAN, where=where)
 
@@ -124,11 +135,15 @@ class _Reader:
         while self._pairs:
             pair = self._pairs.pop(next(iter(self._pairs)))
             samples.append(_sample(pair, self.name, self.counts))
+            if any(pair.masks):
+                self._masks[pair.sample_id] = tuple(pair.masks)
         return GoldSet(
             name=self.name,
             format="mdetr",
             kind=GoldKind.GROUNDING,
             samples=tuple(samples),
+            masks=self._masks,
+            licenses=self.licenses.counted(),
             counts=finish_counts(self.counts, tuple(samples)),
         )
 
