@@ -138,9 +138,9 @@ def test_push_open_pull(run_dir: str, tmp_path: Path, capsys: pytest.CaptureFixt
     assert "3 pairs added" in capsys.readouterr().out
     assert cli.main(["review", "pull", run_dir]) == 0
     assert "0 new decisions (none); 5 boxes still pending" in capsys.readouterr().out
-    with open_database(review_home(tmp_path / "home")) as database:
-        with open_store(database.uri, database_name()) as store:
-            check_queues(run_dir, store, capsys)
+    home = review_home(tmp_path / "home")
+    with open_database(home) as database, open_store(database.uri, database_name()) as store:
+        check_queues(run_dir, store, capsys)
 
 
 def check_queues(run_dir: str, store: Any, capsys: pytest.CaptureFixture[str]) -> None:
