@@ -54,6 +54,7 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
     "use": {
         "export": ("share.export", "write curated labels as COCO-style grounding data"),
         "import": ("share.import_gold", "make a run of boxes that people drew"),
+        "prune": ("share.prune", "make a run without the bad images of another"),
         "validate": ("share.validate", "find what is wrong with a file of boxes"),
     },
     "train": {
