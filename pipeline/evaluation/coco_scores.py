@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import math
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -181,15 +182,23 @@ def _of_file(gold: GoldSet, samples: Sequence[TrainingSample]) -> Iterator[dict[
         xywh = finite_numbers(entry.get("bbox"))
         if image is None or category is None or xywh is None:
             continue
-        area = entry.get("area")
         yield {
             "image_id": image,
             "category_id": category + 1,
             "bbox": list(xywh),
-            "area": xywh[2] * xywh[3] if area is None else float(area),
+            "area": _area(entry.get("area"), xywh),
             # LVIS knows no crowds; its own program does not look at the flag.
             "iscrowd": int(gold.is_exhaustive and is_set(entry, "iscrowd", gold.path)),
         }
+
+
+def _area(given: Any, xywh: tuple[float, ...]) -> float:
+    """Of the mask; where a file does not say it, of the box."""
+    try:
+        area = float(given)
+    except (TypeError, ValueError, OverflowError):
+        area = math.nan
+    return area if math.isfinite(area) else xywh[2] * xywh[3]
 
 
 def _of_samples(gold: GoldSet, samples: Sequence[TrainingSample]) -> Iterator[dict[str, Any]]:

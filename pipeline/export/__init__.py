@@ -71,7 +71,21 @@ FORMATS: Mapping[str, Format] = {
 }
 """Every format by its name."""
 
-__all__ = ["FORMATS", "CardFacts", "ExportOptions", "ExportSummary", "export_records"]
+__all__ = ["FORMATS", "CardFacts", "ExportOptions", "ExportSummary", "export_records", "format_of"]
+
+
+def format_of(name: str, path: str) -> Format:
+    """The format of that name.
+
+    Raises:
+        ConfigError: there is none, or it is not written at such a path.
+    """
+    if name not in FORMATS:
+        raise ConfigError(f"format must be one of {', '.join(FORMATS)}, got {name!r}")
+    chosen = FORMATS[name]
+    if not path.endswith(chosen.extension):
+        raise ConfigError(f"out must end in {chosen.extension} for {name}, got {path!r}")
+    return chosen
 
 
 def export_records(
@@ -96,11 +110,7 @@ def export_records(
         ConfigError: unknown format, options or a path that the format does not take.
         DataError: a record breaks the contract.
     """
-    if export_format not in FORMATS:
-        raise ConfigError(f"format must be one of {', '.join(FORMATS)}, got {export_format!r}")
-    chosen, options = FORMATS[export_format], options or ExportOptions()
-    if not path.endswith(chosen.extension):
-        raise ConfigError(f"out must end in {chosen.extension} for {export_format}, got {path!r}")
+    chosen, options = format_of(export_format, path), options or ExportOptions()
     mode = options.images or chosen.images
     if mode not in chosen.modes:
         raise ConfigError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import os
@@ -12,10 +13,10 @@ from pathlib import Path
 
 from pipeline.export.options import ExportOptions, ExportSummary
 from pipeline.images.access import ANYTHING, ImageAccess
+from pipeline.images.address import ImageAddress, UriKind
 from pipeline.images.decode import ImageLimits, decode_image, open_image
 from pipeline.images.fetch import read_image_uri
 from pipeline.images.orientation import orientation
-from pipeline.images.uri_kind import UriKind, uri_kind
 from pipeline.storage.files import exists, is_local, local_path, write_bytes
 from schemas.errors import RecordError
 from schemas.fingerprint import sha256_bytes
@@ -90,15 +91,16 @@ class ImagePlaces:
 
     def _reference(self, record: CuratedRecord) -> str:
         uri = record.image_uri
+        address = ImageAddress.of(uri)
         if self.mode == "reference":
-            self.kinds[uri_kind(uri)] += 1
+            self.kinds[address.kind] += 1
         if not self._roots:
             return uri
-        whole = _absolute(uri)
+        whole = address.path or uri
         for root in self._roots:
             if whole.startswith(root + "/"):
                 return whole[len(root) + 1 :]
-        if is_local(uri):
+        if address.path:
             whole = os.path.realpath(whole)
             if whole.startswith(self._roots[-1] + "/"):
                 return whole[len(self._roots[-1]) + 1 :]
@@ -176,7 +178,9 @@ def plain_image(
         decoded = decode_image(data, limits)
         if (decoded.width, decoded.height) != (record.width, record.height):
             raise RecordError("image_changed", "its size is not the one that was labelled")
-    with open_image(data, limits.max_pixels) as image:
+    kind, is_plain = "", False
+    # What cannot be opened is decoded below, and that says why.
+    with contextlib.suppress(Exception), open_image(data, limits.max_pixels) as image:
         kind = image.format or ""
         is_plain = image.mode in ("RGB", "L") and orientation(image) == 1
         is_plain = is_plain and image.size == (record.width, record.height)
@@ -195,13 +199,12 @@ def plain_image(
 
 def original_name(uri: str, ending: str) -> str:
     """The file name of an image without its folders; of a table's cell, the file and the row."""
-    kind = uri_kind(uri)
-    if kind is UriKind.TABLE:
-        file, _, cell = uri.rpartition("#")
-        stem = f"{posixpath.splitext(posixpath.basename(file))[0]}-{cell.partition('/')[0]}"
-        return stem + ending
-    path = uri.rpartition("#")[2] if kind is UriKind.ARCHIVE else uri
-    if kind is UriKind.WEB:
+    address = ImageAddress.of(uri)
+    if address.kind is UriKind.TABLE:
+        table = posixpath.splitext(posixpath.basename(address.file))[0]
+        return f"{table}-{address.member.partition('/')[0]}{ending}"
+    path = address.member or uri
+    if address.kind is UriKind.WEB:
         path = path.partition("?")[0].partition("#")[0]
     name = posixpath.basename(path.rstrip("/")) or "image"
     stem, own = posixpath.splitext(name)
@@ -234,9 +237,10 @@ def _linkable(
     Raises:
         RecordError: there is no such file, or its pixels are not upright as they stand.
     """
-    if uri_kind(record.image_uri) is not UriKind.FILE:
+    address = ImageAddress.of(record.image_uri)
+    if address.kind is not UriKind.FILE:
         raise RecordError("not_a_file", "its image is not a file of its own: it must be copied")
-    path = local_path(record.image_uri)
+    path = address.path
     data, _ = plain_image(record, limits, jpeg=jpeg, access=access)
     if len(data) != os.path.getsize(path):
         raise RecordError("not_upright", "its file is not a plain upright image: it must be copied")
@@ -248,10 +252,6 @@ def _link(source: str, target: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
     path.symlink_to(source)
-
-
-def _absolute(uri: str) -> str:
-    return local_path(uri) if is_local(uri) else uri
 
 
 def _spellings(root: str) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pipeline.export.image_files import ImagePlaces
 from pipeline.export.options import ExportSummary
 from pipeline.export.writer import Format
-from pipeline.images.uri_kind import UriKind
+from pipeline.images.address import UriKind
 
 
 def add_remarks(summary: ExportSummary, images: ImagePlaces, chosen: Format) -> None:

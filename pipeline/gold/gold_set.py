@@ -28,6 +28,15 @@ class IgnoredBox:
     """Index into the set's `categories`."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mask:
+    """The pixels of a box's object: COCO's compressed run lengths of the whole image."""
+
+    counts: str
+    area: int
+    """In pixels."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class GoldSet:
     """Gold boxes of one data set, in memory.
@@ -65,6 +74,10 @@ class GoldSet:
     published_boxes: Mapping[str, tuple[Xyxy, ...]] = field(default_factory=dict)
     """Flickr30k Entities: sample_id -> its boxes with the numbers of the XML as corners, as
     published figures take them. They count pixels from 1; `boxes` of the sample from 0."""
+    masks: Mapping[str, tuple[Mask | None, ...]] = field(default_factory=dict)
+    """COCO, LVIS and MDETR, where they were asked for: sample_id -> for each box its mask."""
+    licenses: Mapping[str, int] = field(default_factory=dict)
+    """Licences as the file names them -> images."""
     counts: Mapping[str, int] = field(default_factory=dict)
     """`samples`, `boxes`, one `dropped: <reason>` for every box, span or image left out, and one
     `clipped: <reason>` for every box that was moved into its image."""
