@@ -111,6 +111,8 @@ def push_run(
     shown = selection.policy or policy_for(run_store, policy_of(run_store))
     show_all = bool(config.policy or config.queue) or chosen is not None
     notes = read_notes(run_store, shown, show_all=show_all)
+    for sentence in notes.said:
+        print(f"note: {sentence}", file=sys.stderr)
     if config.queue == "audit":
         notes = replace(notes, suspects={}, missing={})  # they would sway who judges the sample
     started = time.monotonic()

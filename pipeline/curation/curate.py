@@ -13,6 +13,7 @@ from pipeline.curation.decisions import (
     decisions_id,
     load_decisions,
 )
+from pipeline.curation.in_use import in_use
 from pipeline.curation.label_stats import LabelStats
 from pipeline.curation.manifest import CuratedFile, CurateStats
 from pipeline.curation.rules.policy import FilterPolicy
@@ -20,8 +21,8 @@ from pipeline.layers.columns import require_columns
 from pipeline.run.map_units import Mapper, map_run, num_workers
 from pipeline.run.store import RunStore
 from pipeline.storage.errors import MissingFile
-from pipeline.storage.files import read_bytes, write_bytes
-from pipeline.storage.folders import list_folders, remove_other_files
+from pipeline.storage.files import join_url, read_bytes, write_bytes
+from pipeline.storage.folders import list_folders
 from pipeline.storage.parquet_bytes import open_bytes
 from schemas.checked import to_plain
 from schemas.damage import whole
@@ -75,25 +76,30 @@ def _curate(
     waiting, done = set(work.decisions), 0
     batches = in_batches(commits)
     pool = num_workers(total, len(batches), workers)
-    for part in mapper(run, curate_batch, batches, work, workers=pool):
-        stats.merge(part.stats)
-        of_candidates.merge(part.candidates)
-        of_labels.merge(part.labels)
-        waiting -= part.decided
-        done += part.stats.drops.records
-        progress(done)
-    if waiting:
-        record_id = min(waiting)
-        decision_id = work.decisions[record_id][0].decision_id
-        raise DataError(
-            f"decision {decision_id!r} is about {record_id!r}, which is "
-            f"not among the committed annotations of this run ({len(waiting)} such pairs)"
-        )
-    stats.candidates, stats.labels = of_candidates.counts(), of_labels.counts()
     folder = run.url(FOLDER, stats.policy_id)
-    write_bytes(run.url(FOLDER, stats.policy_id, MANIFEST), stats.to_json().encode())
-    remove_other_files(folder, {file.name for file in stats.files}, suffix=".parquet")
+    with in_use(folder, writes=True) as use:
+        for part in mapper(run, curate_batch, batches, work, workers=pool):
+            stats.merge(part.stats)
+            of_candidates.merge(part.candidates)
+            of_labels.merge(part.labels)
+            waiting -= part.decided
+            done += part.stats.drops.records
+            progress(done)
+        if waiting:
+            record_id = min(waiting)
+            decision_id = work.decisions[record_id][0].decision_id
+            raise DataError(
+                f"decision {decision_id!r} is about {record_id!r}, which "
+                f"is not among the committed annotations of this run ({len(waiting)} such pairs)"
+            )
+        stats.candidates, stats.labels = of_candidates.counts(), of_labels.counts()
+        write_bytes(join_url(folder, MANIFEST), stats.to_json().encode())
+        use.remove_leftovers(lambda: _named(run, stats.policy_id), MANIFEST)
     return stats
+
+
+def _named(run: RunStore, policy_id: str) -> set[str]:
+    return {file.name for file in read_curate_stats(run, policy_id).files}
 
 
 def ensure_curated(
@@ -169,15 +175,26 @@ def find_curated(run: RunStore, policy: str) -> str:
 
 
 def iter_curated(run: RunStore, policy: str) -> Iterator[CuratedRecord]:
-    """The curated records of a policy (its id or its name), in plan order.
+    """The curated records of a policy (its id or its name), in plan order; of one state of it,
+    whoever filters meanwhile.
 
     Raises:
         ConfigError: the run was not curated with it.
         DataError: a file is not the one that the manifest names, or a row breaks the contract.
     """
     policy_id = find_curated(run, policy)
-    for file in read_curate_stats(run, policy_id).files:
+    for file in iter_curated_files(run, policy_id):
         yield from read_curated_file(run, policy_id, file)
+
+
+def iter_curated_files(run: RunStore, policy_id: str) -> Iterator[CuratedFile]:
+    """The files of a curation as its manifest names them now; they stay until the last was taken.
+
+    Raises:
+        DataError: the manifest is missing or of another version.
+    """
+    with in_use(run.url(FOLDER, policy_id)):
+        yield from read_curate_stats(run, policy_id).files
 
 
 def read_curated_file(run: RunStore, policy_id: str, file: CuratedFile) -> Iterator[CuratedRecord]:
@@ -186,7 +203,13 @@ def read_curated_file(run: RunStore, policy_id: str, file: CuratedFile) -> Itera
     Raises:
         DataError: the file is not the one that the manifest names, or a row breaks the contract.
     """
-    data = read_bytes(run.url(FOLDER, policy_id, file.name))
+    try:
+        data = read_bytes(run.url(FOLDER, policy_id, file.name))
+    except MissingFile as error:
+        raise DataError(
+            f"{FOLDER}/{policy_id}/{file.name} is gone, though the manifest named it; run "
+            "glipforge filter again"
+        ) from error
     if sha256_bytes(data) != file.sha256:
         raise DataError(
             f"{FOLDER}/{policy_id}/{file.name} was changed after it was written; run "

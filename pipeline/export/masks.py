@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipeline.curation.curate import find_curated, read_curate_stats, read_curated_file
+from pipeline.curation.curate import find_curated, iter_curated_files, read_curated_file
 from pipeline.layers.columns import require_columns
 from pipeline.layers.store import LayerStore
 from pipeline.run.store import RunStore
@@ -44,7 +44,7 @@ class BoxMasks:
         policy_id = find_curated(run, policy)
         store = LayerStore(run, "masks")
         commits = store.commits()
-        for file in read_curate_stats(run, policy_id).files:
+        for file in iter_curated_files(run, policy_id):
             unit_id = file.name.rpartition("-")[0]
             table = store.read(commits[unit_id], ["box_id", "counts", "area"])
             self.counts = {

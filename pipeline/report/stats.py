@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from pipeline.run.map_units import map_run, num_workers
 from pipeline.run.store import RunStore
 from pipeline.run.totals import RunTotals
 from pipeline.storage.files import exists, read_bytes, write_bytes
+from pipeline.storage.lock_file import alone_in
 from schemas.checked import STRICT, from_json, parse_object, to_plain
 from schemas.counts import Counts
 from schemas.errors import DataError
@@ -101,20 +103,21 @@ def merge_stats(
         annotations = old.annotations
     else:
         annotations = counted[0] if counted else _count(run, workers, progress)
-    stats = RunStats(
-        annotations_id=current,
-        is_complete=run.is_complete(),
-        commits=_commit_totals(run),
-        annotations=annotations,
-        policies={
-            **(old.policies if old is not None and still_true else {}),
-            **{policy_id: PolicyStats.of(done) for policy_id, done in curations.items()},
-        },
-    )
-    text = json.dumps(
-        to_plain(stats), indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False
-    )
-    write_bytes(run.url(FILE), text.encode())
+    made = {policy_id: PolicyStats.of(done) for policy_id, done in curations.items()}
+    with alone_in(run.uri) if run.is_local else contextlib.nullcontext():
+        old = read_stats(run)  # another filter may have written its policy meanwhile
+        still_true = old is not None and old.annotations_id == current
+        stats = RunStats(
+            annotations_id=current,
+            is_complete=run.is_complete(),
+            commits=_commit_totals(run),
+            annotations=annotations,
+            policies={**(old.policies if old is not None and still_true else {}), **made},
+        )
+        text = json.dumps(
+            to_plain(stats), indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False
+        )
+        write_bytes(run.url(FILE), text.encode())
     return stats
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any, BinaryIO, cast
 
 from fsspec.spec import AbstractFileSystem
@@ -10,6 +11,7 @@ from pipeline.storage.place import Place, join_url
 from schemas.errors import ConfigError
 from schemas.plan import InputFile
 
+_TIMES = ("LastModified", "mtime", "modified", "updated", "created")
 _VERSIONS = ("ETag", "etag", "mtime", "LastModified", "created", "CRC", "blob_id")
 
 
@@ -95,6 +97,13 @@ class StorePlace(Place):
         """As `Place.remove`."""
         self._filesystem.rm_file(self.path)
 
+    def times(self) -> dict[str, float]:
+        """Names of the files directly in a folder -> when the store says that each was written, in
+        seconds; without those of which it does not say it."""
+        entries = self._filesystem.ls(self.path, detail=True)
+        found = {str(entry["name"]).rpartition("/")[2]: _written_at(entry) for entry in entries}
+        return {name: at for name, at in found.items() if at is not None}
+
     def put(self, local: str, path: str) -> None:
         """Send a file of this machine to a path of the store."""
         self._filesystem.put_file(local, path)
@@ -103,3 +112,10 @@ class StorePlace(Place):
 def _input_file(url: str, entry: dict[str, Any]) -> InputFile:
     tag = next((entry[key] for key in _VERSIONS if entry.get(key)), "")
     return InputFile(uri=url, size=int(entry["size"] or 0), etag=str(tag).strip('"'))
+
+
+def _written_at(entry: dict[str, Any]) -> float | None:
+    at = next((entry[key] for key in _TIMES if entry.get(key)), None)
+    if isinstance(at, datetime):
+        return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
+    return float(at) if isinstance(at, int | float) else None

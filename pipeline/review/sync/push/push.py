@@ -200,8 +200,9 @@ def _chosen(
             if history.latest is not None or box_id in (box_ids or ())
         )
         kept = None if notes.keeps is None else notes.keeps(row)
-        of_boxes = {box.box_id: box_notes(box, notes, kept) for box in shown}
-        of_pair = pair_notes(row, shown, notes, decided)
+        again = {} if notes.again is None else notes.again(row)
+        of_boxes = {box.box_id: box_notes(box, notes, kept, again.get(box.box_id)) for box in shown}
+        of_pair = pair_notes(row, shown, notes, decided, of_boxes)
         row = with_phrases(row, decided)
         yield _Chosen(row, histories, shown, pair_history(decided), of_boxes, of_pair)
 

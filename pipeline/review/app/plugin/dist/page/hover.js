@@ -10,6 +10,7 @@ export const describe = (label) =>
     label.label || "no phrase yet",
     label.review || "pending",
     typeof label.confidence === "number" ? `score ${label.confidence.toFixed(2)}` : "drawn",
+    typeof label.stability === "number" ? `found again ${label.stability.toFixed(2)}` : "",
     typeof label.queue_score === "number" ? `suspicion ${label.queue_score.toFixed(2)}` : "",
     ...(label.queue_reasons || []),
     label.audit ? "drawn for the audit" : "",
