@@ -41,6 +41,7 @@ FORMATS: Mapping[str, Format] = {
     "yolo": Format(
         extension="",
         writer=YoloWriter,
+        has_shards=False,
         images="copy",
         modes=("copy", "link"),
         image_prefix=YOLO_IMAGES,
@@ -49,6 +50,7 @@ FORMATS: Mapping[str, Format] = {
     "flickr30k": Format(
         extension="",
         writer=Flickr30kWriter,
+        has_shards=False,
         images="copy",
         modes=("copy", "link", "reference"),
         image_prefix=FLICKR_IMAGES,
@@ -64,6 +66,7 @@ FORMATS: Mapping[str, Format] = {
     "hf-imagefolder": Format(
         extension="",
         writer=ImageFolderWriter,
+        has_shards=False,
         images="copy",
         modes=("copy", "link"),
         has_categories=True,
@@ -120,6 +123,8 @@ def export_records(
         raise ConfigError(f"images {mode!r} needs the folder where they go")
     categories = read_categories(options.categories, known_categories)
     summary = ExportSummary(format=export_format, paths=[path])
+    if options.shard_pairs and not chosen.has_shards:
+        summary.notes.append(f"{export_format} has no shards: shard_pairs changes nothing")
     parts = Parts(options)
     with publication(path, is_folder=chosen.is_folder, force=force) as published:
         images = _image_places(mode, chosen, summary, options, published)

@@ -24,5 +24,5 @@ def add_remarks(summary: ExportSummary, images: ImagePlaces, chosen: Format) -> 
     if images.renamed:
         summary.notes.append(
             f"{images.renamed:,} copies could not keep their file name, because another image has "
-            "it: a hash was added"
+            "it (a hash was added), or loaders skip or refuse such a name"
         )
