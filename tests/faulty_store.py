@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
+import random
+import socket
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -48,12 +51,19 @@ class FaultyStore:
 
     requests: Those that came, by method and path.
     ignores_conditions: If-None-Match is taken and does nothing, as some gateways have it.
+    drops: Share of requests whose connection ends without an answer, half of them before the
+        request takes effect, half of them behind it.
+    made: Conditional writes that succeeded, by path.
     """
 
     app: Any
     url: str = ""
     faults: list[Fault] = field(default_factory=list)
     ignores_conditions: bool = False
+    drops: float = 0.0
+    dropped: Counter[str] = field(default_factory=Counter)
+    made: Counter[str] = field(default_factory=Counter)
+    rng: random.Random = field(default_factory=lambda: random.Random(0))
     requests: Counter[tuple[str, str]] = field(default_factory=Counter)
     _lock: Any = field(default_factory=threading.Lock)
 
@@ -68,8 +78,9 @@ class FaultyStore:
             fault = next((fault for fault in self.faults if fault.fits(method, path)), None)
             if fault is not None:
                 fault.done += 1
+            lost = self.rng.choice(("request", "answer")) if self.rng.random() < self.drops else ""
         if fault is None:
-            return self.app(environ, start_response)
+            return self._answer(environ, start_response, path, lost)
         request = Request(environ)
         request.get_data()  # else the client's next request would begin in its middle
         if fault.status == 0 or fault.is_late:
@@ -84,6 +95,23 @@ class FaultyStore:
         text = f"<Error><Code>{code}</Code><Message>as asked for</Message></Error>".encode()
         start_response(f"{fault.status} {code}", [("Content-Type", "text/xml"), _length(text)])
         return [b"" if method == "HEAD" else text]
+
+    def _answer(self, environ: dict[str, Any], start_response: Any, path: str, lost: str) -> Any:
+        from werkzeug.wrappers import Request, Response
+
+        environ["wsgi.input"] = io.BytesIO(Request(environ).get_data())
+        if lost != "request":
+            is_create = "HTTP_IF_NONE_MATCH" in environ
+            answer = Response.from_app(self.app, environ, buffered=True)
+            if is_create and answer.status_code == 200:
+                with self._lock:
+                    self.made[path] += 1
+        if lost:
+            with self._lock:
+                self.dropped[lost] += 1
+            environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
+            raise ConnectionError(f"the {lost} is lost, as asked for")
+        return answer(environ, start_response)
 
     def count(self, method: str, within: str) -> int:
         """Requests with this method whose path has this text."""

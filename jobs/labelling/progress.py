@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 import time
 from collections import Counter
@@ -10,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from jobs.progress_bar import LineBar
 from schemas.errors import GlipforgeError
 from schemas.plan import Unit, UnitCommit
 from schemas.records import Status
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from pipeline.run.commit_unit import CommitOutcome
 
 LINE_EVERY_S = 10.0
-BAR_CHARS = 20
 RATE_COUNTS_FROM = 1000
 """Rows after which the share of failures is taken seriously."""
 
@@ -49,6 +48,8 @@ class LabelProgress:
     _said: float = 0.0
     _total_rows: int | None = None
     """Of all units; None where only reading tells."""
+    _bar: LineBar | None = None
+    """On a terminal, while the run works."""
 
     def __post_init__(self) -> None:
         if all(unit is not None and unit.num_records >= 0 for unit in self.units):
@@ -94,21 +95,14 @@ class LabelProgress:
         if not now and since < (0.5 if is_terminal else LINE_EVERY_S):
             return
         self._said = time.monotonic()
-        if is_terminal:
-            end = "\n" if now else ""
-            # A line that is longer than the terminal is wide would stay there at every update.
-            text = f"{self.bar()}{self.line()}"[: shutil.get_terminal_size().columns - 1]
-            print(f"\r\x1b[2K{text}", end=end, file=sys.stderr, flush=True)
-        else:
+        if not is_terminal:
             print(self.line(), file=sys.stderr, flush=True)
-
-    def bar(self) -> str:
-        """How much is done, for a terminal; nothing while the teacher is loaded."""
-        if self._is_loading:
-            return ""
-        done = self.share_done()
-        filled = int(done * BAR_CHARS)
-        return f"[{'#' * filled}{'-' * (BAR_CHARS - filled)}] {done:4.0%}  "
+            return
+        self._bar = self._bar or LineBar()
+        self._bar.show(None if self._is_loading else self.share_done(), self.line())
+        if now:
+            self._bar.end()
+            self._bar = None
 
     def share_done(self) -> float:
         """In [0, 1]: of the rows where all units know theirs, else of the units."""

@@ -19,6 +19,7 @@ from jobs.labelling.setup import Corpus, LabelSetup
 from pipeline.images.access import ANYTHING
 from pipeline.images.decoders import DecoderProcesses
 from pipeline.labelling.annotate_unit import AnnotateOptions, UnitRows, annotate_unit
+from pipeline.run.commit_protocol import marker_path
 from pipeline.run.commit_unit import CommitOutcome, commit_unit
 from pipeline.run.store import RunStore
 from schemas.errors import RetryableError
@@ -110,6 +111,8 @@ class LabelWorker:
         try:
             if self.spec.retry and (outcome := self._label_again(unit, asked)) is not None:
                 return outcome
+            if not self.spec.retry and (done := self._done_by_another(unit)) is not None:
+                return done
             found = self._annotate(self.spec.corpus.read(unit), asked)
         finally:
             self._under_way.remove(asked)
@@ -124,6 +127,15 @@ class LabelWorker:
         )
         self._on_commit(outcome)
         return outcome
+
+    def _done_by_another(self, unit: Unit) -> CommitOutcome | None:
+        """The commit of a driver that took the run while this one stood still."""
+        if not self.store.has(marker_path(unit.unit_id)):
+            return None
+        store = RunStore(self.spec.run)
+        store.know_plan_id(self.spec.plan_id)
+        commit = store.read_markers([unit.unit_id]).get(unit.unit_id)
+        return None if commit is None else CommitOutcome(won=False, commit=commit)
 
     def _label_again(self, unit: Unit, asked: Grounder) -> CommitOutcome | None:
         store = RunStore(self.spec.run)  # one that remembers no marker

@@ -49,21 +49,25 @@ def pull_run(config: Pull, *, quiet: bool = False) -> PullReport:
     from pipeline.review.home import reviewer_name
     from pipeline.review.sync.pull.pull import pull
     from pipeline.run.open import open_run
+    from pipeline.storage.lock_file import wait_alone
     from schemas.errors import ConfigError
 
     if config.every < 0:
         raise ConfigError(f"every must be 0 or more seconds, got {config.every}")
     reviewer = reviewer_name(config.reviewer)
     run_store = open_run(config.run)
-    with review_store(config.home) as (_, _, store):
-        report = pull(
-            pushed_dataset(store, config.run, config.dataset),
-            run_store.iter_annotations(),
-            load_decisions(run_store),
-            append=lambda rows: append_decisions(run_store, rows),
-            reviewer=reviewer,
-            accept_deletions=config.accept_deletions,
-        )
+    with review_store(config.home) as (home, _, store):
+        dataset = pushed_dataset(store, config.run, config.dataset)
+        with home.pull_lock(dataset.name).open("ab") as lock:
+            wait_alone(lock)
+            report = pull(
+                dataset,
+                run_store.iter_annotations(),
+                load_decisions(run_store),
+                append=lambda rows: append_decisions(run_store, rows),
+                reviewer=reviewer,
+                accept_deletions=config.accept_deletions,
+            )
     if not quiet or report.decisions or report.conflicts:
         print_pull(report)
     return report

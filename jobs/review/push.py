@@ -72,8 +72,7 @@ def push_run(
     from pipeline.curation.decisions import load_decisions
     from pipeline.curation.kept_boxes import kept_box_ids
     from pipeline.curation.pushed import Pushed, write_pushed
-    from pipeline.curation.recommended import policy_for
-    from pipeline.imported.write import policy_of
+    from pipeline.curation.recommended import policy_for, policy_of
     from pipeline.review.sync.dataset.dataset import LAYOUT, LAYOUT_KEY
     from pipeline.review.sync.dataset.dataset_process import (
         drop_dataset,
@@ -86,7 +85,7 @@ def push_run(
     from pipeline.review.sync.push.selection import Selection
     from pipeline.review.sync.store.mongo_store import find_dataset, get_dataset
     from pipeline.run.limits import image_access
-    from pipeline.run.open import num_records, open_run
+    from pipeline.run.open import open_run
     from schemas.errors import ConfigError
 
     if config.limit is not None and config.limit < 1:
@@ -112,6 +111,8 @@ def push_run(
     shown = selection.policy or policy_for(run_store, policy_of(run_store))
     show_all = bool(config.policy or config.queue) or chosen is not None
     notes = read_notes(run_store, shown, show_all=show_all)
+    for sentence in notes.said:
+        print(f"note: {sentence}", file=sys.stderr)
     if config.queue == "audit":
         notes = replace(notes, suspects={}, missing={})  # they would sway who judges the sample
     started = time.monotonic()
@@ -130,7 +131,7 @@ def push_run(
         elif found.info.get(LAYOUT_KEY) != LAYOUT:
             print("the dataset is of an earlier version: adding fields and views", flush=True)
             update_layout(home, database.uri, name)
-        count = num_records(run_store)
+        count = run_store.num_records()
         with reading_bar("push", min(count, config.limit or count)) as bar:
             report = push(
                 found,

@@ -9,7 +9,6 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from pipeline.curation.rules.policy import FilterPolicy
-from pipeline.run.open import annotations_id
 from pipeline.run.store import RunStore
 from pipeline.storage.files import exists, read_bytes, write_bytes
 from schemas.checked import Share, checked, from_json, to_plain
@@ -185,7 +184,7 @@ def check_calibration(
             f"{where} calibrates policy {found.policy_id}, not {wanted}; run glipforge calibrate "
             f"with that policy"
         )
-    if found.annotations_id != annotations_id(run):
+    if found.annotations_id != run.annotations_id():
         raise ConfigError(
             f"{where} was made of other annotations (teacher {', '.join(found.teachers)}): the run "
             "has other rows now, and a calibration speaks only about those it was drawn from; "

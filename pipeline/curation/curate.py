@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 from collections.abc import Callable, Iterator, Sequence
 
 from pipeline.curation.batch import FOLDER, BatchWork, curate_batch, in_batches
@@ -12,15 +13,16 @@ from pipeline.curation.decisions import (
     decisions_id,
     load_decisions,
 )
+from pipeline.curation.in_use import in_use
 from pipeline.curation.label_stats import LabelStats
-from pipeline.curation.manifest import CuratedFile, CurateStats, empty_stats
+from pipeline.curation.manifest import CuratedFile, CurateStats
 from pipeline.curation.rules.policy import FilterPolicy
 from pipeline.layers.columns import require_columns
 from pipeline.run.map_units import Mapper, map_run, num_workers
-from pipeline.run.open import annotations_id
 from pipeline.run.store import RunStore
-from pipeline.storage.files import exists, read_bytes, write_bytes
-from pipeline.storage.folders import list_folders, remove_other_files
+from pipeline.storage.errors import MissingFile
+from pipeline.storage.files import join_url, read_bytes, write_bytes
+from pipeline.storage.folders import list_folders
 from pipeline.storage.parquet_bytes import open_bytes
 from schemas.checked import to_plain
 from schemas.damage import whole
@@ -55,46 +57,49 @@ def curate_run(
             is not among the committed annotations.
         ConfigError: the policy needs scores that the run does not have, or a calibration.
     """
-    decisions = load_decisions(run) if decisions is None else decisions
-    threshold, calibration_id = precision_threshold(run, policy)
-    stats = CurateStats(
-        layers_id=require_columns(run, policy.layer_columns()),
-        calibration_id=calibration_id,
-        negative_below=policy.negative_below,
-        policy_id=policy.policy_id,
-        decisions_id=decisions_id(decisions),
-        annotations_id=annotations_id(run),
-        is_complete=run.is_complete(),
-        policy=to_plain(policy),
-    )
-    by_record = decisions_by_record(decisions)
-    work = BatchWork(
-        policy=policy, threshold=threshold, decisions=by_record, stats=empty_stats(stats)
-    )
+    work = curation_work(run, policy, load_decisions(run) if decisions is None else decisions)
+    return _curate(run, work, workers=workers, progress=progress, mapper=mapper)
+
+
+def _curate(
+    run: RunStore,
+    work: BatchWork,
+    *,
+    workers: int,
+    progress: Callable[[int], object],
+    mapper: Mapper = map_run,
+) -> CurateStats:
+    stats = copy.deepcopy(work.stats)
     commits = list(run.commits().values())
     total = sum(commit.num_boxes for commit in commits) // BOXES_PER_ROW
     of_candidates, of_labels = LabelStats(), LabelStats()
-    waiting, done = set(by_record), 0
+    waiting, done = set(work.decisions), 0
     batches = in_batches(commits)
     pool = num_workers(total, len(batches), workers)
-    for part in mapper(run, curate_batch, batches, work, workers=pool):
-        stats.merge(part.stats)
-        of_candidates.merge(part.candidates)
-        of_labels.merge(part.labels)
-        waiting -= part.decided
-        done += part.stats.drops.records
-        progress(done)
-    if waiting:
-        record_id = min(waiting)
-        raise DataError(
-            f"decision {by_record[record_id][0].decision_id!r} is about {record_id!r}, which is "
-            f"not among the committed annotations of this run ({len(waiting)} such pairs)"
-        )
-    stats.candidates, stats.labels = of_candidates.counts(), of_labels.counts()
     folder = run.url(FOLDER, stats.policy_id)
-    write_bytes(run.url(FOLDER, stats.policy_id, MANIFEST), stats.to_json().encode())
-    remove_other_files(folder, {file.name for file in stats.files}, suffix=".parquet")
+    with in_use(folder, writes=True) as use:
+        for part in mapper(run, curate_batch, batches, work, workers=pool):
+            stats.merge(part.stats)
+            of_candidates.merge(part.candidates)
+            of_labels.merge(part.labels)
+            waiting -= part.decided
+            done += part.stats.drops.records
+            progress(done)
+        if waiting:
+            record_id = min(waiting)
+            decision_id = work.decisions[record_id][0].decision_id
+            raise DataError(
+                f"decision {decision_id!r} is about {record_id!r}, which "
+                f"is not among the committed annotations of this run ({len(waiting)} such pairs)"
+            )
+        stats.candidates, stats.labels = of_candidates.counts(), of_labels.counts()
+        write_bytes(join_url(folder, MANIFEST), stats.to_json().encode())
+        use.remove_leftovers(lambda: _named(run, stats.policy_id), MANIFEST)
     return stats
+
+
+def _named(run: RunStore, policy_id: str) -> set[str]:
+    return {file.name for file in read_curate_stats(run, policy_id).files}
 
 
 def ensure_curated(
@@ -109,19 +114,37 @@ def ensure_curated(
     Raises:
         DataError, ConfigError: as `curate_run`.
     """
-    decisions = load_decisions(run)
-    if exists(run.url(FOLDER, policy.policy_id, MANIFEST)):
-        _, calibration_id = precision_threshold(run, policy)
-        current = (
-            *(annotations_id(run), decisions_id(decisions), run.is_complete(), calibration_id),
-            require_columns(run, policy.layer_columns()),
-        )
-        with contextlib.suppress(DataError):  # of another version: it is made again
-            stats = read_curate_stats(run, policy.policy_id)
-            made_of = (stats.annotations_id, stats.decisions_id, stats.is_complete)
-            if (*made_of, stats.calibration_id, stats.layers_id) == current:
-                return stats
-    return curate_run(run, policy, decisions, workers=workers, progress=progress)
+    work = curation_work(run, policy, load_decisions(run))
+    # None is there, or it is of another version: it is made.
+    with contextlib.suppress(MissingFile, DataError):
+        made = read_curate_stats(run, policy.policy_id)
+        if made.made_of == work.stats.made_of:
+            return made
+    return _curate(run, work, workers=workers, progress=progress)
+
+
+def curation_work(run: RunStore, policy: FilterPolicy, decisions: Sequence[Decision]) -> BatchWork:
+    """All that a curation is made of, read once.
+
+    Raises:
+        ConfigError: the policy needs scores that the run does not have, or a calibration.
+    """
+    threshold, calibration_id = precision_threshold(run, policy)
+    return BatchWork(
+        policy=policy,
+        threshold=threshold,
+        decisions=decisions_by_record(decisions),
+        stats=CurateStats(
+            layers_id=require_columns(run, policy.layer_columns()),
+            calibration_id=calibration_id,
+            negative_below=policy.negative_below,
+            policy_id=policy.policy_id,
+            decisions_id=decisions_id(decisions),
+            annotations_id=run.annotations_id(),
+            is_complete=run.is_complete(),
+            policy=to_plain(policy),
+        ),
+    )
 
 
 def read_curate_stats(run: RunStore, policy_id: str) -> CurateStats:
@@ -152,15 +175,26 @@ def find_curated(run: RunStore, policy: str) -> str:
 
 
 def iter_curated(run: RunStore, policy: str) -> Iterator[CuratedRecord]:
-    """The curated records of a policy (its id or its name), in plan order.
+    """The curated records of a policy (its id or its name), in plan order; of one state of it,
+    whoever filters meanwhile.
 
     Raises:
         ConfigError: the run was not curated with it.
         DataError: a file is not the one that the manifest names, or a row breaks the contract.
     """
     policy_id = find_curated(run, policy)
-    for file in read_curate_stats(run, policy_id).files:
+    for file in iter_curated_files(run, policy_id):
         yield from read_curated_file(run, policy_id, file)
+
+
+def iter_curated_files(run: RunStore, policy_id: str) -> Iterator[CuratedFile]:
+    """The files of a curation as its manifest names them now; they stay until the last was taken.
+
+    Raises:
+        DataError: the manifest is missing or of another version.
+    """
+    with in_use(run.url(FOLDER, policy_id)):
+        yield from read_curate_stats(run, policy_id).files
 
 
 def read_curated_file(run: RunStore, policy_id: str, file: CuratedFile) -> Iterator[CuratedRecord]:
@@ -169,7 +203,13 @@ def read_curated_file(run: RunStore, policy_id: str, file: CuratedFile) -> Itera
     Raises:
         DataError: the file is not the one that the manifest names, or a row breaks the contract.
     """
-    data = read_bytes(run.url(FOLDER, policy_id, file.name))
+    try:
+        data = read_bytes(run.url(FOLDER, policy_id, file.name))
+    except MissingFile as error:
+        raise DataError(
+            f"{FOLDER}/{policy_id}/{file.name} is gone, though the manifest named it; run "
+            "glipforge filter again"
+        ) from error
     if sha256_bytes(data) != file.sha256:
         raise DataError(
             f"{FOLDER}/{policy_id}/{file.name} was changed after it was written; run "

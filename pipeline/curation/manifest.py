@@ -76,6 +76,12 @@ class CurateStats:
     """Every field of the policy, in the manifest."""
     version: int = MANIFEST_VERSION
 
+    @property
+    def made_of(self) -> tuple[str | bool, ...]:
+        """What tells a curation that is up to date from an older one of its policy."""
+        ids = (self.annotations_id, self.decisions_id, self.calibration_id, self.layers_id)
+        return (*ids, self.is_complete)
+
     def merge(self, other: CurateStats) -> None:
         """Add the counts and files of the next part of the run; `candidates` and `labels` are not
         counts and are left alone."""

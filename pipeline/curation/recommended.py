@@ -9,7 +9,8 @@ from pathlib import Path
 
 from pipeline.curation.rules.policy import FilterPolicy
 from pipeline.curation.rules.presets import default_policy, get_policy, policy_from_json
-from pipeline.run.info import read_run_info
+from pipeline.gold.gold_set import GoldKind
+from pipeline.run.info import IMPORTED, read_run_info
 from pipeline.run.store import RunStore
 from schemas.errors import ConfigError
 from schemas.grounder import ScoreFacts
@@ -20,6 +21,14 @@ RECOMMENDED = "recommended"
 def run_scores(run: RunStore) -> ScoreFacts | None:
     """What the scores of a run's teacher are; None for a run that does not say."""
     return read_run_info(run).scores
+
+
+def policy_of(run: RunStore) -> str:
+    """The preset that keeps all labels of an imported run; `default` for every other."""
+    plan = run.plan()
+    if not plan.corpus_format.startswith(IMPORTED):
+        return "default"
+    return "people-boxes" if plan.config.get("kind") == GoldKind.DETECTION else "people"
 
 
 def policy_for(run: RunStore, name: str) -> FilterPolicy:

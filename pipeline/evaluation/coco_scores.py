@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import math
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -133,12 +134,7 @@ def coco_numbers(scores: Scores) -> dict[str, float]:
     """COCO's twelve numbers by their names; NaN where there is no gold box of that size."""
     few, some, many = scores.limits
     return {
-        "AP": scores.ap(),
-        "AP50": scores.ap(iou=0.5),
-        "AP75": scores.ap(iou=0.75),
-        "AP small": scores.ap(area="small"),
-        "AP medium": scores.ap(area="medium"),
-        "AP large": scores.ap(area="large"),
+        **_precisions(scores),
         f"AR@{few}": scores.ar(limit=0),
         f"AR@{some}": scores.ar(limit=1),
         f"AR@{many}": scores.ar(),
@@ -148,10 +144,8 @@ def coco_numbers(scores: Scores) -> dict[str, float]:
     }
 
 
-def lvis_numbers(scores: Scores, frequencies: Sequence[str], limit: int | None) -> dict[str, float]:
-    """LVIS's numbers by their names; `limit` is the one per image, None where there is none."""
-    at = "" if limit is None else f"@{limit}"
-    groups = np.array(frequencies)
+def _precisions(scores: Scores) -> dict[str, float]:
+    """The six numbers that COCO and LVIS share."""
     return {
         "AP": scores.ap(),
         "AP50": scores.ap(iou=0.5),
@@ -159,6 +153,15 @@ def lvis_numbers(scores: Scores, frequencies: Sequence[str], limit: int | None) 
         "AP small": scores.ap(area="small"),
         "AP medium": scores.ap(area="medium"),
         "AP large": scores.ap(area="large"),
+    }
+
+
+def lvis_numbers(scores: Scores, frequencies: Sequence[str], limit: int | None) -> dict[str, float]:
+    """LVIS's numbers by their names; `limit` is the one per image, None where there is none."""
+    at = "" if limit is None else f"@{limit}"
+    groups = np.array(frequencies)
+    return {
+        **_precisions(scores),
         **{
             f"AP {name}": scores.ap(of=groups == letter)
             for letter, name in (("r", "rare"), ("c", "common"), ("f", "frequent"))
@@ -181,15 +184,23 @@ def _of_file(gold: GoldSet, samples: Sequence[TrainingSample]) -> Iterator[dict[
         xywh = finite_numbers(entry.get("bbox"))
         if image is None or category is None or xywh is None:
             continue
-        area = entry.get("area")
         yield {
             "image_id": image,
             "category_id": category + 1,
             "bbox": list(xywh),
-            "area": xywh[2] * xywh[3] if area is None else float(area),
+            "area": _area(entry.get("area"), xywh),
             # LVIS knows no crowds; its own program does not look at the flag.
             "iscrowd": int(gold.is_exhaustive and is_set(entry, "iscrowd", gold.path)),
         }
+
+
+def _area(given: Any, xywh: tuple[float, ...]) -> float:
+    """Of the mask; where a file does not say it, of the box."""
+    try:
+        area = float(given)
+    except (TypeError, ValueError, OverflowError):
+        area = math.nan
+    return area if math.isfinite(area) else xywh[2] * xywh[3]
 
 
 def _of_samples(gold: GoldSet, samples: Sequence[TrainingSample]) -> Iterator[dict[str, Any]]:

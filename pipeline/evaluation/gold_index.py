@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from urllib.parse import unquote
 
 from pipeline.gold.gold_set import GoldKind, GoldSet
+from pipeline.images.address import ImageAddress, UriKind
 from schemas.errors import ConfigError
 from schemas.records import Annotation, CuratedRecord, TrainingSample
 
@@ -192,7 +195,10 @@ def _path(pair: TrainingSample | LabelledPair) -> tuple[str, ...]:
 
 
 def _parts(uri: str) -> list[str]:
-    return re.split(r"[/#]", uri.replace("\\", "/"))
+    """The parts of a path or URL as people would write them: `a%20b.jpg?size=2` is `a b.jpg`."""
+    if ImageAddress.of(uri).kind is UriKind.WEB:
+        uri = uri.partition("?")[0]
+    return re.split(r"[/#]", unicodedata.normalize("NFC", unquote(uri)).replace("\\", "/"))
 
 
 def _common_parts(a: str, b: str) -> int:

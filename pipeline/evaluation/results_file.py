@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from array import array
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,12 +12,14 @@ from numpy.typing import NDArray
 from pipeline.evaluation.detected import Detected
 from pipeline.evaluation.detection import detection_figures
 from pipeline.evaluation.result import EvaluationResult, ResultCounts
-from pipeline.gold.checks import finite_numbers
+from pipeline.gold.checks import entry_id, finite_numbers
 from pipeline.gold.gold_set import GoldKind, GoldSet
 from pipeline.gold.json_stream import NotAList, stream_list
 from schemas.boxes import as_boxes, xywh_to_xyxy
 from schemas.errors import ConfigError, DataError
 
+_FARTHEST = 1e12
+"""No picture is larger; areas would overflow."""
 _FORM = '[{"image_id": 1, "category_id": 18, "bbox": [x, y, width, height], "score": 0.9}, ...]'
 
 
@@ -137,12 +138,17 @@ def _broken(row: Any) -> str:
     if not isinstance(row, dict):
         return "it is not an object"
     for key in ("image_id", "category_id"):
-        if not isinstance(row.get(key), int | str) or isinstance(row[key], bool):
-            return f"{key} is not a number or text"
-    if finite_numbers(row.get("bbox")) is None:
+        try:
+            entry_id(row, key, "")
+        except DataError:
+            return f"{key} is not a whole number or text"
+    box = finite_numbers(row.get("bbox"))
+    if box is None:
         return "bbox is not four finite numbers"
+    if max(map(abs, box)) > _FARTHEST:
+        return f"bbox is beyond {_FARTHEST:g} pixels"
     value = row.get("score")
-    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+    if finite_numbers([value] * 4) is None:
         return "score is not a finite number"
     return ""
 

@@ -41,6 +41,7 @@ FORMATS: Mapping[str, Format] = {
     "yolo": Format(
         extension="",
         writer=YoloWriter,
+        has_shards=False,
         images="copy",
         modes=("copy", "link"),
         image_prefix=YOLO_IMAGES,
@@ -49,6 +50,7 @@ FORMATS: Mapping[str, Format] = {
     "flickr30k": Format(
         extension="",
         writer=Flickr30kWriter,
+        has_shards=False,
         images="copy",
         modes=("copy", "link", "reference"),
         image_prefix=FLICKR_IMAGES,
@@ -64,6 +66,7 @@ FORMATS: Mapping[str, Format] = {
     "hf-imagefolder": Format(
         extension="",
         writer=ImageFolderWriter,
+        has_shards=False,
         images="copy",
         modes=("copy", "link"),
         has_categories=True,
@@ -71,7 +74,21 @@ FORMATS: Mapping[str, Format] = {
 }
 """Every format by its name."""
 
-__all__ = ["FORMATS", "CardFacts", "ExportOptions", "ExportSummary", "export_records"]
+__all__ = ["FORMATS", "CardFacts", "ExportOptions", "ExportSummary", "export_records", "format_of"]
+
+
+def format_of(name: str, path: str) -> Format:
+    """The format of that name.
+
+    Raises:
+        ConfigError: there is none, or it is not written at such a path.
+    """
+    if name not in FORMATS:
+        raise ConfigError(f"format must be one of {', '.join(FORMATS)}, got {name!r}")
+    chosen = FORMATS[name]
+    if not path.endswith(chosen.extension):
+        raise ConfigError(f"out must end in {chosen.extension} for {name}, got {path!r}")
+    return chosen
 
 
 def export_records(
@@ -96,11 +113,7 @@ def export_records(
         ConfigError: unknown format, options or a path that the format does not take.
         DataError: a record breaks the contract.
     """
-    if export_format not in FORMATS:
-        raise ConfigError(f"format must be one of {', '.join(FORMATS)}, got {export_format!r}")
-    chosen, options = FORMATS[export_format], options or ExportOptions()
-    if not path.endswith(chosen.extension):
-        raise ConfigError(f"out must end in {chosen.extension} for {export_format}, got {path!r}")
+    chosen, options = format_of(export_format, path), options or ExportOptions()
     mode = options.images or chosen.images
     if mode not in chosen.modes:
         raise ConfigError(
@@ -110,6 +123,8 @@ def export_records(
         raise ConfigError(f"images {mode!r} needs the folder where they go")
     categories = read_categories(options.categories, known_categories)
     summary = ExportSummary(format=export_format, paths=[path])
+    if options.shard_pairs and not chosen.has_shards:
+        summary.notes.append(f"{export_format} has no shards: shard_pairs changes nothing")
     parts = Parts(options)
     with publication(path, is_folder=chosen.is_folder, force=force) as published:
         images = _image_places(mode, chosen, summary, options, published)

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.metadata import version
+from pathlib import Path
 
 from pipeline.curation.calibration import read_calibration
 from pipeline.curation.rules.policy import FilterPolicy
 from pipeline.export.card import CardFacts
+from pipeline.gold.licenses import readme_license
+from pipeline.run.info import read_run_info
 from pipeline.run.store import RunStore
+from pipeline.storage.files import is_local, local_path
 from schemas.errors import ConfigError
 
 
@@ -23,7 +27,7 @@ def card_facts(
     return CardFacts(
         made_with=f"glipforge {version('glipforge')}",
         corpora=tuple(dict.fromkeys(corpora)),
-        license=license,
+        license=license or _license(runs),
         precision=tuple(
             line
             for run, policy in zip(runs, policies, strict=True)
@@ -31,6 +35,22 @@ def card_facts(
         ),
         policies=tuple(rules.values()),
     )
+
+
+def _license(runs: Sequence[RunStore]) -> str:
+    """What the data of the runs states; nothing where none does."""
+    found = []
+    for run in runs:
+        gold = read_run_info(run).gold
+        if gold is not None and gold.licenses:
+            found += [f"{name}: {number:,} images" for name, number in gold.licenses.items()]
+            continue
+        corpus = str(run.plan().corpus)
+        if is_local(corpus):
+            place = Path(local_path(corpus))
+            stated = readme_license(place if place.is_dir() else place.parent)
+            found += [stated] * bool(stated)
+    return "; ".join(dict.fromkeys(found))
 
 
 def _precision(run: RunStore, policy: FilterPolicy) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import os
@@ -12,10 +13,10 @@ from pathlib import Path
 
 from pipeline.export.options import ExportOptions, ExportSummary
 from pipeline.images.access import ANYTHING, ImageAccess
+from pipeline.images.address import ImageAddress, UriKind
 from pipeline.images.decode import ImageLimits, decode_image, open_image
 from pipeline.images.fetch import read_image_uri
 from pipeline.images.orientation import orientation
-from pipeline.images.uri_kind import UriKind, uri_kind
 from pipeline.storage.files import exists, is_local, local_path, write_bytes
 from schemas.errors import RecordError
 from schemas.fingerprint import sha256_bytes
@@ -51,7 +52,7 @@ class ImagePlaces:
         self.kinds: Counter[UriKind] = Counter()
         """How images that are referenced are kept."""
         self.renamed = 0
-        """Copies that could not keep their name because another image has it."""
+        """Copies that could not keep their name: another image has it, or it is no good one."""
         self._summary = summary
         self._limits = options.limits
         self._access = options.access
@@ -90,15 +91,16 @@ class ImagePlaces:
 
     def _reference(self, record: CuratedRecord) -> str:
         uri = record.image_uri
+        address = ImageAddress.of(uri)
         if self.mode == "reference":
-            self.kinds[uri_kind(uri)] += 1
+            self.kinds[address.kind] += 1
         if not self._roots:
             return uri
-        whole = _absolute(uri)
+        whole = address.path or uri
         for root in self._roots:
             if whole.startswith(root + "/"):
                 return whole[len(root) + 1 :]
-        if is_local(uri):
+        if address.path:
             whole = os.path.realpath(whole)
             if whole.startswith(self._roots[-1] + "/"):
                 return whole[len(self._roots[-1]) + 1 :]
@@ -121,6 +123,8 @@ class ImagePlaces:
         if name != wanted:
             self._final[both] = name
         if self._owner(sub, name) != content:
+            if not self._by_content and name == wanted:
+                self.renamed += wanted != original_name(record.image_uri, "")
             target = f"{self._folder}/{sub}{name}"
             if not (self._by_content and exists(target)):
                 write(target)
@@ -141,13 +145,13 @@ class ImagePlaces:
         if self._by_content and record.image_sha256:
             digest = record.image_sha256
             return f"{digest[:2]}/{digest[:24]}{_ending_of(record.image_uri)}"
-        return original_name(record.image_uri, "")
+        return _plain_name(original_name(record.image_uri, ""))
 
     def _writer(self, record: CuratedRecord) -> tuple[Callable[[str], None], str]:
         """What writes the image at a path or URL, and the file name's ending."""
         if self.mode == "link":
-            source = _linkable(record, self._limits, self._access, jpeg=self._as_jpeg)
-            return lambda target: _link(source, target), _ending_of(source)
+            source, ending = _linkable(record, self._limits, self._access, jpeg=self._as_jpeg)
+            return lambda target: _link(source, target), _ending_of(source) or ending
         data, ending = plain_image(record, self._limits, jpeg=self._as_jpeg, access=self._access)
         if not self._by_content and _same_kind(record.image_uri, ending):
             ending = _ending_of(record.image_uri)
@@ -176,7 +180,9 @@ def plain_image(
         decoded = decode_image(data, limits)
         if (decoded.width, decoded.height) != (record.width, record.height):
             raise RecordError("image_changed", "its size is not the one that was labelled")
-    with open_image(data, limits.max_pixels) as image:
+    kind, is_plain = "", False
+    # What cannot be opened is decoded below, and that says why.
+    with contextlib.suppress(Exception), open_image(data, limits.max_pixels) as image:
         kind = image.format or ""
         is_plain = image.mode in ("RGB", "L") and orientation(image) == 1
         is_plain = is_plain and image.size == (record.width, record.height)
@@ -195,13 +201,12 @@ def plain_image(
 
 def original_name(uri: str, ending: str) -> str:
     """The file name of an image without its folders; of a table's cell, the file and the row."""
-    kind = uri_kind(uri)
-    if kind is UriKind.TABLE:
-        file, _, cell = uri.rpartition("#")
-        stem = f"{posixpath.splitext(posixpath.basename(file))[0]}-{cell.partition('/')[0]}"
-        return stem + ending
-    path = uri.rpartition("#")[2] if kind is UriKind.ARCHIVE else uri
-    if kind is UriKind.WEB:
+    address = ImageAddress.of(uri)
+    if address.kind is UriKind.TABLE:
+        table = posixpath.splitext(posixpath.basename(address.file))[0]
+        return f"{table}-{address.member.partition('/')[0]}{ending}"
+    path = address.member or uri
+    if address.kind is UriKind.WEB:
         path = path.partition("?")[0].partition("#")[0]
     name = posixpath.basename(path.rstrip("/")) or "image"
     stem, own = posixpath.splitext(name)
@@ -212,6 +217,20 @@ def original_name(uri: str, ending: str) -> str:
     return stem + ending
 
 
+def _plain_name(name: str) -> str:
+    """A name that loaders find and file systems take: loaders skip those that begin with a dot or
+    two underscores, and labels and temporary files have longer names than their image."""
+    if name.startswith((".", "__")):
+        name = f"image{name}"
+    if len(name.encode("utf-8", "replace")) <= _LONGEST_NAME:
+        return name
+    stem, ending = posixpath.splitext(name)
+    short = stem.encode("utf-8", "replace")[: _LONGEST_NAME - 30].decode("utf-8", "ignore")
+    return f"{short}-{hashlib.sha256(name.encode('utf-8', 'replace')).hexdigest()[:10]}{ending}"
+
+
+_LONGEST_NAME = 200
+"""Bytes; most file systems take 255."""
 _KNOWN_ENDINGS = {*_EXTENSIONS.values(), *_SAME_ENDING, ".bmp", ".gif", ".tif", ".tiff", ".avif"}
 _KNOWN_ENDINGS |= {".jp2", ".ppm", ".ico", ".heic"}
 
@@ -228,19 +247,20 @@ def _same_kind(uri: str, ending: str) -> bool:
 
 def _linkable(
     record: CuratedRecord, limits: ImageLimits, access: ImageAccess, *, jpeg: bool
-) -> str:
-    """The path that a link may show to.
+) -> tuple[str, str]:
+    """The path that a link may show to, and the ending of its kind of image.
 
     Raises:
         RecordError: there is no such file, or its pixels are not upright as they stand.
     """
-    if uri_kind(record.image_uri) is not UriKind.FILE:
+    address = ImageAddress.of(record.image_uri)
+    if address.kind is not UriKind.FILE:
         raise RecordError("not_a_file", "its image is not a file of its own: it must be copied")
-    path = local_path(record.image_uri)
-    data, _ = plain_image(record, limits, jpeg=jpeg, access=access)
+    path = address.path
+    data, ending = plain_image(record, limits, jpeg=jpeg, access=access)
     if len(data) != os.path.getsize(path):
         raise RecordError("not_upright", "its file is not a plain upright image: it must be copied")
-    return path
+    return path, ending
 
 
 def _link(source: str, target: str) -> None:
@@ -248,10 +268,6 @@ def _link(source: str, target: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
     path.symlink_to(source)
-
-
-def _absolute(uri: str) -> str:
-    return local_path(uri) if is_local(uri) else uri
 
 
 def _spellings(root: str) -> tuple[str, ...]:

@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipeline.curation.curate import find_curated, read_curate_stats, read_curated_file
+from pipeline.curation.curate import find_curated, iter_curated_files, read_curated_file
 from pipeline.layers.columns import require_columns
 from pipeline.layers.store import LayerStore
 from pipeline.run.store import RunStore
 from schemas.records import CuratedBox, CuratedRecord
 
-TEACHER = "teacher"
+NOBODY_TOUCHED = ("teacher", "gold")
+"""Origins of boxes that are as the layer knows them."""
 
 
 @dataclass(kw_only=True)
@@ -29,9 +30,9 @@ class BoxMasks:
     def of(self, box: CuratedBox, height: int, width: int) -> dict[str, Any]:
         """`segmentation` and `area` of a COCO annotation; empty where the box has no mask.
 
-        A box that a person moved or drew has none: the layer's mask is of the teacher's box.
+        A box that a person moved or drew has none: the layer's mask is of another box.
         """
-        found = self.counts.get(box.box_id) if box.origin == TEACHER else None
+        found = self.counts.get(box.box_id) if box.origin in NOBODY_TOUCHED else None
         if found is None:
             self.without += 1
             return {}
@@ -43,7 +44,7 @@ class BoxMasks:
         policy_id = find_curated(run, policy)
         store = LayerStore(run, "masks")
         commits = store.commits()
-        for file in read_curate_stats(run, policy_id).files:
+        for file in iter_curated_files(run, policy_id):
             unit_id = file.name.rpartition("-")[0]
             table = store.read(commits[unit_id], ["box_id", "counts", "area"])
             self.counts = {

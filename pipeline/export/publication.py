@@ -8,17 +8,21 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
 from pipeline.storage.errors import os_sentence
-from pipeline.storage.files import filesystem_of, is_local
+from pipeline.storage.files import place_of
+from pipeline.storage.lock_file import alone_in
+from pipeline.storage.store_place import StorePlace
 from schemas.atomic import publish
 from schemas.errors import ConfigError
 
 STAGE = ".export-"
+OLD = ".replaced-export-"
+"""Goes before the name of a folder while another comes in its place."""
 LOCK = ".lock"
 """In a staging folder, locked by its export for as long as that lives."""
 MARK = ".glipforge-export.json"
@@ -62,17 +66,19 @@ def publication(out: str, *, is_folder: bool = False, force: bool = False) -> It
     """Stage an export; on success its files appear, on failure nothing does.
 
     Raises:
-        ConfigError: nothing can be written there, or a folder is there that no export made.
+        ConfigError: nothing can be written there, a folder is there that no export made, or
+            another export wrote there meanwhile and `force` is not given.
     """
-    local = is_local(out)
-    filesystem, target = filesystem_of(out.rstrip("/") if is_folder else out)
-    folder_above = os.path.dirname(target) if local else None
-    if is_folder and local:
-        _check_folder(out, Path(target), force=force)
+    place = place_of(out.rstrip("/") if is_folder else out)
+    target = Path(place.path)
+    folder_above = None if isinstance(place, StorePlace) else target.parent
+    if is_folder and folder_above is not None:
+        _check_folder(out, target, force=force)
     try:
         if folder_above is not None:
             os.makedirs(folder_above, exist_ok=True)
-            _remove_leftovers(Path(folder_above))
+            with alone_in(folder_above):
+                _remove_leftovers(folder_above)
         stage = Path(tempfile.mkdtemp(prefix=STAGE, dir=folder_above))
         lock = _locked(stage)
         stage.chmod(0o755)
@@ -81,19 +87,25 @@ def publication(out: str, *, is_folder: bool = False, force: bool = False) -> It
     try:
         found = Publication(out, stage, is_folder=is_folder)
         yield found
-        (stage / LOCK).unlink(missing_ok=True)
-        files = [path for path in sorted(stage.rglob("*")) if path.is_file()]
-        if folder_above is None:
-            base = target if is_folder else os.path.dirname(target)
+        files = [
+            path for path in sorted(stage.rglob("*")) if path.is_file() and path != stage / LOCK
+        ]
+        if isinstance(place, StorePlace):
+            base = place.path if is_folder else os.path.dirname(place.path)
             for path in files:
-                filesystem.put_file(str(path), f"{base}/{path.relative_to(stage).as_posix()}")
+                place.put(str(path), f"{base}/{path.relative_to(stage).as_posix()}")
             return
-        if is_folder:
-            (stage / MARK).write_text(json.dumps({"files": len(files)}) + "\n")
-            _replace_folder(stage, Path(target))
-        else:
-            for path in files:
-                publish(path, Path(folder_above) / path.relative_to(stage))
+        with alone_in(target.parent):
+            if is_folder:
+                _check_folder(out, target, force=force)
+                (stage / MARK).write_text(json.dumps({"files": len(files)}) + "\n")
+                _replace_folder(stage, target)
+                return
+            finals = [target.parent / path.relative_to(stage) for path in files]
+            if not force:
+                _refuse_newer(finals, stage / LOCK)
+            for path, final in zip(files, finals, strict=True):
+                publish(path, final)
     finally:
         shutil.rmtree(stage, ignore_errors=True)
         lock.close()
@@ -107,11 +119,19 @@ def _locked(stage: Path) -> IO[bytes]:
 
 
 def _remove_leftovers(folder: Path) -> None:
-    """Remove staging folders whose exports were killed: nobody holds their locks."""
+    """What killed exports left: nobody holds the locks of their staging folders, and a folder that
+    was to be replaced is put back where nothing came in its place."""
     for stage in folder.glob(f"{STAGE}*"):
         with contextlib.suppress(OSError), (stage / LOCK).open("r+b") as stream:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
             shutil.rmtree(stage, ignore_errors=True)
+    for old in folder.glob(f"{OLD}*"):
+        place = folder / old.name.removeprefix(OLD)
+        if place.exists():
+            shutil.rmtree(old, ignore_errors=True)
+        else:
+            os.replace(old, place)
+        (place / LOCK).unlink(missing_ok=True)
 
 
 def _check_folder(out: str, target: Path, *, force: bool) -> None:
@@ -125,9 +145,26 @@ def _check_folder(out: str, target: Path, *, force: bool) -> None:
         raise ConfigError(f"out {out!r} exists; give --force to replace it")
 
 
+def _refuse_newer(places: Sequence[Path], begin: Path) -> None:
+    """Refuse to mix with an export that ended after the file `begin` was made."""
+    for place in places:
+        with contextlib.suppress(FileNotFoundError):
+            if place.stat().st_ctime_ns > begin.stat().st_ctime_ns:
+                raise ConfigError(
+                    f"out {str(place)!r} was written meanwhile, by another export; its files stand "
+                    "whole. Give another name, or --force to replace them"
+                )
+
+
 def _replace_folder(stage: Path, target: Path) -> None:
-    old = stage.with_name(stage.name + ".old")
+    old = target.with_name(OLD + target.name)
     if target.exists():
         os.replace(target, old)
-    os.replace(stage, target)
+    try:
+        os.replace(stage, target)
+    except OSError:
+        if old.exists():
+            os.replace(old, target)
+        raise
+    (target / LOCK).unlink(missing_ok=True)
     shutil.rmtree(old, ignore_errors=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pipeline.export.image_files import ImagePlaces
 from pipeline.export.options import ExportSummary
 from pipeline.export.writer import Format
-from pipeline.images.uri_kind import UriKind
+from pipeline.images.address import UriKind
 
 
 def add_remarks(summary: ExportSummary, images: ImagePlaces, chosen: Format) -> None:
@@ -24,5 +24,5 @@ def add_remarks(summary: ExportSummary, images: ImagePlaces, chosen: Format) -> 
     if images.renamed:
         summary.notes.append(
             f"{images.renamed:,} copies could not keep their file name, because another image has "
-            "it: a hash was added"
+            "it (a hash was added), or loaders skip or refuse such a name"
         )

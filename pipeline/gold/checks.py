@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
+import struct
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from pipeline.gold.gold_set import GoldCounts
+from pipeline.gold.opened import READ_ERRORS, opened, opened_lines, opened_text
 from schemas.errors import DataError
 from schemas.records import Span, Xyxy
 
@@ -28,6 +32,10 @@ REPEATED_ANNOTATION = "annotation whose id occurred before (it is used all the s
 
 EDGE_PX = 1e-3
 """Rounding in a file may put an edge this far outside; it is moved back without a count."""
+_LARGEST_SIDE = 2**31 - 1
+_TINY = 1.0
+"""A box with a smaller side may have none in single precision, in which runs keep corners."""
+_FLOAT32 = struct.Struct("4f")
 _PARENTHESES = re.compile(r"\([^()]*\)")
 _FLAGS = {0: False, 1: True, None: False, "0": False, "1": True, "false": False, "true": True}
 
@@ -39,8 +47,9 @@ def read_json(path: str) -> Any:
         DataError: the file cannot be read or is not JSON.
     """
     try:
-        return json.loads(Path(path).read_bytes())
-    except OSError as error:
+        with opened(path) as stream:
+            return json.loads(stream.read())
+    except READ_ERRORS as error:
         raise DataError(f"gold file {path!r} cannot be read: {error}") from error
     except (ValueError, RecursionError) as error:
         raise DataError(f"gold file {path!r} is not JSON: {error}") from error
@@ -54,12 +63,11 @@ def read_json_lines(path: str) -> Iterator[tuple[str, Any]]:
     """
     number = 0
     try:
-        with Path(path).open("rb") as lines:
+        with opened_lines(path) as lines:
             for number, line in enumerate(lines, start=1):
-                text = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
-                if text.strip():
-                    yield f"{path} line {number}", json.loads(text)
-    except OSError as error:
+                if line.strip():
+                    yield f"{path} line {number}", json.loads(line)
+    except READ_ERRORS as error:
         raise DataError(f"gold file {path!r} cannot be read: {error}") from error
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path} line {number} is not JSON: {error}") from error
@@ -69,11 +77,12 @@ def read_text(path: str | Path) -> str:
     """The text of a file, without a byte order mark.
 
     Raises:
-        DataError: the file cannot be read, or is not UTF-8.
+        DataError: the file cannot be read, or is neither UTF-8 nor UTF-16.
     """
     try:
-        return Path(path).read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+        with opened_text(path) as text:
+            return text.read().replace("\r\n", "\n")
+    except (*READ_ERRORS, UnicodeError) as error:
         raise DataError(f"gold file {str(path)!r} cannot be read: {error}") from error
 
 
@@ -89,7 +98,24 @@ def require(row: Any, key: str, kind: type | tuple[type, ...], where: str) -> An
         if not isinstance(row, dict):
             raise DataError(f"{where} must be an object with {key}, got {row!r:.100}")
         raise DataError(f"{where}: {key} must be {names}, got {value!r:.100}")
+    if isinstance(value, str) and not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:
+            raise DataError(f"{where}: {key} is not valid Unicode text: {error}") from error
     return value
+
+
+def entry_id(row: Any, key: str, where: str) -> Any:
+    """An id of a COCO-shaped file, an int or a str; 7.0 is 7.
+
+    Raises:
+        DataError: it is neither a whole number nor text.
+    """
+    value = row.get(key) if isinstance(row, dict) else None
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return require(row, key, (int, str), where)
 
 
 def image_size(row: Any, where: str) -> tuple[int, int]:
@@ -101,6 +127,10 @@ def image_size(row: Any, where: str) -> tuple[int, int]:
     width, height = (_whole(row, key, where) for key in ("width", "height"))
     if width < 1 or height < 1:
         raise DataError(f"{where}: width and height must be at least 1, got {width} x {height}")
+    if max(width, height) > _LARGEST_SIDE:
+        raise DataError(
+            f"{where}: width and height must be at most {_LARGEST_SIDE:,}, got {width} x {height}"
+        )
     return width, height
 
 
@@ -183,10 +213,20 @@ def names_caption(names: Sequence[str]) -> tuple[str, tuple[Span, ...]]:
 
 
 def join_uri(root: str, name: str) -> str:
-    """`name` below `root`, for paths and URLs; an absolute name or a URL stays as it is."""
+    """`name` below `root`, for paths and URLs; an absolute name or a URL stays as it is.
+
+    Names with backslashes or percent signs are taken as a Windows path or as encoded where only
+    that file is there.
+    """
     if not root or name.startswith("/") or "://" in name:
         return name
-    return f"{root.rstrip('/')}/{name}"
+    uri = f"{root.rstrip('/')}/{name}"
+    if ("\\" in name or "%" in name) and "://" not in root and "\0" not in name:
+        for other in (name.replace("\\", "/"), unquote(name)):
+            path = f"{root.rstrip('/')}/{other}"
+            if not os.path.exists(uri) and os.path.isfile(path):
+                return path
+    return uri
 
 
 def finite_numbers(value: Any) -> tuple[float, float, float, float] | None:
@@ -218,7 +258,11 @@ def _inside(
         min(max(x1, 0.0), float(width)),
         min(max(y1, 0.0), float(height)),
     )
-    if box[2] <= box[0] or box[3] <= box[1]:
+    shorter = min(box[2] - box[0], box[3] - box[1])
+    if 0 < shorter < _TINY:
+        left, top, right, bottom = _FLOAT32.unpack(_FLOAT32.pack(*box))
+        shorter = min(right - left, bottom - top)
+    if shorter <= 0:
         counts.drop(EMPTY_BOX, where=where)
         return None
     if x0 < -EDGE_PX or y0 < -EDGE_PX or x1 > width + EDGE_PX or y1 > height + EDGE_PX:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline.gold.checks import names_caption
-from pipeline.gold.gold_set import GoldCounts, GoldKind, GoldSet, IgnoredBox, finish_counts
+from pipeline.gold.gold_set import GoldCounts, GoldKind, GoldSet, IgnoredBox, Mask, finish_counts
 from schemas.errors import DataError
 from schemas.records import TrainingSample, Xyxy
 
@@ -22,6 +22,8 @@ class DetectionImage:
     boxes: list[tuple[Xyxy, Any]] = field(default_factory=list)
     """Corners and the index of the category (its id, while a file is read)."""
     ignored: list[IgnoredBox] = field(default_factory=list)
+    masks: list[Mask | None] = field(default_factory=list)
+    """For each box, where masks are read."""
     absent: tuple[int, ...] = ()
     """Categories that are known to have no box here."""
     not_exhaustive: tuple[int, ...] = ()
@@ -61,6 +63,7 @@ def detection_set(
         is_exhaustive=is_exhaustive,
         ignored={i.sample_id: tuple(i.ignored) for i in images if i.ignored},
         absent={i.sample_id: i.absent for i in images if i.absent},
+        masks={i.sample_id: tuple(i.masks) for i in images if any(i.masks)},
         not_exhaustive={i.sample_id: i.not_exhaustive for i in images if i.not_exhaustive},
         frequencies=frequencies,
         counts=finish_counts(counts, samples),

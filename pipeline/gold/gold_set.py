@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from schemas.errors import DataError
-from schemas.records import TrainingSample, Xyxy
+from schemas.records import Span, TrainingSample, Xyxy
 
 
 class GoldKind(StrEnum):
@@ -19,6 +19,28 @@ class GoldKind(StrEnum):
     DETECTION = "detection"  # category names joined by ". ": one span per category of the image
 
 
+def grounding_sample(
+    sample_id: str,
+    image_uri: str,
+    size_wh: tuple[int, int],
+    caption: str,
+    boxes: Sequence[tuple[Xyxy, tuple[Span, ...]]],
+    source: str,
+) -> TrainingSample:
+    """A sentence and its image; `boxes` [K] with the spans that name each, all of weight 1."""
+    return TrainingSample(
+        sample_id=sample_id,
+        image_uri=image_uri,
+        width=size_wh[0],
+        height=size_wh[1],
+        caption=caption,
+        boxes=tuple(xyxy for xyxy, _ in boxes),
+        spans=tuple(spans for _, spans in boxes),
+        weights=(1.0,) * len(boxes),
+        source=source,
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IgnoredBox:
     """A region where a detection of a category is neither right nor wrong (COCO's crowds)."""
@@ -26,6 +48,15 @@ class IgnoredBox:
     xyxy: Xyxy
     category: int
     """Index into the set's `categories`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mask:
+    """The pixels of a box's object: COCO's compressed run lengths of the whole image."""
+
+    counts: str
+    area: int
+    """In pixels."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +96,10 @@ class GoldSet:
     published_boxes: Mapping[str, tuple[Xyxy, ...]] = field(default_factory=dict)
     """Flickr30k Entities: sample_id -> its boxes with the numbers of the XML as corners, as
     published figures take them. They count pixels from 1; `boxes` of the sample from 0."""
+    masks: Mapping[str, tuple[Mask | None, ...]] = field(default_factory=dict)
+    """COCO, LVIS and MDETR, where they were asked for: sample_id -> for each box its mask."""
+    licenses: Mapping[str, int] = field(default_factory=dict)
+    """Licences as the file names them -> images."""
     counts: Mapping[str, int] = field(default_factory=dict)
     """`samples`, `boxes`, one `dropped: <reason>` for every box, span or image left out, and one
     `clipped: <reason>` for every box that was moved into its image."""

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from pipeline.gold.opened import READ_ERRORS, opened
 from schemas.errors import DataError
 
 
@@ -41,7 +42,7 @@ def stream_object(path: str) -> Iterator[tuple[str, int | None, Any]]:
         DataError: the file cannot be read or is not JSON.
         NotAnObject: its value is not an object.
     """
-    with _explained(path), open(path, "rb") as stream:
+    with _explained(path), opened(path) as stream:
         yield from _Reader(path, stream).object()
 
 
@@ -52,7 +53,7 @@ def stream_list(path: str) -> Iterator[Any]:
         DataError: the file cannot be read or is not JSON.
         NotAList: its value is not an array; `value` is what it is.
     """
-    with _explained(path), open(path, "rb") as stream:
+    with _explained(path), opened(path) as stream:
         yield from _Reader(path, stream).list()
 
 
@@ -60,7 +61,7 @@ def stream_list(path: str) -> Iterator[Any]:
 def _explained(path: str) -> Iterator[None]:
     try:
         yield
-    except OSError as error:
+    except READ_ERRORS as error:
         raise DataError(f"gold file {path!r} cannot be read: {error}") from error
     except (ValueError, RecursionError) as error:
         raise DataError(f"gold file {path!r} is not JSON: {error}") from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline.gold.checks import read_json, read_json_lines, read_text
+from pipeline.gold.checks import read_json, read_json_lines
 from pipeline.gold.formats.coco import load_coco, load_lvis
 from pipeline.gold.formats.cvat import load_cvat
 from pipeline.gold.formats.flickr30k import load_flickr30k
@@ -20,6 +20,7 @@ from pipeline.gold.formats.voc import load_voc
 from pipeline.gold.formats.yolo import load_yolo
 from pipeline.gold.gold_set import GoldCounts, GoldSet
 from pipeline.gold.json_stream import NotAnObject, stream_object
+from pipeline.gold.opened import READ_ERRORS, bare_suffix, opened
 from schemas.errors import ConfigError, DataError
 from schemas.gold_format import GOLD_FORMATS
 
@@ -35,12 +36,14 @@ def load_gold(
     split: str = "",
     label_map: str = "",
     counts: GoldCounts | None = None,
+    masks: bool = False,
 ) -> GoldSet:
     """Gold boxes of a file or directory, in memory.
 
     `image_root` is where file names start (empty: beside the file); `split` is a list of image
     ids for flickr30k; `label_map` names the categories of ODVG detection files and of image folders
-    with numbers; `counts` takes what was left out, and may report every problem with its place.
+    with numbers; `counts` takes what was left out, and may report every problem with its place;
+    `masks` asks for those of COCO's, LVIS's and MDETR's files.
 
     Raises:
         ConfigError: the path does not exist, the format is unknown or cannot be told.
@@ -62,9 +65,9 @@ def load_gold(
         case "odvg":
             return load_odvg(path, image_root=beside, label_map=label_map, counts=counts)
         case "mdetr":
-            return load_mdetr(path, image_root=beside, counts=counts)
+            return load_mdetr(path, image_root=beside, counts=counts, masks=masks)
         case "lvis":
-            return load_lvis(path, image_root=beside, counts=counts)
+            return load_lvis(path, image_root=beside, counts=counts, masks=masks)
         case "openimages":
             return load_open_images(path, image_root=beside, label_map=label_map, counts=counts)
         case "refcoco":
@@ -81,7 +84,7 @@ def load_gold(
             return load_glip_tsv(path, image_root=beside, counts=counts)
         case "grit" | "boxes" | "hf":
             return load_table(path, found, image_root=beside, counts=counts)
-    return load_coco(path, image_root=beside, counts=counts)
+    return load_coco(path, image_root=beside, counts=counts, masks=masks)
 
 
 def guess_format(path: str, *, grounding: bool = False) -> str:
@@ -120,7 +123,7 @@ _FOLDER_MARKS = {
 
 def _guess_file(file: Path, grounding: bool) -> str:
     path = str(file)
-    match file.suffix.lower():
+    match bare_suffix(file):
         case ".jsonl":
             return _guess_lines(path)
         case ".json":
@@ -137,10 +140,19 @@ def _guess_file(file: Path, grounding: bool) -> str:
         case ".parquet":
             return table_kind(path)
         case ".xml":
-            return "cvat" if "<annotations" in read_text(path)[:1_000] else ""
+            return "cvat" if b"<annotations" in _head(path) else ""
         case ".csv":
-            return "openimages" if "XMin" in read_text(path)[:1_000] else ""
+            return "openimages" if b"XMin" in _head(path) else ""
     return ""
+
+
+def _head(path: str) -> bytes:
+    """How a file begins, in whatever encoding; its ASCII letters alone are looked at."""
+    try:
+        with opened(path) as stream:
+            return stream.read(2_000).replace(b"\0", b"")
+    except READ_ERRORS as error:
+        raise DataError(f"gold file {path!r} cannot be read: {error}") from error
 
 
 def _guess_lines(path: str) -> str:

@@ -5,15 +5,14 @@ from __future__ import annotations
 import os
 import stat
 
-from pipeline.images.access import ANYTHING, WEB, ImageAccess, plain_uri, scheme_of
+from pipeline.images.access import ANYTHING, ImageAccess, plain_uri
+from pipeline.images.address import ImageAddress, UriKind
 from pipeline.images.connections import Admit, NotAdmitted
-from pipeline.images.uri_kind import IN_ARCHIVE, IN_TABLE
 from pipeline.images.web import fetch_web
 from pipeline.storage.errors import MissingFile, StorageDenied, StorageKeysRefused
-from pipeline.storage.files import is_local, local_path, read_bytes, stat_file
+from pipeline.storage.files import read_bytes, stat_file
 from pipeline.storage.parquet_cell import read_parquet_cell
 from pipeline.storage.tar_members import read_tar_member
-from pipeline.storage.zip_members import zip_parts
 from schemas.errors import ConfigError, RecordError, RetryableError, UnitError
 from schemas.records import Status
 
@@ -45,24 +44,19 @@ def read_image_uri(
         raise RecordError(Status.IMAGE_MISSING, f"{uri!r} names no image")
     uri = plain_uri(uri)
     try:
-        if scheme_of(uri) in WEB:
+        address = ImageAddress.of(uri)
+        if address.kind is UriKind.WEB:
             return fetch_web(uri, MAX_IMAGE_BYTES, access=access, admit=admit)
-        if not (is_local(uri) and os.path.isfile(local_path(uri))):
-            # Only a name that is not a file itself is taken apart: a file name may hold `#`.
-            if found := IN_ARCHIVE.fullmatch(uri):
-                access.require(uri if zip_parts(uri) else found["file"])
-                if zip_parts(uri):
-                    _require_size(uri, stat_file(uri).size, admit)
-                    return read_bytes(uri)
-                return read_tar_member(found["file"], found["member"], MAX_IMAGE_BYTES, admit)
-            if found := IN_TABLE.fullmatch(uri):
-                access.require(found["file"])
-                return read_parquet_cell(found["file"], int(found["row"]), found["column"])
-        access.require(uri)
-        if is_local(uri):
-            return _read_file(local_path(uri), admit)
+        access.require(uri if address.is_in_zip else address.file)
+        if address.kind is UriKind.TABLE:
+            row, _, column = address.member.partition("/")
+            return read_parquet_cell(address.file, int(row), column)
+        if address.kind is UriKind.ARCHIVE and not address.is_in_zip:
+            return read_tar_member(address.file, address.member, MAX_IMAGE_BYTES, admit)
+        if address.kind is UriKind.FILE:
+            return _read_file(address.path, admit)
         _require_size(uri, stat_file(uri).size, admit)
-        return read_bytes(uri, 0, MAX_IMAGE_BYTES)
+        return read_bytes(uri) if address.is_in_zip else read_bytes(uri, 0, MAX_IMAGE_BYTES)
     except (RecordError, RetryableError, StorageKeysRefused, NotAdmitted):
         raise
     except (MissingFile, StorageDenied, UnitError, ConfigError) as error:

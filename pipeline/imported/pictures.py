@@ -6,9 +6,9 @@ from collections import Counter
 from dataclasses import dataclass
 
 from pipeline.gold.picture_sizes import ANY_SIZE
+from pipeline.images.address import ImageAddress, UriKind
 from pipeline.images.decode import image_size
 from pipeline.images.fetch import read_image_uri
-from pipeline.images.uri_kind import UriKind, uri_kind
 from schemas.errors import RecordError
 from schemas.fingerprint import sha256_bytes
 from schemas.records import Status
@@ -51,7 +51,7 @@ class Pictures:
         return found
 
     def _look(self, uri: str, size_wh: tuple[int, int]) -> Picture:
-        if uri_kind(uri) is UriKind.WEB and not self._web:
+        if ImageAddress.of(uri).kind is UriKind.WEB and not self._web:
             return Picture(problem=NOT_LOOKED_AT, detail=uri)
         try:
             data = read_image_uri(uri)

@@ -9,11 +9,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from pipeline.gold.gold_set import GoldKind, GoldSet
+from pipeline.gold.gold_set import GoldSet
+from pipeline.imported.masks import write_masks
 from pipeline.imported.pictures import MISSING, OTHER_SIZE, UNREADABLE, Picture, Pictures
 from pipeline.imported.rows import annotation_of, failed_annotation, span_heads
 from pipeline.run.commit_unit import commit_unit
 from pipeline.run.info import (
+    IMPORTED,
     GoldFacts,
     KnownCategories,
     RunInfo,
@@ -27,8 +29,6 @@ from schemas.fingerprint import fingerprint
 from schemas.plan import Plan, Unit
 from schemas.records import PEOPLE, Annotation, TrainingSample
 
-CORPUS_FORMAT = "gold-"
-"""Begins the corpus format of an imported run."""
 SAMPLES_PER_UNIT = 512
 
 
@@ -49,21 +49,10 @@ class ImportSummary:
     rows: int = 0
     boxes: int = 0
     phrases: int = 0
+    masks: int = 0
     statuses: Counter[str] = field(default_factory=Counter)
     images: Counter[str] = field(default_factory=Counter)
     """What is wrong with images -> how many."""
-
-
-def is_imported(run: RunStore) -> bool:
-    """True where the rows of a run are labels of people."""
-    return run.plan().corpus_format.startswith(CORPUS_FORMAT)
-
-
-def policy_of(run: RunStore) -> str:
-    """The preset that keeps all labels of an imported run; `default` for every other."""
-    if not is_imported(run):
-        return "default"
-    return "people-boxes" if run.plan().config.get("kind") == GoldKind.DETECTION else "people"
 
 
 def write_run(
@@ -89,7 +78,7 @@ def write_run(
     units = _units(gold, path)
     plan = Plan(
         corpus=path,
-        corpus_format=CORPUS_FORMAT + gold.format,
+        corpus_format=IMPORTED + gold.format,
         inputs=(),
         units=tuple(units),
         config={
@@ -124,10 +113,16 @@ def write_run(
         summary.boxes += commit.num_boxes
         summary.statuses.update(commit.status_counts)
     summary.images = pictures.counts
+    summary.masks = write_masks(gold, run)
     info = RunInfo(
         teacher=TeacherName(id=teacher_id, name="people"),
         packages=package_versions(),
-        gold=GoldFacts(format=gold.format, kind=str(gold.kind), counts=dict(gold.counts)),
+        gold=GoldFacts(
+            format=gold.format,
+            kind=str(gold.kind),
+            counts=dict(gold.counts),
+            licenses=dict(gold.licenses),
+        ),
         categories=KnownCategories(names=tuple(gold.categories), ids=tuple(gold.category_ids)),
     )
     write_run_info(run, info)

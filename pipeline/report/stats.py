@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -16,10 +17,10 @@ from pipeline.curation.manifest import CurateStats
 from pipeline.curation.rules.filter_result import DropCounts
 from pipeline.run.columns import unit_tables
 from pipeline.run.map_units import map_run, num_workers
-from pipeline.run.open import annotations_id
 from pipeline.run.store import RunStore
 from pipeline.run.totals import RunTotals
 from pipeline.storage.files import exists, read_bytes, write_bytes
+from pipeline.storage.lock_file import alone_in
 from schemas.checked import STRICT, from_json, parse_object, to_plain
 from schemas.counts import Counts
 from schemas.errors import DataError
@@ -90,7 +91,7 @@ def merge_stats(
     Raises:
         DataError: a file breaks the contract.
     """
-    old, current = read_stats(run), annotations_id(run)
+    old, current = read_stats(run), run.annotations_id()
     curations = {policy_id: read_curate_stats(run, policy_id) for policy_id in policy_ids}
     counted = [
         done.candidates  # a curation reads every candidate and counts on its way
@@ -102,20 +103,21 @@ def merge_stats(
         annotations = old.annotations
     else:
         annotations = counted[0] if counted else _count(run, workers, progress)
-    stats = RunStats(
-        annotations_id=current,
-        is_complete=run.is_complete(),
-        commits=_commit_totals(run),
-        annotations=annotations,
-        policies={
-            **(old.policies if old is not None and still_true else {}),
-            **{policy_id: PolicyStats.of(done) for policy_id, done in curations.items()},
-        },
-    )
-    text = json.dumps(
-        to_plain(stats), indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False
-    )
-    write_bytes(run.url(FILE), text.encode())
+    made = {policy_id: PolicyStats.of(done) for policy_id, done in curations.items()}
+    with alone_in(run.uri) if run.is_local else contextlib.nullcontext():
+        old = read_stats(run)  # another filter may have written its policy meanwhile
+        still_true = old is not None and old.annotations_id == current
+        stats = RunStats(
+            annotations_id=current,
+            is_complete=run.is_complete(),
+            commits=_commit_totals(run),
+            annotations=annotations,
+            policies={**(old.policies if old is not None and still_true else {}), **made},
+        )
+        text = json.dumps(
+            to_plain(stats), indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False
+        )
+        write_bytes(run.url(FILE), text.encode("utf-8", "backslashreplace"))
     return stats
 
 

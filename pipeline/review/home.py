@@ -57,6 +57,10 @@ class ReviewHome:
         """Held while a client looks for the server or starts it."""
         return self.root / "start.lock"
 
+    def pull_lock(self, dataset: str) -> Path:
+        """Held by the pull of a dataset: two at once would both take the same words."""
+        return self.root / f"pull-{dataset_slug(dataset)}.lock"
+
     @property
     def mongod_log(self) -> Path:
         """MongoDB's own log."""

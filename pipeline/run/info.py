@@ -20,6 +20,8 @@ from schemas.errors import ConfigError, DataError, UnitError
 from schemas.grounder import ScoreFacts
 
 RUN_INFO = "run.json"
+IMPORTED = "gold-"
+"""Begins the corpus format of a run whose rows are labels of people, imported from gold data."""
 PACKAGES = (
     "glipforge",
     "numpy",
@@ -65,6 +67,8 @@ class GoldFacts:
     format: str
     kind: str
     counts: Mapping[str, int]
+    licenses: Mapping[str, int] = field(default_factory=dict)
+    """Of its images, as the data states them -> images."""
 
 
 @with_config(STRICT)

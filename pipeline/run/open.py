@@ -1,4 +1,4 @@
-"""Opening a run that later steps read, and what they ask of its committed rows."""
+"""Opening a run that later steps read."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from shlex import quote
 from pipeline.run.captioner import captioner_of
 from pipeline.run.store import RunStore
 from schemas.errors import ConfigError
-from schemas.fingerprint import fingerprint
 
 
 def open_run(uri: str) -> RunStore:
@@ -28,16 +27,3 @@ def open_run(uri: str) -> RunStore:
             f"`glipforge status {quote(uri)}` tells how far it is"
         )
     return run
-
-
-def num_records(run: RunStore) -> int:
-    """Rows that the run has committed, also those in quarantine."""
-    return sum(commit.rows_out for commit in run.commits().values())
-
-
-def annotations_id(run: RunStore) -> str:
-    """Fingerprint of the annotation files that the run has committed."""
-    commits = run.commits()
-    return fingerprint(
-        [[unit, [file.sha256 for file in commits[unit].files]] for unit in sorted(commits)]
-    )

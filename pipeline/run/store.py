@@ -22,6 +22,7 @@ from pipeline.storage.errors import MissingFile
 from pipeline.storage.files import create_bytes, read_bytes, remove, write_bytes
 from schemas.damage import whole
 from schemas.errors import ConfigError, DataError
+from schemas.fingerprint import fingerprint
 from schemas.plan import CommittedFile, Plan, Unit, UnitCommit
 from schemas.records import Annotation, Status
 
@@ -115,6 +116,17 @@ class RunStore(CommittedUnits):
         if self._plan is None and not self.has(PLAN):
             return {}
         return self.read_markers([unit.unit_id for unit in self.plan().units])
+
+    def num_records(self) -> int:
+        """Rows that are committed, also those in quarantine."""
+        return sum(commit.rows_out for commit in self.commits().values())
+
+    def annotations_id(self) -> str:
+        """Fingerprint of the annotation files that are committed."""
+        commits = self.commits()
+        return fingerprint(
+            [[unit, [file.sha256 for file in commits[unit].files]] for unit in sorted(commits)]
+        )
 
     def pending(self) -> list[Unit]:
         """Units without a marker, in the order of the plan."""

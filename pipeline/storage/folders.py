@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from pipeline.storage.errors import MissingFile
-from pipeline.storage.files import join_url, list_folder, remove
+from pipeline.storage.errors import MissingFile, explained
+from pipeline.storage.files import join_url, list_folder, place_of, remove
+from pipeline.storage.store_place import StorePlace
 
 
 def list_files(url: str, *, suffix: str) -> list[str]:
@@ -31,6 +32,31 @@ def list_folders(url: str) -> list[str]:
 def remove_other_files(url: str, keep: Collection[str], *, suffix: str) -> list[str]:
     """Delete the files of a folder that are not to be kept; returns their names."""
     gone = [name for name in list_files(url, suffix=suffix) if name not in keep]
+    for name in gone:
+        remove(join_url(url, name))
+    return gone
+
+
+def remove_old_files(
+    url: str, keep: Collection[str], *, suffix: str, newest: str, kept_s: float
+) -> list[str]:
+    """As `remove_other_files` on a store, but for files younger than `kept_s` seconds.
+
+    Ages are told by the store's own times against the file `newest`: no two clocks are compared.
+    """
+    place = place_of(url)
+    if not isinstance(place, StorePlace):
+        return []
+    with explained(url):
+        written = place.times()
+    now = written.get(newest)
+    if now is None:
+        return []
+    gone = [
+        name
+        for name, at in sorted(written.items())
+        if name.endswith(suffix) and name not in keep and now - at > kept_s
+    ]
     for name in gone:
         remove(join_url(url, name))
     return gone

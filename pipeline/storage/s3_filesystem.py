@@ -164,7 +164,9 @@ class S3FileSystem(AbstractFileSystem):  # type: ignore[misc]
                     name = f"{bucket}/{folder['Prefix'].rstrip('/')}"
                     yield {"name": name, "size": 0, "type": "directory"}
                 for found in page.get("Contents", []):
-                    yield _entry(f"{bucket}/{found['Key']}", found["Size"], found.get("ETag", ""))
+                    name = f"{bucket}/{found['Key']}"
+                    entry = _entry(name, found["Size"], found.get("ETag", ""))
+                    yield entry | {"LastModified": found.get("LastModified")}
 
 
 class _S3Reader(AbstractBufferedFile):  # type: ignore[misc]

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from pipeline.curation.calibration import base_policy
 from pipeline.curation.rules.policy import FilterPolicy
 from pipeline.run.map_units import Mapper, map_run, num_workers
-from pipeline.run.open import annotations_id
 from pipeline.run.store import RunStore
 from pipeline.trust.audit_sample import AuditSample, DrawnLabel
 from pipeline.trust.population import Labels, unit_labels
@@ -84,7 +83,7 @@ def draw_audit(
     made: dict[str, Any] = {
         "policy_id": policy.policy_id,
         "policy": to_plain(policy),
-        "annotations_id": annotations_id(run),
+        "annotations_id": run.annotations_id(),
         "teachers": tuple(sorted({commit.teacher_id for commit in commits})),
         "seed": seed,
         "strata": bands.names,

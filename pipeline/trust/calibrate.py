@@ -13,7 +13,6 @@ from pipeline.curation.calibration import (
     base_policy,
 )
 from pipeline.curation.rules.policy import FilterPolicy
-from pipeline.run.open import annotations_id
 from pipeline.run.store import RunStore
 from pipeline.trust.audit_sample import AuditSample
 from pipeline.trust.calibration_figures import PRECISIONS, JudgedLabels, make_calibration
@@ -44,7 +43,7 @@ def calibrate_audit(
         ConfigError: the run has other annotations than those that were drawn from, the policy
             keeps labels that could not be drawn, labels have no verdict or a disputed one.
     """
-    if sample.annotations_id != annotations_id(run):
+    if sample.annotations_id != run.annotations_id():
         raise ConfigError(
             f"audit {sample.audit_id} was drawn from other annotations (teacher "
             f"{', '.join(sample.teachers)}): another teacher, run, floor, or more units since. It "

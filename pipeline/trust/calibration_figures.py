@@ -17,7 +17,6 @@ from pipeline.curation.calibration import (
     StatedPromise,
 )
 from pipeline.curation.rules.policy import FilterPolicy
-from pipeline.run.open import annotations_id
 from pipeline.run.store import RunStore
 from pipeline.trust.bounds import Level
 from pipeline.trust.promise import find_promise, levels_of
@@ -95,7 +94,7 @@ def make_calibration(
     return Calibration(
         policy_id=policy.policy_id,
         policy=to_plain(policy),
-        annotations_id=annotations_id(run),
+        annotations_id=run.annotations_id(),
         teachers=teachers,
         source=source,
         method=method,

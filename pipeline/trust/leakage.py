@@ -16,7 +16,6 @@ from pydantic import with_config
 from pipeline.layers.perceptual_hash import HASH_BITS
 from pipeline.layers.store import LayerStore
 from pipeline.run.columns import unit_tables
-from pipeline.run.open import annotations_id
 from pipeline.run.store import RunStore
 from pipeline.storage.errors import MissingFile
 from pipeline.trust.near_images import ImageHashes, NearIndex, as_words, is_flat
@@ -113,7 +112,7 @@ def find_leakage(
             found.flat += int(is_flat(as_words(readable)).sum())
         progress(found.pairs)
     return Leakage(
-        annotations_id=annotations_id(run),
+        annotations_id=run.annotations_id(),
         against={other.name: len(other.names) for other in others},
         unreadable={other.name: len(other.unreadable) for other in others},
         max_distance=max_distance,
@@ -174,7 +173,7 @@ def read_leakage(run: RunStore) -> Leakage:
         version=LEAKAGE_VERSION,
         error=DataError,
     )
-    if found.annotations_id != annotations_id(run):
+    if found.annotations_id != run.annotations_id():
         raise ConfigError(f"{run.url(LEAKAGE)} is older than the labels of the run: {again}")
     return found
 

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 from weakref import WeakSet
@@ -26,6 +27,7 @@ from jobs.labelling.setup import Tools
 from pipeline.corpus import Corpus, open_corpus
 from pipeline.labelling.annotate_unit import aspect_key
 from pipeline.labelling.pairs import PairLimits
+from pipeline.run import lock as run_lock
 from pipeline.run.commit_local import LocalCommitter
 from pipeline.run.store import RunStore
 from schemas.records import Annotation
@@ -127,8 +129,10 @@ def asked(log: Path) -> int:
 
 
 def main(args: list[str]) -> int:
-    corpus, out, grounder, running = args
+    corpus, out, grounder, running, *lock = args
     setup = FakeSetup(corpus=corpus, grounder=json.loads(grounder))
+    if lock:  # how long it waits before it takes the lock of a driver that is silent
+        run_lock.run_lock = partial(run_lock.run_lock, **json.loads(lock[0]))
     options = Running(**json.loads(running))
     label_command.run = lambda config: label(setup, out, UNIT, options)
     return cli.main(["label", "--corpus", corpus, "--out", out])

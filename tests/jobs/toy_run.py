@@ -88,5 +88,6 @@ def write_gold(folder: Path, *, detection: bool = False) -> str:
 def toy_run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> RunStore:
     """The run, and every command opens it whatever address it is given."""
     run = folder_run(folder / "run", toy_rows(folder), more_units=[1])
-    monkeypatch.setattr("pipeline.run.open.open_run", lambda uri: run)
+    for module in ("pipeline.run.open", "pipeline.export.export"):
+        monkeypatch.setattr(f"{module}.open_run", lambda uri: run)
     return run

@@ -42,12 +42,12 @@ def run(config: Config) -> int:
     """Draw and write the sample; returns 0."""
     from jobs.progress_bar import reading_bar
     from pipeline.curation.rules.presets import get_policy
-    from pipeline.run.open import num_records, open_run
+    from pipeline.run.open import open_run
     from pipeline.trust.audit import draw_audit
     from pipeline.trust.audit_sample import write_audit
 
     policy, labelled = get_policy(config.policy), open_run(config.run)
-    with reading_bar("count labels", num_records(labelled)) as progress:
+    with reading_bar("count labels", labelled.num_records()) as progress:
         sample = draw_audit(
             labelled,
             policy,

@@ -99,13 +99,12 @@ def _of_gold(config: Config, labelled: RunStore, policy: FilterPolicy) -> Calibr
     from pipeline.curation.calibration import base_policy
     from pipeline.evaluation.gold_truth import judged_by_gold
     from pipeline.gold import load_gold
-    from pipeline.run.open import num_records
     from pipeline.trust.calibration_figures import PRECISIONS, make_calibration
 
     if config.audit:
         raise ConfigError(f"give either --audit or --gold, got {config.audit!r}, {config.gold!r}")
     gold = load_gold(config.gold, config.gold_format, image_root=config.image_root)
-    with reading_bar("judge by gold", num_records(labelled)) as progress:
+    with reading_bar("judge by gold", labelled.num_records()) as progress:
         labels, total = judged_by_gold(labelled, policy, gold, progress=progress)
     return make_calibration(
         labels,

@@ -118,10 +118,10 @@ def _image_option(labelled: RunStore) -> str:
     """What export must be told where trainers cannot open the images as they are."""
     from itertools import islice
 
-    from pipeline.images.uri_kind import UriKind, uri_kind
+    from pipeline.images.address import ImageAddress, UriKind
 
     first = islice(labelled.iter_annotations(), 1)
-    is_file = all(uri_kind(row.image_uri) is UriKind.FILE for row in first)
+    is_file = all(ImageAddress.of(row.image_uri).kind is UriKind.FILE for row in first)
     return "" if is_file else " --copy-images images"
 
 
@@ -131,9 +131,8 @@ def _curate(
     from jobs.progress_bar import reading_bar
     from pipeline.curation.curate import curate_run
     from pipeline.report.stats import merge_stats
-    from pipeline.run.open import num_records
 
-    with reading_bar("filter", num_records(labelled)) as progress:
+    with reading_bar("filter", labelled.num_records()) as progress:
         stats = curate_run(
             labelled, policy, workers=config.workers, progress=progress, mapper=mapper
         )
@@ -148,10 +147,9 @@ def _compare(
 
     from jobs.progress_bar import reading_bar
     from pipeline.report.policies import compare_policies, comparison_page
-    from pipeline.run.open import num_records
     from pipeline.storage.files import write_bytes
 
-    with reading_bar("compare", num_records(labelled)) as progress:
+    with reading_bar("compare", labelled.num_records()) as progress:
         found = compare_policies(
             labelled, policies, workers=config.workers, progress=progress, mapper=mapper
         )

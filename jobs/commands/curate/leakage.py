@@ -49,7 +49,7 @@ class Config:
 def run(config: Config) -> int:
     """Compare, write RUN/leakage.json, and say what leaks; returns 0."""
     from jobs.progress_bar import reading_bar
-    from pipeline.run.open import num_records, open_run
+    from pipeline.run.open import open_run
     from pipeline.trust.leakage import find_leakage, write_leakage
     from pipeline.trust.near_images import MAX_DISTANCE, hash_images, image_files
 
@@ -66,7 +66,7 @@ def run(config: Config) -> int:
     for name, paths in chosen.items():
         with reading_bar(f"hash {name}", len(paths)) as progress:
             others.append(hash_images(name, paths, workers=config.workers, progress=progress))
-    with reading_bar("compare", num_records(labelled)) as progress:
+    with reading_bar("compare", labelled.num_records()) as progress:
         found = find_leakage(labelled, others, max_distance=config.max_distance, progress=progress)
     where = write_leakage(labelled, found)
     if config.json:

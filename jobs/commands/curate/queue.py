@@ -38,7 +38,7 @@ def run(config: Config) -> int:
     from jobs.progress_bar import reading_bar
     from pipeline.curation.decisions import load_decisions
     from pipeline.curation.rules.presets import get_policy
-    from pipeline.run.open import num_records, open_run
+    from pipeline.run.open import open_run
     from pipeline.trust.queue import make_queue
     from pipeline.trust.suspects import write_queue
     from schemas.errors import ConfigError
@@ -46,7 +46,7 @@ def run(config: Config) -> int:
     if config.show < 0:
         raise ConfigError(f"show must be 0 or more, got {config.show}")
     policy, labelled = get_policy(config.policy), open_run(config.run)
-    with reading_bar("look for errors", num_records(labelled)) as progress:
+    with reading_bar("look for errors", labelled.num_records()) as progress:
         found, judge = make_queue(
             labelled,
             policy,

@@ -40,16 +40,16 @@ def run(config: Config) -> int:
     from pipeline.report.pictures import choose_samples, sample_pictures
     from pipeline.report.stats import merge_stats
     from pipeline.run.limits import image_access, image_limits
-    from pipeline.run.open import num_records, open_run
+    from pipeline.run.open import open_run
     from pipeline.storage.files import write_bytes
 
     if config.pictures < 0:
         raise ConfigError(f"pictures must be 0 or more, got {config.pictures}")
     labelled = open_run(config.run)
     policy = policy_for(labelled, config.policy)
-    with reading_bar("curate", num_records(labelled)) as progress:
+    with reading_bar("curate", labelled.num_records()) as progress:
         ensure_curated(labelled, policy, progress=progress)
-    with reading_bar("statistics", num_records(labelled)) as progress:
+    with reading_bar("statistics", labelled.num_records()) as progress:
         stats = merge_stats(labelled, [policy.policy_id], progress=progress)
     chosen = choose_samples(iter_curated(labelled, policy.policy_id), config.pictures)
     page = report_page(

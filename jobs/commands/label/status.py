@@ -81,10 +81,9 @@ def _print_reviews(run_store: RunStore) -> None:
     from pipeline.curation.decisions import load_decisions
     from pipeline.curation.pushed import read_pushed
     from pipeline.report.reviews import lines, progress_line, review_stats
-    from pipeline.run.open import num_records
 
     decisions = load_decisions(run_store)
-    small = num_records(run_store) <= READ_FOR_REVIEWS
+    small = run_store.num_records() <= READ_FOR_REVIEWS
     stats = review_stats(run_store.iter_annotations() if small else (), decisions)
     if stats is None:
         return

@@ -6,9 +6,7 @@ docs/formats.md says which program reads which format, and what each cannot say.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import tyro
@@ -17,14 +15,10 @@ from jobs.arguments import DirName, FileName, Repeated, Run
 from schemas.errors import ConfigError
 
 if TYPE_CHECKING:
-    from pipeline.curation.rules.policy import FilterPolicy
-    from pipeline.export import ExportOptions, ExportSummary
-    from pipeline.run.info import KnownCategories
-    from pipeline.run.store import RunStore
-    from schemas.records import CuratedRecord
+    from pipeline.export.export import ExportRequest
+    from pipeline.export.options import ExportSummary
 
 EXAMPLES = ("glipforge export runs/1 --format odvg --out labels.jsonl --copy-images images",)
-LEAKED = "pair whose image is in a test set (glipforge leakage)"
 FormatName = Literal[
     "goldg",
     "odvg",
@@ -101,69 +95,46 @@ class Config:
 def run(config: Config) -> int:
     """Export and say what was left out."""
     from jobs.progress_bar import reading_bar
-    from pipeline.curation.curate import ensure_curated, iter_curated
-    from pipeline.export import FORMATS, export_records
-    from pipeline.export.card_facts import card_facts
-    from pipeline.export.chosen_pairs import only_pairs, read_pairs
-    from pipeline.export.merge import REPEATED, merged_records
-    from pipeline.run.open import num_records, open_run
-    from pipeline.trust.leakage import leaking
+    from pipeline.export.export import Export
 
-    chosen = FORMATS[config.format]
-    if not config.out.endswith(chosen.extension):
-        raise ConfigError(
-            f"out must end in {chosen.extension} for {config.format}, got {config.out!r}"
-        )
-    mode = _image_mode(config)
-    runs = [open_run(uri) for uri in (config.run, *config.merge)]
-    options = _options(config, mode, runs)
-    if not chosen.is_folder:
-        _require_new(config, options)
-    policies = [_policy(config.policy, one) for one in runs]
-    # Of several runs the careful one: what is a negative for all of them.
-    options = replace(options, negative_below=min(one.negative_below for one in policies))
-    total = 0
-    for one, policy in zip(runs, policies, strict=True):
-        with reading_bar("curate", num_records(one)) as progress:
-            total += ensure_curated(one, policy, progress=progress).records_out
-    merge_counts: Counter[str] = Counter()
-    leaked: Counter[str] = Counter()
-    stream = options.masks.stream if options.masks else iter_curated
-    leaks = [leaking(one) if config.without_leaks else () for one in runs]
-    pairs = read_pairs(config.pairs) if config.pairs else None
-    streams = [
-        _without(only_pairs(stream(one, policy.policy_id), pairs), leak, leaked)
-        for one, policy, leak in zip(runs, policies, leaks, strict=True)
-    ]
-    with reading_bar("export", total) as progress:
-        summary = export_records(
-            _counted(merged_records(streams, merge_counts, config.merge_rule), progress),
-            config.format,
-            config.out,
-            options,
-            known_categories=_known_categories(runs),
-            card=card_facts(runs, policies, config.license) if config.card else None,
-            force=config.force,
-        )
-    if options.masks and options.masks.without:
-        summary.notes.append(
-            f"{options.masks.without:,} boxes have no mask: people moved or drew them, or the "
-            "model failed"
-        )
-    summary.left_out += Counter({REPEATED: merge_counts.pop(REPEATED, 0)}) + leaked
-    summary.notes += [f"{number:,} x {note}" for note, number in merge_counts.items() if number]
-    _print(summary, config)
+    _print(Export(_request(config)).write(reading_bar), config.policy)
     return 0
 
 
-def _without(
-    records: Iterable[CuratedRecord], leaks: Collection[str], counts: Counter[str]
-) -> Iterator[CuratedRecord]:
-    for record in records:
-        if record.record_id in leaks:
-            counts[LEAKED] += 1
-        else:
-            yield record
+def _request(config: Config) -> ExportRequest:
+    """What the command line asks for."""
+    from pipeline.export.export import ExportRequest
+    from pipeline.export.options import ExportOptions
+
+    try:
+        split = tuple(float(share) for share in config.split.split(",")) if config.split else ()
+    except ValueError as error:
+        raise ConfigError(f"split must be shares such as 0.9,0.1, got {config.split!r}") from error
+    return ExportRequest(
+        runs=(config.run, *config.merge),
+        out=config.out,
+        format=config.format,
+        policy=config.policy,
+        merge_rule=config.merge_rule,
+        masks=config.masks,
+        pairs=config.pairs,
+        without_leaks=config.without_leaks,
+        card=config.card,
+        license=config.license,
+        force=config.force,
+        options=ExportOptions(
+            image_root=config.image_root,
+            images=_image_mode(config),
+            image_folder=config.copy_images or config.link_images,
+            image_names=config.image_names,
+            categories=config.categories,
+            keep_pairs=config.keep_pairs,
+            split=split,
+            shard_pairs=config.shard_pairs,
+            seed=config.seed,
+            tsv_version=config.tsv_version,
+        ),
+    )
 
 
 def _image_mode(config: Config) -> str:
@@ -191,81 +162,13 @@ def _image_mode(config: Config) -> str:
     return given[0] if given else "" if config.images == "auto" else config.images
 
 
-def _options(config: Config, mode: str, runs: list[RunStore]) -> ExportOptions:
-    from pipeline.export import ExportOptions
-    from pipeline.export.masks import BoxMasks, require_masks
-    from pipeline.run.limits import image_access, image_limits, widest_limits
-
-    try:
-        split = tuple(float(share) for share in config.split.split(",")) if config.split else ()
-    except ValueError as error:
-        raise ConfigError(f"split must be shares such as 0.9,0.1, got {config.split!r}") from error
-    limits = [image_limits(one) for one in runs]
-    masks = None
-    if config.masks:
-        if config.format not in ("coco", "lvis"):
-            raise ConfigError(f"masks must go with format coco or lvis, got {config.format!r}")
-        for one in runs:
-            require_masks(one)
-        masks = BoxMasks()
-    return ExportOptions(
-        image_root=config.image_root,
-        images=mode,
-        image_folder=config.copy_images or config.link_images,
-        image_names=config.image_names,
-        access=image_access(*runs),
-        limits=limits[0] if len(limits) == 1 else widest_limits(limits),
-        categories=config.categories,
-        keep_pairs=config.keep_pairs,
-        split=split,
-        shard_pairs=config.shard_pairs,
-        seed=config.seed,
-        tsv_version=config.tsv_version,
-        masks=masks,
-    )
-
-
-def _require_new(config: Config, options: ExportOptions) -> None:
-    from pipeline.export.parts import Parts
-    from pipeline.storage.files import exists
-
-    folder, slash, name = config.out.rpartition("/")
-    for part in Parts(options).first():
-        path = f"{folder}{slash}{part.of_name(name)}"
-        if exists(path) and not config.force:
-            raise ConfigError(f"out {path!r} exists; give --force to replace it")
-
-
-def _policy(name: str, run: RunStore) -> FilterPolicy:
-    from pipeline.curation.recommended import policy_for
-    from pipeline.imported.write import policy_of
-
-    return policy_for(run, name or policy_of(run))
-
-
-def _known_categories(runs: list[RunStore]) -> KnownCategories | None:
-    """Those of an imported run; None where several runs are merged."""
-    from pipeline.run.info import read_run_info
-
-    return read_run_info(runs[0]).categories if len(runs) == 1 else None
-
-
-def _counted(
-    records: Iterable[CuratedRecord], progress: Callable[[int], None]
-) -> Iterator[CuratedRecord]:
-    for done, record in enumerate(records, start=1):
-        yield record
-        if done % 500 == 0:
-            progress(done)
-
-
-def _print(summary: ExportSummary, config: Config) -> None:
+def _print(summary: ExportSummary, policy: str) -> None:
     from rich.console import Console
 
     console = Console()
     splits = {name: number for name, number in summary.split_pairs.items() if name}
     lines = [
-        f"policy {', '.join(summary.policies) or config.policy or 'default'}",
+        f"policy {', '.join(summary.policies) or policy or 'default'}",
         f"{summary.format}: {summary.records:,} pairs, {summary.boxes:,} boxes, "
         f"{summary.spans:,} box-phrase links, {summary.negatives:,} negative phrases",
         *(f"split {name}: {number:,} pairs" for name, number in splits.items()),

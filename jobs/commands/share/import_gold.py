@@ -70,6 +70,7 @@ def run(config: Config) -> int:
         image_root=local_path(root) if root and is_local(root) else root,
         split=config.split,
         label_map=config.label_map,
+        masks=True,
     )
     store = RunStore(config.out)
     require_writable(store)
@@ -90,6 +91,7 @@ def _print(
     lines = [
         f"{gold_format} ({kind}): {summary.rows:,} rows, {summary.boxes:,} links of a box to a "
         "phrase",
+        *([f"{summary.masks:,} masks: export --masks writes them"] if summary.masks else []),
         *(f"  {status:<22} {number:,}" for status, number in summary.statuses.items()),
         *(f"{what}: {number:,}" for what, number in counts.items() if ": " in what and number),
         *(f"{number:,} x {what}" for what, number in summary.images.items()),

@@ -145,7 +145,7 @@ def _of_run(uri: str, policy_name: str, gold: GoldSet, synonyms: str) -> Evaluat
     from pipeline.curation.recommended import policy_for
     from pipeline.evaluation.run_figures import run_figures
     from pipeline.evaluation.synonyms import BUILT_IN, read_synonyms
-    from pipeline.run.open import num_records, open_run
+    from pipeline.run.open import open_run
 
     if synonyms in ("", "none"):
         words = {} if synonyms else BUILT_IN
@@ -153,7 +153,7 @@ def _of_run(uri: str, policy_name: str, gold: GoldSet, synonyms: str) -> Evaluat
         words = read_synonyms(synonyms)
     labelled = open_run(uri)
     policy = policy_for(labelled, policy_name)
-    with reading_bar("curate", num_records(labelled)) as progress:
+    with reading_bar("curate", labelled.num_records()) as progress:
         ensure_curated(labelled, policy, progress=progress)
     return run_figures(
         uri,
@@ -210,7 +210,7 @@ def _write(config: Config, figures: dict[str, Any]) -> None:
     text = json_module.dumps(figures, indent=1, sort_keys=True, ensure_ascii=False)
     if config.out is not None:
         config.out.parent.mkdir(parents=True, exist_ok=True)
-        config.out.write_text(text + "\n", encoding="utf-8")
+        config.out.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
     if config.json:
         print(text)
 

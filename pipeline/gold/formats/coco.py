@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from pipeline.gold.checks import (
@@ -14,19 +15,24 @@ from pipeline.gold.checks import (
     REPEATED_ANNOTATION,
     REPEATED_CATEGORY,
     REPEATED_IMAGE,
-    image_size,
+    entry_id,
     is_set,
     join_uri,
     require,
     usable_xywh,
 )
 from pipeline.gold.detection_samples import DetectionImage, detection_set
+from pipeline.gold.formats.coco_masks import read_mask
 from pipeline.gold.gold_set import GoldCounts, GoldSet, IgnoredBox
 from pipeline.gold.json_stream import stream_object
+from pipeline.gold.licenses import Licenses
+from pipeline.gold.picture_sizes import entry_size
 from schemas.errors import DataError
 
 
-def load_coco(path: str, *, image_root: str, counts: GoldCounts | None = None) -> GoldSet:
+def load_coco(
+    path: str, *, image_root: str, counts: GoldCounts | None = None, masks: bool = False
+) -> GoldSet:
     """Instances of a COCO file (Objects365 too). Crowd regions become regions to ignore.
 
     As pycocotools, it takes string ids, repeated ids, and annotations of images or categories that
@@ -35,10 +41,12 @@ def load_coco(path: str, *, image_root: str, counts: GoldCounts | None = None) -
     Raises:
         DataError: the file breaks the format.
     """
-    return _load(path, image_root=image_root, is_lvis=False, counts=counts)
+    return _load(path, image_root, counts, is_lvis=False, masks=masks)
 
 
-def load_lvis(path: str, *, image_root: str, counts: GoldCounts | None = None) -> GoldSet:
+def load_lvis(
+    path: str, *, image_root: str, counts: GoldCounts | None = None, masks: bool = False
+) -> GoldSet:
     """Instances of an LVIS file: only the listed negatives of an image are known to be absent.
 
     Categories that are not exhaustively labelled in an image are counted; their boxes stay.
@@ -46,13 +54,18 @@ def load_lvis(path: str, *, image_root: str, counts: GoldCounts | None = None) -
     Raises:
         DataError: the file breaks the format.
     """
-    return _load(path, image_root=image_root, is_lvis=True, counts=counts)
+    return _load(path, image_root, counts, is_lvis=True, masks=masks)
 
 
 def stream_annotated(
-    path: str, on_entry: Mapping[str, Callable[[Any, str], None]], counts: GoldCounts
+    path: str,
+    on_entry: Mapping[str, Callable[[Any, str], None]],
+    counts: GoldCounts,
+    optional: Mapping[str, Callable[[Any, str], None]] = MappingProxyType({}),
 ) -> None:
     """Give each element of some arrays to their functions, annotations after all the others.
+
+    `optional` arrays may be missing, or something else.
 
     Raises:
         DataError: the file breaks the format, or has not all of these arrays.
@@ -60,11 +73,15 @@ def stream_annotated(
     seen: set[str] = set()
     late = False
     for key, number, value in stream_object(path):
+        if key in optional and number is not None:
+            optional[key](value, f"{path}: {key}[{number}]")
         if key not in on_entry:
             continue
         if number is None:
             if not isinstance(value, list):
                 raise DataError(f"{path}: {key} must be list, got {value!r:.100}")
+            if key in seen:
+                raise DataError(f"{path}: {key} occurs twice; readers of JSON take the last alone")
             seen.add(key)
             late = late or (key == "annotations" and len(seen) < len(on_entry))
         elif not (late and key == "annotations"):
@@ -85,22 +102,29 @@ def _annotations(path: str) -> Iterator[tuple[str, Any]]:
             yield f"{path}: annotations[{number}]", value
 
 
-def _load(path: str, *, image_root: str, is_lvis: bool, counts: GoldCounts | None) -> GoldSet:
-    reader = _Reader(path, image_root, is_lvis, GoldCounts() if counts is None else counts)
+def _load(
+    path: str, image_root: str, counts: GoldCounts | None, *, is_lvis: bool, masks: bool
+) -> GoldSet:
+    counts = GoldCounts() if counts is None else counts
+    reader = _Reader(path, image_root, counts, is_lvis=is_lvis, masks=masks)
     entries = {
         "images": reader.image,
         "categories": reader.category,
         "annotations": reader.annotation,
     }
-    stream_annotated(path, entries, reader.counts)
+    stream_annotated(path, entries, counts, {"licenses": reader.licenses.entry})
     return reader.finish()
 
 
 class _Reader:
     """Boxes keep the id of their category until all categories are known."""
 
-    def __init__(self, path: str, image_root: str, is_lvis: bool, counts: GoldCounts) -> None:
+    def __init__(
+        self, path: str, image_root: str, counts: GoldCounts, *, is_lvis: bool, masks: bool
+    ) -> None:
         self.name, self.counts = Path(path).stem, counts
+        self.licenses = Licenses()
+        self._masks = masks
         self._path = path
         self._root = image_root
         self._is_lvis = is_lvis
@@ -110,16 +134,20 @@ class _Reader:
         self._annotation_ids: set[Any] = set()
 
     def image(self, entry: Any, where: str) -> None:
-        image_id = require(entry, "id", (int, str), where)
+        image_id = entry_id(entry, "id", where)
         if image_id in self._images:
             self.counts.drop(REPEATED_IMAGE, where=where)
             return
         record_id = entry.get("record_id")
+        uri = join_uri(self._root, _file_name(entry, where))
+        size_wh = entry_size(entry, uri, where, self.counts)
+        if size_wh is None:
+            return
         image = DetectionImage(
             # Our own exports carry the id of the record; it joins a run to its export.
             sample_id=str(record_id) if record_id else f"{self.name}/{image_id}",
-            image_uri=join_uri(self._root, _file_name(entry, where)),
-            size_wh=image_size(entry, where),
+            image_uri=uri,
+            size_wh=size_wh,
         )
         if self._is_lvis:
             listed = [
@@ -128,9 +156,10 @@ class _Reader:
             ]
             self._federated[image_id] = (where, listed)
         self._images[image_id] = image
+        self.licenses.image(entry)
 
     def category(self, entry: Any, where: str) -> None:
-        category_id = require(entry, "id", (int, str), where)
+        category_id = entry_id(entry, "id", where)
         name = require(entry, "name", str, where)
         if not name.strip():
             raise DataError(f"{where}: name must not be empty")
@@ -142,8 +171,8 @@ class _Reader:
     def annotation(self, entry: Any, where: str) -> None:
         if self.counts.report is not None:
             self._check_id(entry, where)
-        image = self._images.get(require(entry, "image_id", (int, str), where))
-        category = require(entry, "category_id", (int, str), where)
+        image = self._images.get(entry_id(entry, "image_id", where))
+        category = entry_id(entry, "category_id", where)
         if image is None:
             self.counts.drop(NO_IMAGE, where=where)
             return
@@ -159,6 +188,9 @@ class _Reader:
             image.ignored.append(IgnoredBox(xyxy=xyxy, category=category))
         else:
             image.boxes.append((xyxy, category))
+            if self._masks:
+                shape = entry.get("segmentation")
+                image.masks.append(read_mask(shape, image.size_wh, self.counts, where))
 
     def finish(self) -> GoldSet:
         order = sorted(self._categories, key=lambda one: (isinstance(one, str), one))
@@ -185,7 +217,8 @@ class _Reader:
             else (),
         )
         ids = {image.sample_id: image_id for image_id, image in self._images.items()}
-        return replace(found, path=self._path, image_ids=ids)
+        licenses = self.licenses.counted()
+        return replace(found, path=self._path, image_ids=ids, licenses=licenses)
 
     def _listed(
         self, image_id: Any, index_of: dict[Any, int]
@@ -203,7 +236,7 @@ class _Reader:
         return found[0], found[1]
 
     def _check_id(self, entry: Any, where: str) -> None:
-        annotation_id = require(entry, "id", (int, str), where)
+        annotation_id = entry_id(entry, "id", where)
         if annotation_id in self._annotation_ids:
             self.counts.clip(REPEATED_ANNOTATION, where=where)
         self._annotation_ids.add(annotation_id)

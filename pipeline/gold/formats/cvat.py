@@ -5,9 +5,10 @@ from __future__ import annotations
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
-from pipeline.gold.checks import image_size, join_uri, read_text, usable_xyxy
+from pipeline.gold.checks import image_size, join_uri, usable_xyxy
 from pipeline.gold.detection_samples import DetectionImage, named_detection_set
 from pipeline.gold.gold_set import GoldCounts, GoldSet
+from pipeline.gold.opened import read_xml
 from schemas.errors import DataError
 
 POINTS = "shape without an area (points, polyline)"
@@ -21,10 +22,7 @@ def load_cvat(path: str, *, image_root: str, counts: GoldCounts | None = None) -
         DataError: the file breaks the format, or holds a video's tracks.
     """
     counts = GoldCounts() if counts is None else counts
-    try:
-        tree = ElementTree.fromstring(read_text(path))
-    except ElementTree.ParseError as error:
-        raise DataError(f"gold file {path!r} is not XML: {error}") from error
+    tree = read_xml(path)
     if tree.tag != "annotations":
         raise DataError(f"gold file {path!r} must hold <annotations>, got <{tree.tag}>")
     if tree.find("track") is not None:

@@ -7,13 +7,13 @@ its boxes in the XML of the image. The XML counts pixels from 1 and includes the
 from __future__ import annotations
 
 import re
-import xml.etree.ElementTree as ElementTree
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.gold.checks import image_size, join_uri, read_text, usable_xyxy
 from pipeline.gold.gold_set import GoldCounts, GoldKind, GoldSet, finish_counts
+from pipeline.gold.opened import read_xml
 from schemas.errors import DataError
 from schemas.records import Span, TrainingSample, Xyxy
 
@@ -143,9 +143,9 @@ def _read_xml(
     path: Path, counts: GoldCounts
 ) -> tuple[tuple[int, int], dict[str, list[_Box]], dict[str, str]]:
     try:
-        tree = ElementTree.fromstring(read_text(path))
+        tree = read_xml(path)
         size = {key: int(tree.findtext(f"size/{key}", "")) for key in ("width", "height")}
-    except (ElementTree.ParseError, ValueError) as error:
+    except ValueError as error:
         raise DataError(f"{path} is not an annotation of Flickr30k Entities: {error}") from error
     size_wh = image_size(size, str(path))
     boxes_of: dict[str, list[_Box]] = defaultdict(list)

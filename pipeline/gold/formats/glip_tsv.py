@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from pipeline.gold.checks import NO_SPAN, image_size, join_uri, require, usable_spans, usable_xyxy
-from pipeline.gold.gold_set import GoldCounts, GoldKind, GoldSet, finish_counts
+from pipeline.gold.gold_set import GoldCounts, GoldKind, GoldSet, finish_counts, grounding_sample
+from pipeline.gold.opened import READ_ERRORS, opened
 from schemas.errors import DataError
 from schemas.records import Span, TrainingSample, Xyxy
 
@@ -49,11 +51,12 @@ def load_glip_tsv(path: str, *, image_root: str, counts: GoldCounts | None = Non
 def _lines(path: str) -> Iterator[tuple[int, bytes]]:
     offset = 0
     try:
-        with open(path, "rb") as stream:
+        with opened(path) as stream:
             for line in stream:
-                yield offset, line.rstrip(b"\r\n")
+                text = line.rstrip(b"\r\n")
+                yield offset, text if offset else text.removeprefix(codecs.BOM_UTF8)
                 offset += len(line)
-    except OSError as error:
+    except READ_ERRORS as error:
         raise DataError(f"gold file {path!r} cannot be read: {error}") from error
 
 
@@ -76,17 +79,8 @@ def _sample(line: bytes, where: str, name: str, root: str, counts: GoldCounts) -
             boxes.append((xyxy, spans))
         elif xyxy is not None:
             counts.drop(NO_SPAN, where=where)
-    return TrainingSample(
-        sample_id=sample_id,
-        image_uri=join_uri(root, sample_id),
-        width=size_wh[0],
-        height=size_wh[1],
-        caption=caption,
-        boxes=tuple(xyxy for xyxy, _ in boxes),
-        spans=tuple(spans for _, spans in boxes),
-        weights=(1.0,) * len(boxes),
-        source=name,
-    )
+    uri = join_uri(root, sample_id)
+    return grounding_sample(sample_id, uri, size_wh, caption, boxes, name)
 
 
 def _flat(row: dict[str, Any], where: str) -> Iterator[tuple[Any, Any]]:

@@ -17,7 +17,7 @@ from pipeline.gold.checks import (
     NO_SPAN,
     REPEATED_ANNOTATION,
     REPEATED_IMAGE,
-    image_size,
+    entry_id,
     is_set,
     join_uri,
     require,
@@ -25,7 +25,10 @@ from pipeline.gold.checks import (
     usable_xywh,
 )
 from pipeline.gold.formats.coco import stream_annotated
-from pipeline.gold.gold_set import GoldCounts, GoldKind, GoldSet, finish_counts
+from pipeline.gold.formats.coco_masks import read_mask
+from pipeline.gold.gold_set import GoldCounts, GoldKind, GoldSet, Mask, finish_counts
+from pipeline.gold.licenses import Licenses
+from pipeline.gold.picture_sizes import entry_size
 from schemas.errors import DataError
 from schemas.records import Span, TrainingSample, Xyxy
 
@@ -40,25 +43,30 @@ class _Pair:
     caption: str
     negatives: tuple[Span, ...]
     boxes: list[tuple[Xyxy, tuple[Span, ...]]] = field(default_factory=list)
+    masks: list[Mask | None] = field(default_factory=list)
 
 
-def load_mdetr(path: str, *, image_root: str, counts: GoldCounts | None = None) -> GoldSet:
+def load_mdetr(
+    path: str, *, image_root: str, counts: GoldCounts | None = None, masks: bool = False
+) -> GoldSet:
     """Pairs of a grounding JSON. `tokens_negative` that overlap a named span are left out (many
     files hold one span over the whole caption).
 
     Raises:
         DataError: the file breaks the format.
     """
-    reader = _Reader(path, image_root, GoldCounts() if counts is None else counts)
+    reader = _Reader(path, image_root, GoldCounts() if counts is None else counts, masks=masks)
     entries = {"images": reader.image, "annotations": reader.annotation}
-    stream_annotated(path, entries, reader.counts)
+    stream_annotated(path, entries, reader.counts, {"licenses": reader.licenses.entry})
     return reader.finish()
 
 
 class _Reader:
-    def __init__(self, path: str, image_root: str, counts: GoldCounts) -> None:
+    def __init__(self, path: str, image_root: str, counts: GoldCounts, *, masks: bool) -> None:
         self.name, self.counts = Path(path).stem, counts
-        self._path = path
+        self.licenses = Licenses()
+        self._with_masks = masks
+        self._masks: dict[str, tuple[Mask | None, ...]] = {}
         self._root = image_root
         self._pairs: dict[Any, _Pair] = {}
         self._sample_ids: set[str] = set()
@@ -66,18 +74,23 @@ class _Reader:
         self._spans: dict[tuple[Span, ...], tuple[Span, ...]] = {}
 
     def image(self, entry: Any, where: str) -> None:
-        image_id = require(entry, "id", (int, str), where)
+        image_id = entry_id(entry, "id", where)
         if (image_id, 0) in self._pairs:
             self.counts.drop(REPEATED_IMAGE, where=where)
             return
+        uri = join_uri(self._root, require(entry, "file_name", str, where))
+        size_wh = entry_size(entry, uri, where, self.counts)
+        if size_wh is None:
+            return
+        self.licenses.image(entry)
         for place, (caption, sample_id) in enumerate(self._captions(entry, image_id, where)):
             if sample_id in self._sample_ids:
                 raise DataError(f"{where}: record_id {sample_id!r} occurs twice")
             self._sample_ids.add(sample_id)
             self._pairs[image_id, place] = _Pair(
                 sample_id=sample_id,
-                image_uri=join_uri(self._root, require(entry, "file_name", str, where)),
-                size_wh=image_size(entry, where),
+                image_uri=uri,
+                size_wh=size_wh,
                 caption=caption,
                 negatives=usable_spans(entry.get("tokens_negative"), caption, self.counts, where),
             )
@@ -96,7 +109,7 @@ class _Reader:
     def annotation(self, entry: Any, where: str) -> None:
         if self.counts.report is not None:
             self._check_id(entry, where)
-        image_id = require(entry, "image_id", (int, str), where)
+        image_id = entry_id(entry, "image_id", where)
         pair = self._pairs.get((image_id, entry.get("caption_index") or 0))
         if pair is None:
             self.counts.drop(NO_IMAGE, where=where)
@@ -111,6 +124,9 @@ class _Reader:
         if spans:
             # Many boxes share their spans: one object each, not one a box.
             pair.boxes.append((xyxy, self._spans.setdefault(spans, spans)))
+            if self._with_masks:
+                shape = entry.get("segmentation")
+                pair.masks.append(read_mask(shape, pair.size_wh, self.counts, where))
         else:
             self.counts.drop(NO_SPAN, where=where)
 
@@ -119,16 +135,20 @@ class _Reader:
         while self._pairs:
             pair = self._pairs.pop(next(iter(self._pairs)))
             samples.append(_sample(pair, self.name, self.counts))
+            if any(pair.masks):
+                self._masks[pair.sample_id] = tuple(pair.masks)
         return GoldSet(
             name=self.name,
             format="mdetr",
             kind=GoldKind.GROUNDING,
             samples=tuple(samples),
+            masks=self._masks,
+            licenses=self.licenses.counted(),
             counts=finish_counts(self.counts, tuple(samples)),
         )
 
     def _check_id(self, entry: Any, where: str) -> None:
-        annotation_id = require(entry, "id", (int, str), where)
+        annotation_id = entry_id(entry, "id", where)
         if annotation_id in self._annotation_ids:
             self.counts.clip(REPEATED_ANNOTATION, where=where)
         self._annotation_ids.add(annotation_id)

@@ -8,6 +8,7 @@ from pathlib import Path
 from pipeline.gold.checks import join_uri, read_text, usable_xyxy
 from pipeline.gold.detection_samples import DetectionImage, named_detection_set
 from pipeline.gold.gold_set import GoldCounts, GoldSet, IgnoredBox
+from pipeline.gold.opened import READ_ERRORS, opened_text
 from pipeline.gold.picture_sizes import NO_SIZE, picture_size
 from schemas.errors import DataError
 
@@ -29,9 +30,9 @@ def load_open_images(
     counts = GoldCounts() if counts is None else counts
     names = _descriptions(path, label_map)
     try:
-        with open(path, newline="", encoding="utf-8-sig") as lines:
+        with opened_text(path) as lines:
             images = _images(path, csv.DictReader(lines), image_root, names, counts)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except (*READ_ERRORS, UnicodeError, csv.Error) as error:
         raise DataError(f"gold file {path!r} cannot be read: {error}") from error
     return named_detection_set(
         images,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 from pipeline.gold.checks import image_size, join_uri, read_text, usable_xyxy
 from pipeline.gold.detection_samples import DetectionImage, named_detection_set
 from pipeline.gold.gold_set import GoldCounts, GoldSet, IgnoredBox
+from pipeline.gold.opened import read_xml
 from pipeline.gold.picture_sizes import NO_SIZE, picture_size
 from schemas.errors import DataError
 
@@ -49,10 +49,7 @@ def _files(folder: Path, xml_folder: Path, split: str) -> list[Path]:
 
 
 def _image(xml: Path, root: str, counts: GoldCounts) -> DetectionImage | None:
-    try:
-        tree = ElementTree.fromstring(read_text(xml))
-    except ElementTree.ParseError as error:
-        raise DataError(f"{xml} is not XML: {error}") from error
+    tree = read_xml(xml)
     name = tree.findtext("filename", "").strip() or f"{xml.stem}.jpg"
     uri = join_uri(root, name)
     size = tree.find("size")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 from typing import Any
 
 from pipeline.images.palette import phrase_hex
@@ -17,26 +18,24 @@ def caption_markup(caption: str, phrases: Sequence[Mapping[str, Any]]) -> str:
     Args:
         caption: the caption.
         phrases: mappings with `start` and `end`, character offsets; the colour follows the
-            position. A phrase that overlaps an earlier one stays unmarked.
+            position. Where several overlap, the shortest one's is taken: a phrase within another
+            shows.
 
     Returns:
         Escaped text with `<span>`, `<b>` and `<br>`: all that Plotly's titles understand.
     """
-    pieces: list[tuple[str, str | None]] = []
-    position = 0
-    in_order = sorted(enumerate(phrases), key=lambda item: (item[1]["start"], item[0]))
-    for index, phrase in in_order:
-        start, end = int(phrase["start"]), int(phrase["end"])
-        if start < position or end > len(caption):
-            continue
-        pieces += [(caption[position:start], None), (caption[start:end], phrase_hex(index))]
-        position = end
-    pieces.append((caption[position:], None))
+    owner: list[int | None] = [None] * len(caption)
+    spans = [(int(phrase["start"]), int(phrase["end"])) for phrase in phrases]
+    for index in sorted(range(len(spans)), key=lambda one: spans[one][0] - spans[one][1]):
+        start, end = spans[index]
+        if 0 <= start < end <= len(caption):
+            owner[start:end] = [index] * (end - start)
     column = 0
     out: list[str] = []
-    for text, color in pieces:
-        lines, column = _wrapped(text, column)
+    for found, places in groupby(range(len(caption)), key=owner.__getitem__):
+        lines, column = _wrapped("".join(caption[place] for place in places), column)
         marked = "<br>".join(html.escape(line, quote=False) for line in lines)
+        color = None if found is None else phrase_hex(found)
         out.append(f'<span style="color:{color}"><b>{marked}</b></span>' if color else marked)
     return "".join(out)
 

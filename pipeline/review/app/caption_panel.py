@@ -5,6 +5,7 @@ Imported only by the App server, after FiftyOne.
 
 from __future__ import annotations
 
+from html import escape
 from typing import Any
 
 import fiftyone.operators as foo
@@ -66,7 +67,8 @@ def _show(ctx: Any) -> None:
             "type": "bar",
             "orientation": "h",
             "x": [phrase.best_score for phrase in phrases],
-            "y": [f"{index}: {phrase.text}" for index, phrase in enumerate(phrases)],
+            # The text is Plotly's markup; the numbers are the keys of the phrases.
+            "y": [f"{index}: {escape(phrase.text)}" for index, phrase in enumerate(phrases, 1)],
             "marker": {"color": [phrase_hex(index) for index in range(len(phrases))]},
         }
     ]

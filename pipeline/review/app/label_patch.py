@@ -20,12 +20,12 @@ from bson import ObjectId
 from pipeline.curation.box_state import Review
 from pipeline.review.app.edited_label import check_box, consequences, drawn_label
 from pipeline.review.sync.label.documents import BOXES
-from pipeline.review.sync.label.notes import AUDIT, LEVEL, QUEUE_REASONS, QUEUE_SCORE
+from pipeline.review.sync.label.notes import AUDIT, LEVEL, QUEUE_REASONS, QUEUE_SCORE, STABILITY
 from pipeline.review.sync.store.label_store import Label, WriteRefused, keyed_labels
 
 OWN_FIELDS = frozenset(
     {"_id", "_cls", "box_id", "decision_id", "confidence", "origin", "reviewer", "reviewed_at"}
-    | {LEVEL, QUEUE_SCORE, QUEUE_REASONS, AUDIT}
+    | {LEVEL, QUEUE_SCORE, QUEUE_REASONS, AUDIT, STABILITY}
 )
 """Fields that a page never changes: what it sends for them is what it had before."""
 _PATH = re.compile(rf"/{BOXES}/detections/(\d+|-)(?:/([^/]+)((?:/[^/]+)*))?")

@@ -14,6 +14,7 @@ from pipeline.curation.box_state import Review
 from pipeline.review.app.operators import store_of
 from pipeline.review.sync.dataset.views import ensure_mine, mine_name
 from pipeline.review.sync.label.documents import DETECTIONS
+from pipeline.review.sync.label.notes import LEVEL, SHOWN
 from pipeline.review.sync.verdict.progress import as_json, read_progress
 
 VERBS = {
@@ -41,7 +42,8 @@ class ReadProgress(foo.Operator):  # type: ignore[misc]
 
 
 class Begin(foo.Operator):  # type: ignore[misc]
-    """What a reviewer's page starts with: the saved view of their own work."""
+    """What a reviewer's page starts with: the saved view of their own work, and whether the policy
+    leaves out boxes that the grid then hides."""
 
     @property
     def config(self) -> foo.OperatorConfig:
@@ -50,7 +52,9 @@ class Begin(foo.Operator):  # type: ignore[misc]
     def execute(self, ctx: Any) -> dict[str, Any]:
         reviewer = store_of(ctx).reviewer
         made = ensure_mine(ctx.dataset, reviewer)
-        return {"made": made, "view": mine_name(reviewer)}
+        below = {f"{DETECTIONS}.{LEVEL}": {"$lt": SHOWN}}
+        hidden = store_of(ctx).samples.find_one(below, {"_id": 1})
+        return {"made": made, "view": mine_name(reviewer), "hides": hidden is not None}
 
 
 class ProgressPanel(foo.Panel):  # type: ignore[misc]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -34,18 +35,41 @@ def test_a_bar_never_wider_than_the_terminal(
 ) -> None:
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setenv("TERM", "xterm")
     capsys.readouterr()
     progress = LabelProgress(units=[None] * 4)  # type: ignore[list-item]
     progress.tell()
     progress.start_clock()
     progress.commit(outcome)
     progress.tell(now=True)
-    shown = capsys.readouterr().err
-    assert shown.startswith("\r\x1b[2Kloading the teacher, 0 s")
-    last = shown.removesuffix("\n").split("\r\x1b[2K")[-1]
-    assert last.startswith("[#####---------------]  25%  units 1/4")
-    assert len(last) < width
-    assert ("caption_missing 1" in last) == (width == 200)
+    lines = [line for line in re.split(r"[\r\n]+", _plain(capsys.readouterr().err)) if line]
+    assert "loading the teach" in lines[0]
+    assert re.match(r"━+\S*\s+25% units 1/4", lines[-1])
+    assert max(map(len, lines)) <= width
+    assert ("caption_missing 1" in lines[-1]) == (width == 200)
+
+
+def test_what_is_printed_beside_a_bar_is_not_lost(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """stdout into a file stays whole, and has nothing of the bar."""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    stderr = sys.stderr
+    progress = LabelProgress(units=[None] * 4)  # type: ignore[list-item]
+    progress.tell()
+    print("to a file")
+    print("a warning", file=sys.stderr)
+    progress.tell(now=True)
+    shown = capsys.readouterr()
+    assert shown.out == "to a file\n"
+    assert "a warning" in _plain(shown.err)
+    assert sys.stderr is stderr
+
+
+def _plain(text: str) -> str:
+    """The text of a terminal without its control sequences."""
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
 
 
 def test_lines_in_a_log(outcome: CommitOutcome, capsys: pytest.CaptureFixture[str]) -> None:
@@ -69,7 +93,7 @@ def test_rows_within_a_unit(capsys: pytest.CaptureFixture[str]) -> None:
     progress.under_way = 128
     assert "units 0/1  rows 0  under way 128  boxes 0" in progress.line()
     assert "images/s  left " in progress.line()
-    assert progress.bar().endswith(" 25%  ")
+    assert progress.share_done() == 0.25
 
 
 def test_a_call_that_is_under_way_is_counted_by_its_batches(tmp_path: Path) -> None:

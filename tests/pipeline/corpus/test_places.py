@@ -10,8 +10,8 @@ import pytest
 
 from pipeline.corpus import CorpusOptions, open_corpus
 from pipeline.images.access import ImageAccess
+from pipeline.images.address import ImageAddress, UriKind
 from pipeline.images.fetch import read_image_uri
-from pipeline.images.uri_kind import UriKind, uri_kind
 from schemas.errors import ConfigError, RecordError, UnitError
 from schemas.records import CorpusRecord
 from tests.pipeline.corpus import corpora
@@ -56,7 +56,7 @@ def test_what_a_zip_may_do(tmp_path: Path) -> None:
     corpora.imagefolder(tmp_path / "toy")
     archive = zipped(tmp_path / "toy", tmp_path / "a.zip")
     record = read(archive, untrusted=True)[0]
-    assert uri_kind(record.image_uri or "") is UriKind.ARCHIVE
+    assert ImageAddress.of(record.image_uri or "").kind is UriKind.ARCHIVE
     with pytest.raises(RecordError, match="is not below the corpus, and the corpus is untrusted"):
         image_of(record, ImageAccess(untrusted=True, root=str(tmp_path / "toy")))
     with pytest.raises(RecordError, match="gone.png"):

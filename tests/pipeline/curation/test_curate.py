@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from pipeline.curation import in_use
 from pipeline.curation.box_state import resolve_record
 from pipeline.curation.curate import (
     curate_run,
@@ -145,7 +146,8 @@ ROWS = [
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    return {path.name: path.read_bytes() for path in files if path.name != in_use.LOCK}
 
 
 def test_curate_run_writes_records_and_a_manifest(tmp_path: Path) -> None:
@@ -205,17 +207,21 @@ class LayersInMemory(RunStore):
         return join_url("memory://curate-test", *parts) if here else super().url(*parts)
 
 
-def test_on_an_object_store(tmp_path: Path) -> None:
+def test_on_an_object_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = LayersInMemory(folder_run(tmp_path, ROWS).uri)
     append_decisions(run, [decided(1, Verdict.KEEP, record_id="toy/2", box_id="toy/2#0")])
     stats = ensure_curated(run, POLICY)
     assert ensure_curated(run, POLICY) == stats
     assert [row.record_id for row in iter_curated(run, "t")] == ["toy/0", "toy/2", "toy/3"]
     append_decisions(run, [decided(2, Verdict.DROP, record_id="toy/2", box_id="toy/2#0")])
-    ensure_curated(run, POLICY)
-    assert list_files(run.url("curated", POLICY.policy_id), suffix=".parquet") == [
-        entry.name for entry in read_curate_stats(run, POLICY.policy_id).files
-    ]
+    folder = run.url("curated", POLICY.policy_id)
+    named = [entry.name for entry in ensure_curated(run, POLICY).files]
+    assert len(named) == 1
+    # What an export may still read stays for a while.
+    assert len(list_files(folder, suffix=".parquet")) == 2
+    monkeypatch.setattr(in_use, "KEPT_S", -1.0)
+    curate_run(run, POLICY)
+    assert list_files(folder, suffix=".parquet") == named
     assert not (tmp_path / "curated").exists()
 
 

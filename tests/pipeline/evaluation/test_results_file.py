@@ -46,6 +46,8 @@ def test_what_is_left_out_is_counted_and_named(tmp_path: Path) -> None:
         row(image_id=1),
         row(bbox=[1, 2, float("nan"), 4]),
         row(bbox=[1, 2, 3]),
+        row(bbox=[1, 2, 1e300, 4]),
+        row(score=10**400),
         row(score=None),
         row(image_id=True),
         "no row",
@@ -56,8 +58,9 @@ def test_what_is_left_out_is_counted_and_named(tmp_path: Path) -> None:
         "1 results are of 1 images that gold does not list, and are not judged: 1 (1)",
         "3 results are of 2 categories that gold does not list, and are not judged: 9 (2), dog (1)",
         "2 results left out: bbox is not four finite numbers",
-        "1 results left out: score is not a finite number",
-        "1 results left out: image_id is not a number or text",
+        "1 results left out: bbox is beyond 1e+12 pixels",
+        "2 results left out: score is not a finite number",
+        "1 results left out: image_id is not a whole number or text",
         "1 results left out: it is not an object",
         "1 of 2 gold images have no result: their boxes count as not found",
     ]
@@ -67,6 +70,7 @@ def test_what_is_left_out_is_counted_and_named(tmp_path: Path) -> None:
     "ids, asked, expected",
     [
         ((7, 5), "7", 1),
+        ((7, 5), 7.0, 1),
         (("7", "5"), 7, 1),
         (("a", "b"), "a", 1),
         (("07", "5"), 7, 0),

@@ -40,6 +40,15 @@ def gold(*samples: TrainingSample, kind: GoldKind = GoldKind.GROUNDING, **more: 
         ({"image_uri": "/data/photos/images/0.jpg"}, [{}], "g/0"),
         ({"image_uri": "shard-1.tar#0.jpg"}, [{}], "g/0"),
         ({"image_uri": "images/1.jpg"}, [{}], None),
+        ({"image_uri": "http://h/images/0.jpg?size=2"}, [{}], "g/0"),
+        ({"image_uri": "http://h/a%20b.jpg"}, [{"image_uri": "d/a b.jpg"}], "g/0"),
+        ({"image_uri": "/d/caf\u0065\u0301.jpg"}, [{"image_uri": "d/caf\u00e9.jpg"}], "g/0"),
+        # of two folders of a Windows path the right one
+        (
+            {"image_uri": "/x/b/0.jpg"},
+            [{"image_uri": "C:\\a\\0.jpg"}, {"sample_id": "g/1", "image_uri": "C:\\b\\0.jpg"}],
+            "g/1",
+        ),
         ({}, [{"caption": "another"}], None),
         # one file name in two folders: the longer common path decides
         (

@@ -10,11 +10,12 @@ import numpy as np
 from PIL import Image
 
 from pipeline.curation.curate import ensure_curated, iter_curated
+from pipeline.curation.recommended import policy_of
 from pipeline.curation.rules.presets import get_policy
 from pipeline.export import FORMATS, ExportOptions, export_records
 from pipeline.gold import load_gold
 from pipeline.gold.gold_set import GoldSet
-from pipeline.imported.write import ImportOptions, policy_of, write_run
+from pipeline.imported.write import ImportOptions, write_run
 from pipeline.run.store import RunStore
 from schemas.fingerprint import sha256_bytes
 from schemas.records import CuratedBox, CuratedRecord, Phrase

@@ -65,7 +65,7 @@ def test_a_reviewer_has_a_view_of_their_own_work(bench: Bench) -> None:
     store = LabelStore(bench.stored.samples)
     judge_boxes(store, sample_object_id("toy/1"), [label_object_id("toy/1#0")], Review.ACCEPTED)
     begun = execute(bench, "begin").result
-    assert begun == {"made": True, "view": f"mine {store.reviewer}"}
+    assert begun == {"made": True, "view": f"mine {store.reviewer}", "hides": False}
     view = bench.dataset.load_saved_view(begun["view"])
     assert view.values("record_id") == ["toy/1"]
     assert execute(bench, "begin").result["made"] is False

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,7 @@ from pipeline.review.sync.label.notes import (
 from pipeline.review.sync.label.stamp import PAIR_FIELDS
 from pipeline.review.sync.pull.pull import pull, unpulled
 from pipeline.review.sync.store.mongo_store import Document
-from schemas.records import Status, Verdict
+from schemas.records import Verdict
 from tests.pipeline.review.bench import Bench
 from tests.pipeline.review.builders import NOW, drawn_label
 
@@ -45,11 +44,12 @@ def test_our_documents_are_those_that_fiftyone_makes_itself(bench: Bench) -> Non
     row = bench.rows[0]
     shown = [history.current() for history in box_histories(row, []).values()]
     notes = Notes(suspects={shown[0].box_id: Suspicion(score=0.5, reasons=("too large",))})
-    of_pair = pair_notes(row, shown, notes)
+    of_boxes = {box.box_id: box_notes(box, notes, None, 0.5) for box in shown}
+    of_pair = pair_notes(row, shown, notes, (), of_boxes)
     ours = sample_document(
         row,
         shown,
-        notes={box.box_id: box_notes(box, notes, None) for box in shown},
+        notes=of_boxes,
         pair_notes={**of_pair, RAREST_PHRASE: 1},
         filepath=row.image_uri,
         dataset_id=bench.stored.dataset_id,
@@ -111,13 +111,6 @@ def test_a_pushed_dataset_is_whole_for_fiftyone(bench: Bench) -> None:
         "rare phrases": 0,
         "overlapping phrases": 0,
     }
-
-
-def test_views_of_pairs_without_boxes(bench: Bench) -> None:
-    bench.rows[0] = replace(bench.rows[0], boxes=(), status=Status.NO_BOXES)
-    bench.push()
-    assert len(bench.dataset.load_saved_view("captions without boxes")) == 1
-    assert len(bench.dataset.load_saved_view("ungrounded phrases")) == 1
 
 
 def test_edit_pull_rebuild(bench: Bench) -> None:

@@ -85,5 +85,8 @@ def write_opinions(run: RunStore, layer: str, values: dict[str, list[float | Non
         {"box_id": ids, "status": ["ok"] * len(ids), "detail": [""] * len(ids), **said},
         schema=kind.schema(),
     )
-    (commit,) = run.commits().values()
-    store.commit(commit, LayerRows(table=table, statuses={"ok": len(ids)}, examples={}), {})
+    done = 0
+    for commit in store.pending():
+        own = table.slice(done, commit.num_boxes)
+        store.commit(commit, LayerRows(table=own, statuses={"ok": len(own)}, examples={}), {})
+        done += len(own)

@@ -16,10 +16,11 @@ from pipeline.review.sync.label.notes import (
     QUEUE_REASONS,
     QUEUE_SCORE,
     RAREST_PHRASE,
+    STABILITY,
 )
 from pipeline.review.sync.label.stamp import PAIR_FIELDS, PAIR_REVIEW, PAIR_REVIEWER, REVIEWER
 
-LAYOUT, LAYOUT_KEY = 2, "layout"
+LAYOUT, LAYOUT_KEY = 3, "layout"
 """Goes up with fields and views; a push brings older datasets up to it."""
 COLORED_PHRASES = 60
 """Phrases of a caption that get their colour; the App needs each value listed."""
@@ -106,6 +107,7 @@ def lay_out(dataset: Any) -> None:
         (REVIEWER, fo.StringField),
         (LEVEL, fo.FloatField),
         (QUEUE_SCORE, fo.FloatField),
+        (STABILITY, fo.FloatField),
         (AUDIT, fo.BooleanField),
     ):
         add(f"{BOXES}.detections.{attribute}", kind)

@@ -13,16 +13,20 @@ from pipeline.review.sync.label.documents import DETECTIONS
 from pipeline.review.sync.label.notes import (
     AUDIT,
     DISAGREEMENT,
+    LEVEL,
     LOWEST_SCORE,
     MARGIN,
     OVERLAP,
     QUEUE_SCORE,
     RAREST_PHRASE,
+    SHOWN,
+    STABILITY,
 )
 from pipeline.review.sync.label.stamp import PAIR_REVIEW, PAIR_REVIEWER, REVIEWER
 from schemas.records import PhraseStatus
 
 LOW_SCORE = 0.4
+UNSTABLE = 0.5
 CLOSE_CALL = 0.05
 OVERLAPPING = 0.8
 RARE = 2
@@ -40,12 +44,15 @@ def review_views(dataset: Any) -> dict[str, tuple[Any, str]]:
     """Name -> (view, what it is for), in the order of the App's list."""
     from fiftyone import ViewField as F
 
-    boxes = F(DETECTIONS)
+    # What shows by default: a candidate that the policy leaves out makes no image worth a look.
+    hidden = (F(LEVEL) >= 0) & (F(LEVEL) < SHOWN)  # false of a box that has no level
+    boxes = F(DETECTIONS).filter(~hidden)
     area = F("bounding_box")[2] * F("bounding_box")[3]
     asked = F("phrases").filter(F("status") == str(PhraseStatus.OK))
     # A box without `review` was drawn by a person and counts, as in `pull`.
     standing = boxes.filter(F("review") != str(Review.REJECTED))
-    indices = F(f"{DETECTIONS}.phrase_index")
+    indices = boxes.map(F("phrase_index"))
+    again, close = F(STABILITY), (F(MARGIN) >= 0) & (F(MARGIN) < CLOSE_CALL)
 
     def only(condition: Any) -> Any:
         return dataset.match(boxes.filter(condition).length() > 0)
@@ -71,8 +78,12 @@ def review_views(dataset: Any) -> dict[str, tuple[Any, str]]:
             f"images with boxes that the teacher gives less than {LOW_SCORE}, the lowest first",
         ),
         "unstable scores": (
-            has(MARGIN).match(F(MARGIN) < CLOSE_CALL).sort_by(MARGIN),
-            f"a phrase's box beats the next candidate by less than {CLOSE_CALL}",
+            dataset.match(((again >= 0) & (again < UNSTABLE)) | (~(again >= 0) & close)).sort_by(
+                [(STABILITY, 1), (MARGIN, 1)]
+            ),
+            "boxes that the teacher does not find again in a changed image (`glipforge enrich "
+            f"--with stability`, below {UNSTABLE}); without that layer: a phrase's box beats the "
+            f"next candidate by less than {CLOSE_CALL}",
         ),
         "overlapping phrases": (
             dataset.match(F(OVERLAP) > OVERLAPPING).sort_by(OVERLAP, reverse=True),

@@ -3,8 +3,9 @@ and how soon the App shows it. Notes guide people; no decision is made of them. 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -22,9 +23,12 @@ QUEUE_SCORE, QUEUE_REASONS, AUDIT = "queue_score", "queue_reasons", "audit"
 LOWEST_SCORE, MARGIN, OVERLAP, DISAGREEMENT = "lowest_score", "margin", "overlap", "disagreement"
 RAREST_PHRASE = "rarest_phrase"
 """Fields of a sample."""
+STABILITY = "stability"
+"""Attribute of a label: how well the teacher finds it again in changed images; field of its sample:
+the least of those that show."""
 SHOWN = 1.0
 _HIDDEN = 0.99
-NUMBER_FIELDS = (QUEUE_SCORE, LOWEST_SCORE, MARGIN, OVERLAP)
+NUMBER_FIELDS = (QUEUE_SCORE, LOWEST_SCORE, STABILITY, MARGIN, OVERLAP)
 """By which the App sorts."""
 
 
@@ -49,13 +53,20 @@ class Notes:
     """Boxes that an audit drew."""
     keeps: Callable[[Annotation], frozenset[str]] | None = None
     """The boxes of a pair that show by default; None: all."""
+    again: Callable[[Annotation], Mapping[str, float]] | None = None
+    """The layer `stability` of a pair, by box id; None where the run does not have it."""
+    said: tuple[str, ...] = ()
+    """What the run has and cannot be used, in sentences."""
 
 
 NO_NOTES = Notes()
 
 
-def box_notes(box: Standing, notes: Notes, kept: frozenset[str] | None) -> dict[str, Any]:
-    """The attributes of one label."""
+def box_notes(
+    box: Standing, notes: Notes, kept: frozenset[str] | None, again: float | None = None
+) -> dict[str, Any]:
+    """The attributes of one label; `kept` are those that show by default, `again` is its
+    stability."""
     decided = box.review != Review.PENDING or box.origin == Origin.HUMAN
     shown = kept is None or box.box_id in kept or decided or box.score is None
     found = notes.suspects.get(box.box_id)
@@ -64,14 +75,29 @@ def box_notes(box: Standing, notes: Notes, kept: frozenset[str] | None) -> dict[
         QUEUE_SCORE: None if found is None else found.score,
         QUEUE_REASONS: [] if found is None else list(found.reasons),
         AUDIT: box.box_id in notes.audited,
+        STABILITY: again,
     }
 
 
 def pair_notes(
-    row: Annotation, boxes: Sequence[Standing], notes: Notes, decided: Iterable[Decision] = ()
+    row: Annotation,
+    boxes: Sequence[Standing],
+    notes: Notes,
+    decided: Iterable[Decision] = (),
+    of_boxes: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
 ) -> dict[str, Any]:
-    """The fields of a sample, from the boxes that it shows."""
-    scores = [box.score for box in boxes if box.score is not None]
+    """The fields of a sample.
+
+    Args:
+        row: the pair.
+        boxes: those that were pushed, also what the policy leaves out: one of them may be a rival.
+        notes: what the run knows.
+        decided: the decisions about the pair.
+        of_boxes: box id -> its `box_notes`; scores and overlaps are of what they show by default.
+    """
+    shown = [box for box in boxes if of_boxes.get(box.box_id, {}).get(LEVEL, SHOWN) >= SHOWN]
+    scores = [box.score for box in shown if box.score is not None]
+    again = [of_boxes.get(box.box_id, {}).get(STABILITY) for box in shown]
     found = [notes.suspects[box.box_id] for box in boxes if box.box_id in notes.suspects]
     if row.record_id in notes.missing:
         found.append(notes.missing[row.record_id])
@@ -81,8 +107,9 @@ def pair_notes(
         QUEUE_REASONS: list(dict.fromkeys(reason for one in found for reason in one.reasons)),
         AUDIT: any(box.box_id in notes.audited for box in boxes),
         LOWEST_SCORE: min(map(float, scores), default=None),
-        MARGIN: least_margin(row, boxes),
-        OVERLAP: most_overlap(boxes),
+        STABILITY: min((score for score in again if score is not None), default=None),
+        MARGIN: least_margin(row, boxes, {box.phrase_index for box in shown}),
+        OVERLAP: most_overlap(shown),
         DISAGREEMENT: len(conflicts(list(decided))),
     }
 
@@ -97,8 +124,11 @@ def most_overlap(boxes: Sequence[Standing]) -> float:
     return round(float(iou.max()), 4)
 
 
-def least_margin(row: Annotation, boxes: Sequence[Standing]) -> float | None:
-    """By how little the last box that a phrase names beats the next one; None where none is next.
+def least_margin(
+    row: Annotation, boxes: Sequence[Standing], phrases: Collection[int]
+) -> float | None:
+    """By how little the last box that one of these phrases names beats the next one; None where
+    none is next.
 
     Where it is small, a little noise would have chosen another box.
     """
@@ -107,6 +137,6 @@ def least_margin(row: Annotation, boxes: Sequence[Standing]) -> float | None:
         of_phrase = [b.score for b in boxes if b.phrase_index == index and b.score is not None]
         scores = sorted(of_phrase, reverse=True)
         named = max(named_number(phrase.text), 1)
-        if len(scores) > named:
+        if index in phrases and len(scores) > named:
             found.append(round(float(scores[named - 1] - scores[named]), 4))
     return min(found, default=None)

@@ -200,8 +200,9 @@ def _chosen(
             if history.latest is not None or box_id in (box_ids or ())
         )
         kept = None if notes.keeps is None else notes.keeps(row)
-        of_boxes = {box.box_id: box_notes(box, notes, kept) for box in shown}
-        of_pair = pair_notes(row, shown, notes, decided)
+        again = {} if notes.again is None else notes.again(row)
+        of_boxes = {box.box_id: box_notes(box, notes, kept, again.get(box.box_id)) for box in shown}
+        of_pair = pair_notes(row, shown, notes, decided, of_boxes)
         row = with_phrases(row, decided)
         yield _Chosen(row, histories, shown, pair_history(decided), of_boxes, of_pair)
 
@@ -235,7 +236,7 @@ def _operation(
     )
     if old is None:
         report.boxes += len(item.shown)
-        # Not an insert: a second push at the same time is no error.
+        # Not an insert: a second push at the same time is not an error.
         return UpdateOne({"_id": fresh.pop("_id")}, {"$setOnInsert": fresh}, upsert=True)
     merged = merge_boxes(old, item.row, item.histories, item.shown, item.notes)
     report.kept_labels += merged.kept

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from itertools import chain
 
 from pipeline.curation.kept_boxes import kept_box_ids
 from pipeline.curation.rules.filter_result import KEPT, MERGED
 from pipeline.curation.rules.filters import filter_rows
 from pipeline.curation.rules.policy import FilterPolicy
+from pipeline.layers.columns import read_column
 from pipeline.review.sync.label.notes import Notes, Suspicion
 from pipeline.run.store import RunStore
 from pipeline.storage.files import exists
 from pipeline.trust.audit_sample import read_audits
 from pipeline.trust.suspects import queue_path, read_queue
+from pipeline.trust.usual import OPINIONS, opinion_columns
 from schemas.records import Annotation
+
+STABILITY_COLUMN = OPINIONS["stability"]
 
 
 def read_notes(run: RunStore, policy: FilterPolicy, *, show_all: bool = False) -> Notes:
@@ -37,13 +42,44 @@ def read_notes(run: RunStore, policy: FilterPolicy, *, show_all: bool = False) -
             suspects[one.box_id] = suspicion
         else:
             missing.setdefault(one.record_id, suspicion)
+    columns, said = opinion_columns(run)
     drawn = [ids for audit in read_audits(run) for ids in audit.box_ids().values()]
     return Notes(
         suspects=suspects,
         missing=missing,
         audited=frozenset().union(*drawn),
         keeps=None if show_all else _keeper(run, policy),
+        again=_StabilityByUnit(run).of if STABILITY_COLUMN in columns else None,
+        said=tuple(sentence for sentence in said if sentence.startswith(STABILITY_COLUMN)),
     )
+
+
+class _StabilityByUnit:
+    """The layer `stability`, read unit by unit as a push comes to them: never whole in memory."""
+
+    def __init__(self, run: RunStore) -> None:
+        self._run = run
+        self._commits = list(run.commits().values())
+        self._next = 0
+        self._unit: dict[str, float] = {}
+
+    def of(self, row: Annotation) -> Mapping[str, float]:
+        """The values of the boxes of a pair; those that the layer has none of are left out."""
+        for _ in chain([None], self._commits):
+            if not row.boxes or row.boxes[0].box_id in self._unit:
+                break
+            self._read_next()
+        return {
+            box.box_id: value
+            for box in row.boxes
+            if (value := self._unit.get(box.box_id)) is not None and value == value
+        }
+
+    def _read_next(self) -> None:
+        commit = self._commits[self._next % len(self._commits)]
+        self._next += 1
+        column = read_column(self._run, STABILITY_COLUMN, [commit])
+        self._unit = dict(zip(column.keys.to_pylist(), column.values.tolist(), strict=True))
 
 
 def _keeper(run: RunStore, policy: FilterPolicy) -> Callable[[Annotation], frozenset[str]]:

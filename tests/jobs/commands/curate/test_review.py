@@ -113,10 +113,17 @@ def test_push_open_pull(run_dir: str, tmp_path: Path, capsys: pytest.CaptureFixt
 
     assert cli.main(["review", "push", run_dir, "--rebuild"]) == 2
     assert "holds 1 changes that were never pulled" in capsys.readouterr().err
-    assert cli.main(["review", "pull", run_dir, "--reviewer", "ann"]) == 0
-    said = capsys.readouterr().out
-    assert "3 pairs read, 1 with changes: 1 new decisions (1 drop); 3 boxes still pending" in said
-    decision = load_decisions(folder_run(Path(run_dir), []))[0]
+    pull = [sys.executable, "-m", "jobs", "review", "pull", run_dir, "--reviewer", "ann"]
+    two = [
+        subprocess.Popen(pull, cwd=module_root(), stdout=subprocess.PIPE, text=True) for _ in "ab"
+    ]
+    lines = sorted(one.communicate(timeout=120)[0].splitlines()[0] for one in two)
+    assert [one.returncode for one in two] == [0, 0]
+    assert lines == [
+        "3 pairs read, 0 with changes: 0 new decisions (none); 3 boxes still pending",
+        "3 pairs read, 1 with changes: 1 new decisions (1 drop); 3 boxes still pending",
+    ]
+    (decision,) = load_decisions(folder_run(Path(run_dir), []))
     assert (decision.box_id, decision.verdict, decision.reviewer) == (
         "toy/0#0",
         Verdict.DROP,

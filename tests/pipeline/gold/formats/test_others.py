@@ -63,7 +63,7 @@ def test_voc_without_a_size_asks_the_image(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "text, message",
     [
-        ("<annotation", r"a.xml is not XML"),
+        ("<annotation", r"a.xml' is not XML"),
         (VOC.format(width="wide", ymax=60), r"a.xml: width must be a number, got 'wide'"),
         (VOC.format(width=100, ymax="low"), r"object 1: ymax must be a number, got 'low'"),
         (VOC.format(width=100, ymax=9).replace("cat", " "), r"object 1 has no name"),

@@ -29,8 +29,11 @@ def test_a_caption_cannot_write_markup() -> None:
     assert text == f"&lt;b&gt;{marked(0, 'a &amp; b')}&lt;/b&gt;"
 
 
-def test_an_overlapping_phrase_stays_unmarked_and_no_text_is_lost() -> None:
-    assert caption_markup("abc", [span(0, 2), span(1, 3)]) == f"{marked(0, 'ab')}c"
+def test_a_phrase_within_another_shows_and_no_text_is_lost() -> None:
+    text = caption_markup("a red dog", [span(0, 9), span(2, 5)])
+    assert text == f"{marked(0, 'a ')}{marked(1, 'red')}{marked(0, ' dog')}"
+    assert caption_markup("abc", [span(0, 2), span(1, 3)]) == f"{marked(0, 'a')}{marked(1, 'bc')}"
+    assert caption_markup("abc", [span(1, 9), span(2, 2), span(-1, 2)]) == "abc"
 
 
 def test_astral_characters_count_as_one() -> None:

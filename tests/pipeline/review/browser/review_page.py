@@ -258,7 +258,7 @@ class ReviewPage(OpenedPair):
         for _ in range(5):
             self.run("set_filters", wanted)
             self.page.wait_for_timeout(1000)
-            if self.state("filters"):
+            if wanted.keys() <= self.state("filters").keys():
                 break
         self.page.wait_for_timeout(1500)
         self.click_tile()

@@ -1,9 +1,11 @@
-"""The panel `Review`: how far the review is, and forms for what concerns many boxes."""
+"""The panel `Review`: how far the review is, and forms for what concerns many boxes; and what the
+grid shows of them."""
 
 from __future__ import annotations
 
 import pytest
 
+from pipeline.review.sync.label.seen import labels_of
 from tests.pipeline.review.browser.review_page import ReviewPage
 
 pytestmark = [pytest.mark.slow, pytest.mark.fiftyone, pytest.mark.browser]
@@ -41,3 +43,21 @@ def test_the_panel_tells_the_progress_and_starts_operators(page: ReviewPage) -> 
     window.get_by_role("button", name="Count anew").wait_for()
     window.get_by_role("button", name="Accept all above a score").click()
     form.get_by_text("accepts").wait_for()
+    form.locator("input[type=number]").first.fill("0.1")
+    shown = [
+        [label["review"] == "pending" and label["level"] == 1 for label in labels_of(document)]
+        for document in page.bench.stored.samples.find({})
+    ]
+    boxes, images = sum(map(sum, shown)), sum(map(any, shown))
+    assert boxes < sum(map(len, shown))
+    # The grid hides what the policy does not keep, and so the form counts it not.
+    form.get_by_text(f"accepts {boxes:,} boxes of {images:,} images").wait_for()
+    form.get_by_role("button", name="Cancel").click()
+    form.wait_for(state="detached")
+    note = window.locator("#glipforge-hover")
+    assert note.inner_text() == "Boxes that the policy keeps \u00b7 k: all candidates"
+    hidden = "boxes.detections.level"
+    assert hidden in page.state("filters")
+    page.press("k")
+    page.wait_for(lambda: hidden not in page.state("filters"), "all candidates in the grid")
+    assert note.inner_text() == "All candidates \u00b7 k: what the policy keeps"

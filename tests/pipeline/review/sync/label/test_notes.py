@@ -53,6 +53,20 @@ def test_suspicion_and_audit_stand_on_the_box_and_on_its_pair() -> None:
     assert (pair["audit"], pair["lowest_score"]) == (True, 0.125)
 
 
+def test_the_signs_of_a_pair_are_of_the_boxes_that_show() -> None:
+    boxes = [one.current() for one in standing()]
+    again = {"toy/0#0": 0.9, "toy/0#1": 0.7, "toy/0#2": 0.1}
+    kept = frozenset({"toy/0#0", "toy/0#1"})
+    of_boxes = {box.box_id: box_notes(box, NO_NOTES, kept, again[box.box_id]) for box in boxes}
+    assert of_boxes["toy/0#2"]["stability"] == 0.1
+    pair = pair_notes(make_row(), boxes, NO_NOTES, (), of_boxes)
+    assert (pair["stability"], pair["lowest_score"]) == (0.7, 0.25)
+    everything = pair_notes(make_row(), boxes, NO_NOTES)
+    assert (everything["stability"], everything["lowest_score"]) == (None, 0.125)
+    # The candidate that was left out may be the rival all the same.
+    assert pair["margin"] == everything["margin"]
+
+
 def test_a_phrase_with_too_few_boxes_is_told_of_the_pair() -> None:
     notes = Notes(missing={"toy/0": Suspicion(score=0.9, reasons=("names 2, 1 has a box",))})
     pair = pair_notes(make_row(), [], notes)
@@ -84,5 +98,6 @@ def test_the_margin_is_between_the_last_box_that_is_named_and_the_next() -> None
     )
     row = make_row(boxes=boxes)
     shown = [one.current() for one in box_histories(row, ()).values()]
-    assert least_margin(row, shown) == 0.25
-    assert least_margin(row, shown[:1]) is None
+    assert least_margin(row, shown, {0}) == 0.25
+    assert least_margin(row, shown[:1], {0}) is None
+    assert least_margin(row, shown, {1}) is None  # of the first phrase no box shows

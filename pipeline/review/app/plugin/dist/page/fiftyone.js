@@ -14,6 +14,8 @@ const NEEDED = {
     "useRefreshSample",
     "datasetId",
     "modalFilters",
+    "filters",
+    "view",
   ],
   recoil: ["useSetRecoilState"],
 };
@@ -66,6 +68,7 @@ export function registerPageJob() {
       return {
         refresh: window.__fos__.useRefreshSample(),
         setModalFilters: window.recoil.useSetRecoilState(window.__fos__.modalFilters),
+        setFilters: window.recoil.useSetRecoilState(window.__fos__.filters),
       };
     }
     async execute(ctx) {

@@ -1,5 +1,4 @@
-// Keys of the reviewer, heard before FiftyOne's own; only while an image is open, no form is,
-// and nobody types.
+// Keys of the reviewer, heard before FiftyOne's own; only while no form is open and nobody types.
 
 import { dialogKey } from "./dialog.js";
 import { formOpen, modal } from "./fiftyone.js";
@@ -7,8 +6,8 @@ import { formOpen, modal } from "./fiftyone.js";
 const typing = (target) =>
   /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName || "") || target.isContentEditable;
 
-// `actions`: key -> function
-export function listen(actions) {
+// `ofImage`, `ofGrid`: key -> function, with an image open and without
+export function listen(ofImage, ofGrid) {
   window.addEventListener(
     "keydown",
     (event) => {
@@ -19,8 +18,8 @@ export function listen(actions) {
         return;
       }
       if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
-      if (!modal() || formOpen() || typing(event.target || {})) return;
-      const action = actions[event.key];
+      if (formOpen() || typing(event.target || {})) return;
+      const action = (modal() ? ofImage : ofGrid)[event.key];
       if (!action || action(event) === false) return;
       event.preventDefault();
       event.stopImmediatePropagation();

@@ -1,11 +1,11 @@
 // Start of the review page.
 
-import { builtIn, checkGlobals, look, notify, python, registerPageJob } from "./fiftyone.js";
+import { builtIn, checkGlobals, look, notify, registerPageJob } from "./fiftyone.js";
 import { help } from "./dialog.js";
 import { drawFor } from "./drawing.js";
 import { judgeImage, next, undo } from "./image.js";
 import { listen } from "./keys.js";
-import { toggleLevel } from "./level.js";
+import { keepGrid, toggleLevel } from "./level.js";
 import { phraseOfMarked } from "./marked_words.js";
 import { toggleColors } from "./marks.js";
 import { showPhrase } from "./phrase_filter.js";
@@ -66,17 +66,9 @@ export async function start(settings) {
     "?": help,
   };
   for (let number = 1; number <= 9; number++) keys[String(number)] = () => run(phrase(number - 1));
-  listen(keys);
-  begin();
+  listen(keys, { k: keys.k });
+  setInterval(() => keepGrid().catch((error) => console.warn("glipforge review:", error)), 500);
   window.__glipforge__ = { ready: true };
-}
-
-// The saved view of this reviewer's own work; it is in the list from the next load on.
-async function begin() {
-  for (let tries = 0; tries < 60 && !/\/datasets\//.test(location.pathname); tries++)
-    await new Promise((resolve) => setTimeout(resolve, 500));
-  await new Promise((resolve) => setTimeout(resolve, 2000));
-  python("begin", {}).catch((error) => console.warn("glipforge review:", error));
 }
 
 // An edit in Annotate is unsaved until FiftyOne sends it (within 3 s): leaving the page asks.

@@ -17,6 +17,7 @@ const STYLE = `
 #glipforge-strip button{font:inherit;border:0;border-radius:4px;padding:0 5px;cursor:pointer;
   color:#fff}
 #glipforge-strip .phrase{border-radius:4px;padding:0 5px;cursor:pointer;color:#fff}
+#glipforge-strip .phrase .phrase{box-shadow:0 0 0 1px #fff}
 #glipforge-strip sub,#glipforge-strip .pencil{user-select:none}
 #glipforge-strip .action{background:#3a3d44;padding:2px 9px}
 #glipforge-strip .note{color:#bbb;font-size:13px}
@@ -149,36 +150,67 @@ function note(text, kind) {
 function caption(text, phrases, counts, colors, onPhrase, onDraw) {
   const node = document.createElement("span");
   node.className = "caption";
-  let position = 0;
-  const order = phrases.map((phrase, index) => [phrase, index]);
-  order.sort((one, other) => one[0].start - other[0].start);
   const letters = Array.from(text); // offsets count characters, not UTF-16 units
-  for (const [phrase, index] of order) {
-    const start = Math.max(phrase.start, position);
-    if (start >= phrase.end) continue;
-    node.append(letters.slice(position, start).join(""));
-    const button = document.createElement("span"); // the words of a button cannot be marked
-    button.setAttribute("role", "button");
-    button.className = "phrase";
-    button.dataset.phrase = String(index);
-    button.textContent = letters.slice(start, phrase.end).join("");
-    button.style.background = colors[index % colors.length];
-    button.title = `phrase ${index + 1}: ${counts[index]} boxes, best score ${Number(
-      phrase.best_score || 0
-    ).toFixed(2)}`;
-    const small = document.createElement("sub");
-    small.textContent = `${index + 1}`;
-    button.append(small);
-    button.addEventListener("click", () => marked() || onPhrase(index));
-    const pencil = document.createElement("button");
-    pencil.dataset.draw = String(index);
-    pencil.className = "pencil";
-    pencil.textContent = "+";
-    pencil.title = `draw a box for phrase ${index + 1}`;
-    pencil.addEventListener("click", () => onDraw(index));
-    node.append(button, pencil);
-    position = phrase.end;
-  }
-  node.append(letters.slice(position).join(""));
+  const rest = phrases.map(({ start, end }, index) => ({ start, end, index }));
+  const outerFirst = (one, other) => one.start - other.start || other.end - one.end;
+  rest.sort(outerFirst);
+
+  // The characters [from, to), and in them the phrases that begin there: one within another is a
+  // part of it, one that crosses its end goes on behind it.
+  const fill = (parent, from, to) => {
+    let position = from;
+    while (rest.length && rest[0].start < to) {
+      const { start, end, index } = rest.shift();
+      if (end > to) {
+        rest.push({ start: to, end, index });
+        rest.sort(outerFirst);
+        continue;
+      }
+      const first = Math.max(start, position);
+      if (first >= end) continue;
+      parent.append(letters.slice(position, first).join(""));
+      const part = phrasePart(index, phrases[index], counts[index], colors, onPhrase);
+      fill(part, first, end);
+      part.append(small(`${index + 1}`));
+      parent.append(part, pencil(index, onDraw));
+      position = end;
+    }
+    parent.append(letters.slice(position, to).join(""));
+  };
+  fill(node, 0, letters.length);
+  return node;
+}
+
+function phrasePart(index, phrase, count, colors, onPhrase) {
+  const node = document.createElement("span"); // the words of a button cannot be marked
+  node.setAttribute("role", "button");
+  node.className = "phrase";
+  node.dataset.phrase = String(index);
+  node.style.background = colors[index % colors.length];
+  const best = Number(phrase.best_score || 0).toFixed(2);
+  node.title = `phrase ${index + 1}: ${count} boxes, best score ${best}`;
+  node.addEventListener("click", (event) => {
+    event.stopPropagation(); // not also the phrase around it
+    if (!marked()) onPhrase(index);
+  });
+  return node;
+}
+
+function small(text) {
+  const node = document.createElement("sub");
+  node.textContent = text;
+  return node;
+}
+
+function pencil(index, onDraw) {
+  const node = document.createElement("button");
+  node.dataset.draw = String(index);
+  node.className = "pencil";
+  node.textContent = "+";
+  node.title = `draw a box for phrase ${index + 1}`;
+  node.addEventListener("click", (event) => {
+    event.stopPropagation();
+    onDraw(index);
+  });
   return node;
 }

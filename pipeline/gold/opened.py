@@ -1,0 +1,81 @@
+"""Files as they come: packed with gzip or not, in UTF-8 or UTF-16, with or without their mark."""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+import io
+import xml.etree.ElementTree as ElementTree
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from schemas.errors import DataError
+
+READ_ERRORS = (OSError, EOFError, zlib.error)
+"""What reading a file may raise that is gone, or is damaged gzip data."""
+_GZIP = b"\x1f\x8b"
+_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+
+@contextmanager
+def opened(path: str | Path) -> Iterator[IO[bytes]]:
+    """The bytes of a file, unpacked where it is gzip, whatever its name."""
+    with open(path, "rb") as raw:
+        if raw.peek(2)[:2] == _GZIP:
+            with gzip.GzipFile(fileobj=raw) as unpacked:
+                yield io.BufferedReader(unpacked)
+        else:
+            yield raw
+
+
+@contextmanager
+def opened_text(path: str | Path) -> Iterator[IO[str]]:
+    """The text of a file; line ends stay as they are."""
+    with opened(path) as stream:
+        coding = "utf-16" if is_utf16(stream) else "utf-8-sig"
+        with io.TextIOWrapper(stream, encoding=coding, newline="\n") as text:
+            yield text
+
+
+@contextmanager
+def opened_lines(path: str | Path) -> Iterator[Iterator[bytes | str]]:
+    """The lines of a file, not decoded where they are UTF-8: what is wrong is then in one line."""
+    with opened(path) as stream:
+        if is_utf16(stream):
+            with io.TextIOWrapper(stream, encoding="utf-16", newline="\n") as text:
+                yield iter(text)
+        else:
+            yield (
+                line if number else line.removeprefix(codecs.BOM_UTF8)
+                for number, line in enumerate(stream)
+            )
+
+
+def is_utf16(stream: IO[bytes]) -> bool:
+    """True where a stream of `opened` begins with a byte order mark of UTF-16."""
+    head: bytes = stream.peek(2)  # type: ignore[attr-defined]
+    return head[:2] in _UTF16
+
+
+def bare_suffix(path: str | Path) -> str:
+    """The ending of a file's name that tells what is in it: `.json` of `a.JSON.gz`."""
+    name = Path(path)
+    return Path(name.stem if name.suffix.lower() == ".gz" else name).suffix.lower()
+
+
+def read_xml(path: str | Path) -> ElementTree.Element:
+    """The root of an XML file, in the encoding that it declares.
+
+    Raises:
+        DataError: the file cannot be read or is not XML.
+    """
+    try:
+        with opened(path) as stream:
+            return ElementTree.fromstring(stream.read())
+    except READ_ERRORS as error:
+        raise DataError(f"gold file {str(path)!r} cannot be read: {error}") from error
+    except (ElementTree.ParseError, ValueError, LookupError) as error:
+        raise DataError(f"gold file {str(path)!r} is not XML: {error}") from error

@@ -1,0 +1,121 @@
+"""A file or folder of an object store or an archive, by its fsspec file system."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, BinaryIO, cast
+
+from fsspec.spec import AbstractFileSystem
+
+from pipeline.storage.place import Place, join_url
+from schemas.errors import ConfigError
+from schemas.plan import InputFile
+
+_TIMES = ("LastModified", "mtime", "modified", "updated", "created")
+_VERSIONS = ("ETag", "etag", "mtime", "LastModified", "created", "CRC", "blob_id")
+
+
+class StorePlace(Place):
+    """A key of a store.
+
+    Args:
+        creates: The store has a conditional PUT: exclusive creates, on which commits stand.
+    """
+
+    def __init__(
+        self, url: str, path: str, filesystem: AbstractFileSystem, *, creates: bool = False
+    ) -> None:
+        super().__init__(url, path)
+        self._filesystem = filesystem
+        self._creates = creates
+
+    def stat(self) -> InputFile:
+        """As `Place.stat`."""
+        entry = self._filesystem.info(self.path)
+        if entry["type"] != "file":
+            raise FileNotFoundError(f"{self.url} is not a file")
+        return _input_file(self.url, entry)
+
+    def exists(self) -> bool:
+        """As `Place.exists`."""
+        return bool(self._filesystem.exists(self.path))
+
+    def is_folder(self) -> bool:
+        """As `Place.is_folder`."""
+        return bool(self._filesystem.isdir(self.path))
+
+    def read(self, start: int | None, stop: int | None) -> bytes:
+        """As `Place.read`."""
+        return bytes(self._filesystem.cat_file(self.path, start, stop))
+
+    def open(self) -> BinaryIO:
+        """As `Place.open`."""
+        return cast("BinaryIO", self._filesystem.open(self.path, "rb"))
+
+    def children(self) -> tuple[list[InputFile], list[str]]:
+        """As `Place.children`."""
+        entries = self._filesystem.ls(self.path, detail=True)
+        entries = sorted(entries, key=lambda entry: str(entry["name"]))
+        names = (entry["name"].rstrip("/").rpartition("/")[2] for entry in entries)
+        named = [
+            (join_url(self.url, name), entry) for name, entry in zip(names, entries, strict=True)
+        ]
+        files = [_input_file(name, entry) for name, entry in named if entry["type"] == "file"]
+        return files, [name for name, entry in named if entry["type"] == "directory"]
+
+    def matches(self) -> list[InputFile]:
+        """As `Place.matches`."""
+        found = cast("dict[str, dict[str, Any]]", self._filesystem.glob(self.path, detail=True))
+        return [
+            _input_file(str(self._filesystem.unstrip_protocol(name)), entry)
+            for name, entry in sorted(found.items())
+            if entry["type"] == "file"
+        ]
+
+    def write(self, data: bytes) -> None:
+        """As `Place.write`."""
+        self._filesystem.pipe_file(self.path, data)
+
+    def create(self, data: bytes) -> bool:
+        """As `Place.create`.
+
+        Raises:
+            ConfigError: the store has no exclusive create.
+        """
+        if not self._creates:
+            raise ConfigError(
+                f"{self.url}: runs can be written to local paths and s3:// stores; "
+                f"{self.url.partition('://')[0]} has no exclusive create here"
+            )
+        try:
+            self._filesystem.pipe_file(self.path, data, mode="create")
+        except FileExistsError:
+            return False
+        return True
+
+    def remove(self) -> None:
+        """As `Place.remove`."""
+        self._filesystem.rm_file(self.path)
+
+    def times(self) -> dict[str, float]:
+        """Names of the files directly in a folder -> when the store says that each was written, in
+        seconds; without those of which it does not say it."""
+        entries = self._filesystem.ls(self.path, detail=True)
+        found = {str(entry["name"]).rpartition("/")[2]: _written_at(entry) for entry in entries}
+        return {name: at for name, at in found.items() if at is not None}
+
+    def put(self, local: str, path: str) -> None:
+        """Send a file of this machine to a path of the store."""
+        self._filesystem.put_file(local, path)
+
+
+def _input_file(url: str, entry: dict[str, Any]) -> InputFile:
+    tag = next((entry[key] for key in _VERSIONS if entry.get(key)), "")
+    return InputFile(uri=url, size=int(entry["size"] or 0), etag=str(tag).strip('"'))
+
+
+def _written_at(entry: dict[str, Any]) -> float | None:
+    at = next((entry[key] for key in _TIMES if entry.get(key)), None)
+    if isinstance(at, datetime):
+        return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
+    return float(at) if isinstance(at, int | float) else None
