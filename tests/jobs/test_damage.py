@@ -100,6 +100,17 @@ def test_a_manifest_of_others_names_no_path(name: str, tmp_path: Path, capsys) -
         list(iter_curated(run, "default"))
 
 
+def test_numbers_and_texts_that_json_and_utf8_cannot_say(tmp_path: Path, capsys) -> None:
+    run = folder_run(tmp_path / "run", toy_rows(tmp_path))
+    marker = tmp_path / "run" / "_commits" / "u0.json"
+    _change(marker, lambda content: content["examples"].update(image_missing="\ud800.jpg"))
+    assert glipforge(["report", run.uri]) == 0
+    assert "\\ud800.jpg" in (tmp_path / "run" / "report.html").read_text()
+    _change(marker, lambda content: content["seconds"].update(teacher=float("nan")))
+    assert glipforge(["report", run.uri]) == 1
+    assert "seconds.teacher must be a number, got nan" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "number, said",
     [

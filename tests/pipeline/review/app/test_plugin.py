@@ -213,7 +213,7 @@ def test_the_panel_shows_the_caption_in_colours(bench: Bench) -> None:
     )
     text = str(result.executor.to_json()["requests"])
     assert "<b>a dog</b></span> and <span" in text
-    assert "1: a café" in text
+    assert "2: a café" in text
 
 
 def test_the_panel_without_a_sample_says_so(bench: Bench) -> None:
