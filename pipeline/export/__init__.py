@@ -31,9 +31,9 @@ from schemas.records import CuratedRecord
 FORMATS: Mapping[str, Format] = {
     "goldg": Format(extension=".json", writer=GoldgWriter),
     "odvg": Format(extension=".jsonl", writer=OdvgWriter, keeps_empty=False),
-    "odvg-detection": Format(extension=".jsonl", writer=OdvgDetectionWriter),
-    "coco": Format(extension=".json", writer=CocoExport),
-    "lvis": Format(extension=".json", writer=LvisWriter),
+    "odvg-detection": Format(extension=".jsonl", writer=OdvgDetectionWriter, has_categories=True),
+    "coco": Format(extension=".json", writer=CocoExport, has_categories=True),
+    "lvis": Format(extension=".json", writer=LvisWriter, has_categories=True),
     "glip-tsv": Format(
         extension=".tsv", writer=GlipTsvWriter, modes=("reference", "embed"), keeps_empty=False
     ),
@@ -45,6 +45,7 @@ FORMATS: Mapping[str, Format] = {
         images="copy",
         modes=("copy", "link"),
         image_prefix=YOLO_IMAGES,
+        has_categories=True,
     ),
     "flickr30k": Format(
         extension="",
@@ -60,6 +61,7 @@ FORMATS: Mapping[str, Format] = {
         writer=ImageTableWriter,
         images="embed",
         modes=("embed",),
+        has_categories=True,
     ),
     "hf-imagefolder": Format(
         extension="",
@@ -67,6 +69,7 @@ FORMATS: Mapping[str, Format] = {
         has_shards=False,
         images="copy",
         modes=("copy", "link"),
+        has_categories=True,
     ),
 }
 """Every format by its name."""

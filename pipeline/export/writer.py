@@ -97,6 +97,7 @@ class Format:
     """Folders: where copies and links go."""
     keeps_empty: bool = True
     """True where it can say that an image has no box."""
+    has_categories: bool = False
     has_shards: bool = True
     """False where there is a file per image, or one for all that may not be divided."""
 
