@@ -86,7 +86,8 @@ def _sample(line: bytes, where: str, name: str, root: str, counts: GoldCounts) -
 def _flat(row: dict[str, Any], where: str) -> Iterator[tuple[Any, Any]]:
     """(Corners, spans) of every box; v2 lists the boxes of each entity."""
     boxes, spans = (require(row, key, list, where) for key in ("bboxes", "tokens_positive"))
-    if len(boxes) != len(spans) or len(row.get("scores", boxes)) != len(boxes):
+    scores = require(row, "scores", list, where) if "scores" in row else boxes
+    if not len(boxes) == len(spans) == len(scores):
         raise DataError(f"{where}: {LENGTHS}: {len(boxes)} boxes, {len(spans)} spans")
     for box, named in zip(boxes, spans, strict=True):
         if isinstance(box, list) and box and isinstance(box[0], list):
