@@ -100,8 +100,6 @@ class Format:
     has_categories: bool = False
     has_shards: bool = True
     """False where there is a file per image, or one for all that may not be divided."""
-    help: str = ""
-    """One line for people."""
 
     @property
     def is_folder(self) -> bool:
