@@ -144,6 +144,8 @@ def _corners(value: dict[str, Any], size_wh: tuple[int, int], where: str) -> lis
             places = [(float(x), float(y)) for x, y in value["points"]]
         except (TypeError, ValueError, OverflowError):
             raise DataError(f"{where}: points must be pairs of numbers") from None
+        if not places:
+            raise DataError(f"{where}: points must not be empty")
     else:
         keys = ("x", "y", "width", "height")
         turn = value if value.get("rotation") is not None else value | {"rotation": 0}

@@ -116,7 +116,7 @@ CONTENTS: dict[str, tuple[str, Any]] = {
         ],
     ),
 }
-ODD: tuple[Any, ...] = (None, True, 10**400, float("nan"), "\ud800\0", [[]])
+ODD: tuple[Any, ...] = (None, True, 10**400, float("nan"), "\ud800\0", [[]], [])
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:

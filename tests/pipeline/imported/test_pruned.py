@@ -49,7 +49,7 @@ def ids(run: RunStore) -> list[str]:
 
 def test_what_is_bad_is_left_out(tmp_path: Path) -> None:
     old, new = old_run(tmp_path), RunStore(str(tmp_path / "new"))
-    assert glipforge(["enrich", old.uri, "--with", "duplicates"]) == 0
+    assert glipforge(["enrich", old.uri, "--with", "duplicates", "--runner", "local"]) == 0
     before = {path: path.read_bytes() for path in Path(old.uri).rglob("*") if path.is_file()}
     found = prune(old, new, PruneOptions())
     assert (found.kept, found.decisions, found.layers) == (2, 1, ["duplicates"])
