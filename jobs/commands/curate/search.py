@@ -79,7 +79,7 @@ def run(config: Config) -> int:
     else:
         _print(config, found)
     if config.sheet:
-        _write_sheet(config, found)
+        _write_sheet(config, labelled, found)
     if config.push:
         _push(config, found)
     return 0
@@ -175,13 +175,14 @@ def _plain(text: str) -> str:
     return escape(text)
 
 
-def _write_sheet(config: Config, found: Found) -> None:
+def _write_sheet(config: Config, labelled: RunStore, found: Found) -> None:
     import io
 
+    from pipeline.run.limits import image_access
     from pipeline.search.sheet import sheet
     from pipeline.storage.files import write_bytes
 
-    picture, failures = sheet(found.hits)
+    picture, failures = sheet(found.hits, access=image_access(labelled))
     buffer = io.BytesIO()
     ending = config.sheet.lower().rpartition(".")[2]
     picture.save(buffer, {"jpg": "JPEG", "jpeg": "JPEG"}.get(ending, ending.upper()))
