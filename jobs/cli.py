@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -54,6 +55,7 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
     "use": {
         "export": ("share.export", "write curated labels as COCO-style grounding data"),
         "import": ("share.import_gold", "make a run of boxes that people drew"),
+        "prune": ("share.prune", "make a run without the bad images of another"),
         "validate": ("share.validate", "find what is wrong with a file of boxes"),
     },
     "train": {
@@ -81,6 +83,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code: 0 done, 1 some work failed, 2 wrong usage, 130
     interrupted, 141 the reader of the output left."""
     args = list(sys.argv[1:] if argv is None else argv)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A terminal without Unicode, or a file name that is no text, must not end a command.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         code = _run(args)
         sys.stdout.flush()

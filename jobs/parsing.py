@@ -62,7 +62,7 @@ def options_of(config_type: Any) -> dict[str, Option]:
 
 def as_typed(message: str, options: Mapping[str, Option]) -> str:
     """The message with fields of the command named as options: `limit must be` becomes
-    `--limit must be`. Quoted values stay, and so do words that are no options."""
+    `--limit must be`. Quoted values stay, and so do words that are not options."""
     for option in options.values():
         if "_" in option.field:  # an identifier: it cannot be a word of a sentence
             message = re.sub(

@@ -7,6 +7,7 @@ name that begins with a dot and ends with the writer's process id.
 from __future__ import annotations
 
 import os
+import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +28,20 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         with staged.open("w+b") as stream:
             yield stream
         publish(staged, path)
+
+
+def private_folder(place: Path, prefix: str) -> Path:
+    """A new folder in `place` that only its owner may read, until `open_as_usual`."""
+    return Path(tempfile.mkdtemp(prefix=prefix, dir=place))
+
+
+def open_as_usual(folder: Path) -> None:
+    """Give a private folder the mode that a new one has: what the user's umask allows."""
+    usual = folder / f".{uuid.uuid4().hex}"
+    usual.mkdir()
+    mode = usual.stat().st_mode
+    usual.rmdir()
+    folder.chmod(mode)
 
 
 @contextmanager

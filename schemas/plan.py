@@ -128,7 +128,7 @@ class UnitCommit:
     files: tuple[CommittedFile, ...]
     attempt: str
     teacher_id: str
-    seconds: Mapping[str, float]
+    seconds: Mapping[str, Annotated[float, Field(allow_inf_nan=False)]]
     """Seconds by stage: read, decode, phrases, teacher, write."""
     finished_at: str
     examples: Mapping[str, str] = field(default_factory=dict)

@@ -131,7 +131,7 @@ class Verdict(StrEnum):
     ADD = "add"  # a box the teacher did not find
     OPEN = "open"  # the word before is taken back: nobody's judgement stands
     DONE = "done"  # the pair was looked at to the end
-    BAD = "bad"  # the pair is no training data, with a reason
+    BAD = "bad"  # the pair is not training data, with a reason
     MISSING = "missing"  # something that the caption names has no box
     PHRASE = "phrase"  # words of the caption that the teacher was not asked for
 

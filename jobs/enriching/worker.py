@@ -114,6 +114,7 @@ def _enrich(
     from pipeline.layers.phrase_layer import phrase_rows
     from pipeline.layers.store import LayerStore
     from pipeline.run.commit_protocol import ANNOTATIONS
+    from pipeline.run.limits import image_access
 
     began = time.perf_counter()
     seconds: dict[str, float] = {}
@@ -124,7 +125,11 @@ def _enrich(
         for row in run.read_rows(work.source, file)
     ]
     of_images = [name for name in work.wanted if name != PHRASES]
-    made = enrich_unit(rows, scorers, of_images, pool=pool, seconds=seconds) if of_images else {}
+    made = (
+        enrich_unit(rows, scorers, of_images, pool=pool, seconds=seconds, access=image_access(run))
+        if of_images
+        else {}
+    )
     if PHRASES in work.wanted:
         made[PHRASES] = phrase_rows(rows, phrase_reader(spec.makers[PHRASES]))
     seconds["total"] = time.perf_counter() - began

@@ -131,7 +131,7 @@ def _watch(server: AppServer, database: Database) -> int | None:
     """Wait until a process ends: the app server's exit code, or None for the database."""
     while True:
         if not database.answers():
-            time.sleep(WATCH_S)  # a busy machine is no death
+            time.sleep(WATCH_S)  # a busy machine is not a dead one
             if not database.answers():
                 return None
         code = server.process.poll()

@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jobs.training.recipe import Recipe
+from pipeline.images.access import ANYTHING, ImageAccess
 from pipeline.images.decode import ImageLimits, decode_image
 from pipeline.images.fetch import read_image_uri
-from pipeline.run.limits import image_limits, widest_limits
+from pipeline.run.limits import image_access, image_limits, widest_limits
 from pipeline.run.store import RunStore
 from pipeline.training_set.cache import build_cache
 from pipeline.training_set.mixture import TrainingMixture, TrainingSource
@@ -40,7 +41,7 @@ def build_mixture(
         ConfigError: the cache cannot be written, or the sources do not go together.
         DataError: too many pictures of a source cannot be read, or have another size than it says.
     """
-    read = partial(read_image, limits=_limits(recipe))
+    read = partial(_read_guarded, limits=_limits(recipe), guarded=guarded_images(recipe, sources))
     load: PictureLoader = of_size(read)
     if recipe.cache_side:
         uris = [sample.image_uri for source in sources for sample in source.samples]
@@ -81,13 +82,35 @@ def _limits(recipe: Recipe) -> ImageLimits:
     return widest_limits(image_limits(RunStore(uri)) for uri in curated)
 
 
-def read_image(uri: str, *, limits: ImageLimits = DEFAULT_LIMITS) -> NDArray[np.uint8]:
+def guarded_images(recipe: Recipe, sources: Sequence[TrainingSource]) -> dict[str, ImageAccess]:
+    """Images that untrusted corpora alone name -> what their run may read."""
+    guarded: dict[str, ImageAccess] = {}
+    trusted: set[str] = set()
+    for spec, source in zip(recipe.sources, sources, strict=True):
+        access = image_access(RunStore(spec.curated)) if spec.curated else ANYTHING
+        uris = (sample.image_uri for sample in source.samples)
+        if access.untrusted:
+            guarded.update(dict.fromkeys(uris, access))
+        else:
+            trusted.update(uris)
+    return {uri: access for uri, access in guarded.items() if uri not in trusted}
+
+
+def _read_guarded(
+    uri: str, *, limits: ImageLimits, guarded: Mapping[str, ImageAccess]
+) -> NDArray[np.uint8]:
+    return read_image(uri, limits=limits, access=guarded.get(uri, ANYTHING))
+
+
+def read_image(
+    uri: str, *, limits: ImageLimits = DEFAULT_LIMITS, access: ImageAccess = ANYTHING
+) -> NDArray[np.uint8]:
     """Pixels of a training image: uint8 RGB [height, width, 3].
 
     Raises:
         RecordError: it cannot be read or decoded.
     """
-    array: NDArray[np.uint8] = decode_image(read_image_uri(uri), limits).array
+    array: NDArray[np.uint8] = decode_image(read_image_uri(uri, access=access), limits).array
     return array
 
 

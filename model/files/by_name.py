@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from model.files.directory import CONFIG_NAME, save_pretrained
 from model.files.hub import HubError, fetch, require, say_on_stderr
 from model.files.official_file import convert_checkpoint
 from model.files.published import HUB_MIRRORS, PUBLISHED, PublishedModel
+from schemas.atomic import open_as_usual, private_folder
 from schemas.errors import ConfigError, MissingDependency
 from schemas.fingerprint import sha256_file
 
@@ -78,13 +78,13 @@ def _make(name: str, directory: Path, say: Callable[[str], object]) -> None:
             f"{name}: {error}. The file came from {source['from']} and is not what its authors "
             f"published as {model.file}"
         ) from error
-    staging = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=directory.parent))
+    staging = private_folder(directory.parent, f".{name}.")
     try:
         save_pretrained(network, staging)
         source["sha256"] = sha256_file(path)
         text = json.dumps({"name": name, "file": model.file, **source}, indent=1) + "\n"
         (staging / SOURCE_NAME).write_text(text, encoding="utf-8")
-        staging.chmod(0o755)
+        open_as_usual(staging)
         if directory.exists():
             shutil.rmtree(directory)  # without a config.json it is nobody's
         os.replace(staging, directory)

@@ -97,8 +97,7 @@ class GlipTokenizer:
         if absent:
             raise ConfigError(f"the vocabulary {path} lacks {', '.join(absent)}")
         self.vocab_size = len(vocab)
-        self.pad_id, self.cls_id, self.sep_id = vocab["[PAD]"], vocab["[CLS]"], vocab["[SEP]"]
-        self.unk_id = vocab["[UNK]"]
+        self.pad_id, self.sep_id, self.unk_id = vocab["[PAD]"], vocab["[SEP]"], vocab["[UNK]"]
         self._backend = BertWordPieceTokenizer(vocab=vocab, lowercase=True)
 
     def tokenize(self, text: str) -> TokenizedText:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from model.teacher.answer import AnswerParts, combine
 from model.teacher.joined_plan import join_plans
+from model.teacher.look_ahead import LookAhead
 from model.teacher.options import TeacherOptions
 from schemas.errors import RecordError
 from schemas.grounder import Grounding, GroundingRequest, ScoreFacts
@@ -94,6 +95,7 @@ class BatchedTeacher(ABC, Generic[PromptT]):
         """Called before each batch; what it raises ends the call. Shows progress inside a call."""
         self._teacher_id = teacher_id
         self._kept_names = lru_cache(maxsize=8)(self._plan_names)
+        self._look_ahead = LookAhead(self._prepare, self.device)
 
     @property
     def teacher_id(self) -> str:
@@ -121,10 +123,17 @@ class BatchedTeacher(ABC, Generic[PromptT]):
         """Prompts for class names."""
 
     @abstractmethod
+    def _prepare(self, image: NDArray[np.uint8]) -> Any:
+        """What the network needs of an image, made on the CPU and by any thread."""
+
+    @abstractmethod
     def _run_group(
-        self, questions: Sequence[Question[PromptT]], places: Sequence[int]
+        self, questions: Sequence[Question[PromptT]], places: Sequence[int], prepared: Sequence[Any]
     ) -> list[tuple[int, AnswerParts]]:
-        """What is found in the questions at `places`, one part for each of their prompts."""
+        """What is found in the questions at `places`, one part for each of their prompts.
+
+        prepared: of the image of each place, in their order.
+        """
 
     # --- questions ---------------------------------------------------------------------------
 
@@ -200,10 +209,16 @@ class BatchedTeacher(ABC, Generic[PromptT]):
 
     def _answer(self, questions: Sequence[Question[PromptT]]) -> list[Grounding]:
         parts: list[list[AnswerParts]] = [[] for _ in questions]
-        for group in self._groups(questions):
-            self.before_batch()
-            for place, found in self._try_group(questions, group):
-                parts[place].append(found)
+        by_size = self._by_size(questions)
+        order = [place for places in by_size for place in places]
+        begun = 0
+        with self._look_ahead.over([questions[place].image for place in order]) as ahead:
+            for group in self._groups(by_size):
+                self.before_batch()
+                prepared = ahead.take(begun, begun + len(group))
+                begun += len(group)
+                for place, found in self._try_group(questions, group, prepared):
+                    parts[place].append(found)
         return [
             combine(
                 found,
@@ -214,8 +229,8 @@ class BatchedTeacher(ABC, Generic[PromptT]):
             for question, found in zip(questions, parts, strict=True)
         ]
 
-    def _groups(self, questions: Sequence[Question[PromptT]]) -> Iterator[list[int]]:
-        """Places of questions that may share a batch, at most a batch of them."""
+    def _by_size(self, questions: Sequence[Question[PromptT]]) -> list[list[int]]:
+        """Places of questions that may share a batch."""
         by_size: dict[Hashable, list[int]] = {}
         for place, question in enumerate(questions):
             height, width = question.image.shape[:2]
@@ -225,7 +240,11 @@ class BatchedTeacher(ABC, Generic[PromptT]):
                 raise RecordError(Status.IMAGE_TOO_SMALL, str(error)) from error
             if question.plan.prompts:
                 by_size.setdefault(key, []).append(place)
-        for places in by_size.values():
+        return list(by_size.values())
+
+    def _groups(self, by_size: Sequence[list[int]]) -> Iterator[list[int]]:
+        """At most a batch of them."""
+        for places in by_size:
             first = 0
             while first < len(places):
                 # Asked anew each time: running out of memory makes it smaller.
@@ -234,11 +253,11 @@ class BatchedTeacher(ABC, Generic[PromptT]):
                 first += count
 
     def _try_group(
-        self, questions: Sequence[Question[PromptT]], places: Sequence[int]
+        self, questions: Sequence[Question[PromptT]], places: Sequence[int], prepared: Sequence[Any]
     ) -> list[tuple[int, AnswerParts]]:
         try:
             with torch.inference_mode():
-                return self._run_group(questions, places)
+                return self._run_group(questions, places, prepared)
         except (torch.OutOfMemoryError, RuntimeError) as error:
             if not _is_out_of_memory(error):
                 raise
@@ -254,7 +273,9 @@ class BatchedTeacher(ABC, Generic[PromptT]):
         return [
             found
             for first in range(0, len(places), step)
-            for found in self._try_group(questions, places[first : first + step])
+            for found in self._try_group(
+                questions, places[first : first + step], prepared[first : first + step]
+            )
         ]
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from model.inputs.preprocess import Preprocessor, resized_size
+from model.inputs.preprocess import Preprocessor, ResizedImage, resized_size
 from model.inputs.prompts import Prompt, PromptPlan, plan_caption, plan_names
 from model.inputs.tokenizer import MAX_TOKENS, GlipTokenizer
 from model.outputs import GlipOutput, TextFeatures, TokenBatch
@@ -116,10 +118,15 @@ class Teacher(BatchedTeacher[Prompt]):
             max_tokens=self.max_tokens,
         )
 
+    def _prepare(self, image: NDArray[np.uint8]) -> ResizedImage:
+        return self.preprocessor.resize(image)
+
     def _run_group(
-        self, questions: Sequence[Question[Prompt]], places: Sequence[int]
+        self,
+        questions: Sequence[Question[Prompt]],
+        places: Sequence[int],
+        prepared: Sequence[ResizedImage],
     ) -> list[tuple[int, AnswerParts]]:
-        resized = [self.preprocessor.resize(questions[place].image) for place in places]
         pairs = [
             (row, prompt)
             for row, place in enumerate(places)
@@ -128,7 +135,7 @@ class Teacher(BatchedTeacher[Prompt]):
         dtype = DTYPES[self.options.precision]
         results: list[Detections] = []
         with torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32):
-            batch = self.preprocessor.batch(resized, device=self.device)
+            batch = self.preprocessor.batch(prepared, device=self.device)
             pyramid = self._model.encode_image(batch.pixels_B3HW)
             for first in range(0, len(pairs), self.batch_size):
                 chunk = pairs[first : first + self.batch_size]
@@ -136,7 +143,7 @@ class Teacher(BatchedTeacher[Prompt]):
         answers = []
         for (row, prompt), found in zip(pairs, results, strict=True):
             targets = questions[places[row]].indices(prompt)
-            answers.append((places[row], AnswerParts.of(found, targets, resized[row].ratios)))
+            answers.append((places[row], AnswerParts.of(found, targets, prepared[row].ratios)))
         return answers
 
     def _run_pairs(

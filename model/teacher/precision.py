@@ -11,7 +11,7 @@ from model.teacher.options import TeacherOptions
 
 BFLOAT16_PRESETS = frozenset({"glip-t", "glip-t-a"})
 """Whose recorded detections stay within both tolerances in bfloat16. GLIP-L's do not (0.053), and
-glip-nano is no faster in it."""
+glip-nano is not faster in it."""
 SCORE_TOLERANCE = 0.04
 """A phrase's best score may differ by so much from float32's; measured: 0.031."""
 SHIFT_TOLERANCE_PX = 1.0

@@ -39,7 +39,6 @@ class TextCache:
         self._capacity = capacity
         self._max_tokens = max_tokens
         self._rows: OrderedDict[tuple[int, ...], Tensor] = OrderedDict()
-        self.num_encoded = 0
 
     def features(self, prompts: Sequence[Prompt]) -> TextFeatures:
         """Features of a batch of prompts, padded with zeros to the longest of them."""
@@ -59,7 +58,6 @@ class TextCache:
             hidden_BTC = self._encode(batch).hidden_BTC
             for number, key in enumerate(fresh):
                 rows[key] = hidden_BTC[number, : len(key)].clone()
-            self.num_encoded += len(fresh)
         for key in keys:
             self._rows[key] = rows[key]
             self._rows.move_to_end(key)

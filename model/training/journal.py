@@ -63,7 +63,6 @@ class Journal:
         self, directory: Path, total_steps: int, first_step: int, trackers: tuple[Tracker, ...] = ()
     ) -> None:
         self._directory = directory
-        self._total_steps = total_steps
         self._trackers = trackers
         self._log = directory / LOG_NAME
         directory.mkdir(parents=True, exist_ok=True)

@@ -33,14 +33,17 @@ from schemas.tables import curated_to_table, table_to_annotations
 
 FOLDER = "curated"
 ROWS_PER_GROUP = 1_000
-ROWS_PER_BATCH = 4_096
+ROWS_PER_BATCH = 8_192
 """Pairs that are filtered together; a unit with more comes alone."""
-_REPEATED = (
-    *("source", "teacher_id", "policy_id", "decisions_id", "width", "height"),
-    *(f"phrases.list.element.{name}" for name in ("text", "head", "status", "start")),
-    *("boxes.list.element.origin", "boxes.list.element.phrase_indices.list.element"),
+_SMALL = (
+    *("source", "teacher_id", "policy_id", "decisions_id", "width", "height", "caption_origin"),
+    *("phrases.list.element.status", "boxes.list.element.origin"),
+    "boxes.list.element.phrase_indices.list.element",
 )
+"""Columns of few values: a dictionary makes them small, and compressing that again only costs."""
+_REPEATED = (*_SMALL, "phrases.list.element.start")
 """Columns whose values repeat: a dictionary of the others costs time and is thrown away."""
+_COMPRESSION = {path: "none" if path in _SMALL else "zstd" for path in curated_table.leaf_paths()}
 READ = tuple(
     dict.fromkeys(
         (
@@ -128,7 +131,7 @@ def _write_unit(
     with pq.ParquetWriter(
         buffer,
         CURATED_SCHEMA,
-        compression="zstd",
+        compression=_COMPRESSION,
         use_dictionary=list(_REPEATED),
         write_statistics=["record_id"],  # which SQL on the run skips by; others only cost
     ) as writer:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from pipeline.curation.rules.candidates import Candidates, Ints, flat_list
 from pipeline.curation.rules.filter_result import FilterOutcome
@@ -13,6 +16,14 @@ PASSED_ON = tuple(name for name in CURATED_SCHEMA.names if name in ANNOTATION_SC
 """Columns of an annotation that its curated row has too; all but `boxes` go through unchanged."""
 COLUMNS = (*(name for name in PASSED_ON if name != "boxes"), "boxes.box_id")
 """What `curated_table` needs of a table of annotations, beside what the rules need."""
+
+
+def leaf_paths() -> list[str]:
+    """Names of the columns that Parquet stores for `CURATED_SCHEMA`."""
+    buffer = io.BytesIO()
+    pq.write_table(CURATED_SCHEMA.empty_table(), buffer)
+    schema = pq.read_metadata(buffer).schema
+    return [schema.column(number).path for number in range(len(schema))]
 
 
 def curated_table(

@@ -105,9 +105,7 @@ class LabelStats:
         self.boxes_per_record = _plus(
             self.boxes_per_record, np.bincount(per_row.clip(max=MAX_BOXES_BIN))
         )
-        scores = boxes.field("score").to_numpy().astype(np.float64)
-        bins = (scores * NUM_SCORE_BINS).astype(np.int64).clip(max=NUM_SCORE_BINS - 1)
-        self.score_bins = _plus(self.score_bins, np.bincount(bins))
+        self.score_bins = _plus(self.score_bins, _score_bins(boxes.field("score").to_numpy()))
         self.phrase_statuses.update(_counted(phrases.field("status")))
         if "status" in table.column_names:
             self.statuses.update(_counted(table.column("status")))
@@ -115,9 +113,8 @@ class LabelStats:
         named[_named(boxes, np.repeat(first_phrase[:-1], per_row))] = True
         asked = pc.equal(phrases.field("status"), PhraseStatus.OK.value)
         lost = ~named & asked.to_numpy(zero_copy_only=False)
-        best = phrases.field("best_score").to_numpy().astype(np.float64)[lost]
-        bins = (best * NUM_SCORE_BINS).astype(np.int64).clip(max=NUM_SCORE_BINS - 1)
-        self.not_found_bins = _plus(self.not_found_bins, np.bincount(bins))
+        best = phrases.field("best_score").to_numpy()[lost]
+        self.not_found_bins = _plus(self.not_found_bins, _score_bins(best))
         self._add_phrases(phrases, np.flatnonzero(named))
 
     def _add_phrases(self, phrases: pa.StructArray, named: Ints) -> None:
@@ -171,6 +168,14 @@ def _named(boxes: pa.StructArray, first_phrase: Ints) -> Ints:
     lists = boxes.field("phrase_indices")
     sizes = np.diff(lists.offsets.to_numpy())
     return np.asarray(np.repeat(first_phrase, sizes) + lists.flatten().to_numpy())
+
+
+def _score_bins(scores: NDArray[np.float32]) -> NDArray[np.int64]:
+    """How many scores fall into each of `NUM_SCORE_BINS`; 1 belongs to the last."""
+    bins = np.multiply(scores, NUM_SCORE_BINS, dtype=np.float64).astype(np.int64)
+    counts = np.bincount(bins, minlength=NUM_SCORE_BINS + 1)
+    counts[-2] += counts[-1]
+    return counts[:-1]
 
 
 def _counted(strings: pa.Array | pa.ChunkedArray) -> dict[str, int]:

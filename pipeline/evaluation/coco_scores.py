@@ -134,12 +134,7 @@ def coco_numbers(scores: Scores) -> dict[str, float]:
     """COCO's twelve numbers by their names; NaN where there is no gold box of that size."""
     few, some, many = scores.limits
     return {
-        "AP": scores.ap(),
-        "AP50": scores.ap(iou=0.5),
-        "AP75": scores.ap(iou=0.75),
-        "AP small": scores.ap(area="small"),
-        "AP medium": scores.ap(area="medium"),
-        "AP large": scores.ap(area="large"),
+        **_precisions(scores),
         f"AR@{few}": scores.ar(limit=0),
         f"AR@{some}": scores.ar(limit=1),
         f"AR@{many}": scores.ar(),
@@ -149,10 +144,8 @@ def coco_numbers(scores: Scores) -> dict[str, float]:
     }
 
 
-def lvis_numbers(scores: Scores, frequencies: Sequence[str], limit: int | None) -> dict[str, float]:
-    """LVIS's numbers by their names; `limit` is the one per image, None where there is none."""
-    at = "" if limit is None else f"@{limit}"
-    groups = np.array(frequencies)
+def _precisions(scores: Scores) -> dict[str, float]:
+    """The six numbers that COCO and LVIS share."""
     return {
         "AP": scores.ap(),
         "AP50": scores.ap(iou=0.5),
@@ -160,6 +153,15 @@ def lvis_numbers(scores: Scores, frequencies: Sequence[str], limit: int | None) 
         "AP small": scores.ap(area="small"),
         "AP medium": scores.ap(area="medium"),
         "AP large": scores.ap(area="large"),
+    }
+
+
+def lvis_numbers(scores: Scores, frequencies: Sequence[str], limit: int | None) -> dict[str, float]:
+    """LVIS's numbers by their names; `limit` is the one per image, None where there is none."""
+    at = "" if limit is None else f"@{limit}"
+    groups = np.array(frequencies)
+    return {
+        **_precisions(scores),
         **{
             f"AP {name}": scores.ap(of=groups == letter)
             for letter, name in (("r", "rare"), ("c", "common"), ("f", "frequent"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -68,6 +69,8 @@ class DetectionFigures:
     """Gold category -> what its boxes were taken for -> how many; see `confusion.py`."""
     curves: dict[str, list[float]]
     """IoU threshold -> mean precision over the categories at recall 0, 0.01 ... 1."""
+    curves_by_category: dict[str, list[float]]
+    """Category -> its precision at recall 0, 0.01 ... 1 for IoU 0.50, of those with a gold box."""
 
 
 def detection_figures(
@@ -118,10 +121,10 @@ def detection_figures(
         chance_ap50=chance.ap(iou=0.5),
         numbers=numbers,
         lvis=lvis,
-        by_category=_known(gold.categories, lambda at: scores.ap(iou=0.5, of=[at])),
-        ap_by_category=_known(gold.categories, lambda at: scores.ap(of=[at])),
+        by_category=_known(_unique(gold), lambda at: scores.ap(iou=0.5, of=[at])),
+        ap_by_category=_known(_unique(gold), lambda at: scores.ap(of=[at])),
         recall_by_category=_known(
-            gold.categories, lambda at: mean_of_known(scores.recall[:, at, 0, -1])
+            _unique(gold), lambda at: mean_of_known(scores.recall[:, at, 0, -1])
         ),
         by_frequency=_by_frequency(gold, scores),
         confusion=confusion(
@@ -132,6 +135,7 @@ def detection_figures(
             gold.categories,
         ),
         curves={f"{iou:.2f}": _curve(scores, iou) for iou in CURVE_IOUS},
+        curves_by_category=_curves(_unique(gold), scores),
     )
 
 
@@ -198,6 +202,25 @@ def _curve(scores: Scores, iou: float) -> list[float]:
     precision = scores.precision[round((iou - 0.5) / 0.05), :, :, 0, -1]  # [recall, category]
     known = precision[:, (precision > -1).all(axis=0)]
     return [float(value) for value in known.mean(axis=1)] if known.size else []
+
+
+def _curves(names: Sequence[str], scores: Scores) -> dict[str, list[float]]:
+    precision = scores.precision[0, :, :, 0, -1]  # [recall, category]
+    return {
+        name: [round(float(value), 6) for value in precision[:, at]]
+        for at, name in enumerate(names)
+        if (precision[:, at] > -1).all()
+    }
+
+
+def _unique(gold: GoldSet) -> list[str]:
+    """The names of the categories; those that several have, with their id."""
+    often = Counter(gold.categories)
+    ids = gold.category_ids or range(len(gold.categories))
+    return [
+        name if often[name] == 1 else f"{name} (id {number})"
+        for name, number in zip(gold.categories, ids, strict=True)
+    ]
 
 
 def _random_names(

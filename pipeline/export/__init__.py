@@ -22,7 +22,7 @@ from pipeline.export.image_files import ImagePlaces
 from pipeline.export.options import ExportOptions, ExportSummary
 from pipeline.export.parts import Part, Parts
 from pipeline.export.publication import Publication, publication
-from pipeline.export.remarks import add_remarks
+from pipeline.export.remarks import add_remarks, idle_options
 from pipeline.export.writer import Format, Item, Target
 from pipeline.run.info import KnownCategories
 from schemas.errors import ConfigError, RecordError
@@ -41,6 +41,7 @@ FORMATS: Mapping[str, Format] = {
     "yolo": Format(
         extension="",
         writer=YoloWriter,
+        has_shards=False,
         images="copy",
         modes=("copy", "link"),
         image_prefix=YOLO_IMAGES,
@@ -49,6 +50,7 @@ FORMATS: Mapping[str, Format] = {
     "flickr30k": Format(
         extension="",
         writer=Flickr30kWriter,
+        has_shards=False,
         images="copy",
         modes=("copy", "link", "reference"),
         image_prefix=FLICKR_IMAGES,
@@ -64,6 +66,7 @@ FORMATS: Mapping[str, Format] = {
     "hf-imagefolder": Format(
         extension="",
         writer=ImageFolderWriter,
+        has_shards=False,
         images="copy",
         modes=("copy", "link"),
         has_categories=True,
@@ -118,8 +121,15 @@ def export_records(
         )
     if mode in ("copy", "link") and not chosen.is_folder and not options.image_folder:
         raise ConfigError(f"images {mode!r} needs the folder where they go")
+    if options.image_root and mode in ("copy", "link", "embed"):
+        raise ConfigError(
+            f"image_root names images where they are, and {export_format} has them in itself: give "
+            "one of image_root and images "
+            f"{mode}"
+        )
     categories = read_categories(options.categories, known_categories)
     summary = ExportSummary(format=export_format, paths=[path])
+    summary.notes += idle_options(options, chosen, export_format, mode)
     parts = Parts(options)
     with publication(path, is_folder=chosen.is_folder, force=force) as published:
         images = _image_places(mode, chosen, summary, options, published)

@@ -52,7 +52,7 @@ class ImagePlaces:
         self.kinds: Counter[UriKind] = Counter()
         """How images that are referenced are kept."""
         self.renamed = 0
-        """Copies that could not keep their name because another image has it."""
+        """Copies that could not keep their name: another image has it, or it is no good one."""
         self._summary = summary
         self._limits = options.limits
         self._access = options.access
@@ -123,6 +123,8 @@ class ImagePlaces:
         if name != wanted:
             self._final[both] = name
         if self._owner(sub, name) != content:
+            if not self._by_content and name == wanted:
+                self.renamed += wanted != original_name(record.image_uri, "")
             target = f"{self._folder}/{sub}{name}"
             if not (self._by_content and exists(target)):
                 write(target)
@@ -143,13 +145,13 @@ class ImagePlaces:
         if self._by_content and record.image_sha256:
             digest = record.image_sha256
             return f"{digest[:2]}/{digest[:24]}{_ending_of(record.image_uri)}"
-        return original_name(record.image_uri, "")
+        return _plain_name(original_name(record.image_uri, ""))
 
     def _writer(self, record: CuratedRecord) -> tuple[Callable[[str], None], str]:
         """What writes the image at a path or URL, and the file name's ending."""
         if self.mode == "link":
-            source = _linkable(record, self._limits, self._access, jpeg=self._as_jpeg)
-            return lambda target: _link(source, target), _ending_of(source)
+            source, ending = _linkable(record, self._limits, self._access, jpeg=self._as_jpeg)
+            return lambda target: _link(source, target), _ending_of(source) or ending
         data, ending = plain_image(record, self._limits, jpeg=self._as_jpeg, access=self._access)
         if not self._by_content and _same_kind(record.image_uri, ending):
             ending = _ending_of(record.image_uri)
@@ -215,6 +217,20 @@ def original_name(uri: str, ending: str) -> str:
     return stem + ending
 
 
+def _plain_name(name: str) -> str:
+    """A name that loaders find and file systems take: loaders skip those that begin with a dot or
+    two underscores, and labels and temporary files have longer names than their image."""
+    if name.startswith((".", "__")):
+        name = f"image{name}"
+    if len(name.encode("utf-8", "replace")) <= _LONGEST_NAME:
+        return name
+    stem, ending = posixpath.splitext(name)
+    short = stem.encode("utf-8", "replace")[: _LONGEST_NAME - 30].decode("utf-8", "ignore")
+    return f"{short}-{hashlib.sha256(name.encode('utf-8', 'replace')).hexdigest()[:10]}{ending}"
+
+
+_LONGEST_NAME = 200
+"""Bytes; most file systems take 255."""
 _KNOWN_ENDINGS = {*_EXTENSIONS.values(), *_SAME_ENDING, ".bmp", ".gif", ".tif", ".tiff", ".avif"}
 _KNOWN_ENDINGS |= {".jp2", ".ppm", ".ico", ".heic"}
 
@@ -231,8 +247,8 @@ def _same_kind(uri: str, ending: str) -> bool:
 
 def _linkable(
     record: CuratedRecord, limits: ImageLimits, access: ImageAccess, *, jpeg: bool
-) -> str:
-    """The path that a link may show to.
+) -> tuple[str, str]:
+    """The path that a link may show to, and the ending of its kind of image.
 
     Raises:
         RecordError: there is no such file, or its pixels are not upright as they stand.
@@ -241,10 +257,10 @@ def _linkable(
     if address.kind is not UriKind.FILE:
         raise RecordError("not_a_file", "its image is not a file of its own: it must be copied")
     path = address.path
-    data, _ = plain_image(record, limits, jpeg=jpeg, access=access)
+    data, ending = plain_image(record, limits, jpeg=jpeg, access=access)
     if len(data) != os.path.getsize(path):
         raise RecordError("not_upright", "its file is not a plain upright image: it must be copied")
-    return path
+    return path, ending
 
 
 def _link(source: str, target: str) -> None:

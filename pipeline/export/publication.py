@@ -17,7 +17,7 @@ from pipeline.storage.errors import os_sentence
 from pipeline.storage.files import place_of
 from pipeline.storage.lock_file import alone_in
 from pipeline.storage.store_place import StorePlace
-from schemas.atomic import publish
+from schemas.atomic import open_as_usual, private_folder, publish
 from schemas.errors import ConfigError
 
 STAGE = ".export-"
@@ -79,9 +79,8 @@ def publication(out: str, *, is_folder: bool = False, force: bool = False) -> It
             os.makedirs(folder_above, exist_ok=True)
             with alone_in(folder_above):
                 _remove_leftovers(folder_above)
-        stage = Path(tempfile.mkdtemp(prefix=STAGE, dir=folder_above))
+        stage = private_folder(folder_above or Path(tempfile.gettempdir()), STAGE)
         lock = _locked(stage)
-        stage.chmod(0o755)
     except OSError as error:
         raise ConfigError(f"out {out!r} cannot be written: {os_sentence(error)}") from error
     try:
@@ -98,6 +97,7 @@ def publication(out: str, *, is_folder: bool = False, force: bool = False) -> It
         with alone_in(target.parent):
             if is_folder:
                 _check_folder(out, target, force=force)
+                open_as_usual(stage)
                 (stage / MARK).write_text(json.dumps({"files": len(files)}) + "\n")
                 _replace_folder(stage, target)
                 return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pipeline.export.image_files import ImagePlaces
-from pipeline.export.options import ExportSummary
+from pipeline.export.options import ExportOptions, ExportSummary
 from pipeline.export.writer import Format
 from pipeline.images.address import UriKind
 
@@ -24,5 +24,26 @@ def add_remarks(summary: ExportSummary, images: ImagePlaces, chosen: Format) -> 
     if images.renamed:
         summary.notes.append(
             f"{images.renamed:,} copies could not keep their file name, because another image has "
-            "it: a hash was added"
+            "it (a hash was added), or loaders skip or refuse such a name"
         )
+
+
+def idle_options(
+    options: ExportOptions, chosen: Format, export_format: str, mode: str
+) -> list[str]:
+    """A note for each option that was given and that this format has no use for."""
+    usual = ExportOptions()
+    places = mode in ("copy", "link")
+    uses = {
+        "shard_pairs": chosen.has_shards,
+        "categories": chosen.has_categories,
+        "keep_pairs": export_format in ("coco", "lvis"),
+        "tsv_version": export_format == "glip-tsv",
+        "image_names": places,
+        "seed": bool(options.split),
+    }
+    return [
+        f"{name} changes nothing for {export_format}" + (" without split" * (name == "seed"))
+        for name, is_used in uses.items()
+        if not is_used and getattr(options, name) != getattr(usual, name)
+    ]

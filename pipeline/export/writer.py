@@ -98,8 +98,8 @@ class Format:
     keeps_empty: bool = True
     """True where it can say that an image has no box."""
     has_categories: bool = False
-    help: str = ""
-    """One line for people."""
+    has_shards: bool = True
+    """False where there is a file per image, or one for all that may not be divided."""
 
     @property
     def is_folder(self) -> bool:

@@ -98,7 +98,16 @@ def require(row: Any, key: str, kind: type | tuple[type, ...], where: str) -> An
         if not isinstance(row, dict):
             raise DataError(f"{where} must be an object with {key}, got {row!r:.100}")
         raise DataError(f"{where}: {key} must be {names}, got {value!r:.100}")
-    if isinstance(value, str) and not value.isascii():
+    return whole_text(value, key, where) if isinstance(value, str) else value
+
+
+def whole_text(value: str, key: str, where: str) -> str:
+    """The text itself, if it can be stored.
+
+    Raises:
+        DataError: it has half a character (a lone surrogate, which JSON can spell).
+    """
+    if not value.isascii():
         try:
             value.encode()
         except UnicodeEncodeError as error:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from schemas.errors import DataError
-from schemas.records import TrainingSample, Xyxy
+from schemas.records import Span, TrainingSample, Xyxy
 
 
 class GoldKind(StrEnum):
@@ -17,6 +17,28 @@ class GoldKind(StrEnum):
 
     GROUNDING = "grounding"  # sentences of people (or of a generator) with phrases
     DETECTION = "detection"  # category names joined by ". ": one span per category of the image
+
+
+def grounding_sample(
+    sample_id: str,
+    image_uri: str,
+    size_wh: tuple[int, int],
+    caption: str,
+    boxes: Sequence[tuple[Xyxy, tuple[Span, ...]]],
+    source: str,
+) -> TrainingSample:
+    """A sentence and its image; `boxes` [K] with the spans that name each, all of weight 1."""
+    return TrainingSample(
+        sample_id=sample_id,
+        image_uri=image_uri,
+        width=size_wh[0],
+        height=size_wh[1],
+        caption=caption,
+        boxes=tuple(xyxy for xyxy, _ in boxes),
+        spans=tuple(spans for _, spans in boxes),
+        weights=(1.0,) * len(boxes),
+        source=source,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,8 +1,10 @@
 """The child that decodes pictures of strangers, within a limit of memory and of time.
 
 `python -P -m pipeline.images.decoder_process SOCKET MEMORY`, two open descriptors. A request on the
-socket names the length of the encoded image, which lies at the beginning of the shared memory; the
-pixels take its place there, and the answer on the socket says their size, or the reason why not.
+socket names the lengths of a few encoded images, which lie one after another at the beginning of
+the shared memory; their pixels take that place, and the answer on the socket says the size of each,
+or the reason why not. A message wakes a process and makes the other wait for Python's lock, so that
+small pictures share one.
 
 The kernel holds the limits: an allocation beyond the address space fails, and the processor's clock
 ends the process, also in the midst of a decoder. It ends when its parent does.
@@ -18,6 +20,7 @@ import resource
 import signal
 import socket
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,28 +39,30 @@ MAX_MESSAGE = 64 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One picture.
+    """Pictures that are decoded one after another.
 
-    only_size: its header is read, no pixel.
-    num_bytes: of the encoded image.
-    allowance: bytes that decoding may take besides what the process has; 0: as many as it likes.
-    cpu_s: seconds of processor time.
+    only_size: headers are read, no pixel.
+    num_bytes: of each encoded image.
+    allowances: bytes that decoding of each may take besides what the process has; 0: as many as it
+        likes.
+    cpu_s: seconds of processor time of each.
     """
 
     only_size: bool
-    num_bytes: int
+    num_bytes: tuple[int, ...]
+    allowances: tuple[int, ...]
     limits: ImageLimits
-    allowance: int
     cpu_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What became of it.
+    """What became of one picture.
 
     width, height: upright; zero where it failed.
     failure: status and detail.
     may_be_memory: a failure that more memory could have prevented.
+    has_room: False where its pixels did not fit beside those before it; alone they do.
     """
 
     width: int = 0
@@ -65,6 +70,13 @@ class Answer:
     sha256: str = ""
     failure: tuple[str, str] | None = None
     may_be_memory: bool = False
+    has_room: bool = True
+
+
+TOO_LARGE = Answer(
+    failure=(Status.IMAGE_TOO_LARGE, "reading it needs more memory than is allowed"),
+    may_be_memory=True,
+)
 
 
 class SharedPixels:
@@ -73,23 +85,33 @@ class SharedPixels:
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self._kept: mmap.mmap | None = None
+        self._used = 0
+        self.had_room = True
 
-    def encoded(self, size: int) -> bytes:
-        """The picture as its file has it."""
+    def encoded(self, sizes: Sequence[int]) -> list[bytes]:
+        """The pictures as their files have them; pixels go to the beginning again."""
+        found = [self._read(size, sum(sizes[:place])) for place, size in enumerate(sizes)]
+        if sum(sizes) > KEPT_BYTES:
+            os.ftruncate(self._descriptor, 0)
+            self._kept = None
+        self._used = 0
+        return found
+
+    def _read(self, size: int, start: int) -> bytes:
         parts: list[bytes] = []
-        while (position := sum(map(len, parts))) < size:
-            part = os.pread(self._descriptor, size - position, position)
+        while (done := sum(map(len, parts))) < size:
+            part = os.pread(self._descriptor, size - done, start + done)
             if not part:
                 raise EOFError("the shared memory is shorter than the picture")
             parts.append(part)
-        if size > KEPT_BYTES:
-            os.ftruncate(self._descriptor, 0)
-            self._kept = None
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def new_array(self, height: int, width: int) -> NDArray[np.uint8]:
-        """Where pixels go."""
-        size = height * width * 3
+        """Where pixels go: behind those before; elsewhere where `had_room` is False then."""
+        size, start = height * width * 3, self._used
+        self.had_room = start == 0 or start + size <= KEPT_BYTES
+        if not self.had_room:
+            return np.empty((height, width, 3), np.uint8)
         if self._kept is None or os.fstat(self._descriptor).st_size < KEPT_BYTES:
             os.ftruncate(self._descriptor, KEPT_BYTES)
             self._kept = mmap.mmap(self._descriptor, KEPT_BYTES)
@@ -97,7 +119,11 @@ class SharedPixels:
         if size > KEPT_BYTES:
             os.ftruncate(self._descriptor, size)
             memory = mmap.mmap(self._descriptor, size)
-        return np.frombuffer(memory, np.uint8, size).reshape(height, width, 3)
+        return np.frombuffer(memory, np.uint8, size, start).reshape(height, width, 3)
+
+    def keep(self, height: int, width: int) -> None:
+        """The pixels of the last array stay; the next ones go behind them."""
+        self._used += height * width * 3
 
 
 def main() -> None:
@@ -108,33 +134,47 @@ def main() -> None:
     pixels = SharedPixels(int(sys.argv[2]))
     channel.sendall(READY)
     while message := channel.recv(MAX_MESSAGE):
-        request: Request = pickle.loads(message)
-        signal.setitimer(signal.ITIMER_PROF, request.cpu_s)  # its signal ends the process
-        allow(request.allowance)
-        answer = answer_to(request, pixels)
+        answers = answers_to(pickle.loads(message), pixels)
         signal.setitimer(signal.ITIMER_PROF, 0)
         allow(0)
         try:
-            channel.sendall(pickle.dumps(answer))
+            channel.sendall(pickle.dumps(answers))
         except BrokenPipeError:
             return
 
 
-def answer_to(request: Request, pixels: SharedPixels) -> Answer:
+def answers_to(request: Request, pixels: SharedPixels) -> list[Answer]:
+    """One a picture, each within its own limits."""
+    signal.setitimer(signal.ITIMER_PROF, request.cpu_s)  # its signal ends the process
+    allow(request.allowances[0])
+    try:
+        encoded = pixels.encoded(request.num_bytes)
+    except MemoryError:
+        return [TOO_LARGE for _ in request.num_bytes]
+    answers = [answer_to(request, encoded[0], pixels)]
+    for data, allowance in zip(encoded[1:], request.allowances[1:], strict=True):
+        signal.setitimer(signal.ITIMER_PROF, request.cpu_s)
+        allow(allowance)
+        answers.append(answer_to(request, data, pixels))
+    return answers
+
+
+def answer_to(request: Request, data: bytes, pixels: SharedPixels) -> Answer:
     """Decode, or say why not."""
     try:
-        data = pixels.encoded(request.num_bytes)
         if request.only_size:
             width, height = image_size(data, request.limits)
             return Answer(width=width, height=height)
         found = decode_image(data, request.limits, pixels.new_array)
+        if not pixels.had_room:
+            return Answer(has_room=False)
+        pixels.keep(found.height, found.width)
         return Answer(width=found.width, height=found.height, sha256=found.sha256)
     except RecordError as error:
         tried = isinstance(error.__cause__, Exception)  # a decoder's word, not our own check's
         return Answer(failure=(error.status, error.detail), may_be_memory=tried)
     except MemoryError:
-        detail = "reading it needs more memory than is allowed"
-        return Answer(failure=(Status.IMAGE_TOO_LARGE, detail), may_be_memory=True)
+        return TOO_LARGE
 
 
 def allow(num_bytes: int) -> None:

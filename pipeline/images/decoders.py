@@ -8,26 +8,22 @@ is a row with a reason. The pixels come back through shared memory.
 from __future__ import annotations
 
 import contextlib
-import os
-import pickle
 import queue
 import signal
-import socket
-import subprocess
-import sys
-import tempfile
 import threading
-import weakref
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
 from pipeline.images.decode import DecodedImage, ImageLimits, decode_image, image_size
-from pipeline.images.decoder_process import KEPT_BYTES, MAX_MESSAGE, READY, Answer, Request
+from pipeline.images.decoder_child import Asked, DecoderChild
+from pipeline.images.decoder_process import KEPT_BYTES, Answer, Request
 from schemas.errors import RecordError, RetryableError
 from schemas.records import Status
 
+Picture = tuple[bytes, tuple[int, int]]
+"""Encoded bytes, and (width, height) as `Decoder.size` said them."""
+Outcome = DecodedImage | RecordError
 DECODE_BYTES = 1_536 * 2**20
 """Of all pictures together that are decoded at one time."""
 CPU_S = 60.0
@@ -49,8 +45,12 @@ class Decoder(Protocol):
         """See `pipeline.images.decode.image_size`."""
         ...
 
-    def decode(self, data: bytes, limits: ImageLimits, size_wh: tuple[int, int]) -> DecodedImage:
-        """See `pipeline.images.decode.decode_image`; `size_wh` is what `size` said."""
+    def decode_all(self, pictures: Sequence[Picture], limits: ImageLimits) -> list[Outcome]:
+        """See `pipeline.images.decode.decode_image`; a picture that cannot be decoded is its error.
+
+        Raises:
+            RetryableError, ConfigError: nothing can be decoded here.
+        """
         ...
 
 
@@ -61,9 +61,9 @@ class InProcess:
         """See `Decoder`."""
         return image_size(data, limits)
 
-    def decode(self, data: bytes, limits: ImageLimits, size_wh: tuple[int, int]) -> DecodedImage:
+    def decode_all(self, pictures: Sequence[Picture], limits: ImageLimits) -> list[Outcome]:
         """See `Decoder`."""
-        return decode_image(data, limits)
+        return [_outcome(partial(decode_image, data, limits)) for data, _ in pictures]
 
 
 class DecoderProcesses:
@@ -78,7 +78,7 @@ class DecoderProcesses:
     def __init__(
         self, number: int, *, total_bytes: int = DECODE_BYTES, cpu_s: float = CPU_S
     ) -> None:
-        self._free: queue.LifoQueue[_Child] = queue.LifoQueue()
+        self._free: queue.LifoQueue[DecoderChild] = queue.LifoQueue()
         self._may_start = threading.Semaphore(number)
         self._starting = threading.Lock()
         self._memory = _Memory(total_bytes)
@@ -88,66 +88,92 @@ class DecoderProcesses:
         """See `Decoder`. Headers of the plain formats are read here: nothing in them is large."""
         if not data or _pixel_bytes(data) != _PIXEL_BYTES:
             return image_size(data, limits)
-        answer, _ = self._ask(data, limits, self._memory.total, only_size=True)
+        total = self._memory.total
+        asked = self._ask_alone(data, limits, total, only_size=True)
+        answer = _require(asked, total).answer
         return answer.width, answer.height
 
-    def decode(self, data: bytes, limits: ImageLimits, size_wh: tuple[int, int]) -> DecodedImage:
-        """See `Decoder`.
+    def decode_all(self, pictures: Sequence[Picture], limits: ImageLimits) -> list[Outcome]:
+        """See `Decoder`. Small pictures share a request. One that does not fit there or needs more
+        memory is asked for again alone, as is each of a request that ends its process."""
+        found: list[Outcome] = []
+        for group in _groups(pictures):
+            asked = self._ask_group(group, limits) if len(group) > 1 else [None]
+            for picture, one in zip(group, asked, strict=True):
+                found.append(_outcome(partial(self._settle, picture, limits, one)))
+        return found
 
-        Raises:
-            RecordError: also where it takes too much memory or time, or ends its process.
-            RetryableError: no process can be started.
-        """
-        per_pixel = _pixel_bytes(data)
-        wanted = SLACK_BYTES + 4 * len(data) + per_pixel * size_wh[0] * size_wh[1]
-        try:
-            answer, pixels = self._ask(data, limits, min(wanted, self._memory.total))
-        except _Refused as refused:
-            if wanted >= self._memory.total or not (
-                refused.status == Status.IMAGE_TOO_LARGE or per_pixel == _PIXEL_BYTES
-            ):
-                raise
-            answer, pixels = self._ask(data, limits, self._memory.total)
+    def _settle(self, picture: Picture, limits: ImageLimits, asked: Asked | None) -> DecodedImage:
+        data, total = picture[0], self._memory.total
+        allowance = min(_wanted(*picture), total)
+        if asked is None or not asked.answer.has_room:
+            asked = self._ask_alone(data, limits, allowance)
+        if allowance < total and _needs_memory(asked.answer, data):
+            allowance = total
+            asked = self._ask_alone(data, limits, allowance)
+        answer, pixels = _require(asked, allowance)
         return DecodedImage(
             array=pixels, width=answer.width, height=answer.height, sha256=answer.sha256
         )
 
-    def _ask(
-        self, data: bytes, limits: ImageLimits, allowance: int, *, only_size: bool = False
-    ) -> tuple[Answer, NDArray[np.uint8]]:
+    def _ask_group(
+        self, group: Sequence[Picture], limits: ImageLimits
+    ) -> Sequence[Asked] | Sequence[None]:
+        wanted = tuple(min(_wanted(*picture), self._memory.total) for picture in group)
         request = Request(
-            only_size=only_size,
-            num_bytes=len(data),
+            only_size=False,
+            num_bytes=tuple(len(data) for data, _ in group),
+            allowances=wanted,
             limits=limits,
-            allowance=allowance,
             cpu_s=self._cpu_s,
         )
-        for death in range(1, MAX_DEATHS + 1):
-            self._memory.take(allowance)
-            try:
-                child = self._take_child()
-                try:
-                    answer, pixels = child.ask(request, data)
-                except (EOFError, OSError):
-                    self._bury(child, is_last=death == MAX_DEATHS)
-                    continue
-                except BaseException:
-                    self._bury(child, is_last=False)
-                    raise
-                self._free.put(child)
-            finally:
-                self._memory.give(allowance)
-            if answer.failure is not None:
-                status, detail = answer.failure
-                if answer.may_be_memory:
-                    if status == Status.IMAGE_TOO_LARGE:
-                        detail = f"decoding needs more than {allowance / 2**20:,.0f} MiB of memory"
-                    raise _Refused(status, detail)
-                raise RecordError(status, detail)
-            return answer, pixels
-        raise AssertionError("unreachable: the last death raises")
+        try:
+            return self._ask(request, [data for data, _ in group])
+        except _Ended:
+            return [None] * len(group)
 
-    def _take_child(self) -> _Child:
+    def _ask_alone(
+        self, data: bytes, limits: ImageLimits, allowance: int, *, only_size: bool = False
+    ) -> Asked:
+        request = Request(
+            only_size=only_size,
+            num_bytes=(len(data),),
+            allowances=(allowance,),
+            limits=limits,
+            cpu_s=self._cpu_s,
+        )
+        for _ in range(MAX_DEATHS):
+            try:
+                (asked,) = self._ask(request, [data])
+            except _Ended as ended:
+                code = ended.code
+                if code != -signal.SIGPROF:
+                    continue
+                detail = f"decoding takes more than {self._cpu_s:g} s of processor time"
+                raise RecordError(Status.IMAGE_CORRUPT, detail) from ended
+            return asked
+        how = f"signal {-code}" if code < 0 else f"code {code}"
+        raise RecordError(Status.IMAGE_CORRUPT, f"its decoder crashed twice ({how})")
+
+    def _ask(self, request: Request, pictures: Sequence[bytes]) -> list[Asked]:
+        allowance = max(request.allowances)
+        self._memory.take(allowance)
+        try:
+            child = self._take_child()
+            try:
+                asked = child.ask(request, pictures)
+            except BaseException as error:
+                code = child.end()
+                self._may_start.release()
+                if isinstance(error, EOFError | OSError):
+                    raise _Ended(code) from error
+                raise
+            self._free.put(child)
+            return asked
+        finally:
+            self._memory.give(allowance)
+
+    def _take_child(self) -> DecoderChild:
         while True:  # a process that others wait for may die without being given back
             with contextlib.suppress(queue.Empty):
                 return self._free.get(timeout=GROW_S)
@@ -158,26 +184,20 @@ class DecoderProcesses:
                 finally:
                     self._starting.release()
 
-    def _new_child(self) -> _Child:
+    def _new_child(self) -> DecoderChild:
         try:
-            return _Child()
+            return DecoderChild()
         except OSError as error:
             self._may_start.release()
             raise RetryableError(f"no process can be started to decode: {error}") from error
 
-    def _bury(self, child: _Child, *, is_last: bool) -> None:
-        code = child.end()
-        self._may_start.release()
-        if code == -signal.SIGPROF:
-            detail = f"decoding takes more than {self._cpu_s:g} s of processor time"
-            raise RecordError(Status.IMAGE_CORRUPT, detail)
-        if is_last:
-            how = f"signal {-code}" if code < 0 else f"code {code}"
-            raise RecordError(Status.IMAGE_CORRUPT, f"its decoder crashed twice ({how})")
 
+class _Ended(Exception):
+    """A decoder's process ended while it worked, with this exit code."""
 
-class _Refused(RecordError):
-    """A decoder failed; with more memory it might not have."""
+    def __init__(self, code: int) -> None:
+        super().__init__(code)
+        self.code = code
 
 
 class _Memory:
@@ -199,79 +219,49 @@ class _Memory:
             self._changed.notify_all()
 
 
-class _Child:
-    """One decoder process, and the memory that is shared with it."""
-
-    def __init__(self) -> None:
-        self._memory = _anonymous_file()
-        self._channel, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        path = os.pathsep.join(os.path.abspath(entry) for entry in sys.path)
-        words = ["-P", "-m", "pipeline.images.decoder_process", str(far.fileno())]
-        with far:
-            self._process = subprocess.Popen(
-                [sys.executable, *words, str(self._memory)],
-                stdin=subprocess.DEVNULL,
-                stdout=2,  # whatever a library prints
-                pass_fds=(far.fileno(), self._memory),
-                env=os.environ
-                | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-                | {"MALLOC_ARENA_MAX": "1"},
-            )
-        self._end = weakref.finalize(self, _end, self._channel, self._memory, self._process)
-        if self._channel.recv(MAX_MESSAGE) != READY:
-            raise OSError(f"its process ended with code {self.end()}")
-
-    def ask(self, request: Request, data: bytes) -> tuple[Answer, NDArray[np.uint8]]:
-        """The answer and, of a picture that was decoded, its pixels.
-
-        Raises:
-            EOFError, OSError: the process ended.
-        """
-        view, position = memoryview(data), 0
-        while position < len(data):
-            position += os.pwrite(self._memory, view[position:], position)
-        self._channel.sendall(pickle.dumps(request))
-        message = self._channel.recv(MAX_MESSAGE)
-        if not message:
-            raise EOFError("the decoder's process ended")
-        answer: Answer = pickle.loads(message)
-        has_pixels = answer.failure is None and not request.only_size
-        shape = (answer.height, answer.width, 3) if has_pixels else (0, 0, 3)
-        pixels = np.empty(shape, np.uint8)
-        flat, position = memoryview(pixels.reshape(-1).data), 0
-        while position < len(flat):
-            if not (count := os.preadv(self._memory, [flat[position:]], position)):
-                raise EOFError("the shared memory is shorter than the pixels")
-            position += count
-        if max(len(data), len(flat)) > KEPT_BYTES:
-            os.ftruncate(self._memory, 0)
-        return answer, pixels
-
-    def end(self) -> int:
-        """End the process; returns its exit code."""
-        if self._process.poll() is None:
-            self._channel.close()  # one that has not seen our end yet ends by it
-            try:
-                self._process.wait(timeout=1)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-        self._end()
-        return int(self._process.wait())
-
-
-def _anonymous_file() -> int:
-    if hasattr(os, "memfd_create"):
-        return os.memfd_create("glipforge-pixels", os.MFD_CLOEXEC)
-    with tempfile.TemporaryFile() as stream:
-        return os.dup(stream.fileno())
-
-
-def _end(channel: socket.socket, memory: int, process: subprocess.Popen[bytes]) -> None:
-    channel.close()
-    os.close(memory)
-    process.kill()
-    process.wait()
-
-
 def _pixel_bytes(data: bytes) -> int:
     return next((n for start, n in _PLAIN.items() if data.startswith(start)), _PIXEL_BYTES)
+
+
+def _wanted(data: bytes, size_wh: tuple[int, int]) -> int:
+    """Bytes that decoding may take."""
+    return SLACK_BYTES + 4 * len(data) + _pixel_bytes(data) * size_wh[0] * size_wh[1]
+
+
+def _groups(pictures: Sequence[Picture]) -> Iterator[list[Picture]]:
+    """Pictures whose bytes and whose pixels fit into the memory that a process keeps."""
+    group: list[Picture] = []
+    num_bytes = num_pixels = 0
+    for data, (width, height) in pictures:
+        num_bytes += len(data)
+        num_pixels += width * height
+        if group and max(num_bytes, 3 * num_pixels) > KEPT_BYTES:
+            yield group
+            group, num_bytes, num_pixels = [], len(data), width * height
+        group.append((data, (width, height)))
+    if group:
+        yield group
+
+
+def _needs_memory(answer: Answer, data: bytes) -> bool:
+    """Whether a failure may be one of memory: the plain formats say so."""
+    return answer.may_be_memory and (
+        _pixel_bytes(data) == _PIXEL_BYTES
+        or (answer.failure is not None and answer.failure[0] == Status.IMAGE_TOO_LARGE)
+    )
+
+
+def _require(asked: Asked, allowance: int) -> Asked:
+    if asked.answer.failure is None:
+        return asked
+    status, detail = asked.answer.failure
+    if asked.answer.may_be_memory and status == Status.IMAGE_TOO_LARGE:
+        detail = f"decoding needs more than {allowance / 2**20:,.0f} MiB of memory"
+    raise RecordError(status, detail)
+
+
+def _outcome(decode: Callable[[], DecodedImage]) -> Outcome:
+    try:
+        return decode()
+    except RecordError as error:
+        return error

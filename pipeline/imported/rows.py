@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from pipeline.gold.gold_set import GoldKind, GoldSet
 from schemas.records import (
@@ -80,17 +81,4 @@ def annotation_of(
 
 def failed_annotation(row: Annotation, status: Status, detail: str) -> Annotation:
     """The row of a sample that cannot be used, with the reason."""
-    return Annotation(
-        record_id=row.record_id,
-        source=row.source,
-        image_uri=row.image_uri,
-        image_sha256=row.image_sha256,
-        width=row.width,
-        height=row.height,
-        caption=row.caption,
-        status=status,
-        detail=detail,
-        phrases=(),
-        boxes=(),
-        teacher_id=row.teacher_id,
-    )
+    return replace(row, status=status, detail=detail, phrases=(), boxes=())

@@ -14,13 +14,13 @@ from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from pipeline.images.decode import DecodedImage, ImageLimits
 from pipeline.images.decoders import Decoder
+from pipeline.labelling.decode_pairs import DecodedPairs, decode_pairs, parts_of
 from pipeline.labelling.pairs import (
     IN_PROCESS,
     CaptionParser,
@@ -33,7 +33,6 @@ from pipeline.labelling.pairs import (
 from pipeline.labelling.retries import Retries
 from pipeline.labelling.rows import answered_row, failed_row
 from schemas.errors import ConfigError, RecordError, RetryableError, UnitError
-from schemas.fingerprint import sha256_bytes
 from schemas.grounder import Grounder, Grounding, GroundingRequest
 from schemas.plan import BatchFailure
 from schemas.records import Annotation, CorpusRecord, Status
@@ -150,7 +149,7 @@ def _ask(
 ) -> dict[int, Grounding]:
     usable = [pair for pair in window if pair.failure is None]
     calls = deque(plan_calls(usable, options))
-    ahead: deque[tuple[list[Pair], list[Future[_Decoded]]]] = deque()
+    ahead: deque[tuple[list[Pair], list[Future[DecodedPairs]]]] = deque()
     limits = options.limits.image
 
     def decode_ahead() -> None:
@@ -159,7 +158,9 @@ def _ask(
             if ahead and pixels + _pixels(calls[0]) > MAX_CALL_PIXELS:
                 return
             call = calls.popleft()
-            ahead.append((call, [pool.submit(_decode, pair, limits, decoder) for pair in call]))
+            parts = parts_of(call)
+            futures = [pool.submit(decode_pairs, part, limits, decoder) for part in parts]
+            ahead.append((call, futures))
 
     decode_ahead()
     answers: dict[int, Grounding] = {}
@@ -170,13 +171,13 @@ def _ask(
             began = time.perf_counter()
             decoded = [future.result() for future in futures]
             seconds.add("wait", time.perf_counter() - began)
-            seconds.add("decode", sum(image.seconds for image in decoded))
+            seconds.add("decode", sum(part.seconds for part in decoded))
             decode_ahead()
             began = time.perf_counter()
             requests = [
-                (pair, GroundingRequest(image=d.array, caption=pair.caption, phrases=pair.phrases))
-                for pair, d in zip(call, decoded, strict=True)
-                if d.array is not None
+                (pair, GroundingRequest(image=image, caption=pair.caption, phrases=pair.phrases))
+                for pair, image in zip(call, chain(*(d.images for d in decoded)), strict=True)
+                if image is not None
             ]
             answers.update(_ground(requests, grounder, trouble, retries))
             seconds.add("teacher", time.perf_counter() - began)
@@ -223,30 +224,6 @@ def _within_pixels(call: list[Pair]) -> Iterator[list[Pair]]:
         pixels += more
     if part:
         yield part
-
-
-@dataclass(frozen=True, slots=True)
-class _Decoded:
-    array: NDArray[np.uint8] | None
-    seconds: float
-
-
-def _decode(pair: Pair, limits: ImageLimits, decoder: Decoder) -> _Decoded:
-    began = time.perf_counter()
-    image: DecodedImage | None = None
-    try:
-        image = decoder.decode(pair.data or b"", limits, pair.size_wh)
-        pair.size_wh, pair.sha256 = (image.width, image.height), image.sha256
-    except RecordError as error:
-        pair.fail(error)
-    except (ConfigError, RetryableError):
-        raise
-    except Exception as error:
-        pair.fail(RecordError(Status.IMAGE_CORRUPT, f"{type(error).__name__}: {error}"))
-    if image is None and pair.data:
-        pair.sha256 = sha256_bytes(pair.data)
-    pair.data = None
-    return _Decoded(None if image is None else image.array, time.perf_counter() - began)
 
 
 def _ground(

@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from pipeline.images.access import ANYTHING, ImageAccess
 from pipeline.images.decode import ImageLimits, decode_image
 from pipeline.images.fetch import read_image_uri
 from pipeline.layers.store import LayerRows
@@ -96,6 +97,7 @@ def enrich_unit(
     *,
     pool: Executor,
     seconds: dict[str, float] | None = None,
+    access: ImageAccess = ANYTHING,
 ) -> dict[str, LayerRows]:
     """The rows of the wanted layers for the labelled rows of a unit.
 
@@ -105,6 +107,7 @@ def enrich_unit(
         wanted: Names of layers of these scorers.
         pool: Threads that read and decode.
         seconds: Filled with the time of each stage.
+        access: What images may be read from.
 
     Raises:
         RetryableError, ConfigError: a store failed or refused.
@@ -119,7 +122,7 @@ def enrich_unit(
 
     def decode_next() -> None:
         if (call := next(calls, None)) is not None:
-            ahead.append((call, [pool.submit(labelled_image, row) for row in call]))
+            ahead.append((call, [pool.submit(labelled_image, row, access) for row in call]))
 
     for _ in range(CALLS_AHEAD):
         decode_next()
@@ -148,13 +151,13 @@ def enrich_unit(
     return {name: part.rows() for name, part in parts.items()}
 
 
-def labelled_image(row: Annotation) -> NDArray[np.uint8]:
+def labelled_image(row: Annotation, access: ImageAccess = ANYTHING) -> NDArray[np.uint8]:
     """The pixels that a row's boxes were made for, uint8 RGB [height, width, 3].
 
     Raises:
         RecordError: the image is gone, cannot be decoded, or is not the one that was labelled.
     """
-    decoded = decode_image(read_image_uri(row.image_uri), _NO_LIMITS)
+    decoded = decode_image(read_image_uri(row.image_uri, access=access), _NO_LIMITS)
     if (decoded.width, decoded.height) != (row.width, row.height) or (
         row.image_sha256 and decoded.sha256 != row.image_sha256
     ):

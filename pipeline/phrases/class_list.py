@@ -8,7 +8,8 @@ boxes take away those of the class, and that are never a label.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ SEPARATOR = ". "
 _SPACES = re.compile(r"\s+")
 _COMMA = re.compile(r",(?![^(]*\))")
 """A comma that is not inside parentheses."""
+_PROMPT = re.compile(r"\s*[^.,;:\n]+(\.\s*[^.,;:\n]+)+\.\s*")
+"""`a cat. a dog.`: how Grounding DINO is asked."""
 _IN_PARENTHESES = re.compile(r"\([^()]*\)")
 _EXAMPLE = '"cat, dog", "person: person, man; helmet: -cap, -hat", or @FILE with a class a line'
 
@@ -47,9 +50,10 @@ class ClassList:
             raise ConfigError(f"names has no name in it; for example {_EXAMPLE}")
         seen: set[str] = set()
         for entry in self.entries:
-            if entry.name.lower() in seen:
+            key = unicodedata.normalize("NFC", entry.name).casefold()
+            if key in seen:
                 raise ConfigError(f"names: the class {entry.name!r} stands twice")
-            seen.add(entry.name.lower())
+            seen.add(key)
             asked = {word.lower() for word in entry.wordings}
             for word in entry.competitors:
                 if word.lower() in asked:
@@ -63,9 +67,8 @@ class ClassList:
         """Read `--names`.
 
         Args:
-            text: Names with commas between; classes with wordings or competitors with semicolons
-                between (`person: person, man; helmet: -cap`); or `@FILE` with a class a line,
-                where `#` begins a remark.
+            text: As `split_names` reads it; `person: person, man` has wordings, `helmet: -cap` a
+                word that it must not be.
 
         Raises:
             ConfigError: there is no name, one stands twice, or the file cannot be read.
@@ -119,22 +122,44 @@ class ClassList:
 
 
 def split_names(text: str) -> list[str]:
-    """What stands between commas, semicolons (where there are colons), or lines of `@FILE`.
+    """The classes of `--names`: what stands between commas, or between semicolons where there is
+    one or a colon; between line ends; a line each of `@FILE`; or a Grounding DINO prompt.
 
     Blank parts are left out; in a file, so is what follows ` #` or a `#` at the start.
 
     Raises:
-        ConfigError: the file cannot be read.
+        ConfigError: the file cannot be read, or commas and semicolons are mixed.
     """
     if text.startswith("@"):
-        try:
-            lines = Path(text[1:]).read_text(encoding="utf-8-sig").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"names: cannot read the file {text[1:]!r}: {error}") from error
-        parts = [re.split(r"(?:^|\s)#", line)[0] for line in lines]
-    else:
-        parts = text.split(";") if ":" in text else _COMMA.split(text)
+        return _stripped(re.split(r"(?:^|\s)#", line)[0] for line in _lines_of(text[1:]))
+    if _PROMPT.fullmatch(text):
+        return _stripped(text.split("."))
+    if ":" not in text and ";" not in text:
+        return _stripped(part for line in text.splitlines() for part in _COMMA.split(line))
+    parts = _stripped(part for line in text.splitlines() for part in line.split(";"))
+    for part in parts:
+        name = part.partition(":")[0].strip()
+        if _COMMA.search(name):
+            raise ConfigError(
+                f"names: {name!r} has a comma; where one class has wordings, put semicolons "
+                f"between all classes: {_EXAMPLE}"
+            )
+    return parts
+
+
+def _stripped(parts: Iterable[str]) -> list[str]:
     return [part.strip() for part in parts if part.strip()]
+
+
+def _lines_of(path: str) -> list[str]:
+    try:
+        return Path(path).read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            f"names: cannot read the file {path!r}: {error}; save it as UTF-8"
+        ) from error
+    except OSError as error:
+        raise ConfigError(f"names: cannot read the file {path!r}: {error}") from error
 
 
 def list_caption(names: Sequence[str]) -> tuple[str, tuple[Phrase, ...]]:

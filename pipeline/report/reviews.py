@@ -23,9 +23,9 @@ from schemas.records import Annotation, Decision
 
 BUCKETS = 10
 BREAK_S = 300.0
-"""A longer pause between two verdicts is no work."""
+"""A longer pause between two verdicts is not work."""
 NOT_THE_PROMISE = (
-    "reviewers chose these boxes, so this is no estimate for the run; a promise needs a drawn "
+    "reviewers chose these boxes, so this is not an estimate for the run; a promise needs a drawn "
     "sample"
 )
 

@@ -117,7 +117,7 @@ def merge_stats(
         text = json.dumps(
             to_plain(stats), indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False
         )
-        write_bytes(run.url(FILE), text.encode())
+        write_bytes(run.url(FILE), text.encode("utf-8", "backslashreplace"))
     return stats
 
 

@@ -14,7 +14,8 @@ def fill(name: str, **values: object) -> str:
     Raises:
         jinja2.UndefinedError: a value of the template is not given.
     """
-    return _template(name).render(values)
+    # A file name may be no text: what UTF-8 cannot say is written out.
+    return _template(name).render(values).encode("utf-8", "backslashreplace").decode()
 
 
 @cache

@@ -82,8 +82,11 @@ class CommittedUnits(ABC):
             return data.decode()
 
     def write_text_atomic(self, text: str, *parts: str) -> None:
-        """Write a file of the run; a reader sees the old one or all of the new one."""
-        write_bytes(self.url(*parts), text.encode())
+        """Write a file of the run; a reader sees the old one or all of the new one.
+
+        File names may be no text: what UTF-8 cannot say is written as JSON writes it.
+        """
+        write_bytes(self.url(*parts), text.encode("utf-8", "backslashreplace"))
 
     # --- commits ---------------------------------------------------------------------------------
 

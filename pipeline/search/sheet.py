@@ -7,14 +7,22 @@ from typing import Any
 
 from PIL import Image
 
+from pipeline.images.access import ANYTHING, ImageAccess
 from pipeline.images.draw import contact_sheet, draw_boxes
 from pipeline.layers.enrich_unit import labelled_image
 from pipeline.search.words import Found, PhraseHit
 from schemas.errors import ConfigError, RecordError
 
 
-def sheet(hits: Sequence[PhraseHit], *, columns: int = 4) -> tuple[Image.Image, list[str]]:
+def sheet(
+    hits: Sequence[PhraseHit], *, columns: int = 4, access: ImageAccess = ANYTHING
+) -> tuple[Image.Image, list[str]]:
     """A contact sheet of the hits, each with its boxes; and why some are not on it.
+
+    Args:
+        hits: Rows with their boxes.
+        columns: Of the sheet.
+        access: What images may be read from.
 
     Raises:
         ConfigError: no image of them can be read.
@@ -24,7 +32,7 @@ def sheet(hits: Sequence[PhraseHit], *, columns: int = 4) -> tuple[Image.Image, 
     failures: list[str] = []
     for hit in hits:
         try:
-            image = labelled_image(hit.row)
+            image = labelled_image(hit.row, access)
         except RecordError as error:
             failures.append(f"{hit.row.record_id}: {error.detail}")
             continue

@@ -3,12 +3,18 @@ and commits cost beside the teacher?
 
     python -m tests.benchmarks.bench_label --images 1024 --rounds 3
     python -m tests.benchmarks.bench_label --preset glip-t --min-size 320 --images 24 --unit 8
+    python -m tests.benchmarks.bench_label --detector grounding-dino --min-size 256 --images 24
+    python -m tests.benchmarks.bench_label --detector grounding-dino --wait-ms 40 --images 256
 
 The bare model answers the same calls, in the same order, of images that are decoded and captions
 that are cut already. The job is `LabelWorker` with two units at once, as both runners use it, from
 tars to committed Parquet. Rounds alternate, so that other load on the machine falls on both. CPU
 seconds are those of the process and its children; their ratio does not depend on other load, and
 is what the job would reach on one core. `bench_label_ray` measures several workers.
+
+With `--detector` the teacher is one of transformers, and the bare model is its forward alone: of
+tensors that are ready, in the same batches. With `--wait-ms` that forward sleeps so long for each
+image, as a GPU takes no core: what is left is what the job needs to keep one busy.
 """
 
 from __future__ import annotations
@@ -21,6 +27,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import psutil
 import torch
@@ -42,8 +49,13 @@ from pipeline.run.store import RunStore
 from pipeline.world import CorpusShape, nouns_of, write_corpus
 from schemas.grounder import GroundingRequest
 from schemas.plan import Unit
-
-Calls = list[list[GroundingRequest]]
+from tests.benchmarks.bare_forward import (
+    FULL_SIZE,
+    Calls,
+    forward_alone,
+    take_no_core,
+    write_full_size,
+)
 
 
 def parse_options(doc: str | None) -> argparse.ArgumentParser:
@@ -54,6 +66,7 @@ def parse_options(doc: str | None) -> argparse.ArgumentParser:
     parser.add_argument("--threads", type=int, default=1, help="of the model's arithmetic")
     parser.add_argument("--teacher", help="a model directory; the shipped glip-nano if not given")
     parser.add_argument("--preset", help="a teacher of random weights instead")
+    parser.add_argument("--detector", choices=FULL_SIZE, help="one of transformers, of random ones")
     parser.add_argument("--min-size", type=int, default=0)
     parser.add_argument("--call-size", type=int, default=32)
     parser.add_argument("--device", default="cpu")
@@ -71,6 +84,8 @@ def write_setup(options: argparse.Namespace, folder: Path) -> TeacherSetup:
     if options.preset:
         torch.manual_seed(0)
         teacher = str(save_pretrained(Glip(get_preset(options.preset)), folder / "teacher"))
+    if options.detector:
+        teacher = write_full_size(options.detector, folder / "teacher")
     return TeacherSetup(
         corpora=(str(folder / "bench"),),
         corpus_options=CorpusOptions(),
@@ -153,6 +168,7 @@ def main() -> int:
     """Print images/s and CPU seconds of both, and their ratios."""
     parser = parse_options(__doc__)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--wait-ms", type=float, default=0.0)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     with tempfile.TemporaryDirectory() as name:
@@ -161,10 +177,16 @@ def main() -> int:
         worker = LabelWorker(spec)
         units = list(worker.store.plan().units)
         calls = requests_of(spec.corpus, units, worker.tools, options.call_size)
+        teacher: Any = worker.tools.grounder
+        if options.wait_ms:
+            take_no_core(teacher, options.wait_ms)
         ask_all(calls[:1], worker.tools)
+        bare = lambda: ask_all(calls, worker.tools)  # noqa: E731
+        if options.detector:
+            bare = forward_alone(teacher, calls)
         rounds = [
             (
-                timed(lambda: ask_all(calls, worker.tools)),
+                timed(bare),
                 timed(lambda number=number: label_all(worker, folder / f"{number}")),
             )
             for number in range(options.rounds)

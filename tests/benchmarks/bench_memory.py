@@ -1,4 +1,4 @@
-"""Memory over a long labelling: private bytes of the driver, the workers and their parsers.
+"""Memory over a long labelling: private bytes of driver, workers, their parsers and decoders.
 
     python -m tests.benchmarks.bench_memory --rows 1000000 --json memory.json
 
@@ -31,6 +31,8 @@ def role(process: psutil.Process) -> str | None:
     words = " ".join(process.cmdline())
     if words.startswith("ray::LabelActor"):
         return "worker"
+    if "pipeline.images.decoder_process" in words:
+        return "decoder"
     return "parser" if "pipeline.phrases.parser_process" in words else None
 
 
@@ -97,7 +99,7 @@ def main() -> int:
         finally:
             stop.set()
             thread.join()
-    for who in ("driver", "worker", "parser"):
+    for who in ("driver", "worker", "parser", "decoder"):
         values = [s[who] for s in samples if who in s]
         if values:
             print(

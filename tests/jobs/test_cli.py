@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import json
 import re
 import shlex
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from jobs import cli
 from jobs.cli import COMMANDS, GROUPS, examples_of, main
 from jobs.parsing import parse
 from tests.golden.make_flags import FILE, flags_text
@@ -162,3 +164,11 @@ def test_a_package_that_is_not_there_is_a_sentence(
     monkeypatch.setattr("jobs.commands.prepare.models.run", lambda config: __import__("model.gone"))
     with pytest.raises(ModuleNotFoundError):  # ours: a fault that must be seen
         main(["models"])
+
+
+def test_a_terminal_without_unicode_shows_what_it_can(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", stream)
+    monkeypatch.setattr(cli, "_run", lambda args: print("\u72ac \udce9") or 0)
+    assert main(["status"]) == 0
+    assert stream.buffer.getvalue() == b"\\u72ac \\udce9\n"

@@ -61,7 +61,7 @@ def test_a_crowd_on_one_run(tmp_path: Path) -> None:
             ["export", uri, "--format", "coco", "--out", f"{out}/x.json", "--split=0.5,0.5", force],
             ["export", uri, "--format", "yolo", "--out", f"{out}/yolo", force],
             ["export", uri, "--format", "yolo", "--out", f"{out}/yolo", "--seed=1", force],
-            ["enrich", uri, "--with", "duplicates"],
+            ["enrich", uri, "--with", "duplicates", "--runner", "local"],
             ["report", uri, "--out", f"{out}/r.html"],
         ]
     )

@@ -13,7 +13,7 @@ import pytest
 from jobs.cli import main as glipforge
 from pipeline.run.store import RunStore
 from tests.jobs.damage_fuzz import Damaged
-from tests.jobs.toy_run import toy_rows
+from tests.jobs.toy_run import toy_rows, write_gold
 from tests.pipeline.corpus.fuzz import memory_folder
 from tests.pipeline.folder_run import folder_run
 
@@ -100,6 +100,17 @@ def test_a_manifest_of_others_names_no_path(name: str, tmp_path: Path, capsys) -
         list(iter_curated(run, "default"))
 
 
+def test_numbers_and_texts_that_json_and_utf8_cannot_say(tmp_path: Path, capsys) -> None:
+    run = folder_run(tmp_path / "run", toy_rows(tmp_path))
+    marker = tmp_path / "run" / "_commits" / "u0.json"
+    _change(marker, lambda content: content["examples"].update(image_missing="\ud800.jpg"))
+    assert glipforge(["report", run.uri]) == 0
+    assert "\\ud800.jpg" in (tmp_path / "run" / "report.html").read_text()
+    _change(marker, lambda content: content["seconds"].update(teacher=float("nan")))
+    assert glipforge(["report", run.uri]) == 1
+    assert "seconds.teacher must be a number, got nan" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "number, said",
     [
@@ -135,6 +146,51 @@ def test_what_the_disk_says_is_a_sentence(
     assert said in error, error
     assert "Traceback" not in error
     assert glipforge(words) == 0  # nothing of it is in the way
+
+
+WRITERS = {
+    "import": ["import", "{here}/coco.json", "--out", "{here}/new"],
+    "prune": ["prune", "{run}", "--out", "{here}/new"],
+    "enrich": ["enrich", "{run}", "--with", "duplicates", "--runner", "local"],
+    "audit": ["audit", "{run}", "--size", "2"],
+    "leakage": ["leakage", "{run}", "--against", "{here}/images"],
+    "compare": ["filter", "{run}", "--policy", "glip", "--policy", "grit", "--compare"],
+    "yolo": ["export", "{run}", "--format", "yolo", "--out", "{here}/yolo"],
+    "goldg": ["export", "{run}", "--out", "{here}/x.json", "--copy-images", "{here}/copies"],
+}
+"""Commands that write in other ways than those above."""
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EMFILE, errno.ENAMETOOLONG])
+@pytest.mark.parametrize("name", WRITERS)
+def test_every_writer_says_what_the_disk_says(
+    name: str, number: int, tmp_path: Path, monkeypatch, capsys
+) -> None:
+    run = folder_run(tmp_path / "run", toy_rows(tmp_path))
+    write_gold(tmp_path, detection=True)
+    words = [word.format(run=run.uri, here=tmp_path) for word in WRITERS[name]]
+    refused = 0
+
+    def refuse(call: Callable[..., object]) -> Callable[..., object]:
+        def refusing(*args: object, **options: object) -> object:
+            nonlocal refused
+            refused += 1
+            if refused >= 2:  # the probe of a place may succeed, and the work then fail
+                raise OSError(number, os.strerror(number), str(args[0]))
+            return call(*args, **options)
+
+        return refusing
+
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "replace", refuse(os.replace))
+        broken.setattr(os, "fsync", refuse(os.fsync))
+        code = glipforge(words)
+        error = capsys.readouterr().err
+    assert refused >= 2
+    assert code in (1, 2)
+    assert "Traceback" not in error
+    assert error.startswith("glipforge "), error
+    assert glipforge(words) == 0, capsys.readouterr().err  # nothing of it is in the way
 
 
 def test_escapes_and_keys_do_not_reach_the_terminal(tmp_path: Path, capsys) -> None:

@@ -35,13 +35,7 @@ def check_losses(fixture: Fixture, model: Glip) -> None:
     fixture.compare("head/bbox_reg", output.box_deltas_BN4, LIMIT)
     fixture.compare("head/centerness", output.centerness_BN, LIMIT)
     fixture.compare("anchors", output.anchors_N4, LIMIT)
-    targets = [
-        GroundingTarget(
-            to_half_open(fixture.tensor(f"target/{image}/boxes")),
-            (fixture.tensor(f"target/{image}/positive_map") > 0).float(),
-        ).to(device)
-        for image in range(len(mask_BT))
-    ]
+    targets = [target.to(device) for target in _targets(fixture)]
     loss = GlipLoss()
     assigned = loss.assign(output.anchors_N4, output.level_sizes, targets)
     index_P2 = torch.stack([assigned.image_index_P, assigned.anchor_index_P], 1)
@@ -59,6 +53,16 @@ def check_losses(fixture: Fixture, model: Glip) -> None:
     _check_gradients(fixture, model)
 
 
+def _targets(fixture: Fixture) -> list[GroundingTarget]:
+    return [
+        GroundingTarget(
+            to_half_open(fixture.tensor(f"target/{image}/boxes")),
+            (fixture.tensor(f"target/{image}/positive_map") > 0).float(),
+        )
+        for image in range(len(fixture.meta["captions"]))
+    ]
+
+
 def _pixels(fixture: Fixture) -> Tensor:
     """Our own input from the images; the recorded one where it is whole."""
     spec = fixture.meta["spec"]
@@ -69,13 +73,26 @@ def _pixels(fixture: Fixture) -> Tensor:
     return fixture.tensor("input") if "input" in fixture.arrays else pixels
 
 
-def _check_gradients(fixture: Fixture, model: Glip) -> None:
+def summed_loss(fixture: Fixture, model: Glip, pixels_B3HW: Tensor) -> Tensor:
+    """The sum of the losses of a recorded batch."""
+    tokens = default_tokenizer().batch(fixture.meta["captions"])
+    output = model(pixels_B3HW, tokens)
+    return GlipLoss()(output, _targets(fixture), tokens.attention_mask_BT).total
+
+
+def gradients_of(model: Glip) -> dict[str, Tensor | None]:
+    """Published name -> gradient, after a backward pass."""
     table = official_prefixes(model.config)
     back = sorted(((ours, theirs) for theirs, ours in table.items()), key=lambda p: -len(p[0]))
     gradients = {}
     for name, parameter in model.named_parameters():
         ours, theirs = next(p for p in back if name == p[0] or name.startswith(p[0] + "."))
         gradients[theirs + name[len(ours) :]] = parameter.grad
+    return gradients
+
+
+def _check_gradients(fixture: Fixture, model: Glip) -> None:
+    gradients = gradients_of(model)
     names = json.loads(bytes(fixture.arrays["grad_norm/names"]))
     wanted = fixture.arrays["grad_norm/values"]
     largest = float(wanted.max())

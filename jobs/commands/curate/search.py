@@ -79,34 +79,27 @@ def run(config: Config) -> int:
     else:
         _print(config, found)
     if config.sheet:
-        _write_sheet(config, found)
+        _write_sheet(config, labelled, found)
     if config.push:
         _push(config, found)
     return 0
 
 
 def _found(config: Config, labelled: RunStore) -> Found:
-    from pipeline.search.database import open_database
+    from pipeline.search.database import local_files
     from pipeline.search.likeness import search_like
-    from pipeline.search.words import condition, search_words
+    from pipeline.search.words import pairs_with, search_words
 
-    if not config.like:
-        with open_database(labelled) as database:
-            return search_words(
-                database, config.query, min_score=config.min_score, limit=config.limit
-            )
-    layer, vector = _vector(config, labelled)
-    within = None
-    if config.query:
-        where, values = condition(config.query)
-        with open_database(labelled) as database:
-            _, rows = database.rows(
-                f"SELECT DISTINCT record_id FROM phrases AS p WHERE {where}", values
-            )
-        within = frozenset(str(row[0]) for row in rows)
-    return search_like(
-        labelled, layer, vector, within=within, min_score=config.min_score, limit=config.limit
-    )
+    score, limit = config.min_score, config.limit
+    layer_vector = _vector(config, labelled) if config.like else None
+    with local_files(labelled) as files:
+        if layer_vector is None:
+            return search_words(files, config.query, min_score=score, limit=limit)
+        layer, vector = layer_vector
+        within = pairs_with(files, config.query) if config.query else None
+        return search_like(
+            labelled, layer, vector, files=files, within=within, min_score=score, limit=limit
+        )
 
 
 def _vector(config: Config, labelled: RunStore) -> tuple[str, NDArray[np.float32]]:
@@ -182,13 +175,14 @@ def _plain(text: str) -> str:
     return escape(text)
 
 
-def _write_sheet(config: Config, found: Found) -> None:
+def _write_sheet(config: Config, labelled: RunStore, found: Found) -> None:
     import io
 
+    from pipeline.run.limits import image_access
     from pipeline.search.sheet import sheet
     from pipeline.storage.files import write_bytes
 
-    picture, failures = sheet(found.hits)
+    picture, failures = sheet(found.hits, access=image_access(labelled))
     buffer = io.BytesIO()
     ending = config.sheet.lower().rpartition(".")[2]
     picture.save(buffer, {"jpg": "JPEG", "jpeg": "JPEG"}.get(ending, ending.upper()))

@@ -210,7 +210,7 @@ def _write(config: Config, figures: dict[str, Any]) -> None:
     text = json_module.dumps(figures, indent=1, sort_keys=True, ensure_ascii=False)
     if config.out is not None:
         config.out.parent.mkdir(parents=True, exist_ok=True)
-        config.out.write_text(text + "\n", encoding="utf-8")
+        config.out.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
     if config.json:
         print(text)
 

@@ -11,7 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from model.teacher.answer import AnswerParts
@@ -99,10 +101,16 @@ class DetectorTeacher(BatchedTeacher[PromptT]):
         """What the shares of the network's boxes are shares of, in pixels of the image."""
         return float(size_wh[0]), float(size_wh[1])
 
+    def _prepare(self, image: NDArray[np.uint8]) -> Tensor:
+        return self.pixels.read(image)
+
     def _run_group(
-        self, questions: Sequence[Question[PromptT]], places: Sequence[int]
+        self,
+        questions: Sequence[Question[PromptT]],
+        places: Sequence[int],
+        prepared: Sequence[Tensor],
     ) -> list[tuple[int, AnswerParts]]:
-        pixels_B3HW = torch.stack([self.pixels.read(questions[place].image) for place in places])
+        pixels_B3HW = torch.stack(list(prepared))
         pairs = [
             (row, prompt)
             for row, place in enumerate(places)

@@ -113,14 +113,15 @@ def candidates_of(table: pa.Table) -> Candidates:
     """
     box_offsets, boxes = flat_list(table, "boxes")
     phrase_offsets, phrases = flat_list(table, "phrases")
-    row_of = np.repeat(np.arange(table.num_rows), np.diff(box_offsets))
+    per_row = np.diff(box_offsets)
+    row_of = np.repeat(np.arange(table.num_rows), per_row)
     local = _numbers(boxes, "phrase_index", np.int64)
     widths, heights = (_column(table, name).to_numpy() for name in ("width", "height"))
     start, end = (_numbers(phrases, name, np.int64) for name in ("start", "end"))
     found = Candidates(
         box_offsets=box_offsets,
         row_of=row_of,
-        phrase_of=local + phrase_offsets[row_of],
+        phrase_of=local + np.repeat(phrase_offsets[:-1], per_row),
         scores=_numbers(boxes, "score", np.float32),
         corners=tuple(_numbers(boxes, name, np.float32) for name in ("x0", "y0", "x1", "y1")),
         areas_px=widths.astype(np.float64) * heights,
@@ -181,18 +182,16 @@ def _check(
 ) -> None:
     """What the border checks of a row's numbers, over all of them; a bad one is told by row."""
     x0, y0, x1, y1 = found.corners
-    edge, rows = np.float32(EDGE_TOLERANCE_PX), found.row_of
+    edge, per_row = np.float32(EDGE_TOLERANCE_PX), np.diff(found.box_offsets)
+    wide, high = (np.repeat(side.astype(np.float32) + edge, per_row) for side in (widths, heights))
     # Written so that a NaN fails: no comparison with it is true.
     good = (found.scores >= 0) & (found.scores <= 1) & (x1 > x0) & (y1 > y0)
-    good &= (x0 >= -edge) & (y0 >= -edge)
-    good &= (x1 <= widths.astype(np.float32)[rows] + edge) & (
-        y1 <= heights.astype(np.float32)[rows] + edge
-    )
-    good &= (local >= 0) & (found.phrase_of < found.phrases.offsets[1:][rows])
+    good &= (x0 >= -edge) & (y0 >= -edge) & (x1 <= wide) & (y1 <= high)
+    good &= (local >= 0) & (local < np.repeat(np.diff(found.phrases.offsets), per_row))
     if good.all():
         return
     number = int(np.flatnonzero(~good)[0])
-    row = int(rows[number])
+    row = int(found.row_of[number])
     box = [float(corner[number]) for corner in found.corners]
     raise DataError(
         f"row {row} ({table.column('record_id')[row].as_py()!r}): "

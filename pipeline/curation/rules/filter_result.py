@@ -193,14 +193,14 @@ class DropCounts:
         self.records_kept += int((~left_out).sum())
         for reason, number in _left_out(candidates, outcome, left_out):
             self.records_dropped[reason] += number
-        # A box that the rules keep goes with its pair, and is counted there.
-        image_code = outcome.image_codes[candidates.row_of].astype(np.int64)
-        passes = outcome.codes <= 1
-        by_code = np.where(
-            passes & (image_code > 0), len(REASONS) + image_code, outcome.codes.astype(np.int64)
-        )
         names = (*REASONS, *ALL_IMAGE_REASONS)
-        counts = np.bincount(by_code, minlength=len(names))
+        counts = np.bincount(outcome.codes, minlength=len(names))
+        # A box that the rules keep goes with its pair, and is counted there.
+        passes = np.flatnonzero(outcome.codes <= 1)
+        image_code = outcome.image_codes[candidates.row_of[passes]]
+        goes = image_code > 0
+        counts[:2] -= np.bincount(outcome.codes[passes[goes]], minlength=2)
+        counts[len(REASONS) :] += np.bincount(image_code[goes], minlength=len(ALL_IMAGE_REASONS))
         self.boxes_kept += int(counts[0])
         self.boxes_merged += int(counts[1])
         for reason, number in list(zip(names, counts.tolist(), strict=True))[2:]:

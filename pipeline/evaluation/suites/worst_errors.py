@@ -51,7 +51,7 @@ def image_errors(gold: GoldSet, sample: TrainingSample, found: Detected) -> Imag
     """Match by COCO's rule at IoU 0.5: best scores first, each gold box once, names must agree.
 
     Detections on regions to ignore, and on federated gold those of categories that nobody looked
-    for in the image, are no errors.
+    for in the image, are not errors.
     """
     categories = np.asarray(gold.box_categories[sample.sample_id], dtype=np.int64)
     overlap = pairwise_iou(found.xyxy, as_boxes(sample.boxes))

@@ -102,15 +102,26 @@ class Flickr30kWriter(Writer):
 
 
 def _sentence(record: CuratedRecord, chain_of: dict[int, int]) -> str:
-    """The caption with its phrases in brackets; line breaks become blanks of the same length."""
+    """The caption with its phrases in brackets; line breaks become blanks of the same length.
+
+    The data set's own reader takes a sentence word by word: a blank stands before and behind each
+    bracket, also where the caption has a comma.
+    """
     caption = record.caption.replace("\n", " ").replace("\r", " ")
     text, position = "", 0
     for index in sorted(chain_of, key=lambda i: record.phrases[i].start):
         phrase = record.phrases[index]
         words = caption[phrase.start : phrase.end]
-        text += caption[position : phrase.start] + f"[/EN#{chain_of[index]}/other {words}]"
+        text = _apart(text, caption[position : phrase.start])
+        text = _apart(text, f"[/EN#{chain_of[index]}/other {words}]")
         position = phrase.end
-    return text + caption[position:]
+    return _apart(text, caption[position:])
+
+
+def _apart(text: str, more: str) -> str:
+    """Both, with a blank between a bracket and what touches it."""
+    touches = text and more and not text[-1].isspace() and not more[0].isspace()
+    return text + " " * bool(touches and (text[-1] == "]" or more[0] == "[")) + more
 
 
 def _head(file_name: str, size_wh: tuple[int, int]) -> str:

@@ -203,7 +203,8 @@ class ImageFolderWriter(Writer):
         super().__init__(target)
         if target.categories.mode == "object":
             target.categories.names[:] = ["object"]
-        self._spools = PerPart(target.parts, self._open, lambda spool: spool[1].seal())
+        parts = [_unsharded(part) for part in target.parts]
+        self._spools = PerPart(parts, self._open, lambda spool: spool[1].seal())
 
     def add(self, item: Item) -> bool:
         objects = objects_of(item, self, self.target.categories)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.gold.checks import NO_SPAN, image_size, join_uri, require, usable_spans, usable_xyxy
-from pipeline.gold.gold_set import GoldCounts, GoldKind, GoldSet, finish_counts
+from pipeline.gold.gold_set import GoldCounts, GoldKind, GoldSet, finish_counts, grounding_sample
 from pipeline.gold.opened import READ_ERRORS, opened
 from schemas.errors import DataError
 from schemas.records import Span, TrainingSample, Xyxy
@@ -79,23 +79,15 @@ def _sample(line: bytes, where: str, name: str, root: str, counts: GoldCounts) -
             boxes.append((xyxy, spans))
         elif xyxy is not None:
             counts.drop(NO_SPAN, where=where)
-    return TrainingSample(
-        sample_id=sample_id,
-        image_uri=join_uri(root, sample_id),
-        width=size_wh[0],
-        height=size_wh[1],
-        caption=caption,
-        boxes=tuple(xyxy for xyxy, _ in boxes),
-        spans=tuple(spans for _, spans in boxes),
-        weights=(1.0,) * len(boxes),
-        source=name,
-    )
+    uri = join_uri(root, sample_id)
+    return grounding_sample(sample_id, uri, size_wh, caption, boxes, name)
 
 
 def _flat(row: dict[str, Any], where: str) -> Iterator[tuple[Any, Any]]:
     """(Corners, spans) of every box; v2 lists the boxes of each entity."""
     boxes, spans = (require(row, key, list, where) for key in ("bboxes", "tokens_positive"))
-    if len(boxes) != len(spans) or len(row.get("scores", boxes)) != len(boxes):
+    scores = require(row, "scores", list, where) if "scores" in row else boxes
+    if not len(boxes) == len(spans) == len(scores):
         raise DataError(f"{where}: {LENGTHS}: {len(boxes)} boxes, {len(spans)} spans")
     for box, named in zip(boxes, spans, strict=True):
         if isinstance(box, list) and box and isinstance(box[0], list):

@@ -17,6 +17,7 @@ from pipeline.gold.checks import (
     read_json_lines,
     require,
     usable_xywh,
+    whole_text,
 )
 from pipeline.gold.class_names import hugging_face_names, read_class_names
 from pipeline.gold.detection_samples import DetectionImage, named_detection_set
@@ -97,7 +98,7 @@ def _image(
 
 def _name(label: Any, names: dict[int, str], where: str) -> str:
     if isinstance(label, str) and label.strip():
-        return label
+        return whole_text(label, "category", where)
     if not isinstance(label, int) or isinstance(label, bool):
         raise DataError(f"{where}: a category must be a name or a number, got {label!r:.100}")
     if names and label not in names:

@@ -8,7 +8,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from pipeline.gold.checks import image_size, join_uri, read_json, require, usable_xyxy
+from pipeline.gold.checks import (
+    image_size,
+    join_uri,
+    read_json,
+    require,
+    usable_xyxy,
+    whole_text,
+)
 from pipeline.gold.detection_samples import DetectionImage, named_detection_set
 from pipeline.gold.gold_set import GoldCounts, GoldSet
 from schemas.errors import DataError
@@ -52,6 +59,8 @@ def _task(task: Any, where: str, name: str, root: str, counts: GoldCounts) -> De
     if not isinstance(task, dict):
         raise DataError(f"{where} must be an object, got {task!r:.100}")
     data = task.get("data", task)
+    if not isinstance(data, dict):
+        raise DataError(f"{where}: data must be an object, got {data!r:.100}")
     key = next((key for key in _IMAGE_KEYS if isinstance(data.get(key), str)), "")
     if not key:
         raise DataError(f"{where}: data has no {' or '.join(_IMAGE_KEYS)}")
@@ -82,10 +91,12 @@ def _task(task: Any, where: str, name: str, root: str, counts: GoldCounts) -> De
             image = DetectionImage(sample_id=sample_id, image_uri=uri, size_wh=size_wh)
         corners = _corners(value, size_wh, at)
         own = value.get("rectanglelabels") or value.get("polygonlabels")
+        if own is not None and not isinstance(own, list):
+            raise DataError(f"{at}: labels must be list, got {own!r:.100}")
         for label in own or labels_of.get(result.get("id")) or ():
             xyxy = usable_xyxy(corners, image.size_wh, counts, at)
             if xyxy is not None:
-                image.boxes.append((xyxy, str(label)))
+                image.boxes.append((xyxy, whole_text(str(label), "label", at)))
     if image is None:
         # Only results know the size; a task with none says that nothing is there.
         counts.drop(NOBODY, where=where)
@@ -100,6 +111,9 @@ def _results(task: dict[str, Any], where: str) -> list[Any] | None:
     annotations = task.get("annotations", task.get("completions"))
     if not isinstance(annotations, list):
         raise DataError(f"{where}: annotations must be list, got {annotations!r:.100}")
+    for number, entry in enumerate(annotations):
+        if not isinstance(entry, dict):
+            raise DataError(f"{where}: annotations[{number}] must be an object, got {entry!r:.100}")
     kept = [entry for entry in annotations if not entry.get("was_cancelled")]
     if not kept:
         return None
@@ -128,13 +142,16 @@ def _corners(value: dict[str, Any], size_wh: tuple[int, int], where: str) -> lis
     if "points" in value:
         try:
             places = [(float(x), float(y)) for x, y in value["points"]]
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             raise DataError(f"{where}: points must be pairs of numbers") from None
+        if not places:
+            raise DataError(f"{where}: points must not be empty")
     else:
         keys = ("x", "y", "width", "height")
-        x, y, w, h = (float(require(value, key, (int, float), where)) for key in keys)
+        turn = value if value.get("rotation") is not None else value | {"rotation": 0}
+        x, y, w, h, degrees = (_number(turn, key, where) for key in (*keys, "rotation"))
         # A rotation turns about the upper left corner, in pixels.
-        angle = math.radians(float(value.get("rotation") or 0))
+        angle = math.radians(degrees)
         across = (math.cos(angle) * w, math.sin(angle) * w * width / height)
         down = (-math.sin(angle) * h * height / width, math.cos(angle) * h)
         places = [
@@ -143,3 +160,10 @@ def _corners(value: dict[str, Any], size_wh: tuple[int, int], where: str) -> lis
         ]
     xs, ys = [x * width / 100 for x, _ in places], [y * height / 100 for _, y in places]
     return [min(xs), min(ys), max(xs), max(ys)]
+
+
+def _number(value: dict[str, Any], key: str, where: str) -> float:
+    number = require(value, key, (int, float), where)
+    if not abs(number) < 1e9:  # NaN too
+        raise DataError(f"{where}: {key} must be a number below 1e9, got {number!r:.100}")
+    return float(number)

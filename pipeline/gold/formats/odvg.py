@@ -16,7 +16,7 @@ from pipeline.gold.checks import (
 )
 from pipeline.gold.class_names import read_class_names
 from pipeline.gold.detection_samples import DetectionImage, detection_set
-from pipeline.gold.gold_set import GoldCounts, GoldKind, GoldSet, finish_counts
+from pipeline.gold.gold_set import GoldCounts, GoldKind, GoldSet, finish_counts, grounding_sample
 from schemas.errors import DataError
 from schemas.records import Span, TrainingSample, Xyxy
 
@@ -127,17 +127,9 @@ class _Reader:
                 else:
                     spans_of.setdefault(xyxy, {}).update(dict.fromkeys(region_spans))
         boxes = [(xyxy, tuple(sorted(spans))) for xyxy, spans in spans_of.items()] + repeated
-        return TrainingSample(
-            sample_id=self._sample_id(row, where, number),
-            image_uri=join_uri(self._root, require(row, "filename", str, where)),
-            width=size_wh[0],
-            height=size_wh[1],
-            caption=caption,
-            boxes=tuple(xyxy for xyxy, _ in boxes),
-            spans=tuple(spans for _, spans in boxes),
-            weights=(1.0,) * len(boxes),
-            source=self.name,
-        )
+        uri = join_uri(self._root, require(row, "filename", str, where))
+        sample_id = self._sample_id(row, where, number)
+        return grounding_sample(sample_id, uri, size_wh, caption, boxes, self.name)
 
     def _region_spans(self, region: Any, where: str, caption: str) -> tuple[Span, ...]:
         phrases = require(region, "phrase", (str, list), where)

@@ -22,7 +22,7 @@ from pipeline.gold.checks import (
 )
 from pipeline.gold.class_names import find_class_label, numbered_names
 from pipeline.gold.detection_samples import DetectionImage, named_detection_set
-from pipeline.gold.gold_set import GoldCounts, GoldKind, GoldSet, finish_counts
+from pipeline.gold.gold_set import GoldCounts, GoldKind, GoldSet, finish_counts, grounding_sample
 from schemas.errors import DataError
 from schemas.records import Span, TrainingSample, Xyxy
 
@@ -104,7 +104,7 @@ def _grit(files: list[str], name: str, root: str, counts: GoldCounts) -> Iterato
             boxes = [(xyxy, tuple(dict.fromkeys(spans))) for xyxy, spans in spans_of.items()]
             uri = join_uri(root, str(row.get("url") or row.get("key")))
             sample_id = str(row.get("key") or f"{name}/{row.get('id')}")
-            yield _sample(sample_id, uri, size_wh, caption, boxes, name)
+            yield grounding_sample(sample_id, uri, size_wh, caption, boxes, name)
 
 
 def _box_rows(
@@ -125,7 +125,7 @@ def _box_rows(
                     boxes.setdefault(str(row.get("box_id")), (xyxy, []))[1].extend(spans)
             uri = join_uri(root, require(row, "image", str, where))
             found = [(xyxy, tuple(dict.fromkeys(spans))) for xyxy, spans in boxes.values()]
-            yield _sample(str(record_id), uri, size_wh, caption, found, name)
+            yield grounding_sample(str(record_id), uri, size_wh, caption, found, name)
 
 
 def _load_hf(files: list[str], name: str, counts: GoldCounts) -> GoldSet:
@@ -149,7 +149,9 @@ def _load_hf(files: list[str], name: str, counts: GoldCounts) -> GoldSet:
                         spans = usable_spans(raw, row["caption"], counts, where)
                         if xyxy is not None and spans:
                             boxes.append((xyxy, spans))
-                    samples.append(_sample(sample_id, uri, size_wh, row["caption"], boxes, name))
+                    samples.append(
+                        grounding_sample(sample_id, uri, size_wh, row["caption"], boxes, name)
+                    )
                     continue
                 image = DetectionImage(sample_id=sample_id, image_uri=uri, size_wh=size_wh)
                 labels = objects.get("category", objects.get("categories")) or []
@@ -177,22 +179,6 @@ def _class_names(path: str) -> dict[int, str]:
     except ValueError:
         return {}
     return numbered_names(found, f"class names of {path!r}") if found else {}
-
-
-def _sample(
-    sample_id: str, uri: str, size_wh: tuple[int, int], caption: str, boxes: _Boxes, source: str
-) -> TrainingSample:
-    return TrainingSample(
-        sample_id=sample_id,
-        image_uri=uri,
-        width=size_wh[0],
-        height=size_wh[1],
-        caption=caption,
-        boxes=tuple(xyxy for xyxy, _ in boxes),
-        spans=tuple(spans for _, spans in boxes),
-        weights=(1.0,) * len(boxes),
-        source=source,
-    )
 
 
 def _rows(files: list[str], columns: list[str] | None = None) -> Iterator[tuple[str, Any]]:

@@ -11,7 +11,13 @@ import fiftyone.operators as foo
 from bson import ObjectId
 from fiftyone.operators import types
 
-from pipeline.review.app.operators import answer, meant_labels, refused, store_of, stored_answer
+from pipeline.review.app.operators import (
+    answer,
+    meant_labels,
+    or_refused,
+    store_of,
+    undone_answer,
+)
 from pipeline.review.app.view_export import export_pairs
 from pipeline.review.sync.label.documents import BOXES
 from pipeline.review.sync.store.label_store import WriteRefused
@@ -80,15 +86,13 @@ class CopyBox(foo.Operator):  # type: ignore[misc]
         inputs.enum("phrase", choices.values(), required=True, label="Phrase", view=choices)
         return types.Property(inputs, view=types.View(label="Copy boxes to another phrase"))
 
+    @or_refused
     def execute(self, ctx: Any) -> dict[str, Any]:
-        try:
-            meant = meant_labels(ctx, shown=False)
-            if len(meant) != 1:
-                raise WriteRefused("select boxes of one image first")
-            ((sample_id, ids),) = meant.items()
-            written = copy_boxes(store_of(ctx), sample_id, ids, int(ctx.params["phrase"]))
-        except WriteRefused as error:
-            return refused(ctx, error)
+        meant = meant_labels(ctx, shown=False)
+        if len(meant) != 1:
+            raise WriteRefused("select boxes of one image first")
+        ((sample_id, ids),) = meant.items()
+        written = copy_boxes(store_of(ctx), sample_id, ids, int(ctx.params["phrase"]))
         ctx.ops.clear_selected_labels()
         return answer(ctx, [written])
 
@@ -116,13 +120,11 @@ class MergePhrases(foo.Operator):  # type: ignore[misc]
         inputs.bool("whole", label="Both become one new phrase, from the first word to the last")
         return types.Property(inputs, view=types.View(label="Merge phrases"))
 
+    @or_refused
     def execute(self, ctx: Any) -> dict[str, Any]:
         source, target = int(ctx.params["source"]), int(ctx.params["target"])
-        try:
-            merge = join_phrases if ctx.params.get("whole") else merge_phrases
-            written = merge(store_of(ctx), open_sample(ctx), source, target)
-        except WriteRefused as error:
-            return refused(ctx, error)
+        merge = join_phrases if ctx.params.get("whole") else merge_phrases
+        written = merge(store_of(ctx), open_sample(ctx), source, target)
         return answer(ctx, [written])
 
 
@@ -154,13 +156,9 @@ class AcceptAbove(foo.Operator):  # type: ignore[misc]
             )
         return types.Property(inputs, view=types.View(label="Accept all above a score"))
 
+    @or_refused
     def execute(self, ctx: Any) -> dict[str, Any]:
-        try:
-            written, failed = accept_above(
-                store_of(ctx), shown_labels(ctx), float(ctx.params["score"])
-            )
-        except WriteRefused as error:
-            return refused(ctx, error)
+        written, failed = accept_above(store_of(ctx), shown_labels(ctx), float(ctx.params["score"]))
         changed = sum(len(entry.changed) for entry in written)
         message = f"accepted: {changed:,} boxes of {len(written):,} images"
         if failed:
@@ -198,20 +196,11 @@ class UndoAny(foo.Operator):  # type: ignore[misc]
         inputs.enum("group", choices.values(), required=True, label="Change", view=choices)
         return types.Property(inputs, view=types.View(label="Take back one of my changes"))
 
+    @or_refused
     def execute(self, ctx: Any) -> dict[str, Any]:
-        try:
-            undone = undo_click(
-                store_of(ctx), ctx.dataset._doc.id, ObjectId(str(ctx.params["group"]))
-            )
-        except WriteRefused as error:
-            return refused(ctx, error)
-        changed = sum(len(entry.changed) for entry in undone.written)
-        result: dict[str, Any] = {"changed": changed, "action": undone.action}
-        for entry in undone.written:
-            if str(entry.sample_id) == ctx.params.get("sample_id"):
-                result |= stored_answer(dict(entry.after), changed)
+        undone = undo_click(store_of(ctx), ctx.dataset._doc.id, ObjectId(str(ctx.params["group"])))
         ctx.ops.reload_dataset()
-        return result
+        return undone_answer(ctx, undone)
 
 
 class ExportView(foo.Operator):  # type: ignore[misc]
@@ -233,12 +222,10 @@ class ExportView(foo.Operator):  # type: ignore[misc]
         inputs.view("count", types.Notice(label=f"{len(ctx.view):,} pairs"))
         return types.Property(inputs, view=types.View(label="Export the curated view"))
 
+    @or_refused
     def execute(self, ctx: Any) -> dict[str, Any]:
         records = ctx.view.values("record_id")
-        try:
-            dataset = ctx.dataset
-            done = export_pairs(dataset.name, dataset.info["run"], ctx.params["name"], records)
-        except WriteRefused as error:
-            return refused(ctx, error)
+        dataset = ctx.dataset
+        done = export_pairs(dataset.name, dataset.info["run"], ctx.params["name"], records)
         ctx.ops.notify(f"written: {done.path}", variant="success")
         return {"path": done.path, "pairs": len(records), "said": done.said}

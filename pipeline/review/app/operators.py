@@ -7,8 +7,9 @@ view shows of the open sample. They write by `verdicts` only; none takes a path 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC
+from functools import wraps
 from typing import Any
 
 import fiftyone.operators as foo
@@ -20,11 +21,13 @@ from pipeline.review.sync.label.documents import BOXES
 from pipeline.review.sync.label.seen import labels_of
 from pipeline.review.sync.label.stamp import PAIR_FIELDS
 from pipeline.review.sync.store.label_store import LabelStore, WriteRefused, Written
-from pipeline.review.sync.verdict.undo import undo_last
+from pipeline.review.sync.verdict.undo import Undone, undo_last
 from pipeline.review.sync.verdict.verdicts import give_phrase, judge_boxes, judge_pair
 
 Meant = dict[ObjectId, list[ObjectId]]
 """Sample -> the labels that are meant."""
+Execute = Callable[[Any, Any], dict[str, Any] | None]
+"""An operator's answer to a call: operator, context -> what the page gets."""
 
 
 def store_of(ctx: Any) -> LabelStore:
@@ -105,6 +108,29 @@ def refused(ctx: Any, error: WriteRefused) -> dict[str, Any]:
     return {**stored_answer(document), "refused": str(error)}
 
 
+def or_refused(execute: Execute) -> Execute:
+    """An operator's `execute` whose refused write is what it returns."""
+
+    @wraps(execute)
+    def execute_or_say(self: Any, ctx: Any) -> dict[str, Any] | None:
+        try:
+            return execute(self, ctx)
+        except WriteRefused as error:
+            return refused(ctx, error)
+
+    return execute_or_say
+
+
+def undone_answer(ctx: Any, undone: Undone) -> dict[str, Any]:
+    """What an operator that took a click back returns."""
+    changed = sum(len(entry.changed) for entry in undone.written)
+    result: dict[str, Any] = {"changed": changed, "action": undone.action}
+    for entry in undone.written:
+        if str(entry.sample_id) == ctx.params.get("sample_id"):
+            result |= stored_answer(dict(entry.after), changed)
+    return result
+
+
 class _Judge(foo.Operator):  # type: ignore[misc]
     """Gives boxes a word."""
 
@@ -121,21 +147,19 @@ class _Judge(foo.Operator):  # type: ignore[misc]
             unlisted=True,
         )
 
+    @or_refused
     def execute(self, ctx: Any) -> dict[str, Any]:
         meant = meant_labels(ctx, shown=True)
         if not any(meant.values()):
             ctx.ops.notify("select boxes, or open a sample with pending boxes", variant="warning")
             return {"changed": 0}
         store, group, written = store_of(ctx), ObjectId(), []
-        try:
-            for sample_id, ids in meant.items():
-                written.append(
-                    judge_boxes(
-                        store, sample_id, ids, self.word, expected=expected_of(ctx), group=group
-                    )
+        for sample_id, ids in meant.items():
+            written.append(
+                judge_boxes(
+                    store, sample_id, ids, self.word, expected=expected_of(ctx), group=group
                 )
-        except WriteRefused as error:
-            return refused(ctx, error)
+            )
         ctx.ops.clear_selected_labels()
         return answer(ctx, written)
 
@@ -181,6 +205,7 @@ class RelabelPhrase(foo.Operator):  # type: ignore[misc]
         inputs.enum("phrase", choices.values(), required=True, label="Phrase", view=choices)
         return types.Property(inputs, view=types.View(label="Other phrase"))
 
+    @or_refused
     def execute(self, ctx: Any) -> dict[str, Any]:
         meant = meant_labels(ctx, shown=False)
         if len(meant) != 1:
@@ -188,12 +213,9 @@ class RelabelPhrase(foo.Operator):  # type: ignore[misc]
             ctx.ops.notify(problem, variant="warning")
             return {"changed": 0, "refused": problem}
         ((sample_id, ids),) = meant.items()
-        try:
-            written = give_phrase(
-                store_of(ctx), sample_id, ids, int(ctx.params["phrase"]), expected=expected_of(ctx)
-            )
-        except WriteRefused as error:
-            return refused(ctx, error)
+        written = give_phrase(
+            store_of(ctx), sample_id, ids, int(ctx.params["phrase"]), expected=expected_of(ctx)
+        )
         ctx.ops.clear_selected_labels()
         return answer(ctx, [written])
 
@@ -223,20 +245,18 @@ class JudgeImage(foo.Operator):  # type: ignore[misc]
         inputs.str("reason", required=False, label="Reason (bad needs one)")
         return types.Property(inputs, view=types.View(label="Verdict on the image"))
 
+    @or_refused
     def execute(self, ctx: Any) -> dict[str, Any]:
         sample_id = ctx.params.get("sample_id") or ctx.current_sample
         if not sample_id:
             ctx.ops.notify("open an image first", variant="warning")
             return {"changed": 0}
-        try:
-            written = judge_pair(
-                store_of(ctx),
-                ObjectId(sample_id),
-                PairReview(ctx.params["word"]),
-                reason=ctx.params.get("reason") or "",
-            )
-        except WriteRefused as error:
-            return refused(ctx, error)
+        written = judge_pair(
+            store_of(ctx),
+            ObjectId(sample_id),
+            PairReview(ctx.params["word"]),
+            reason=ctx.params.get("reason") or "",
+        )
         return answer(ctx, [written])
 
 
@@ -252,17 +272,10 @@ class UndoLast(foo.Operator):  # type: ignore[misc]
             icon="undo",
         )
 
+    @or_refused
     def execute(self, ctx: Any) -> dict[str, Any]:
-        try:
-            undone = undo_last(store_of(ctx), ctx.dataset._doc.id)
-        except WriteRefused as error:
-            return refused(ctx, error)
-        changed = sum(len(entry.changed) for entry in undone.written)
-        result: dict[str, Any] = {"changed": changed, "action": undone.action}
-        for entry in undone.written:
-            if str(entry.sample_id) == ctx.params.get("sample_id"):
-                result |= stored_answer(dict(entry.after), changed)
-        return result
+        undone = undo_last(store_of(ctx), ctx.dataset._doc.id)
+        return undone_answer(ctx, undone)
 
 
 class ReadSample(foo.Operator):  # type: ignore[misc]

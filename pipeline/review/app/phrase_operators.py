@@ -12,7 +12,7 @@ from bson import ObjectId
 from fiftyone.operators import types
 
 from pipeline.review.app.box_operators import open_sample, phrase_choices, problem_form
-from pipeline.review.app.operators import answer, refused, selected_labels, store_of
+from pipeline.review.app.operators import answer, or_refused, selected_labels, store_of
 from pipeline.review.sync.store.label_store import WriteRefused
 from pipeline.review.sync.verdict.phrases import new_phrase, split_phrase
 
@@ -63,15 +63,13 @@ class NewPhrase(foo.Operator):  # type: ignore[misc]
         inputs.str("words", label="Words, as they stand in the caption")
         return types.Property(inputs, view=types.View(label="New phrase"))
 
+    @or_refused
     def execute(self, ctx: Any) -> dict[str, Any]:
         store = store_of(ctx)
-        try:
-            sample_id = open_sample(ctx)
-            span = span_of(ctx, str(store.document(sample_id).get("caption") or ""))
-            ids = chosen_labels(ctx, sample_id)
-            written = new_phrase(store, sample_id, span, label_ids=ids)
-        except WriteRefused as error:
-            return refused(ctx, error)
+        sample_id = open_sample(ctx)
+        span = span_of(ctx, str(store.document(sample_id).get("caption") or ""))
+        ids = chosen_labels(ctx, sample_id)
+        written = new_phrase(store, sample_id, span, label_ids=ids)
         ctx.ops.clear_selected_labels()
         return answer(ctx, [written])
 
@@ -98,20 +96,16 @@ class SplitPhrase(foo.Operator):  # type: ignore[misc]
         inputs.str("second", label="The second part begins with")
         return types.Property(inputs, view=types.View(label="Split a phrase"))
 
+    @or_refused
     def execute(self, ctx: Any) -> dict[str, Any]:
         store = store_of(ctx)
         index = int(ctx.params["phrase"])
-        try:
-            sample_id = open_sample(ctx)
-            at = ctx.params.get("at")
-            if at is None:
-                at = self._place(
-                    store.document(sample_id), index, str(ctx.params.get("second") or "")
-                )
-            ids = chosen_labels(ctx, sample_id)
-            written = split_phrase(store, sample_id, index, int(at), second_ids=ids)
-        except WriteRefused as error:
-            return refused(ctx, error)
+        sample_id = open_sample(ctx)
+        at = ctx.params.get("at")
+        if at is None:
+            at = self._place(store.document(sample_id), index, str(ctx.params.get("second") or ""))
+        ids = chosen_labels(ctx, sample_id)
+        written = split_phrase(store, sample_id, index, int(at), second_ids=ids)
         ctx.ops.clear_selected_labels()
         return answer(ctx, [written])
 

@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,6 +27,8 @@ from tests.jobs.labelling.label_process import (
     stop_and_go_on,
     wait_for_units,
 )
+from tests.jobs.labelling.test_retry import write_lines
+from tests.pipeline.corpus.corpora import picture
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray]
 RAY = Running(workers=2, cpus_per_worker=1)
@@ -171,6 +174,50 @@ def test_a_worker_that_is_killed_is_replaced(tmp_path: Path) -> None:
     assert killed
     label(FakeSetup(corpus=corpus), str(tmp_path / "whole"), UNIT, LOCAL)
     assert all_rows(out) == all_rows(tmp_path / "whole")
+
+
+def test_a_corpus_that_moved_and_failed_rows_done_again(tmp_path: Path) -> None:
+    """On Ray as in one process; the pictures are decoded in processes that a worker has."""
+    import psutil
+
+    rows = write_lines(tmp_path / "old" / "toy", {1, 5})
+    out, done = tmp_path / "run", threading.Event()
+    killed: list[int] = []
+
+    def kill_decoder() -> None:
+        while not done.wait(0.05) and not killed:
+            for process in psutil.process_iter(["cmdline"]):
+                with suppress(psutil.Error):
+                    if "pipeline.images.decoder_process" in (process.info["cmdline"] or ()) and (
+                        " ".join(process.parent().cmdline()).startswith("ray::LabelActor")
+                    ):
+                        killed.append(process.pid)
+                        process.kill()
+
+    thread = threading.Thread(target=kill_decoder)
+    thread.start()
+    try:
+        assert label(FakeSetup(corpus=rows, grounder={"delay_s": 0.2}), str(out), 4, RAY) == 0
+    finally:
+        done.set()
+        thread.join()
+    assert killed
+    before = {row.record_id: row for row in all_rows(out)}
+    assert sum(row.status is Status.IMAGE_MISSING for row in before.values()) == 2
+    new = tmp_path / "new" / "toy"
+    (tmp_path / "new").mkdir()
+    (tmp_path / "old" / "toy").rename(new)
+    (new / "1.png").write_bytes(picture(1))
+    moved = replace(
+        RAY, relocate=f"{tmp_path / 'old'}={tmp_path / 'new'}", retry_failed="image_missing"
+    )
+    assert label(FakeSetup(corpus=str(new / Path(rows).name)), str(out), 4, moved) == 0
+    after = {row.record_id: row for row in all_rows(out)}
+    changed = [name for name in after if after[name] != before[name]]
+    assert [before[name].status for name in changed][:1] == [Status.IMAGE_MISSING]
+    assert sum(row.status.is_quarantined for row in after.values()) == 1
+    assert len(after) == 12
+    assert list((out / "_retries").iterdir())
 
 
 def test_a_hopeless_run_ends_early(

@@ -62,7 +62,7 @@ def test_status_and_report_tell_what_people_said(
     said = capsys.readouterr().out
     assert "review   3 boxes judged: 1 accepted, 0 changed, 2 rejected; 0 drawn" in said
     assert "95 % interval" in said
-    assert "no estimate for the run" in said
+    assert "not an estimate for the run" in said
     assert "alice and bob: 2 of 3 boxes the same, kappa 0.40" in said
     page = tmp_path / "page.html"
     assert cli.main(["report", reviewed.uri, "--out", str(page), "--pictures", "0"]) == 0

@@ -181,6 +181,19 @@ class Fuzzer:
         self.outcomes.update(str(row.status) for row in found.rows)
 
 
+def outcomes_of(seed: int, numbers: range) -> Counter[str]:
+    """What some cases led to, in a folder of their own.
+
+    Raises:
+        AssertionError: see `Fuzzer.run`.
+    """
+    with tempfile.TemporaryDirectory(dir=memory_folder()) as folder:
+        fuzzer = Fuzzer(Path(folder), seed)
+        for number in numbers:
+            fuzzer.run(number)
+        return fuzzer.outcomes
+
+
 def memory_folder() -> str | None:
     """Where files are quick to make; None: the usual place."""
     return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None

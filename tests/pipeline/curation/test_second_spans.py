@@ -7,22 +7,28 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pipeline.curation.curate import curate_run, iter_curated
 from pipeline.curation.rules.filters import filter_rows
 from pipeline.curation.rules.policy import FilterPolicy
 from pipeline.curation.rules.presets import get_policy
-from pipeline.curation.second_spans import endings
+from pipeline.curation.second_spans import endings, ends_on_noun, with_second_spans
+from pipeline.layers.columns import PhraseReadings
 from pipeline.layers.phrase_layer import phrase_rows
 from pipeline.layers.store import LayerStore
 from pipeline.phrases.readings import Reading
 from pipeline.run.store import RunStore
 from schemas.errors import ConfigError
 from schemas.layer import KINDS, Layer
-from schemas.records import Phrase, Span
+from schemas.records import CuratedBox, CuratedRecord, Phrase, Span
+from schemas.tables import curated_to_table, table_to_curated
+from tests.pipeline.curation.second_spans_by_row import widened
 from tests.pipeline.folder_run import folder_run
-from tests.schemas.builders import make_annotation, make_box
+from tests.schemas.builders import make_annotation, make_box, make_curated
 
 CAPTION = "a red sports car by Ada Lovelace in the rain"
 CAR, ADA = (0, 16), (20, 32)
@@ -151,3 +157,111 @@ def test_without_the_layer_it_is_said(tmp_path: Path) -> None:
         filter_rows([make_annotation()], policy)
     with pytest.raises(ConfigError, match=r"drop_entities"):
         FilterPolicy(name="x", drop_entities=("CAT",))
+
+
+WORDS = [
+    "a",
+    "The",
+    "red",
+    "car",
+    "café",
+    "oxen",
+    "ox",
+    "CAR",
+    "x",
+    "1990s,",
+    "İstanbul",
+    " ",
+    "no",
+]
+"""Words of one, two and three letters, articles, letters that grow in lower case, blanks."""
+
+
+@st.composite
+def spans(draw: Any, length: int) -> Span:
+    start = draw(st.integers(0, length - 1))
+    return start, draw(st.integers(start + 1, length))
+
+
+@st.composite
+def records(draw: Any) -> tuple[CuratedRecord, list[Span | None] | None]:
+    """A curated record and the expressions of its phrases; None: its caption was not read."""
+    caption = draw(st.sampled_from([" ", "  ", "\t"])).join(
+        draw(st.lists(st.sampled_from(WORDS), min_size=1, max_size=14))
+    )
+    heads = st.sampled_from(["", "car", "café", "ox", "o", "i̇stanbul", "the"])
+    found = draw(st.lists(st.tuples(spans(len(caption)), heads), min_size=1, max_size=4))
+    phrases = tuple(Phrase(text=caption[a:b], start=a, end=b, head=head) for (a, b), head in found)
+    number = st.integers(0, len(phrases) - 1)
+    carried = draw(st.lists(st.lists(number, min_size=1, max_size=3, unique=True), max_size=4))
+    boxes = tuple(
+        CuratedBox(
+            box_id=f"r#{n}",
+            xyxy=(1.0, 2.0, 3.0, 4.0),
+            phrase_indices=tuple(own),
+            score=0.5,
+            origin="teacher",
+        )
+        for n, own in enumerate(carried)
+    )
+    known = st.lists(st.none() | spans(len(caption)), max_size=len(phrases))
+    record = make_curated(caption=caption, phrases=phrases, boxes=boxes)
+    return record, draw(st.none() | known)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(records(), max_size=4), st.sampled_from(["ngrams", "expressions", "both"]))
+def test_columns_say_what_one_row_after_the_other_says(
+    drawn: list[tuple[CuratedRecord, list[Span | None] | None]], which: str
+) -> None:
+    rows = [replace(row, record_id=f"r/{n}") for n, (row, _) in enumerate(drawn)]
+    read = [expressions for _, expressions in drawn]
+    lists = pa.list_(pa.int32())
+    starts, ends = (
+        [None if own is None else [-1 if s is None else s[side] for s in own] for own in read]
+        for side in (0, 1)
+    )
+    readings = PhraseReadings(
+        keys=pa.array([row.record_id for row in rows], pa.string()),
+        entities=pa.array([None] * len(rows), pa.list_(pa.string())),
+        starts=pa.array(starts, lists),
+        ends=pa.array(ends, lists),
+    )
+    kinds = ("expressions", "ngrams") if which == "both" else (which,)
+    policy = FilterPolicy(name="any", second_spans=kinds)  # type: ignore[arg-type]
+    table, added = with_second_spans(curated_to_table(rows), policy, readings)
+    wanted = [
+        widened(
+            row,
+            (own or []) if "expressions" in kinds else [],
+            ngrams="ngrams" in kinds,
+        )
+        for row, own in zip(rows, read, strict=True)
+    ]
+    assert table_to_curated(table) == wanted
+    assert table.equals(curated_to_table(wanted))
+    assert added == sum(len(w.phrases) - len(r.phrases) for w, r in zip(wanted, rows, strict=True))
+
+
+def test_heads_of_any_length_are_compared_alike() -> None:
+    texts = ["red ox", "a red Oxen", "two  oxen", "the café", "a by ox", "ox"]
+    heads = ["", "o", "ox", "oxe", "oxen", "caf", "café", "x"]
+    rows = [
+        make_curated(
+            record_id=f"r/{text}/{head}",
+            caption=text,
+            phrases=(Phrase(text=text, start=0, end=len(text), head=head),),
+            boxes=(replace(make_curated().boxes[0], phrase_indices=(0,)),),
+        )
+        for text in texts
+        for head in heads
+    ]
+    policy = FilterPolicy(name="any", second_spans=("ngrams",))
+    table, _ = with_second_spans(curated_to_table(rows), policy, None)
+    assert table_to_curated(table) == [widened(row, [], ngrams=True) for row in rows]
+
+
+def test_a_blank_phrase_ends_on_no_noun() -> None:
+    assert not ends_on_noun(" ", "car")
+    assert ends_on_noun("the Cars", "car")
+    assert ends_on_noun("anything", "")

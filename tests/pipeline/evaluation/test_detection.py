@@ -65,6 +65,16 @@ def test_perfect_detections() -> None:
     assert found.by_category == pytest.approx({"cat": 1.0, "dog": 1.0})  # cow has no gold box
     assert found.chance_ap50 < 1.0
     assert found.ap50.low == pytest.approx(1.0)
+    assert found.curves_by_category == {"cat": [1.0] * 101, "dog": [1.0] * 101}
+
+
+def test_categories_of_one_name_are_told_apart() -> None:
+    twins = replace(gold_set(), categories=("cat", "cat", "cow"), category_ids=(3, 7, 9))
+    found = detection_figures(
+        twins, {"s0": detected((CAT, 0, 0.9)), "s1": NONE, "s2": NONE}, resamples=0
+    )
+    assert found.by_category == pytest.approx({"cat (id 3)": 1.0, "cat (id 7)": 0.0})
+    assert set(found.curves_by_category) == {"cat (id 3)", "cat (id 7)"}
 
 
 def test_chance_draws_from_what_was_asked() -> None:

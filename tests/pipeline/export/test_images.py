@@ -10,6 +10,7 @@ from PIL import Image
 
 from pipeline.export import ExportOptions, export_records
 from pipeline.export.image_files import original_name
+from pipeline.gold import load_gold
 from pipeline.images.decode import ImageLimits
 from schemas.errors import ConfigError
 from schemas.fingerprint import sha256_bytes
@@ -18,7 +19,10 @@ from tests.schemas.builders import make_curated
 
 
 def picture(
-    path: Path, color: str = "red", size: tuple[int, int] = (64, 48), **save: object
+    path: Path,
+    color: str | tuple[int, int, int] = "red",
+    size: tuple[int, int] = (64, 48),
+    **save: object,
 ) -> str:
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.new("RGB", size, color).save(path, **save)  # type: ignore[arg-type]
@@ -55,6 +59,53 @@ def test_copies_keep_their_names_and_collisions_are_resolved(tmp_path: Path) -> 
     assert sorted(p.name for p in (tmp_path / "copies").iterdir()) == sorted({*names})
     assert any("could not keep their file name" in note for note in summary.notes)
     assert summary.images == 2
+
+
+@pytest.mark.parametrize("mode", ["copy", "link"])
+def test_names_that_loaders_skip_or_file_systems_refuse(tmp_path: Path, mode: str) -> None:
+    long = "é" * 120 + ".png"
+    folder = tmp_path / "in"
+    uris = [picture(folder / name, "red") for name in (".a.png", "__b.png", long)]
+    uris += [picture(folder / "x" / long, "blue"), picture(folder / "image.a.png", "green")]
+    names, summary = copy([record_of(uri, n) for n, uri in enumerate(uris)], tmp_path, images=mode)
+    assert names[:2] == ["image.a.png", "image__b.png"]
+    assert sorted(p.name for p in (tmp_path / "copies").iterdir()) == sorted({*names})
+    assert len({*names}) == len(uris)
+    assert max(len(name.encode()) for name in names) <= 200
+    assert names[2].startswith("éé")
+    (note,) = [note for note in summary.notes if "could not keep their file name" in note]
+    assert note.startswith("5 copies")
+    assert names[4].startswith("image.a-")
+
+
+def test_a_picture_that_is_none_is_left_out_and_counted(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_text("<html>404</html>")
+    records = [record_of(str(tmp_path / "a.png")), record_of(picture(tmp_path / "b.png", "red"), 1)]
+    names, summary = copy(records, tmp_path)
+    assert names == ["b.png"]
+    assert summary.left_out == {"pair whose image cannot be copied: image_corrupt": 1}
+
+
+@pytest.mark.parametrize("name", ["yolo", "flickr30k", "hf-imagefolder"])
+@pytest.mark.parametrize("split", [(), (0.5, 0.5)])
+def test_formats_of_a_file_per_image_have_no_shards(
+    tmp_path: Path, name: str, split: tuple[float, ...]
+) -> None:
+    uris = [picture(tmp_path / f"{n}.png", (n, 0, 0)) for n in range(6)]
+    records = [record_of(uri, n) for n, uri in enumerate(uris)]
+    options = ExportOptions(shard_pairs=2, split=split)
+    summary = export_records(records, name, str(tmp_path / "out"), options)
+    assert f"shard_pairs changes nothing for {name}" in summary.notes
+    assert summary.records == len(load_gold(str(tmp_path / "out")).samples) == 6
+
+
+def test_links_to_files_without_an_ending_have_one(tmp_path: Path) -> None:
+    bare = Path(picture(tmp_path / "a.png", "red")).rename(tmp_path / "noending")
+    export_records(
+        [record_of(str(bare))], "yolo", str(tmp_path / "o"), ExportOptions(images="link")
+    )
+    assert (tmp_path / "o/images/train/noending.png").is_symlink()
+    assert (tmp_path / "o/labels/train/noending.txt").is_file()
 
 
 def test_names_by_content(tmp_path: Path) -> None:

@@ -11,13 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
 from pipeline.export import ExportOptions, export_records
-from schemas.records import CuratedRecord
+from pipeline.gold import load_gold
+from schemas.records import CuratedRecord, Phrase
 from tests.pipeline.export.counts import NUM_IMAGES, box_count, link_count
 from tests.pipeline.imported.corpora import exported
+from tests.schemas.builders import make_curated
 
 
 def open_grounding_dino(row: dict[str, Any]) -> tuple[list[list[float]], list[str]]:
@@ -160,3 +163,67 @@ def test_ultralytics_finds_labels_beside_images(root: Path, records: list[Curate
             assert set(rows[:, 0].astype(int)) <= set(config["names"])
     assert lines == box_count(records)
     assert set(summary.split_pairs) == {"train", "val"}
+
+
+def entities_helper(sentence: str) -> list[tuple[str, str, int]]:
+    """(Phrase, chain, number of its first word), as the helper of Flickr30k Entities reads a line:
+    word by word, a phrase from a word that begins with a bracket to one that ends with it."""
+    found: list[tuple[str, str, int]] = []
+    words: list[str] = []
+    phrase: list[str] = []
+    chain, first, is_inside = "", 0, False
+    for token in sentence.split():
+        if not is_inside and token[0] == "[":
+            is_inside, first, phrase = True, len(words), []
+            chain = token.split("/")[1].removeprefix("EN#")
+            continue
+        if is_inside and token[-1] == "]":
+            is_inside, token = False, token[:-1]
+            found.append((" ".join([*phrase, token]), chain, first))
+        phrase.append(token)
+        words.append(token)
+    return found
+
+
+def test_flickr30k_entities_is_read_word_by_word(tmp_path: Path) -> None:
+    caption = 'The "red kite", a dog(old) and two\nkids.'
+    texts = ("red kite", "a dog", "two\nkids")
+    places = [(caption.index(text), text) for text in texts]
+    phrases = tuple(Phrase(text=t, start=at, end=at + len(t), head="x") for at, t in places)
+    image = tmp_path / "a.png"
+    Image.new("RGB", (64, 48)).save(image)
+    whole = make_curated()
+    boxes = tuple(replace(whole.boxes[0], phrase_indices=(n,)) for n in range(3))
+    boxes = tuple(replace(box, box_id=f"r/0#{n}") for n, box in enumerate(boxes))
+    record = replace(
+        whole,
+        caption=caption,
+        phrases=phrases,
+        boxes=boxes,
+        image_uri=str(image),
+        image_sha256="",
+        width=64,
+        height=48,
+    )
+    export_records([record], "flickr30k", str(tmp_path / "out"))
+    (sentence,) = (tmp_path / "out/Sentences/a.txt").read_text().splitlines()
+    assert entities_helper(sentence) == [
+        ("red kite", "1", 2),
+        ("a dog", "2", 5),
+        ("two kids", "3", 9),
+    ]
+    (sample,) = load_gold(str(tmp_path / "out")).samples
+    assert sample.caption == 'The " red kite ", a dog (old) and two kids .'
+
+
+def test_kosmos_reads_grit(root: Path, records: list[CuratedRecord]) -> None:
+    """Offsets are floats that are cast; corners are shares of the image, in order."""
+    links = 0
+    for row in pq.read_table(exported(records, "grit", root), use_threads=False).to_pylist():
+        for start, end, x0, y0, x1, y1, score in row["noun_chunks"]:
+            assert row["caption"][int(start) : int(end)].strip()
+            assert 0 <= x0 < x1 <= 1
+            assert 0 <= y0 < y1 <= 1
+            assert 0 <= score <= 1
+            links += 1
+    assert links == link_count(records)

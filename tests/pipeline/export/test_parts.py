@@ -68,6 +68,25 @@ def test_shards_and_splits_hold_every_pair_once(tmp_path: Path, name: str) -> No
     assert len({sample.sample_id for sample in samples}) == len(samples) == 40
 
 
+def test_options_that_a_format_has_no_use_for_are_named(tmp_path: Path) -> None:
+    options = ExportOptions(
+        categories="object", keep_pairs=True, tsv_version=2, image_names="content", seed=3
+    )
+    summary = export_records(many(3), "goldg", str(tmp_path / "o.json"), options)
+    assert [note for note in summary.notes if "changes nothing" in note] == [
+        "categories changes nothing for goldg",
+        "keep_pairs changes nothing for goldg",
+        "tsv_version changes nothing for goldg",
+        "image_names changes nothing for goldg",
+        "seed changes nothing for goldg without split",
+    ]
+
+
+def test_a_root_for_images_that_are_copied_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"image_root names .* yolo has them in itself.*copy"):
+        export_records([], "yolo", str(tmp_path / "o"), ExportOptions(image_root="images"))
+
+
 def test_categories_are_the_same_in_every_split(tmp_path: Path) -> None:
     options = ExportOptions(split=(0.5, 0.5))
     export_records([kite_record(), dogs_record()], "coco", str(tmp_path / "o.json"), options)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import os
 import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +13,7 @@ import psutil
 import pytest
 from PIL import Image
 
-from pipeline.images.decode import ImageLimits
+from pipeline.images.decode import DecodedImage, ImageLimits
 from pipeline.images.decoders import DecoderProcesses, InProcess
 from schemas.errors import RecordError
 from schemas.records import Status
@@ -33,10 +32,19 @@ def noise(width: int, height: int) -> Image.Image:
     return Image.fromarray(pixels)
 
 
+def decode(
+    decoder: DecoderProcesses | InProcess, data: bytes, size_wh: tuple[int, int]
+) -> DecodedImage:
+    (found,) = decoder.decode_all([(data, size_wh)], LIMITS)
+    if isinstance(found, RecordError):
+        raise found
+    return found
+
+
 def outcome(decoder: DecoderProcesses | InProcess, data: bytes) -> tuple[object, ...]:
     try:
         size = decoder.size(data, LIMITS)
-        found = decoder.decode(data, LIMITS, size)
+        found = decode(decoder, data, size)
         return size, found.width, found.height, found.sha256, found.array.tobytes()
     except RecordError as error:
         return error.status, error.detail
@@ -64,10 +72,38 @@ def test_sizes_follow_each_other_in_one_shared_memory(decoders: DecoderProcesses
     assert found == [outcome(InProcess(), data) for data in pictures] * 2
 
 
+def test_pictures_that_share_a_request_are_as_alone(decoders: DecoderProcesses) -> None:
+    """Sound ones, damaged ones, empty ones, one that takes all of the memory that is kept."""
+    large = encode(Image.new("RGB", (2400, 2300), "red"), "PNG")
+    pictures = [data for data, _ in IMAGES.values()]
+    pictures = [encode(noise(31, 3), "PNG"), large, *pictures, b"", large]
+    sizes = [(max(1, len(data) % 40), 1) for data in pictures]  # no size is what it is said to be
+    found = decoders.decode_all(list(zip(pictures, sizes, strict=True)), LIMITS)
+    wanted = InProcess().decode_all([(data, (1, 1)) for data in pictures], LIMITS)
+    for one, other in zip(found, wanted, strict=True):
+        if isinstance(other, RecordError):
+            assert isinstance(one, RecordError)
+            assert (one.status, one.detail) == (other.status, other.detail)
+        else:
+            assert isinstance(one, DecodedImage)
+            assert (one.array == other.array).all()
+            assert one.sha256 == other.sha256
+
+
+def test_one_that_ends_its_process_costs_the_others_of_its_request_nothing() -> None:
+    decoders = DecoderProcesses(2, cpu_s=0.05)
+    small = encode(noise(9, 9), "PNG")
+    slow = encode(noise(2000, 1500), "JPEG", progressive=True)
+    found = decoders.decode_all([(small, (9, 9)), (slow, (2000, 1500)), (small, (9, 9))], LIMITS)
+    assert [one.width for one in found if isinstance(one, DecodedImage)] == [9, 9]
+    assert isinstance(found[1], RecordError)
+    assert found[1].detail == "decoding takes more than 0.05 s of processor time"
+
+
 def test_an_array_is_its_callers_own(decoders: DecoderProcesses) -> None:
-    first = decoders.decode(encode(noise(8, 8), "PNG"), LIMITS, (8, 8)).array
+    first = decode(decoders, encode(noise(8, 8), "PNG"), (8, 8)).array
     kept = first.copy()
-    decoders.decode(encode(Image.new("RGB", (8, 8), "red"), "PNG"), LIMITS, (8, 8))
+    decode(decoders, encode(Image.new("RGB", (8, 8), "red"), "PNG"), (8, 8))
     assert (first == kept).all()
     assert first.flags.writeable
 
@@ -76,7 +112,7 @@ def test_an_array_is_its_callers_own(decoders: DecoderProcesses) -> None:
 def test_memory_that_is_not_allowed_is_a_row(kind: str) -> None:
     data = encode(Image.new("RGB", (1600, 1200), "red"), kind)
     with pytest.raises(RecordError) as caught:
-        DecoderProcesses(1, total_bytes=8 * 2**20).decode(data, LIMITS, (1600, 1200))
+        decode(DecoderProcesses(1, total_bytes=8 * 2**20), data, (1600, 1200))
     if caught.value.status == Status.IMAGE_TOO_LARGE:
         assert caught.value.detail == "decoding needs more than 8 MiB of memory"
     else:  # a library that says no more than that it could not
@@ -86,16 +122,16 @@ def test_memory_that_is_not_allowed_is_a_row(kind: str) -> None:
 def test_a_picture_whose_size_says_too_little_gets_the_whole_memory() -> None:
     data = encode(Image.new("RGB", (4000, 3500), "red"), "TIFF")
     decoders = DecoderProcesses(1, total_bytes=300 * 2**20)
-    assert decoders.decode(data, LIMITS, (1, 1)).width == 4000
+    assert decode(decoders, data, (1, 1)).width == 4000
 
 
 def test_time_that_is_not_allowed_is_a_row() -> None:
     data = encode(noise(3000, 2000), "JPEG", progressive=True)
     decoders = DecoderProcesses(1, cpu_s=0.05)
     with pytest.raises(RecordError, match="more than 0.05 s of processor time") as caught:
-        decoders.decode(data, LIMITS, (3000, 2000))
+        decode(decoders, data, (3000, 2000))
     assert caught.value.status == Status.IMAGE_CORRUPT
-    assert decoders.decode(encode(noise(9, 9), "PNG"), LIMITS, (9, 9)).width == 9
+    assert decode(decoders, encode(noise(9, 9), "PNG"), (9, 9)).width == 9
 
 
 def test_who_waits_for_a_process_that_dies_gets_another() -> None:
@@ -104,7 +140,7 @@ def test_who_waits_for_a_process_that_dies_gets_another() -> None:
 
     def ask() -> None:
         with pytest.raises(RecordError, match=r"takes more than 0.02 s of processor time"):
-            decoders.decode(data, LIMITS, (4000, 3000))
+            decode(decoders, data, (4000, 3000))
 
     with ThreadPoolExecutor(3) as pool:
         asked = [pool.submit(ask) for _ in range(3)]
@@ -116,10 +152,10 @@ def test_a_process_that_was_killed_costs_nothing() -> None:
     decoders = DecoderProcesses(1)
     before = {child.pid for child in children()}
     data = encode(noise(9, 9), "PNG")
-    decoders.decode(data, LIMITS, (9, 9))
+    decode(decoders, data, (9, 9))
     (child,) = [child for child in children() if child.pid not in before]
     child.send_signal(signal.SIGSEGV)
-    assert decoders.decode(data, LIMITS, (9, 9)).width == 9
+    assert decode(decoders, data, (9, 9)).width == 9
 
 
 def test_a_picture_that_ends_its_process_twice_is_a_row() -> None:
@@ -129,21 +165,21 @@ def test_a_picture_that_ends_its_process_twice_is_a_row() -> None:
     done = threading.Event()
 
     def kill() -> None:
-        while not done.wait(0.3):
+        while not done.wait(0.02):
             for child in children():
-                if child.pid not in before:
-                    with suppress(ProcessLookupError):
-                        os.kill(child.pid, signal.SIGSEGV)
+                with suppress(psutil.NoSuchProcess):  # in its start it takes half of that
+                    if child.pid not in before and child.memory_info().rss > 80 * 2**20:
+                        child.send_signal(signal.SIGSEGV)
 
     killer = threading.Thread(target=kill)
     killer.start()
     try:
         with pytest.raises(RecordError, match=r"its decoder crashed twice \(signal 11\)"):
-            decoders.decode(data, LIMITS, (4000, 3000))
+            decode(decoders, data, (4000, 3000))
     finally:
         done.set()
         killer.join()
-    assert decoders.decode(encode(noise(9, 9), "PNG"), LIMITS, (9, 9)).width == 9
+    assert decode(decoders, encode(noise(9, 9), "PNG"), (9, 9)).width == 9
 
 
 def test_processes_end_with_their_pool() -> None:
@@ -153,7 +189,7 @@ def test_processes_end_with_their_pool() -> None:
         decoders = DecoderProcesses(3)
         data = encode(Image.new("RGB", (2000, 2000)), "PNG")
         with ThreadPoolExecutor(3) as pool:
-            list(pool.map(lambda _: decoders.decode(data, LIMITS, (2000, 2000)), range(6)))
+            list(pool.map(lambda _: decode(decoders, data, (2000, 2000)), range(6)))
         return [child for child in children() if child.pid not in before]
 
     started = work()

@@ -62,7 +62,44 @@ def test_what_cannot_be_asked_is_said(text: str, message: str) -> None:
 
 
 def test_a_plan_knows_its_classes() -> None:
-    classes = ClassList.parse("cat, dog: puppy, -wolf")
+    classes = ClassList.parse("cat; dog: puppy, -wolf")
     assert planned_classes({"phrases": classes.fingerprint()}) == classes
     assert planned_classes({"phrases": {"extractor": "spacy-noun-chunks"}}) is None
     assert list_caption([]) == (".", ())
+
+
+@pytest.mark.parametrize(
+    "text, names",
+    [
+        ("dog; cat", ("dog", "cat")),
+        ("dog; cat: tabby, -dog", ("dog", "cat")),
+        ("dog\ncat\r\n\nfire hydrant\n", ("dog", "cat", "fire hydrant")),
+        ("dog, cat\nbird", ("dog", "cat", "bird")),
+        ("person: man, woman\nhelmet: -cap", ("person", "helmet")),
+        ("a cat. a dog. fire hydrant.", ("a cat", "a dog", "fire hydrant")),
+        ("St. Bernard, poodle", ("St. Bernard", "poodle")),
+        ("St. Bernard", ("St. Bernard",)),
+        ("bow (weapon, long); ball", ("bow (weapon, long)", "ball")),
+    ],
+)
+def test_however_classes_are_parted(text: str, names: tuple[str, ...]) -> None:
+    assert ClassList.parse(text).names == names
+
+
+@pytest.mark.parametrize("text", ["dog, person: man, woman", "dog; cat, bird", "a, b: c; d"])
+def test_commas_beside_semicolons_are_refused_with_the_way_out(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"has a comma; .* put semicolons between all classes"):
+        ClassList.parse(text)
+
+
+@pytest.mark.parametrize("other", ["\u00e9CLAIR", "e\u0301clair"])
+def test_one_name_in_two_spellings_stands_twice(other: str) -> None:
+    with pytest.raises(ConfigError, match=f"the class '{other}' stands twice"):
+        ClassList.parse(f"\u00e9clair, {other}")
+
+
+def test_a_file_of_another_encoding_is_named(tmp_path: Path) -> None:
+    for encoding in ("utf-16", "latin-1"):
+        (tmp_path / "names.txt").write_text("caf\u00e9\n", encoding=encoding)
+        with pytest.raises(ConfigError, match="names.txt.*save it as UTF-8"):
+            ClassList.parse(f"@{tmp_path / 'names.txt'}")

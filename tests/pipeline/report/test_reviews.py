@@ -38,7 +38,7 @@ def test_acceptance_by_score_and_noun() -> None:
     assert stats.pairs == {"done": 1}
     text = "\n".join(lines(stats))
     assert "3 boxes judged: 1 accepted, 1 changed, 1 rejected; 1 drawn" in text
-    assert "no estimate for the run" in text
+    assert "not an estimate for the run" in text
     assert json.loads(json.dumps(as_json(stats), allow_nan=False))["is_audited"] is False
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from pipeline.review.sync.label.notes import (
 from pipeline.review.sync.label.stamp import PAIR_FIELDS
 from pipeline.review.sync.pull.pull import pull, unpulled
 from pipeline.review.sync.store.mongo_store import Document
-from schemas.records import Verdict
+from schemas.records import MADE_CAPTION, Verdict
 from tests.pipeline.review.bench import Bench
 from tests.pipeline.review.builders import NOW, drawn_label
 
@@ -41,7 +42,7 @@ def shape(value: Any) -> Any:
 
 def test_our_documents_are_those_that_fiftyone_makes_itself(bench: Bench) -> None:
     fo = bench.session.fo
-    row = bench.rows[0]
+    row = replace(bench.rows[0], caption_origin=MADE_CAPTION)
     shown = [history.current() for history in box_histories(row, []).values()]
     notes = Notes(suspects={shown[0].box_id: Suspicion(score=0.5, reasons=("too large",))})
     of_boxes = {box.box_id: box_notes(box, notes, None, 0.5) for box in shown}
@@ -78,6 +79,7 @@ def test_our_documents_are_those_that_fiftyone_makes_itself(bench: Bench) -> Non
     bench.dataset.add_samples([sample], dynamic=False)
     theirs = bench.stored.samples.find_one({})
     assert shape(ours) == shape(theirs)
+    assert bench.dataset.match({"caption_origin": "made"}).values("record_id") == [row.record_id]
     free = ("_id", "_rand", "created_at", "last_modified_at", "boxes")
     assert {k: v for k, v in ours.items() if k not in free} == {
         k: v for k, v in theirs.items() if k not in free
@@ -90,6 +92,7 @@ def test_a_pushed_dataset_is_whole_for_fiftyone(bench: Bench) -> None:
     dataset = bench.dataset
     assert len(dataset) == 3
     assert dataset.media_type == "image"
+    assert dataset.count_values("caption_origin") == {"corpus": 3}
     assert dataset.count("boxes.detections") == 9
     assert dataset.count_values("boxes.detections.label") == {"a dog": 6, "a café": 3}
     sample = dataset.first()

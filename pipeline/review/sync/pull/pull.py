@@ -132,7 +132,7 @@ def _read(
 ) -> tuple[PullReport, list[_Read]]:
     """Read every sample; returns those with news."""
     report = PullReport()
-    # The ledger first: a sample that a push adds between the two queries is no deletion.
+    # The ledger first: a sample that a push adds between the two queries is not a deletion.
     pushed = Ledger(dataset).known()
     waiting = dataset.sample_ids()
     gone = {i for i, taken in pushed.items() if not taken and i not in waiting}

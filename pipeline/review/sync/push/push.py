@@ -240,7 +240,7 @@ def _operation(
     )
     if old is None:
         report.boxes += len(item.shown)
-        # Not an insert: a second push at the same time is no error.
+        # Not an insert: a second push at the same time is not an error.
         return UpdateOne({"_id": fresh.pop("_id")}, {"$setOnInsert": fresh}, upsert=True)
     merged = merge_boxes(old, item.row, item.histories, item.shown, item.notes)
     report.kept_labels += merged.kept

@@ -18,7 +18,7 @@ from pipeline.review.sync.store.journal import journal_entries
 from pipeline.review.sync.store.label_store import LabelStore
 
 BREAK_S = 300.0
-"""A longer pause between two clicks is no work."""
+"""A longer pause between two clicks is not work."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from bson import ObjectId
 
 from pipeline.review.sync.label.documents import (
@@ -10,7 +12,7 @@ from pipeline.review.sync.label.documents import (
     relative_box,
     sample_object_id,
 )
-from schemas.records import Status, Verdict
+from schemas.records import CORPUS_CAPTION, MADE_CAPTION, Status, Verdict
 from tests.pipeline.review.builders import decide, labels, make_row, pushed
 
 
@@ -44,6 +46,12 @@ def test_a_pair_without_boxes_has_an_empty_list() -> None:
     document, _ = pushed(make_row(boxes=(), status=Status.NO_BOXES))
     assert labels(document) == []
     assert document["status"] == "no_boxes"
+
+
+def test_a_made_caption_is_marked() -> None:
+    for origin in (MADE_CAPTION, CORPUS_CAPTION):
+        document, _ = pushed(replace(make_row(), caption_origin=origin))
+        assert document["caption_origin"] == origin
 
 
 def test_decisions_are_shown() -> None:

@@ -1,0 +1,111 @@
+"""One decoder process as its parent sees it: `pipeline.images.decoder_process` is the child."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import os
+import pickle
+import socket
+import subprocess
+import sys
+import tempfile
+import weakref
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.images.decoder_process import KEPT_BYTES, MAX_MESSAGE, READY, Answer, Request
+
+
+class Asked(NamedTuple):
+    """What became of a picture."""
+
+    answer: Answer
+    pixels: NDArray[np.uint8]
+    """[height, width, 3]; [0, 0, 3] where it was not decoded. Pictures of one request share one
+    piece of memory."""
+
+
+class DecoderChild:
+    """One decoder process, and the memory that is shared with it."""
+
+    def __init__(self) -> None:
+        self._memory = _anonymous_file()
+        self._channel, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        path = os.pathsep.join(os.path.abspath(entry) for entry in sys.path)
+        words = ["-P", "-m", "pipeline.images.decoder_process", str(far.fileno())]
+        with far:
+            self._process = subprocess.Popen(
+                [sys.executable, *words, str(self._memory)],
+                stdin=subprocess.DEVNULL,
+                stdout=2,  # whatever a library prints
+                pass_fds=(far.fileno(), self._memory),
+                env=os.environ
+                | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+                | {"MALLOC_ARENA_MAX": "1"},
+            )
+        self._end = weakref.finalize(self, _end, self._channel, self._memory, self._process)
+        if self._channel.recv(MAX_MESSAGE) != READY:
+            raise OSError(f"its process ended with code {self.end()}")
+
+    def ask(self, request: Request, pictures: Sequence[bytes]) -> list[Asked]:
+        """An answer for each picture and, of one that was decoded, its pixels.
+
+        Raises:
+            EOFError, OSError: the process ended.
+        """
+        encoded = pictures[0] if len(pictures) == 1 else b"".join(pictures)
+        view, position = memoryview(encoded), 0
+        while position < len(encoded):
+            position += os.pwrite(self._memory, view[position:], position)
+        self._channel.sendall(pickle.dumps(request))
+        message = self._channel.recv(MAX_MESSAGE)
+        if not message:
+            raise EOFError("the decoder's process ended")
+        answers: list[Answer] = pickle.loads(message)
+        shapes = [
+            (0, 0, 3) if request.only_size else (answer.height, answer.width, 3)
+            for answer in answers
+        ]
+        ends = list(itertools.accumulate(math.prod(shape) for shape in shapes))
+        pixels = np.empty(ends[-1], np.uint8)
+        flat, position = memoryview(pixels.data), 0
+        while position < len(flat):
+            if not (count := os.preadv(self._memory, [flat[position:]], position)):
+                raise EOFError("the shared memory is shorter than the pixels")
+            position += count
+        if max(len(encoded), len(flat)) > KEPT_BYTES:
+            os.ftruncate(self._memory, 0)
+        arrays = np.split(pixels, ends[:-1])
+        return [
+            Asked(answer, array.reshape(shape))
+            for answer, array, shape in zip(answers, arrays, shapes, strict=True)
+        ]
+
+    def end(self) -> int:
+        """End the process; returns its exit code."""
+        if self._process.poll() is None:
+            self._channel.close()  # one that has not seen our end yet ends by it
+            try:
+                self._process.wait(timeout=1)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+        self._end()
+        return int(self._process.wait())
+
+
+def _anonymous_file() -> int:
+    if hasattr(os, "memfd_create"):
+        return os.memfd_create("glipforge-pixels", os.MFD_CLOEXEC)
+    with tempfile.TemporaryFile() as stream:
+        return os.dup(stream.fileno())
+
+
+def _end(channel: socket.socket, memory: int, process: subprocess.Popen[bytes]) -> None:
+    channel.close()
+    os.close(memory)
+    process.kill()
+    process.wait()
