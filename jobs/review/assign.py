@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from dataclasses import dataclass
 
@@ -57,6 +58,6 @@ def assign_run(config: Assign) -> int:
     shares = ", ".join(f"{name} {counts[name]:,}" for name in names)
     print(f"{len(found):,} open pairs: {shares}; {both:,} of them for two")
     for name in names:
-        print(f"next: glipforge review open {config.run} --reviewer {name}")
+        print(f"next: glipforge review open {config.run} --reviewer {shlex.quote(name)}")
     print(f"each has a saved view of their pairs, as {view_name(names[0])!r}")
     return 0

@@ -21,7 +21,7 @@ class Pushed:
     dataset: str
     pairs: int
     boxes: int
-    """Those that show by default."""
+    """The teacher's that show by default."""
     version: int = VERSION
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +13,9 @@ from numpy.typing import NDArray
 from pipeline.layers.store import LayerStore
 from pipeline.run.store import RunStore
 from schemas.errors import ConfigError
+from schemas.plan import UnitCommit
+
+MAX_THREADS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,18 +47,26 @@ def cosines_of(run: RunStore, layer: str, vector: NDArray[np.float32]) -> Iterat
                 f"layer {layer!r} of run {run.uri!r} has no rows of unit {unit_id!r} yet; the "
                 "`glipforge enrich` command that made it goes on"
             )
-        table = store.read(commits[unit_id], [store.kind.key, "vector"])
-        column = table.column("vector").combine_chunks()
-        keys = table.column(0).combine_chunks().filter(column.is_valid()).to_pylist()
-        if not keys:
-            continue
-        flat = column.drop_null().flatten().to_numpy()
-        if len(flat) != len(keys) * len(vector):
-            raise ConfigError(
-                f"layer {layer!r} holds vectors of {len(flat) // len(keys)} numbers, the model "
-                f"gives {len(vector)}: give the model that made the layer"
-            )
-        yield UnitCosines(unit_id, keys, flat.reshape(len(keys), len(vector)) @ vector)
+    with ThreadPoolExecutor(min(len(os.sched_getaffinity(0)), MAX_THREADS)) as pool:
+        units = pool.map(
+            lambda unit_id: _unit_cosines(store, commits[unit_id], vector), run.commits()
+        )
+        yield from (unit for unit in units if unit.keys)
+
+
+def _unit_cosines(
+    store: LayerStore, commit: UnitCommit, vector: NDArray[np.float32]
+) -> UnitCosines:
+    table = store.read(commit, [store.kind.key, "vector"])
+    column = table.column("vector").combine_chunks()
+    keys = table.column(0).combine_chunks().filter(column.is_valid()).to_pylist()
+    flat = column.drop_null().flatten().to_numpy()
+    if len(flat) != len(keys) * len(vector):
+        raise ConfigError(
+            f"layer {store.kind.name!r} holds vectors of {len(flat) // len(keys)} numbers, the "
+            f"model gives {len(vector)}: give the model that made the layer"
+        )
+    return UnitCosines(commit.unit_id, keys, flat.reshape(len(keys), len(vector)) @ vector)
 
 
 def vector_of(run: RunStore, layer: str, key: str) -> NDArray[np.float32] | None:

@@ -12,6 +12,7 @@ Files on an object store are fetched into a temporary folder first, each compare
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -28,6 +29,7 @@ from schemas.arrow_schemas import ANNOTATION_SCHEMA, DECISION_SCHEMA
 from schemas.errors import ConfigError, DataError
 from schemas.plan import CommittedFile, UnitCommit
 
+_EXPLAIN = re.compile(r"\s*explain\s*(\([^)]*\)|analyze\b)?", re.IGNORECASE)
 _BOXES = """
 SELECT record_id, b.box_id AS box_id, b.phrase_index AS phrase_index,
        phrases[b.phrase_index + 1].text AS phrase, phrases[b.phrase_index + 1].head AS head,
@@ -47,11 +49,9 @@ class RunDatabase:
     """Tables over a run.
 
     connection: of DuckDB, in memory.
-    files: local path of each file of `pairs` -> the unit's commit.
     """
 
     connection: Any
-    files: dict[str, UnitCommit]
 
     def rows(
         self, query: str, values: Sequence[Any] = ()
@@ -59,16 +59,30 @@ class RunDatabase:
         """Names of the columns and rows of a query.
 
         Raises:
-            ConfigError: DuckDB does not take it; its own words.
+            ConfigError: it is not one query, or DuckDB does not take it; its own words.
         """
         import duckdb
 
         try:
+            _check_query(self.connection, query)
             found = self.connection.execute(query, list(values))
             names = [entry[0] for entry in found.description or ()]
             return names, found.fetchall()
         except duckdb.Error as error:
             raise ConfigError(f"query: {str(error).strip()}") from error
+
+
+@contextmanager
+def local_files(run: RunStore) -> Iterator[dict[str, str]]:
+    """Local paths of a run's annotations, in the order of the plan, while in the block; and the
+    unit of each.
+
+    Raises:
+        DataError: a committed file is missing or torn.
+    """
+    with tempfile.TemporaryDirectory(prefix="glipforge-search-") as folder:
+        found = _files(run, list(run.commits().values()), ANNOTATIONS, Path(folder))
+        yield {path: commit.unit_id for path, commit in found.items()}
 
 
 @contextmanager
@@ -96,13 +110,16 @@ def open_database(run: RunStore) -> Iterator[RunDatabase]:
             _table(connection, "pairs", list(files), ANNOTATION_SCHEMA)
             kept_out = _files(run, commits, QUARANTINE, Path(folder))
             _table(connection, "quarantine", list(kept_out), ANNOTATION_SCHEMA)
+            readable = [*files, *kept_out]
             connection.execute(f"CREATE VIEW phrases AS {_PHRASES}")
             connection.execute(f"CREATE VIEW boxes AS {_BOXES}")
             _decisions(connection, run)
             for layer in layers_of(run):
                 own = _files(layer, list(layer.commits().values()), "", Path(folder))
                 _table(connection, layer.kind.name, list(own), layer.kind.schema())
-            yield RunDatabase(connection=connection, files=files)
+                readable += own
+            _fence(connection, readable, folder)
+            yield RunDatabase(connection=connection)
         finally:
             connection.close()
 
@@ -116,7 +133,7 @@ def _files(
             if folder_of(file.path) != folder:
                 continue
             if place.is_local:
-                path = Path(place.uri) / file.path
+                path = Path(place.uri).absolute() / file.path
                 if not path.is_file() or path.stat().st_size != file.size:
                     place.read_committed(commit, file)  # which says it, or finds it staged
                     path = _fetched(place, commit, file, temporary)
@@ -140,7 +157,7 @@ def _fetched(
 
 def _table(connection: Any, name: str, paths: list[str], schema: Any) -> None:
     if paths:
-        listed = ", ".join("'" + path.replace("'", "''") + "'" for path in paths)
+        listed = ", ".join(map(_quoted, paths))
         # No globs: a path may hold brackets.
         # By name: a run may have been begun by a version with fewer columns.
         connection.execute(
@@ -148,6 +165,33 @@ def _table(connection: Any, name: str, paths: list[str], schema: Any) -> None:
         )
     else:
         connection.register(name, schema.empty_table())
+
+
+def _fence(connection: Any, readable: Sequence[str], temporary: str) -> None:
+    """From here on SQL reads the run's files and no other, and writes none."""
+    connection.execute(f"SET temp_directory = {_quoted(temporary)}")  # large sorts spill there
+    connection.execute(f"SET allowed_paths = [{', '.join(map(_quoted, readable))}]")
+    connection.execute("SET enable_external_access = false")
+    connection.execute("SET lock_configuration = true")
+
+
+def _check_query(connection: Any, query: str) -> None:
+    """Refuse what is not one query: COPY could write over the files that may be read."""
+    made = connection.extract_statements(query)
+    if len(made) != 1:
+        raise ConfigError(f"query must be one statement, got {len(made)}")
+    kind = made[0].type.name
+    if kind == "EXPLAIN":  # ANALYZE runs what it explains
+        return _check_query(connection, _EXPLAIN.sub("", made[0].query, count=1))
+    if kind not in ("SELECT", "MULTI", "PRAGMA", "CALL"):
+        raise ConfigError(
+            "query must read (SELECT, FROM, WITH, DESCRIBE, SHOW, SUMMARIZE, PIVOT or EXPLAIN), "
+            f"got {kind}: a run is not changed here"
+        )
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
 
 
 def _decisions(connection: Any, run: RunStore) -> None:

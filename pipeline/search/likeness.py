@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from pipeline.layers.nearest import cosines_of
+from pipeline.curation.rules.candidates import flat_list
+from pipeline.layers.nearest import UnitCosines, cosines_of
 from pipeline.layers.store import LayerStore
-from pipeline.run.commit_protocol import ANNOTATIONS
+from pipeline.run.columns import unit_tables
 from pipeline.run.store import RunStore
-from pipeline.search.words import Found, PhraseHit
+from pipeline.search.words import Found, PhraseHit, read_rows
 from schemas.errors import ConfigError
+from schemas.plan import UnitCommit
 from schemas.records import Annotation
 
 IMAGES, REGIONS = "embeddings", "region_embeddings"
@@ -25,18 +29,17 @@ def stored_vector(run: RunStore, key: str) -> tuple[str, NDArray[np.float32]] | 
     Raises:
         ConfigError: the layer that would hold it is missing.
     """
-    record_id, mark, _ = key.rpartition("#")
+    record_id = key.rpartition("#")[0]
     for source in run.commits().values():
-        for file in source.files:
-            if not file.path.startswith(f"{ANNOTATIONS}/"):
-                continue
-            for row in run.read_rows(source, file):
-                if row.record_id == key:
-                    return IMAGES, _vector(run, IMAGES, source.unit_id, key)
-                if mark and row.record_id == record_id:
-                    if key not in {box.box_id for box in row.boxes}:
-                        return None
-                    return REGIONS, _vector(run, REGIONS, source.unit_id, key)
+        for table in unit_tables(run, source, ("record_id",)):
+            ids = table.column("record_id")
+            if pc.index(ids, key).as_py() >= 0:
+                return IMAGES, _vector(run, IMAGES, source.unit_id, key)
+            if record_id and pc.index(ids, record_id).as_py() >= 0:
+                boxes = _unit_keys(run, source, REGIONS).keys
+                if pc.index(boxes, key).as_py() < 0:
+                    return None
+                return REGIONS, _vector(run, REGIONS, source.unit_id, key)
     return None
 
 
@@ -46,11 +49,9 @@ def _vector(run: RunStore, layer: str, unit_id: str, key: str) -> NDArray[np.flo
     commit = store.commits().get(unit_id)
     if commit is not None:
         table = store.read(commit, [store.kind.key, "vector"])
-        for own, vector in zip(
-            table.column(0).to_pylist(), table.column(1).to_pylist(), strict=True
-        ):
-            if own == key and vector is not None:
-                return np.array(vector, dtype=np.float32)
+        place = pc.index(table.column(0), key).as_py()
+        if place >= 0 and (vector := table.column(1)[place].as_py()) is not None:
+            return np.array(vector, dtype=np.float32)
     raise ConfigError(f"layer {layer!r} of run {run.uri!r} has no vector of {key!r}")
 
 
@@ -59,6 +60,7 @@ def search_like(
     layer: str,
     vector: NDArray[np.float32],
     *,
+    files: Mapping[str, str],
     within: Collection[str] | None = None,
     min_score: float = 0.0,
     limit: int = 50,
@@ -69,6 +71,7 @@ def search_like(
         run: with the layer.
         layer: `embeddings` or `region_embeddings`.
         vector: [D], of length 1.
+        files: local path of the annotations -> unit, see `local_files`.
         within: record ids to choose from; None: all.
         min_score: boxes need a greater score of the teacher.
         limit: at most so many.
@@ -77,61 +80,86 @@ def search_like(
         ConfigError: the layer is missing or lacks units, or holds vectors of another length.
     """
     sources = run.commits()
-    best: list[tuple[float, str, str]] = []
-    seen: set[str] = set()
-    phrases = 0
+    allowed = None if within is None else pa.array(sorted(within), pa.string())
+    best: list[tuple[float, str, str, int]] = []
+    pairs = found = 0
     for unit in cosines_of(run, layer, vector):
-        allowed = _allowed(run, sources[unit.unit_id], layer, within, min_score)
-        for key, cosine in zip(unit.keys, unit.cosines.tolist(), strict=True):
-            if key not in allowed:
-                continue
-            seen.add(allowed[key])
-            phrases += 1
-            entry = (cosine, key, unit.unit_id)
-            if len(best) < limit:
-                heapq.heappush(best, entry)
-            elif entry > best[0]:
-                heapq.heapreplace(best, entry)
-    ordered = sorted(best, key=lambda entry: (-entry[0], entry[1]))
-    rows = _rows(run, {entry[2] for entry in ordered})
-    hits = tuple(_hit(rows[_record(key, layer)], key, layer, cosine) for cosine, key, _ in ordered)
-    return Found(pairs=len(seen), phrases=phrases, hits=hits)
+        known = _unit_keys(run, sources[unit.unit_id], layer, allowed, min_score)
+        places, rows = _known(unit, known)
+        pairs += len(np.unique(rows))
+        found += len(places)
+        order = np.argsort(-unit.cosines[places], kind="stable")
+        # Ties at the cut are settled by id, as in the order itself.
+        last = unit.cosines[places[order[min(limit, len(order)) - 1]]] if len(order) else 0.0
+        chosen = np.flatnonzero(unit.cosines[places] >= last)
+        own = (
+            (-float(unit.cosines[places[n]]), unit.keys[places[n]], unit.unit_id, int(rows[n]))
+            for n in chosen
+        )
+        best = sorted([*best, *own])[:limit]
+    read = _rows(files, {(unit_id, row) for _, _, unit_id, row in best})
+    hits = tuple(
+        _hit(read[unit_id, row], key, layer, -cosine) for cosine, key, unit_id, row in best
+    )
+    return Found(pairs=pairs, phrases=found, hits=hits)
 
 
-def _record(key: str, layer: str) -> str:
-    return key.rpartition("#")[0] if layer == REGIONS else key
+@dataclass(frozen=True, slots=True)
+class _UnitKeys:
+    """What may be found in a unit: ids of pairs or boxes [K], and the row of each."""
+
+    keys: pa.Array
+    rows: NDArray[np.int64]
 
 
-def _allowed(
-    run: RunStore, source: object, layer: str, within: Collection[str] | None, min_score: float
-) -> dict[str, str]:
-    """Keys that may be found -> their pair."""
-    from pipeline.run.columns import unit_tables
+def _unit_keys(
+    run: RunStore,
+    source: UnitCommit,
+    layer: str,
+    within: pa.Array | None = None,
+    min_score: float = -1.0,
+) -> _UnitKeys:
+    columns = ("record_id",) if layer == IMAGES else ("record_id", "boxes.box_id", "boxes.score")
+    keys: list[pa.Array] = []
+    rows: list[NDArray[np.int64]] = []
+    first = 0
+    for table in unit_tables(run, source, columns):
+        ids = table.column("record_id").combine_chunks()
+        good = np.ones(len(ids), dtype=bool)
+        if within is not None:
+            good = pc.is_in(ids, value_set=within).to_numpy(zero_copy_only=False)
+        row = np.arange(len(ids))
+        if layer == REGIONS:
+            offsets, boxes = flat_list(table, "boxes")
+            row = np.repeat(row, np.diff(offsets))
+            ids = boxes.field("box_id")
+            good = good[row] & (boxes.field("score").to_numpy().astype(np.float64) > min_score)
+        keys.append(ids.filter(pa.array(good)))
+        rows.append(first + row[good])
+        first += table.num_rows
+    if not keys:
+        return _UnitKeys(pa.array([], pa.string()), np.zeros(0, np.int64))
+    return _UnitKeys(pa.concat_arrays(keys), np.concatenate(rows))
 
-    found: dict[str, str] = {}
-    columns = ("record_id", "boxes.box_id", "boxes.score")
-    for table in unit_tables(run, source, columns):  # type: ignore[arg-type]
-        for pair in table.select(["record_id", "boxes"]).to_pylist():
-            record_id = pair["record_id"]
-            if within is not None and record_id not in within:
-                continue
-            if layer == IMAGES:
-                found[record_id] = record_id
-            else:
-                own = (box["box_id"] for box in pair["boxes"] if box["score"] > min_score)
-                found |= dict.fromkeys(own, record_id)
-    return found
+
+def _known(unit: UnitCosines, known: _UnitKeys) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Which of a unit's vectors may be found, and the rows that they belong to."""
+    keys = pa.array(unit.keys, pa.string())
+    if keys.equals(known.keys):
+        return np.arange(len(keys)), known.rows
+    places = pc.index_in(keys, value_set=known.keys)
+    good = np.flatnonzero(places.is_valid().to_numpy(zero_copy_only=False))
+    return good, known.rows[places.drop_null().to_numpy().astype(np.int64)]
 
 
-def _rows(run: RunStore, unit_ids: Collection[str]) -> dict[str, Annotation]:
-    commits = run.commits()
-    return {
-        row.record_id: row
-        for unit_id in unit_ids
-        for file in commits[unit_id].files
-        if file.path.startswith(f"{ANNOTATIONS}/")
-        for row in run.read_rows(commits[unit_id], file)
-    }
+def _rows(
+    files: Mapping[str, str], wanted: Collection[tuple[str, int]]
+) -> dict[tuple[str, int], Annotation]:
+    """Rows by unit and number; a unit has one file of annotations."""
+    path_of = {unit_id: path for path, unit_id in files.items()}
+    unit_of = {path: unit_id for unit_id, path in path_of.items()}
+    read = read_rows([(path_of[unit_id], row) for unit_id, row in sorted(wanted)])
+    return {(unit_of[path], row): one for (path, row), one in read.items()}
 
 
 def _hit(row: Annotation, key: str, layer: str, cosine: float) -> PhraseHit:

@@ -86,27 +86,20 @@ def run(config: Config) -> int:
 
 
 def _found(config: Config, labelled: RunStore) -> Found:
-    from pipeline.search.database import open_database
+    from pipeline.search.database import local_files
     from pipeline.search.likeness import search_like
-    from pipeline.search.words import condition, search_words
+    from pipeline.search.words import pairs_with, search_words
 
-    if not config.like:
-        with open_database(labelled) as database:
-            return search_words(
-                database, config.query, min_score=config.min_score, limit=config.limit
-            )
-    layer, vector = _vector(config, labelled)
-    within = None
-    if config.query:
-        where, values = condition(config.query)
-        with open_database(labelled) as database:
-            _, rows = database.rows(
-                f"SELECT DISTINCT record_id FROM phrases AS p WHERE {where}", values
-            )
-        within = frozenset(str(row[0]) for row in rows)
-    return search_like(
-        labelled, layer, vector, within=within, min_score=config.min_score, limit=config.limit
-    )
+    score, limit = config.min_score, config.limit
+    layer_vector = _vector(config, labelled) if config.like else None
+    with local_files(labelled) as files:
+        if layer_vector is None:
+            return search_words(files, config.query, min_score=score, limit=limit)
+        layer, vector = layer_vector
+        within = pairs_with(files, config.query) if config.query else None
+        return search_like(
+            labelled, layer, vector, files=files, within=within, min_score=score, limit=limit
+        )
 
 
 def _vector(config: Config, labelled: RunStore) -> tuple[str, NDArray[np.float32]]:

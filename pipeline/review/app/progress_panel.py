@@ -12,7 +12,7 @@ from fiftyone.operators import types
 
 from pipeline.curation.box_state import Review
 from pipeline.review.app.operators import store_of
-from pipeline.review.sync.dataset.views import ensure_mine, mine_name
+from pipeline.review.sync.dataset.views import ensure_mine
 from pipeline.review.sync.label.documents import DETECTIONS
 from pipeline.review.sync.label.notes import LEVEL, SHOWN
 from pipeline.review.sync.verdict.progress import as_json, read_progress
@@ -51,10 +51,10 @@ class Begin(foo.Operator):  # type: ignore[misc]
 
     def execute(self, ctx: Any) -> dict[str, Any]:
         reviewer = store_of(ctx).reviewer
-        made = ensure_mine(ctx.dataset, reviewer)
+        name, made = ensure_mine(ctx.dataset, reviewer)
         below = {f"{DETECTIONS}.{LEVEL}": {"$lt": SHOWN}}
         hidden = store_of(ctx).samples.find_one(below, {"_id": 1})
-        return {"made": made, "view": mine_name(reviewer), "hides": hidden is not None}
+        return {"made": made, "view": name, "hides": hidden is not None}
 
 
 class ProgressPanel(foo.Panel):  # type: ignore[misc]

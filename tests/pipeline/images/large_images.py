@@ -59,7 +59,7 @@ def tar(folder: Path, source: Path, number: int) -> str:
     folder.mkdir()
     caption = folder / "caption"
     caption.write_text("a dog and a cat")
-    with tarfile.open(folder / "0.tar", "w") as archive:
+    with tarfile.open(folder / "0.tar", "w", dereference=True) as archive:
         for n in range(number):
             archive.add(source, f"{n}{source.suffix}")
             archive.add(caption, f"{n}.txt")

@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from pipeline.curation.box_state import PairReview, Review
+from pipeline.review.sync.dataset.assignment import save_assignment_views
+from pipeline.review.sync.dataset.views import ensure_mine
 from pipeline.review.sync.label.documents import label_object_id, sample_object_id
 from pipeline.review.sync.label.notes import Notes
 from pipeline.review.sync.label.stamp import timestamp
@@ -69,3 +71,17 @@ def test_a_reviewer_has_a_view_of_their_own_work(bench: Bench) -> None:
     view = bench.dataset.load_saved_view(begun["view"])
     assert view.values("record_id") == ["toy/1"]
     assert execute(bench, "begin").result["made"] is False
+
+
+@pytest.mark.slow
+@pytest.mark.fiftyone
+def test_reviewers_whose_names_are_one_to_fiftyone_have_views_of_their_own(bench: Bench) -> None:
+    names = ("犬", "猫", "Ann", "ann", "a.b", "$x", "<b>", "x" * 80)
+    made = [ensure_mine(bench.dataset, name) for name in names]
+    assert [new for _, new in made] == [True] * len(names)
+    assert [ensure_mine(bench.dataset, name) for name in names] == [(v, False) for v, _ in made]
+    assert len({view for view, _ in made}) == len(names)
+    assert made[0][0] == "mine 犬"
+    save_assignment_views(bench.dataset, names)
+    assigned = [view for view in bench.dataset.list_saved_views() if view.startswith("for ")]
+    assert len(assigned) == len(names)

@@ -175,6 +175,8 @@ def test_a_second_push_leaves_unpulled_work_alone(bench: Bench) -> None:
     assert bench.label("toy/0#1")["review"] == "accepted"
     # Boxes that a narrower push took out are not deletions.
     assert bench.pull().verdicts() == {"keep": 1, "add": 1}
+    again = bench.push()
+    assert (again.boxes, again.shown) == (10, 9)  # one is a person's
 
 
 def test_samples_that_the_selection_leaves_out_go_unless_worked_on(bench: Bench) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from pipeline.layers.store import LayerRows
 from pipeline.run.store import RunStore
+from pipeline.search.database import local_files
 from pipeline.search.likeness import IMAGES, REGIONS, search_like, stored_vector
 from schemas.errors import ConfigError
 from schemas.layer import KINDS
@@ -51,7 +52,8 @@ def run(tmp_path: Path) -> RunStore:
 
 
 def test_pairs_by_a_vector(run: RunStore) -> None:
-    found = search_like(run, IMAGES, np.array(vector(3), np.float32), limit=3)
+    with local_files(run) as files:
+        found = search_like(run, IMAGES, np.array(vector(3), np.float32), files=files, limit=3)
     assert found.hits[0].row.record_id == "toy/3"
     assert {hit.row.record_id for hit in found.hits} == {"toy/2", "toy/3", "toy/4"}
     assert found.hits[0].score == pytest.approx(1.0)
@@ -61,7 +63,9 @@ def test_pairs_by_a_vector(run: RunStore) -> None:
 def test_boxes_by_a_box(run: RunStore) -> None:
     layer, own = stored_vector(run, "toy/2#1")  # type: ignore[misc]
     assert layer == REGIONS
-    found = search_like(run, layer, own, min_score=0.85, limit=2, within={"toy/1", "toy/2"})
+    within = {"toy/1", "toy/2"}
+    with local_files(run) as files:
+        found = search_like(run, layer, own, files=files, min_score=0.85, limit=2, within=within)
     assert [hit.box_ids for hit in found.hits] == [("toy/2#0",), ("toy/1#0",)]
     assert found.hits[0].row.phrases[found.hits[0].phrase_index].text == "a red box"
 
@@ -72,4 +76,4 @@ def test_what_cannot_be_compared(run: RunStore) -> None:
     with pytest.raises(ConfigError, match="has no vector of 'toy/0'"):
         stored_vector(run, "toy/0")
     with pytest.raises(ConfigError, match="holds vectors of 3 numbers, the model gives 2"):
-        search_like(run, IMAGES, np.zeros(2, np.float32))
+        search_like(run, IMAGES, np.zeros(2, np.float32), files={})

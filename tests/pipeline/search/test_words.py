@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.run.store import RunStore
-from pipeline.search.database import open_database
+from pipeline.search.database import local_files, open_database
 from pipeline.search.words import Found, forms, search_words, words_of
 from schemas.errors import ConfigError
 from schemas.records import Annotation, Status
@@ -55,8 +55,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunStore:
 
 
 def search(run: RunStore, query: str, **options: float) -> Found:
-    with open_database(run) as database:
-        return search_words(database, query, **options)  # type: ignore[arg-type]
+    with local_files(run) as files:
+        return search_words(files, query, **options)  # type: ignore[arg-type]
 
 
 def ids(found: Found) -> list[str]:
@@ -131,11 +131,48 @@ def test_a_run_without_a_usable_pair(tmp_path: Path) -> None:
     assert search(run, "umbrella") == Found(pairs=0, phrases=0, hits=())
 
 
-def test_the_first_sieve_lets_everything_pass_that_is_wanted(run: RunStore) -> None:
-    from pipeline.search.words import may_have
+@pytest.mark.parametrize(
+    "query, said",
+    [
+        ("", r"must be one statement, got 0"),
+        ("-- nothing", r"must be one statement, got 0"),
+        ("select 1; drop view boxes", r"must be one statement, got 2"),
+        ("copy pairs to '{run}/annotations/u0.parquet'", r"must read .* got COPY: a run is not"),
+        ("explain analyze copy (select 1) to '{run}/x.csv'", r"must read .* got COPY"),
+        ("EXPLAIN (analyze) copy (select 1) to '{run}/x.csv'", r"must read .* got COPY"),
+        ("drop view boxes", r"must read .* got DROP"),
+        ("set threads = 1", r"must read .* got SET"),
+        ("install httpfs", r"must read .* got LOAD"),
+        ("select * from read_csv('/etc/hosts')", r"Cannot access file"),
+        ("select * from glob('/etc/*')", r"Cannot access file"),
+        ("select * from 'https://example.org/x.parquet'", r"query: "),
+        ("select * from read_text('{run}/_plan.json')", r"Cannot access file"),
+        ("selec 1", r"query: Parser Error"),
+    ],
+)
+def test_sql_reads_the_run_and_nothing_else(run: RunStore, query: str, said: str) -> None:
+    with open_database(run) as database, pytest.raises(ConfigError, match=f"(?s){said}"):
+        database.rows(query.format(run=run.uri.replace("'", "''")))
 
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        *("show tables", "describe boxes", "from pairs", "summarize phrases", "select 1;"),
+        *("explain analyze select * from boxes", "pivot pairs on status using count(*)"),
+        "with a as (select head from boxes) select head, count(*) from a group by 1 order by 2",
+    ],
+)
+def test_queries_of_every_kind_are_taken(run: RunStore, query: str) -> None:
     with open_database(run) as database:
-        for query, wanted in (("mouse", ["p/3"]), ("red umbrellas", ["p/0", "p/1", "p/2", "p/4"])):
-            where, values = may_have(query)
-            _, rows = database.rows(f"SELECT record_id FROM pairs WHERE {where} ORDER BY 1", values)
-            assert [row[0] for row in rows] == wanted
+        assert database.rows(query)[1]
+
+
+def test_a_run_by_a_relative_path_and_through_a_link(
+    run: RunStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "linked").symlink_to(run.uri)
+    with open_database(RunStore("linked")) as database:
+        assert database.rows("select count(*) from pairs")[1] == [(6,)]
+    assert ids(search(RunStore("linked"), "mouse")) == ["p/3"]

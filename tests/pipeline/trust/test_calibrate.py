@@ -221,3 +221,30 @@ def test_decisions_of_the_run_are_what_counts(tmp_path: Path) -> None:
     assert found.drawn == 120
     page = Path(calibration_path(run, POLICY)).with_suffix(".html").read_text()
     assert page.count("<svg") == 2
+
+
+@pytest.mark.parametrize(
+    "size, strata, verdict, promised",
+    [
+        (300, (), True, [0.5, 0.5, 0.5]),
+        (300, (), False, [None, None, None]),
+        (1, (), True, [None, None, None]),
+        (1, ("score", "phrase"), True, [None, None, None]),
+        (6, ("score",), True, [None, None, None]),
+        (10**6, (), True, [0.5, 0.5, 0.5]),  # all labels: nothing is left to chance
+    ],
+)
+def test_audits_that_are_tiny_whole_or_of_one_voice(
+    world: tuple[RunStore, dict[str, bool]],
+    size: int,
+    strata: tuple[str, ...],
+    verdict: bool,
+    promised: list[float | None],
+) -> None:
+    run, truth = world
+    sample = draw_audit(run, POLICY, size=size, strata=strata)
+    verdicts = honest_verdicts(sample, dict.fromkeys(truth, verdict))
+    found = calibrate_audit(run, sample, POLICY, verdicts)
+    assert [one.threshold for one in found.promises] == promised
+    assert found.curve[-1].precision == float(verdict)
+    assert all(0 <= chance <= 1 for chance in found.probabilities)

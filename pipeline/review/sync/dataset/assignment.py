@@ -10,6 +10,7 @@ from typing import Any
 from bson import ObjectId
 from pymongo import UpdateOne
 
+from pipeline.review.sync.dataset.views import reviewer_view
 from pipeline.review.sync.label.stamp import PAIR_REVIEW
 from pipeline.review.sync.store.mongo_store import StoredDataset
 from schemas.errors import ConfigError
@@ -91,4 +92,5 @@ def save_assignment_views(dataset: Any, reviewers: Sequence[str]) -> None:
             dataset.delete_saved_view(name)
     for reviewer in reviewers:
         view = dataset.match(F(ASSIGNED).contains([reviewer]))
-        dataset.save_view(view_name(reviewer), view, description=f"pairs that {reviewer} looks at")
+        name = reviewer_view(dataset, "for", reviewer)
+        dataset.save_view(name, view, description=f"pairs that {reviewer} looks at")

@@ -6,6 +6,7 @@ without: boxes are hidden by the filters beside the image, which everybody sees 
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 from pipeline.curation.box_state import Origin, PairReview, Review
@@ -156,19 +157,31 @@ def save_views(dataset: Any) -> None:
         dataset.save_view(name, view, description=description, overwrite=True)
 
 
-def mine_name(reviewer: str) -> str:
-    """The saved view of what a reviewer judged."""
-    return f"mine {reviewer}"
+def reviewer_view(dataset: Any, what: str, reviewer: str) -> str:
+    """The name of a reviewer's saved view, `what NAME`: the one that is there, else one to save.
+
+    FiftyOne takes two names for one where only letters outside ASCII, case or signs tell them
+    apart: the later gets a mark of its own.
+    """
+    from fiftyone.core.utils import to_slug
+
+    plain = f"{what} {reviewer}"
+    marked = f"{plain} {hashlib.blake2b(reviewer.encode(), digest_size=3).hexdigest()}"
+    there = dataset.list_saved_views()
+    for name in (plain, marked):
+        if name in there:
+            return name
+    return marked if to_slug(plain) in {to_slug(name) for name in there} else plain
 
 
-def ensure_mine(dataset: Any, reviewer: str) -> bool:
-    """Save the view of what a reviewer judged; False where it is there already."""
+def ensure_mine(dataset: Any, reviewer: str) -> tuple[str, bool]:
+    """Save the view of what a reviewer judged; its name, and False where it is there already."""
     from fiftyone import ViewField as F
 
-    name = mine_name(reviewer)
+    name = reviewer_view(dataset, "mine", reviewer)
     if dataset.has_saved_view(name):
-        return False
+        return name, False
     judged = F(DETECTIONS).filter(F(REVIEWER) == reviewer).length() > 0
     view = dataset.match(judged | (F(PAIR_REVIEWER) == reviewer))
     dataset.save_view(name, view, description=f"images on which {reviewer} said something")
-    return True
+    return name, True

@@ -14,6 +14,7 @@ from pymongo import ReplaceOne, UpdateOne
 
 from pipeline.curation.box_state import (
     BoxHistory,
+    Origin,
     PairHistory,
     PairReview,
     Standing,
@@ -74,7 +75,7 @@ class PushReport:
     boxes: int = 0
     """Boxes in all samples that this push looked at."""
     shown: int = 0
-    """Those of them that show by default."""
+    """The teacher's of them that show by default."""
     failures: list[tuple[str, str]] = field(default_factory=list)
     """Pairs whose image cannot be shown, with the reason."""
 
@@ -144,7 +145,10 @@ def push(
                 sample_id = sample_object_id(item.row.record_id)
                 present[sample_id] = item.row.record_id
                 old = documents.get(sample_id)
-                report.shown += sum(one[LEVEL] >= SHOWN for one in item.notes.values())
+                report.shown += sum(
+                    item.notes[box.box_id][LEVEL] >= SHOWN and box.origin != Origin.HUMAN
+                    for box in item.shown
+                )
                 operation = _operation(dataset, item, filepath, old, report)
                 if operation is not None:
                     operations.append(operation)

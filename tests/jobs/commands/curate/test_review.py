@@ -138,3 +138,38 @@ def test_push_open_pull(run_dir: str, tmp_path: Path, capsys: pytest.CaptureFixt
     assert "3 pairs added" in capsys.readouterr().out
     assert cli.main(["review", "pull", run_dir]) == 0
     assert "0 new decisions (none); 5 boxes still pending" in capsys.readouterr().out
+    home = review_home(tmp_path / "home")
+    with open_database(home) as database, open_store(database.uri, database_name()) as store:
+        check_queues(run_dir, store, capsys)
+
+
+def check_queues(run_dir: str, store: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    """An audit and a queue are datasets of their own, with their boxes only."""
+    name = dataset_name(run_dir, None)
+    assert cli.main(["audit", run_dir, "--size", "2"]) == 0
+    assert cli.main(["queue", run_dir]) == 0
+    for queue in ("audit", "errors"):
+        assert cli.main(["review", "push", run_dir, "--queue", queue]) == 0
+        said = capsys.readouterr().out
+        assert f"next: glipforge review open {run_dir} --dataset {name}-{queue}" in said
+    drawn, suspected = (
+        [
+            label | {"pair_score": document["queue_score"]}
+            for document in get_dataset(store, f"{name}-{queue}").samples.find({})
+            for label in document["boxes"]["detections"]
+        ]
+        for queue in ("audit", "errors")
+    )
+    assert [label["audit"] for label in drawn if label["review"] == "pending"] == [True] * 2
+    # Suspicions would sway who judges the audit.
+    assert {label["queue_score"] for label in drawn} == {None}
+    assert {label["pair_score"] for label in drawn} == {None}
+    assert all(label["queue_score"] > 0 for label in suspected if label["review"] == "pending")
+    audited = get_dataset(store, f"{name}-audit").samples
+    for label in drawn:
+        judged = {"boxes.detections.$.review": "accepted"}
+        audited.update_one({"boxes.detections._id": label["_id"]}, {"$set": judged})
+    command = ["review", "pull", run_dir, "--dataset", f"{name}-audit", "--reviewer", "ann"]
+    assert cli.main(command) == 0
+    assert cli.main(["calibrate", run_dir]) == 0
+    assert "2 of 2 judged labels are right" in capsys.readouterr().out

@@ -84,14 +84,18 @@ def context(chromium: Any) -> Iterator[Any]:
 
 
 @pytest.fixture
-def page(
-    context: Any, app: AppServer, scenes: Bench, numbers: Iterator[int]
-) -> Iterator[ReviewPage]:
-    """A window with a pair open that no test has touched."""
+def window(context: Any, app: AppServer, scenes: Bench) -> Iterator[ReviewPage]:
+    """A window that shows nothing yet, for tests that begin in the grid."""
     opened = ReviewPage(context, app, scenes)
-    opened.open(next(number for number in numbers if untouched(scenes, number)))
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def page(window: ReviewPage, scenes: Bench, numbers: Iterator[int]) -> ReviewPage:
+    """A window with a pair open that no test has touched."""
+    window.open(next(number for number in numbers if untouched(scenes, number)))
+    return window
 
 
 def untouched(scenes: Bench, number: int) -> bool:
@@ -112,11 +116,7 @@ def noted_numbers() -> Iterator[int]:
 
 
 @pytest.fixture
-def noted_page(
-    context: Any, app: AppServer, scenes: Bench, noted_numbers: Iterator[int]
-) -> Iterator[ReviewPage]:
+def noted_page(window: ReviewPage, scenes: Bench, noted_numbers: Iterator[int]) -> ReviewPage:
     """A window with an untouched pair open, of which the policy keeps a part."""
-    opened = ReviewPage(context, app, scenes)
-    opened.open(next(number for number in noted_numbers if untouched(scenes, number)))
-    yield opened
-    opened.close()
+    window.open(next(number for number in noted_numbers if untouched(scenes, number)))
+    return window

@@ -12,7 +12,7 @@ from pipeline.review.sync.label.documents import sample_object_id
 from tests.pipeline.review.bench import Bench
 from tests.pipeline.review.browser.opened_pair import OpenedPair
 
-WAIT_S = 20.0
+WAIT_S = 40.0
 SIZE = {"width": 1400, "height": 900}
 
 

@@ -35,23 +35,23 @@ def test_a_verdict_in_annotate_is_of_the_edited_box_and_an_edit_after_it_reverts
     assert [status for status, _ in page.saves] == [200]
 
 
-def test_an_edit_in_a_view_that_hides_boxes_keeps_them(page: ReviewPage) -> None:
+def test_an_edit_in_a_view_that_hides_boxes_keeps_them(window: ReviewPage) -> None:
     from fiftyone import ViewField as F
 
-    dataset = page.bench.dataset
+    dataset = window.bench.dataset
     dataset.save_view("weak only", dataset.filter_labels("boxes", F("confidence") < 0.5))
-    page.open_view("weak-only")
-    everything = page.labels()
+    window.open_view("weak-only")
+    everything = window.labels()
     weak = [n for n, label in enumerate(everything) if label["confidence"] < 0.5]
     assert 0 < len(weak) < len(everything)
-    page.annotate()
-    assert page.page.locator("[data-cy^=annotate-label-]").count() == len(weak)
-    others = page.others(weak[-1])
-    page.edit(weak[-1])
-    page.set_x(0.33)
-    assert page.label(weak[-1])["bounding_box"][0] == 0.33
-    assert page.others(weak[-1]) == others
-    page.leave_view()
+    window.annotate()
+    assert window.page.locator("[data-cy^=annotate-label-]").count() == len(weak)
+    others = window.others(weak[-1])
+    window.edit(weak[-1])
+    window.set_x(0.33)
+    assert window.label(weak[-1])["bounding_box"][0] == 0.33
+    assert window.others(weak[-1]) == others
+    window.leave_view()
 
 
 def test_what_another_reviewer_did_meanwhile_stays_and_is_shown(page: ReviewPage) -> None:

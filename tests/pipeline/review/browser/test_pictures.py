@@ -14,17 +14,17 @@ from tests.pipeline.review.browser.review_page import ReviewPage
 pytestmark = [pytest.mark.slow, pytest.mark.fiftyone, pytest.mark.browser]
 
 
-def test_the_page_shows_caption_boxes_and_verdicts(page: ReviewPage, tmp_path: Path) -> None:
-    page.open_from_grid()
-    page.select(2)
-    page.press("a")
-    page.wait_for(lambda: "accepted" in page.reviews(), "the verdict")
-    page.strip_says("1 accepted")
-    page.page.mouse.move(5, 700)
-    page.page.wait_for_timeout(1500)
-    picture = Image.open(io.BytesIO(page.page.screenshot()))
-    caption = page.bench.rows[page.number].caption
-    shown = page.page.locator("#glipforge-strip .caption").inner_text()
+def test_the_page_shows_caption_boxes_and_verdicts(window: ReviewPage, tmp_path: Path) -> None:
+    window.open_from_grid()
+    window.select(2)
+    window.press("a")
+    window.wait_for(lambda: "accepted" in window.reviews(), "the verdict")
+    window.strip_says("1 accepted")
+    window.page.mouse.move(5, 700)
+    window.page.wait_for_timeout(1500)
+    picture = Image.open(io.BytesIO(window.page.screenshot()))
+    caption = window.bench.rows[window.number].caption
+    shown = window.page.locator("#glipforge-strip .caption").inner_text()
     assert caption.split()[0] in shown
     folder = Path(os.environ.get("GLIPFORGE_PICTURES") or tmp_path)
     path = folder / "review.webp"

@@ -11,10 +11,18 @@ from tests.pipeline.review.browser.review_page import ReviewPage
 pytestmark = [pytest.mark.slow, pytest.mark.fiftyone, pytest.mark.browser]
 
 
-def test_first_what_the_policy_keeps_and_by_a_key_or_the_slider_the_rest(
+def test_first_what_the_policy_keeps_and_why_it_is_suspected_then_by_key_or_slider_the_rest(
     noted_page: ReviewPage,
 ) -> None:
     page = noted_page
+    x, y = page.spot(page.free_point(0))
+    page.page.mouse.move(x - 4, y - 4)
+    page.page.mouse.move(x, y)
+    hover = page.page.locator("#glipforge-hover", has_text=REASON)
+    hover.wait_for()
+    text = hover.inner_text()
+    assert page.label(0)["label"] in text
+    assert "pending · score 0.90 · suspicion 0.80" in text
     labels = page.labels()
     kept = [label["level"] == 1 for label in labels]
     assert 0 < sum(kept) < len(kept)
@@ -34,18 +42,6 @@ def test_first_what_the_policy_keeps_and_by_a_key_or_the_slider_the_rest(
     page.press("r")
     page.press("Enter")
     page.wait_reviews(["rejected" if one else "pending" for one in kept])
-
-
-def test_the_box_under_the_pointer_says_why_it_is_suspected(noted_page: ReviewPage) -> None:
-    page = noted_page
-    x, y = page.spot(page.free_point(0))
-    page.page.mouse.move(x - 4, y - 4)
-    page.page.mouse.move(x, y)
-    hover = page.page.locator("#glipforge-hover", has_text=REASON)
-    hover.wait_for()
-    text = hover.inner_text()
-    assert page.label(0)["label"] in text
-    assert "pending · score 0.90 · suspicion 0.80" in text
 
 
 def test_lines_and_marks_tell_verdicts_apart_in_the_colour_of_the_phrase(page: ReviewPage) -> None:
@@ -107,11 +103,11 @@ def test_a_box_is_drawn_for_a_phrase(page: ReviewPage) -> None:
     assert (drawn_label["phrase_index"], drawn_label["origin"]) == (1, "human")
 
 
-def test_the_grid_is_ordered_by_what_is_most_suspicious(page: ReviewPage) -> None:
-    page.open_view("queue")
-    scores = [page.bench.document(page.number)["queue_score"]]
-    page.next()
-    scores.append(page.bench.document(page.number)["queue_score"])
+def test_the_grid_is_ordered_by_what_is_most_suspicious(window: ReviewPage) -> None:
+    window.open_view("queue")
+    scores = [window.bench.document(window.number)["queue_score"]]
+    window.next()
+    scores.append(window.bench.document(window.number)["queue_score"])
     assert scores == sorted(scores, reverse=True)
     assert None not in scores
-    page.leave_view()
+    window.leave_view()

@@ -20,6 +20,9 @@ const run = (promise) =>
   promise.catch((error) => notify(`nothing was changed: ${error.message}`, "error"));
 
 async function phrase(index) {
+  const page = await look();
+  const count = page ? (page.sample.phrases || []).length : 0;
+  if (index >= count) return notify(`this caption has ${count} phrases, not ${index + 1}`, "warning");
   const labelId = waiting.labelId;
   if (labelId) {
     await relabel(index, labelId);

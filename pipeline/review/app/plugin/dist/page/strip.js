@@ -13,7 +13,7 @@ const STYLE = `
 #glipforge-strip{position:fixed;top:0;left:0;right:0;z-index:100000;display:flex;gap:12px;
   align-items:center;flex-wrap:wrap;padding:6px 14px;background:#1d1f23;color:#eee;
   font:15px/1.6 system-ui,sans-serif;border-bottom:1px solid #444}
-#glipforge-strip .caption{flex:1 1 50%;white-space:pre-wrap}
+#glipforge-strip .caption{flex:1 1 50%;white-space:pre-wrap;max-height:25vh;overflow-y:auto}
 #glipforge-strip button{font:inherit;border:0;border-radius:4px;padding:0 5px;cursor:pointer;
   color:#fff}
 #glipforge-strip .phrase{border-radius:4px;padding:0 5px;cursor:pointer;color:#fff}
