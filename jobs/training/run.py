@@ -232,8 +232,14 @@ def write_recipe(out: Path, recipe: Recipe) -> None:
     path = out / RECIPE_NAME
     plain = recipe_json(recipe)
     if path.exists():
+        try:
+            before = read_recipe(path)
+        except ConfigError as error:
+            raise ConfigError(
+                f"{error}; put back the recipe that the run began with, or give another --out"
+            ) from error
         require_same(
-            recipe_identity(read_recipe(path)),
+            recipe_identity(before),
             recipe_identity(plain),
             where=str(path),
             remedy="Give another --out, or the recipe of this run to continue it.",

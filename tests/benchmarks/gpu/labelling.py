@@ -33,6 +33,7 @@ def measure_labelling(case: Case) -> Iterator[Row]:
         unit=max(1, case.label_images // 4),
         teacher=None,
         preset=case.preset,
+        detector=None,
         min_size=min(case.height, case.width),
         call_size=32,
         device=str(case.device),
