@@ -68,24 +68,31 @@ def box_areas(xyxy: ArrayLike) -> NDArray[np.float64]:
 def pairwise_iou(a_xyxy: ArrayLike, b_xyxy: ArrayLike) -> NDArray[np.float64]:
     """Intersection over union of every pair, [len(a), len(b)]; 0 where the union is empty."""
     a, b = as_boxes(a_xyxy), as_boxes(b_xyxy)
-    low = np.maximum(a[:, None, :2], b[None, :, :2])
-    high = np.minimum(a[:, None, 2:], b[None, :, 2:])
-    sides = (high - low).clip(min=0)
-    intersection = sides[..., 0] * sides[..., 1]
+    # One side after the other: a last axis of two is three times slower.
+    left, top, right, bottom = np.ascontiguousarray(b.T)
+    width = np.minimum(a[:, 2:3], right) - np.maximum(a[:, 0:1], left)
+    height = np.minimum(a[:, 3:4], bottom) - np.maximum(a[:, 1:2], top)
+    intersection = width.clip(min=0) * height.clip(min=0)
     union = box_areas(a)[:, None] + box_areas(b)[None, :] - intersection
     return np.asarray(
         np.divide(intersection, union, out=np.zeros_like(intersection), where=union > 0)
     )
 
 
-def nms(xyxy: ArrayLike, scores: ArrayLike, iou_threshold: float) -> NDArray[np.int64]:
+def nms(
+    xyxy: ArrayLike, scores: ArrayLike, iou_threshold: float, *, limit: int = 0
+) -> NDArray[np.int64]:
     """Greedy non-maximum suppression: indices kept, best score first (ties: lower index first).
 
     A box goes when its IoU with a kept one is GREATER than `iou_threshold`.
+
+    Args:
+        limit: how many of those kept are wanted, the best; looks no further. 0: all.
     """
     order = np.argsort(-np.asarray(scores, dtype=np.float64), kind="stable")
     boxes = as_boxes(xyxy)[order]
-    kept = [np.zeros(0, np.int64)]
+    kept: list[NDArray[np.int64]] = [np.zeros(0, np.int64)]
+    found = 0
     left = np.arange(len(boxes))
     while len(left):
         block, left = left[:NMS_BLOCK], left[NMS_BLOCK:]
@@ -95,5 +102,8 @@ def nms(xyxy: ArrayLike, scores: ArrayLike, iou_threshold: float) -> NDArray[np.
             if not dead[place]:
                 dead[place + 1 :] |= row[place + 1 :]
         kept.append(block[~dead])
-        left = left[~(pairwise_iou(boxes[kept[-1]], boxes[left]) > iou_threshold).any(0)]
-    return np.asarray(order[np.concatenate(kept)], dtype=np.int64)
+        found += len(kept[-1])
+        if len(left) and not 0 < limit <= found:
+            left = left[~(pairwise_iou(boxes[kept[-1]], boxes[left]) > iou_threshold).any(0)]
+    best = np.concatenate(kept)
+    return np.asarray(order[best[:limit] if limit else best], dtype=np.int64)

@@ -45,10 +45,12 @@ class Status(StrEnum):
 
 
 class PhraseStatus(StrEnum):
-    """Whether a phrase was offered to the teacher, and whether all of it was seen."""
+    """Whether a phrase was offered to the teacher, whether all of it was seen, and what a person
+    says against its having no box."""
 
     OK = "ok"
     TRUNCATED = "truncated"  # beyond the teacher's token limit, not seen
+    DOUBTED = "doubted"  # curated rows: no box, and a person says that something is there
     NOT_VISUAL = "not_visual"  # pronoun, abstract or generic word: kept, not grounded
 
 

@@ -36,6 +36,8 @@ class Push:
     queue: Literal["", "audit", "errors"] = ""
     """In a dataset of its own: `audit`: what `glipforge audit` drew; `errors`: what `glipforge
     queue` found most suspicious."""
+    audit: str = ""
+    """With --queue audit: which, by its id, where the run has several; in a dataset of its own."""
     min_score: float = 0.0
     """Show candidates with at least this score."""
     limit: int | None = None
@@ -90,6 +92,8 @@ def push_run(
 
     if config.limit is not None and config.limit < 1:
         raise ConfigError(f"limit must be at least 1, got {config.limit}")
+    if config.audit and config.queue != "audit":
+        raise ConfigError(f"audit {config.audit!r} needs --queue audit, got {config.queue!r}")
     run_store = open_run(config.run)
     selection = Selection(
         min_score=config.min_score,
@@ -101,7 +105,7 @@ def push_run(
     name = dataset_name(config.run, config.dataset)
     if config.queue:
         selection = _queue(config, run_store)
-        name = config.dataset or f"{name}-{config.queue}"
+        name = config.dataset or "-".join(filter(None, (name, config.queue, config.audit[:8])))
     if chosen is not None:
         selection = Selection(box_ids=chosen, queue=called)
     elif selection.policy is not None and selection.policy.layer_columns():
@@ -181,7 +185,7 @@ def _queue(config: Push, run_store: RunStore) -> Selection:
             boxes.setdefault(one.record_id, set()).update([one.box_id] if one.box_id else ())
         found = {record_id: frozenset(ids) for record_id, ids in boxes.items()}
         return Selection(box_ids=found, queue="errors")
-    sample = find_audit(run_store, policy)
+    sample = find_audit(run_store, policy, config.audit)
     return Selection(box_ids=sample.box_ids(), queue=f"audit {sample.audit_id}")
 
 

@@ -153,7 +153,11 @@ def _best_of_levels(
 def suppress(detections: Detections, options: PostprocessOptions) -> Detections:
     """Non-maximum suppression of each label, then the limits; best score first."""
     keep = nms_by_class(
-        detections.boxes_inclusive_K4, detections.scores_K, detections.labels_K, options.nms_iou
+        detections.boxes_inclusive_K4,
+        detections.scores_K,
+        detections.labels_K,
+        options.nms_iou,
+        limit=options.max_per_label,
     )
     scores = detections.scores_K[keep]
     if options.max_per_label:

@@ -39,6 +39,11 @@ IMAGE_PATHS = (
 IDS = ("id", "key", "record_id", "uid")
 
 
+def plain_name(name: str) -> str:
+    """A field's name as `Image Name` and `image-name` have it too: `image_name`."""
+    return name.strip().lower().replace(" ", "_").replace("-", "_")
+
+
 def field_value(row: dict[str, Any], name: str) -> Any:
     """The field of a row; `a.b` is also the field `b` of the object in `a`."""
     if name in row or "." not in name:
@@ -74,7 +79,10 @@ def choose_field(
     """
     names = list(present)
     if wanted is None:
-        return next((name for name in usual if name in names), None)
+        return next((name for name in usual if name in names), None) or (
+            # Ids are taken at their word only: another field may count up for each image.
+            None if usual is IDS else next(iter(_alike(usual, names)), None)
+        )
     if wanted not in names:
         raise ConfigError(f"{option} {wanted!r} is not in {where}; there is: {_listed(names)}")
     return wanted
@@ -109,6 +117,16 @@ def not_taken(chosen: str | None, wanted: str | None, present: Iterable[str]) ->
     if wanted is not None or not others:
         return ""
     return f"; not read: {_listed(others)} (--caption-field {others[0]} takes it)"
+
+
+def have_any(usual: Sequence[str], present: Iterable[str]) -> bool:
+    """True where `choose_field` finds one of the usual names, or one like it."""
+    return bool(_alike(usual, list(present)))
+
+
+def _alike(usual: Sequence[str], names: Sequence[str]) -> list[str]:
+    plain = {plain_name(name): name for name in reversed(names)}
+    return [plain[key] for key in map(plain_name, usual) if key in plain]
 
 
 def _listed(names: Sequence[str]) -> str:

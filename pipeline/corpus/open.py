@@ -18,7 +18,7 @@ from pipeline.corpus.formats.webdataset import WebdatasetCorpus
 from pipeline.corpus.listing import list_inputs
 from pipeline.corpus.options import CAPTIONS, CorpusOptions
 from pipeline.corpus.rows.kinds import JSON_ENDINGS, JSONL_ENDINGS, TABLE_ENDINGS, packed
-from pipeline.corpus.tables import find_tables
+from pipeline.corpus.tables import find_tables, why_unread
 from pipeline.images.access import ImageAccess
 from schemas.errors import ConfigError, RecordError
 from schemas.plan import InputFile
@@ -28,7 +28,7 @@ IMG2DATASET_FILES = "img2dataset-files"
 MAX_JSON_LOOKED_AT = 64
 """So many JSON files beside images are opened to see whether they are COCO captions."""
 _TEXT_FILES = tuple(f".{ending}" for ending in TEXT_ENDINGS)
-_CAPTION_TABLES = (".csv", ".tsv", ".txt", ".xlsx", ".token")
+_CAPTION_TABLES = (".csv", ".tsv", ".txt", ".xlsx", ".token", ".json", ".csv.gz", ".tsv.gz")
 _CLASSES: dict[str, type[Corpus]] = {
     "imagefolder": ImageFolderCorpus,
     "jsonl": JsonlCorpus,
@@ -183,14 +183,15 @@ def _is_img2dataset_files(found: Sequence[InputFile]) -> bool:
 def _unread_captions(images: Sequence[InputFile], found: Sequence[InputFile]) -> str:
     """What to say of tables and lists beside images, which may be where the captions are."""
     stems = {_stem(file) for file in images}
-    names = [
-        file.uri.rpartition("/")[2]
+    lone = [
+        file
         for file in found
         if file.uri.lower().endswith(_CAPTION_TABLES) and _stem(file) not in stems
     ]
-    if not names:
+    if not lone:
         return ""
-    listed = ", ".join(names[:3]) + (f" and {len(names) - 3:,} more" if len(names) > 3 else "")
+    named = [f"{file.uri.rpartition('/')[2]}{why_unread(file)}" for file in lone[:3]]
+    listed = ", ".join(named) + (f" and {len(lone) - 3:,} more" if len(lone) > 3 else "")
     return (
         f"; not read: {listed}: a table of captions needs a header that names the image and the "
         "caption (image,caption), or --image-field and --caption-field"

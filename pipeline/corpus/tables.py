@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from pipeline.corpus.field_names import CAPTIONS, IMAGE_PATHS, fields_of
-from pipeline.corpus.formats.rows_base import first_rows
+from pipeline.corpus.field_names import CAPTIONS, IMAGE_PATHS, fields_of, have_any
+from pipeline.corpus.formats.rows_base import first_entries, first_rows
 from pipeline.corpus.options import CorpusOptions
 from pipeline.corpus.rows.kinds import JSON_ENDINGS, TABLE_ENDINGS, packed
 from schemas.errors import ConfigError, GlipforgeError
@@ -50,13 +50,28 @@ def is_json(file: InputFile) -> bool:
     return file.uri.lower().endswith(packed(JSON_ENDINGS))
 
 
+def why_unread(file: InputFile) -> str:
+    """What is wrong with a table beside images, in parentheses; nothing where it reads well."""
+    if not file.uri.lower().endswith(packed((*TABLE_ENDINGS, *JSON_ENDINGS))):
+        return ""
+    try:
+        entry = next(iter(first_entries(file.uri)), None)
+    except (GlipforgeError, OSError) as error:
+        return f" ({error})"
+    if entry is None:
+        return " (it has no rows)"
+    if entry.row is None:
+        return f" ({entry.problem})"
+    return f" (its rows have {', '.join(fields_of(entry.row))})"[:200]
+
+
 def _holds_captions(file: InputFile, options: CorpusOptions) -> bool:
     try:
         rows = first_rows(file.uri)
     except (GlipforgeError, OSError):
         return False
     present = {name for row in rows for name in fields_of(row)}
-    images = IMAGE_PATHS if options.image_field is None else (options.image_field,)
-    captions = CAPTIONS if options.caption_field is None else (options.caption_field,)
-    has_caption = options.captions == "none" or not present.isdisjoint(captions)
-    return has_caption and not present.isdisjoint(images)
+    image, caption = options.image_field, options.caption_field
+    has_image = have_any(IMAGE_PATHS, present) if image is None else image in present
+    has_caption = have_any(CAPTIONS, present) if caption is None else caption in present
+    return has_image and (has_caption or options.captions == "none")

@@ -12,10 +12,11 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from pipeline.curation import curated_table, label_stats
-from pipeline.curation.box_state import resolve_record
+from pipeline.curation.box_state import PairReview, resolve_record
 from pipeline.curation.curated_record import curated_record
 from pipeline.curation.label_stats import LabelStats
 from pipeline.curation.manifest import CuratedFile, CurateStats, empty_stats
+from pipeline.curation.negatives import with_doubts
 from pipeline.curation.own_phrases import with_phrases
 from pipeline.curation.rules import candidates, layer_scores
 from pipeline.curation.rules.filters import filter_candidates
@@ -164,15 +165,17 @@ def _curate(
     for place, row in zip(decided.tolist(), whole, strict=True):
         part.decided.add(row.record_id)
         of_row = work.decisions[row.record_id]
+        said = resolve_record(row, of_row)
         record = curated_record(
             with_phrases(row, of_row),
             outcome.row_result(found, place),
             work.policy,
-            resolve_record(row, of_row),
+            said,
             part.stats,
         )
         if record is not None:
-            records.append(record)
+            misses = said.pair.review == PairReview.MISSING
+            records.append(with_doubts(record, asked=len(row.phrases), misses_a_box=misses))
             places.append(place)
     if records:
         rows = np.concatenate([rows, places])

@@ -8,7 +8,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, Literal
 
+from pipeline.curation.agreement import Key
+from pipeline.curation.decisions import load_decisions
 from pipeline.curation.rules.policy import FilterPolicy
+from pipeline.curation.standing_words import words_id
+from pipeline.layers.columns import require_columns
 from pipeline.run.store import RunStore
 from pipeline.storage.files import exists, read_bytes, write_bytes
 from schemas.checked import Share, checked, from_json, to_plain
@@ -16,7 +20,7 @@ from schemas.errors import ConfigError, DataError
 from schemas.fingerprint import canonical_json, fingerprint
 
 FOLDER = "trust"
-CALIBRATION_VERSION = 1
+CALIBRATION_VERSION = 2
 
 
 @checked(frozen=True, kw_only=True)
@@ -89,6 +93,12 @@ class Calibration:
     """Of the policy without its `min_precision`."""
     policy: dict[str, Any]
     annotations_id: str
+    layers_id: str
+    """The layers that the policy reads; empty without any."""
+    judged: tuple[Key, ...]
+    """record_id and box_id of the labels that people judged; none with gold."""
+    words_id: str
+    """Fingerprint of what people said about them; empty with gold."""
     teachers: tuple[str, ...]
     source: str
     """`audit <id>` or `gold <file>`."""
@@ -137,8 +147,8 @@ def base_policy(policy: FilterPolicy) -> FilterPolicy:
 
 
 def calibration_path(run: RunStore, policy: FilterPolicy) -> str:
-    """Where the calibration of a policy stands."""
-    return run.url(FOLDER, f"calibration-{base_policy(policy).policy_id}.json")
+    """Where the calibration of a policy stands, whatever the policy is called."""
+    return run.url(FOLDER, f"calibration-{base_policy(policy).rules_id}.json")
 
 
 def write_calibration(run: RunStore, policy: FilterPolicy, found: Calibration) -> str:
@@ -148,12 +158,18 @@ def write_calibration(run: RunStore, policy: FilterPolicy, found: Calibration) -
     return where
 
 
-def read_calibration(run: RunStore, policy: FilterPolicy) -> Calibration | None:
+def read_calibration(
+    run: RunStore, policy: FilterPolicy, *, states: bool = True
+) -> Calibration | None:
     """The calibration of a policy on this run; None where there is none.
+
+    `states`: it is to state a precision, so the verdicts that it was made of must still stand;
+    False where it only orders labels.
 
     Raises:
         DataError: the file is not one.
-        ConfigError: it is of other rules, or of other annotations: another teacher, run or floor.
+        ConfigError: it is of other rules, or it was made of other annotations, layers or verdicts
+            than the run has now.
     """
     where = calibration_path(run, policy)
     if not exists(where):
@@ -165,21 +181,22 @@ def read_calibration(run: RunStore, policy: FilterPolicy) -> Calibration | None:
         what="calibration",
         version=CALIBRATION_VERSION,
         error=DataError,
+        way_out="run glipforge calibrate again",
     )
-    check_calibration(found, run, policy, where=where)
+    check_calibration(found, run, policy, where=where, states=states)
     return found
 
 
 def check_calibration(
-    found: Calibration, run: RunStore, policy: FilterPolicy, *, where: str
+    found: Calibration, run: RunStore, policy: FilterPolicy, *, where: str, states: bool = True
 ) -> None:
-    """Refuse a calibration that says nothing about this policy on this run.
+    """Refuse a calibration that says nothing about this policy on this run, or no longer.
 
     Raises:
         ConfigError: names what differs.
     """
     wanted = base_policy(policy).policy_id
-    if found.policy_id != wanted:
+    if found.policy_id.rpartition("@")[2] != base_policy(policy).rules_id:
         raise ConfigError(
             f"{where} calibrates policy {found.policy_id}, not {wanted}; run glipforge calibrate "
             f"with that policy"
@@ -189,6 +206,16 @@ def check_calibration(
             f"{where} was made of other annotations (teacher {', '.join(found.teachers)}): the run "
             "has other rows now, and a calibration speaks only about those it was drawn from; "
             "audit and calibrate again"
+        )
+    if found.layers_id != require_columns(run, policy.layer_columns()):
+        raise ConfigError(
+            f"{where} was made of other layers ({found.layers_id}): the policy keeps other labels "
+            "now; audit and calibrate again"
+        )
+    if states and found.judged and found.words_id != words_id(found.judged, load_decisions(run)):
+        raise ConfigError(
+            f"{where} was made of other verdicts: people judged labels of its sample again since; "
+            "run glipforge calibrate again, with the same options"
         )
 
 

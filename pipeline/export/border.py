@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from pipeline.curation.negatives import negative_phrases
 from pipeline.export.image_files import ImagePlaces
 from pipeline.export.options import ExportOptions, ExportSummary
 from schemas.checks import check_curated
@@ -13,7 +14,6 @@ from schemas.records import (
     CuratedBox,
     CuratedRecord,
     Phrase,
-    PhraseStatus,
     Span,
 )
 
@@ -59,20 +59,11 @@ class ExportBorder:
 
     def negatives(self, record: CuratedRecord) -> list[Phrase]:
         """Phrases that are known to have no box; those that overlap a named span are counted."""
-        named = sorted({i for box in record.boxes for i in box.phrase_indices})
-        spans = [(record.phrases[i].start, record.phrases[i].end) for i in named]
-        found = []
-        for index, phrase in enumerate(record.phrases):
-            if index in named or phrase.status != PhraseStatus.OK:
-                continue
-            if phrase.best_score >= self.options.negative_below:
-                continue
-            if any(phrase.start < end and start < phrase.end for start, end in spans):
-                self.summary.left_out[NEGATIVE_OVERLAP] += 1
-            else:
-                found.append(phrase)
+        found, overlapping = negative_phrases(record, self.options.negative_below)
+        if overlapping:
+            self.summary.left_out[NEGATIVE_OVERLAP] += overlapping
         self.summary.negatives += len(found)
-        return found
+        return [record.phrases[index] for index in found]
 
 
 def with_gold_origin(record: CuratedRecord) -> CuratedRecord:

@@ -16,6 +16,12 @@ from pipeline.run.store import RunStore
 from pipeline.storage.files import is_local, local_path
 from schemas.errors import ConfigError
 
+PART = (
+    "- These figures are about all labels that the policy chose of the run, before people took "
+    "away, moved or drew any. Where this export has a part of them, or what people changed, they "
+    "are not figures of that part."
+)
+
 
 def card_facts(
     runs: Sequence[RunStore], policies: Sequence[FilterPolicy], license: str
@@ -28,13 +34,25 @@ def card_facts(
         made_with=f"glipforge {version('glipforge')}",
         corpora=tuple(dict.fromkeys(corpora)),
         license=license or _license(runs),
-        precision=tuple(
-            line
-            for run, policy in zip(runs, policies, strict=True)
-            for line in _precision(run, policy)
-        ),
+        precision=_precisions(runs, policies),
         policies=tuple(rules.values()),
     )
+
+
+def _precisions(runs: Sequence[RunStore], policies: Sequence[FilterPolicy]) -> tuple[str, ...]:
+    """Sentences about every run; none where nothing was measured of any."""
+    # The name alone, as above; of one run there is nothing to tell apart.
+    names = [f", run {run.uri.rstrip('/').rpartition('/')[2]}" for run in runs]
+    names = names if len(runs) > 1 else [""]
+    parts = [_precision(*one) for one in zip(runs, policies, names, strict=True)]
+    if not any(parts):
+        return ()
+    lines = [
+        line
+        for part, policy, name in zip(parts, policies, names, strict=True)
+        for line in part or [f"- policy {policy.name}{name}: no precision was measured."]
+    ]
+    return (*lines, PART)
 
 
 def _license(runs: Sequence[RunStore]) -> str:
@@ -53,29 +71,31 @@ def _license(runs: Sequence[RunStore]) -> str:
     return "; ".join(dict.fromkeys(found))
 
 
-def _precision(run: RunStore, policy: FilterPolicy) -> list[str]:
+def _precision(run: RunStore, policy: FilterPolicy, of_run: str) -> list[str]:
     """What the run's calibration of a policy says, for people; nothing where there is none."""
     try:
         found = read_calibration(run, policy)
     except ConfigError:
         return [
-            f"A calibration of policy {policy.name} was made of other annotations than the run "
-            "has now: it says nothing about these labels."
+            f"- policy {policy.name}{of_run}: its calibration no longer holds, since annotations, "
+            "layers or verdicts changed after it: nothing is said about these labels."
         ]
     if found is None:
         return []
     whole = found.curve[-1]
     lines = [
-        f"- policy {found.policy_id}: {found.right:,} of {found.drawn:,} judged labels are right "
-        f"({found.method}); of all {found.population:,} labels between {whole.low:.1%} and "
+        f"- policy {found.policy_id}{of_run}: {found.right:,} of {found.drawn:,} judged labels are "
+        f"right ({found.method}); of all {found.population:,} labels between {whole.low:.1%} and "
         f"{whole.high:.1%}, with confidence {found.confidence:g}."
     ]
-    if found.population < found.run_labels:
-        lines.append(f"- Nothing is said about the other {found.run_labels - found.population:,}.")
     promise = None if policy.min_precision is None else found.promise(policy.min_precision)
     if promise is not None and promise.threshold is not None:
+        sure = f", with confidence {promise.confidence:g}" if found.method != "gold" else ""
+        which = "which" if found.population == found.run_labels else "those that gold judges"
         lines.append(
-            f"- The policy keeps labels above score {promise.threshold:g}, of which at least "
-            f"{promise.precision:.0%} are right, with confidence {promise.confidence:g}."
+            f"- The policy keeps labels above score {promise.threshold:g}, of {which} at least "
+            f"{promise.precision:.0%} are right{sure}."
         )
+    if found.population < found.run_labels:
+        lines.append(f"- Nothing is said about the other {found.run_labels - found.population:,}.")
     return lines

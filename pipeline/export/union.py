@@ -100,7 +100,10 @@ def _has(boxes: list[CuratedBox], box: CuratedBox, place: int) -> bool:
 
 
 def _one_phrase(own: Phrase, other: Phrase) -> Phrase:
-    status = own.status if own.status == other.status else PhraseStatus.OK
+    statuses = {own.status, other.status}
+    status = own.status if len(statuses) == 1 else PhraseStatus.OK
+    if PhraseStatus.DOUBTED in statuses:
+        status = PhraseStatus.DOUBTED
     best = max(own.best_score, other.best_score)
     return replace(own, status=status, best_score=best, head=own.head or other.head)
 

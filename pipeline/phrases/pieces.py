@@ -20,7 +20,11 @@ _BORDER = re.compile(
     rf"[{_LINE_ENDS}{_OTHER_STOPS}]+"
     r"|</?[a-z][^<>\n]{0,100}>"  # a tag of HTML
     r"|(?<=\s)(?:-{1,3}|[–—~]|//?|\\|>|»|→|\*|=)(?=\s)"  # noqa: RUF001 - a sign that stands alone
-    rf"|(?<=[a-z]{{2}})[.;](?=(?!(?:{_LINK_ENDS})\b)[a-z]{{2}})",  # "cat.dog"
+    rf"|(?<=[a-z]{{2}})[.;!?](?=(?!(?:{_LINK_ENDS})\b)[a-z]{{2}})"  # "cat.dog"
+    rf"|(?<=\s)[.;!?](?=(?!(?:{_LINK_ENDS}|net)\b)[a-z]{{2}})"  # "cat .dog"
+    r"|(?:\\r|\\n)+(?=\w)"  # a line end that was written out
+    r"|&(?:amp|quot|nbsp|lt|gt|bull|middot|ndash|mdash|hellip|laquo|raquo|#160|#8226);"
+    r"|(?m:^)[ \t]*\d{1,3}\)(?=\s)",  # "1) cat"
     re.IGNORECASE,
 )
 _WORD_BEFORE, _WORD_AFTER = re.compile(r"\S*\Z"), re.compile(r"\S*")
@@ -57,7 +61,7 @@ def _is_stop(word: str) -> bool:
 
 
 def _is_in_link(text: str, place: int) -> bool:
-    """Whether the word around `place` is a web address."""
+    """Whether the word around `place` is a web address or a path with a drive."""
     before, after = _WORD_BEFORE.search(text, 0, place), _WORD_AFTER.match(text, place)
     word = (before[0] if before else "") + (after[0] if after else "")
-    return "://" in word or word.startswith("www.")
+    return "://" in word or ":\\" in word or word.startswith("www.")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from schemas.records import CuratedRecord, PhraseStatus, TrainingSample
+from pipeline.curation.negatives import negative_phrases
+from schemas.records import CuratedRecord, TrainingSample
 
 NEGATIVE_BELOW = 0.1
 """A phrase without a box is a known negative if no candidate reached this score."""
@@ -47,15 +48,9 @@ def curated_samples(
                 box.score if weight_by_score and box.origin == "teacher" else 1.0
                 for box in record.boxes
             ),
-            negative_spans=_negatives(record, negative_below),
+            negative_spans=tuple(
+                (record.phrases[i].start, record.phrases[i].end)
+                for i in negative_phrases(record, negative_below)[0]
+            ),
             source=record.source,
         )
-
-
-def _negatives(record: CuratedRecord, below: float) -> tuple[tuple[int, int], ...]:
-    boxed = {index for box in record.boxes for index in box.phrase_indices}
-    return tuple(
-        (phrase.start, phrase.end)
-        for index, phrase in enumerate(record.phrases)
-        if index not in boxed and phrase.status == PhraseStatus.OK and phrase.best_score < below
-    )

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from pipeline.curation.calibration import base_policy
 from pipeline.curation.rules.policy import FilterPolicy
+from pipeline.layers.columns import require_columns
 from pipeline.run.map_units import Mapper, map_run, num_workers
 from pipeline.run.store import RunStore
 from pipeline.trust.audit_sample import AuditSample, DrawnLabel
@@ -84,6 +85,7 @@ def draw_audit(
         "policy_id": policy.policy_id,
         "policy": to_plain(policy),
         "annotations_id": run.annotations_id(),
+        "layers_id": require_columns(run, policy.layer_columns()),
         "teachers": tuple(sorted({commit.teacher_id for commit in commits})),
         "seed": seed,
         "strata": bands.names,

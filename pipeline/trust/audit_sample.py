@@ -13,7 +13,7 @@ from schemas.checked import checked, from_json, to_plain
 from schemas.errors import ConfigError, DataError
 from schemas.fingerprint import canonical_json
 
-AUDIT_VERSION = 1
+AUDIT_VERSION = 2
 
 
 @checked(frozen=True, kw_only=True)
@@ -43,6 +43,8 @@ class AuditSample:
     policy: dict[str, Any]
     annotations_id: str
     """Fingerprint of the annotations that were drawn from: teacher, floor and corpus with them."""
+    layers_id: str
+    """The layers that the policy read; empty without any."""
     teachers: tuple[str, ...]
     seed: int
     strata: tuple[str, ...]
@@ -100,15 +102,20 @@ def find_audit(
         what = f"audit {audit_id!r}"
     else:
         wanted = "" if policy is None else base_policy(policy).policy_id
-        fits = [one for one in samples if one.policy_id == wanted or not wanted]
+        fits = [one for one in samples if policy is None or is_of(one, policy)]
         what = f"policy {wanted}" if wanted else "this run"
     if len(fits) != 1:
         known = ", ".join(f"{one.audit_id} of {one.policy_id}" for one in fits or samples) or "none"
-        raise ConfigError(
-            f"{what} has {len(fits)} audits ({known}); draw one with glipforge audit RUN, or give "
-            "--audit and its id"
-        )
+        remedy = "give --audit and its id" if fits else "draw one with glipforge audit RUN"
+        if samples and not fits and not audit_id:
+            remedy += ", or give --audit and its id where this policy is stricter"
+        raise ConfigError(f"{what} has {len(fits)} audits ({known}); {remedy}")
     return fits[0]
+
+
+def is_of(sample: AuditSample, policy: FilterPolicy) -> bool:
+    """True where the sample was drawn for these rules, whatever their name and `min_precision`."""
+    return sample.policy_id.rpartition("@")[2] == base_policy(policy).rules_id
 
 
 def _read(where: str) -> AuditSample:
@@ -119,4 +126,5 @@ def _read(where: str) -> AuditSample:
         what="audit sample",
         version=AUDIT_VERSION,
         error=DataError,
+        way_out="delete it and run glipforge audit again",
     )

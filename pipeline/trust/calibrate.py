@@ -13,8 +13,10 @@ from pipeline.curation.calibration import (
     base_policy,
 )
 from pipeline.curation.rules.policy import FilterPolicy
+from pipeline.curation.standing_words import words_id
+from pipeline.layers.columns import require_columns
 from pipeline.run.store import RunStore
-from pipeline.trust.audit_sample import AuditSample
+from pipeline.trust.audit_sample import AuditSample, is_of
 from pipeline.trust.calibration_figures import PRECISIONS, JudgedLabels, make_calibration
 from pipeline.trust.population import unit_labels
 from pipeline.trust.promise import threshold_grid
@@ -49,6 +51,12 @@ def calibrate_audit(
             f"{', '.join(sample.teachers)}): another teacher, run, floor, or more units since. It "
             "says nothing about these labels; draw a new one"
         )
+    wider = FilterPolicy(**_tuples(sample.policy))
+    if sample.layers_id != require_columns(run, wider.layer_columns()):
+        raise ConfigError(
+            f"audit {sample.audit_id} was drawn with other layers ({sample.layers_id}) than the "
+            "run has now: its policy keeps other labels now; draw a new one"
+        )
     judged = judge(sample.drawn, decisions)
     if judged.disputed:
         first = judged.disputed[0]
@@ -64,6 +72,8 @@ def calibrate_audit(
         )
     policy = base_policy(policy)
     labels, keep = _audited(run, sample, policy, judged)
+    drawn = [(one.record_id, one.box_id) for one in sample.drawn]
+    keys = tuple(key for key, stays in zip(drawn, keep, strict=True) if stays)
     truths = [truth for truth, stays in zip(judged.truths, keep, strict=True) if stays]
     return make_calibration(
         labels,
@@ -78,6 +88,8 @@ def calibrate_audit(
         unsure=truths.count(Truth.UNSURE),
         missing=truths.count(Truth.MISSING),
         judged=judged,
+        keys=keys,
+        words_id=words_id(keys, decisions),
     )
 
 
@@ -88,7 +100,7 @@ def _audited(
     grid, population = np.array(sample.grid), np.array(sample.population)
     level = np.array([one.level for one in sample.drawn])
     keep = np.ones(len(sample.drawn), dtype=bool)
-    if policy.policy_id != sample.policy_id:
+    if not is_of(sample, policy):
         grid = threshold_grid(lowest_threshold(policy))
         population, level = _recount(run, sample, policy, grid)
         keep = ~np.isnan(level)

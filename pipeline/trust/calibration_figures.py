@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.curation.agreement import Key
 from pipeline.curation.calibration import (
     Calibration,
     ClassPrecision,
@@ -17,6 +18,7 @@ from pipeline.curation.calibration import (
     StatedPromise,
 )
 from pipeline.curation.rules.policy import FilterPolicy
+from pipeline.layers.columns import require_columns
 from pipeline.run.store import RunStore
 from pipeline.trust.bounds import Level
 from pipeline.trust.promise import find_promise, levels_of
@@ -71,6 +73,8 @@ def make_calibration(
     unsure: int = 0,
     missing: int = 0,
     judged: Judged | None = None,
+    keys: tuple[Key, ...] = (),
+    words_id: str = "",
 ) -> Calibration:
     """Everything that judged labels say.
 
@@ -95,6 +99,9 @@ def make_calibration(
         policy_id=policy.policy_id,
         policy=to_plain(policy),
         annotations_id=run.annotations_id(),
+        layers_id=require_columns(run, policy.layer_columns()),
+        judged=keys,
+        words_id=words_id,
         teachers=teachers,
         source=source,
         method=method,

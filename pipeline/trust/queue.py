@@ -61,7 +61,7 @@ def make_queue(
     if size < 1:
         raise ConfigError(f"size must be 1 or more, got {size}")
     policy = base_policy(policy)
-    calibration = read_calibration(run, policy)
+    calibration = read_calibration(run, policy, states=False)
     columns, notes = opinion_columns(run)
     usual = usual_values(run, policy, columns)
     verdicts = last_verdicts(decisions)

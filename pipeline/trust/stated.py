@@ -34,7 +34,9 @@ class StatedPrecision:
             f"{self.confidence:g}), from {self.judged:,} judged of {self.labels:,} labels "
             f"({self.source}, {self.method})"
         )
-        if self.promised is not None:
+        if self.promised is not None and self.method == "gold":
+            text += f"; at least {self.promised:g} of those that gold judges are right"
+        elif self.promised is not None:
             text += f"; at least {self.promised:g} is promised with that confidence"
         return text + "."
 

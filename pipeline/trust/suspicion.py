@@ -69,6 +69,8 @@ def last_verdicts(decisions: Iterable[Decision]) -> dict[tuple[str, str], bool]:
             found[one.record_id, one.box_id] = one.verdict == Verdict.KEEP
         elif one.verdict == Verdict.EDIT:
             found[one.record_id, one.box_id] = False  # it had to be mended
+        elif one.verdict == Verdict.OPEN:
+            found.pop((one.record_id, one.box_id), None)
     return found
 
 

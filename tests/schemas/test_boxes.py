@@ -71,6 +71,17 @@ def test_nms_keeps_the_best_and_breaks_ties_by_order() -> None:
     assert nms(boxes, [0.5, 0.5, 0.4, 0.1], 0.95).tolist() == [0, 2, 3]
 
 
+@pytest.mark.parametrize("count", [0, 5, 300, 900])
+def test_a_limit_keeps_the_best_of_what_all_would_be(count: int) -> None:
+    random = np.random.default_rng(count)
+    low = random.uniform(0, 100, (count, 2))
+    boxes = np.concatenate([low, low + random.uniform(0, 30, (count, 2))], 1)
+    scores = random.integers(0, 40, count) / 40  # with ties
+    everything = nms(boxes, scores, 0.5).tolist()
+    for limit in (1, 50, count + 1):
+        assert nms(boxes, scores, 0.5, limit=limit).tolist() == everything[:limit]
+
+
 def test_clip_moves_corners_to_the_image() -> None:
     assert clip_xyxy([(-1, -1, 9, 1)], (4, 2)).tolist() == [[0, 0, 4, 1]]
 

@@ -44,7 +44,7 @@ def run(config: Config) -> int:
     from pipeline.curation.rules.presets import get_policy
     from pipeline.run.open import open_run
     from pipeline.trust.audit import draw_audit
-    from pipeline.trust.audit_sample import write_audit
+    from pipeline.trust.audit_sample import is_of, read_audits, write_audit
 
     policy, labelled = get_policy(config.policy), open_run(config.run)
     with reading_bar("count labels", labelled.num_records()) as progress:
@@ -66,8 +66,15 @@ def run(config: Config) -> int:
         drawn = sum(one.stratum == number for one in sample.drawn)
         print(f"  {name}: {drawn:,} of {sample.totals[number]:,}")
     print(f"written {where}")
+    which, own = "", sum(is_of(one, policy) for one in read_audits(labelled))
+    if own > 1:
+        which = f" --audit {sample.audit_id}"
+        print(
+            f"this policy has {own} audits now; a promise holds for one that is chosen before its "
+            "verdicts are known, not for the best of several"
+        )
     print(
-        f"next: glipforge review push {config.run} --queue audit; review open and review pull with "
-        f"the --dataset that it names; glipforge calibrate {config.run}"
+        f"next: glipforge review push {config.run} --queue audit{which}; review open and review "
+        f"pull with the --dataset that it names; glipforge calibrate {config.run}{which}"
     )
     return 0

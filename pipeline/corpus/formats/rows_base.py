@@ -190,16 +190,17 @@ class RowsCorpus(Corpus):
 
     def _why(self, files: tuple[InputFile, ...]) -> str:
         """What the first entry says that cannot be read."""
-        found = next(iter(_first_entries(files[0].uri)), None)
+        found = next(iter(first_entries(files[0].uri)), None)
         return f": {found.problem}" if found is not None and found.problem else ""
 
 
 def first_rows(uri: str) -> list[dict[str, Any]]:
     """The rows among the first entries of a file; a broken one is a record with a reason later."""
-    return [entry.row for entry in _first_entries(uri) if entry.row is not None]
+    return [entry.row for entry in first_entries(uri) if entry.row is not None]
 
 
-def _first_entries(uri: str) -> list[Entry]:
+def first_entries(uri: str) -> list[Entry]:
+    """The first entries of a file, readable or not."""
     found: list[Entry] = []
     with open_rows(uri) as stream, suppress(*READ_ERRORS):
         reader = reader_of(uri, stream)

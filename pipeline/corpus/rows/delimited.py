@@ -6,24 +6,29 @@ Conceptual Captions' `caption TAB address`.
 
 from __future__ import annotations
 
+import ast
 import csv
 import json
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from pipeline.corpus.field_names import CAPTIONS, IDS, IMAGE_PATHS
-from pipeline.corpus.rows.entry import MAX_ROW_BYTES, Entry, past_line, text_of
+from pipeline.corpus.field_names import CAPTIONS, IDS, IMAGE_PATHS, plain_name
+from pipeline.corpus.rows.entry import MAX_ROW_BYTES, NAMES_IMAGE, Entry, past_line, text_of
 from schemas.errors import DataError
 
 NUMBERED = re.compile(r"(.+\.[A-Za-z0-9]{3,4})#\d+", re.DOTALL)
 """An image's name with the number of its caption, as in Flickr8k's lists."""
-_NAMES_IMAGE = re.compile(
-    r"(?:https?://\S+|.*\.(?:jpe?g|png|webp|gif|bmp|tiff?|avif|heic))(?:#\d+)?", re.I
-)
 _SEPARATORS = "\t|;,"
-_KNOWN = {name.lower() for name in (*CAPTIONS, *IMAGE_PATHS, *IDS)}
+_KNOWN = {plain_name(name) for name in (*CAPTIONS, *IMAGE_PATHS, *IDS)}
+_SAYS_SEPARATOR = re.compile(r"sep=.", re.I)
+"""The first line that Excel writes, and reads, to say how fields are parted."""
+_LONGEST_LIST = 100_000
+_MAX_LINES = 64
+"""A field between tabs goes over so many lines at most."""
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _BOM = b"\xef\xbb\xbf"
 csv.field_size_limit(MAX_ROW_BYTES)
@@ -47,25 +52,62 @@ def find_dialect(stream: BinaryIO) -> Dialect | None:
     """From the first row; None where it is not one of a table with images.
 
     Raises:
-        DataError: the file is UTF-16.
+        DataError: the file is empty or UTF-16, its lines end as no program's do today, or two
+            fields of its header have one name.
     """
     stream.seek(0)
-    line = stream.readline(MAX_ROW_BYTES)
-    if line.startswith(_UTF16):
-        raise DataError("the file is UTF-16; save it as UTF-8")
-    text = text_of(line.removeprefix(_BOM)).rstrip("\r\n")
+    start = 0
+    while line := stream.readline(MAX_ROW_BYTES):
+        if line.startswith(_UTF16):
+            raise DataError("the file is UTF-16; save it as UTF-8")
+        text = text_of(line.removeprefix(_BOM) if start == 0 else line).rstrip("\r\n")
+        if text.strip() and not _SAYS_SEPARATOR.fullmatch(text):
+            behind = start + len(line)
+            return _dialect(text, start, behind) or _unusual_header(
+                text, text_of(stream.readline(MAX_ROW_BYTES)), behind
+            )
+        start += len(line)
+    raise DataError("the file is empty")
+
+
+def _dialect(text: str, start: int, behind: int) -> Dialect | None:
+    """From the text of the first row, which begins at `start` and ends before `behind`."""
     for separator in _SEPARATORS:
         if separator not in text:
             continue
-        fields = [field.strip() for field in _fields(text, separator)]
-        known = [field for field in fields if field.lower() in _KNOWN]
-        if known and len(set(fields)) == len(fields):
-            return Dialect(separator, tuple(fields), len(line))
-        images = [place for place, field in enumerate(fields) if _NAMES_IMAGE.fullmatch(field)]
+        try:
+            fields = [field.strip() for field in next(_rows(iter([text]), separator), [])]
+        except csv.Error as error:
+            raise DataError(
+                f"its first line cannot be read: {_in_words(error)}; end lines with a line feed"
+            ) from error
+        if any(plain_name(field) in _KNOWN for field in fields):
+            counts = Counter(field for field in fields if field)
+            if twice := [name for name, count in counts.items() if count > 1]:
+                raise DataError(f"its header has {twice[0]!r} more than once; rename one of them")
+            return Dialect(separator, tuple(fields), behind)
+        images = [place for place, field in enumerate(fields) if NAMES_IMAGE.fullmatch(field)]
         if len(fields) == 2 and len(images) == 1:
             names = ["caption", "caption"]
             names[images[0]] = "image"
-            return Dialect(separator, tuple(names), 0)
+            return Dialect(separator, tuple(names), start)
+    return None
+
+
+def _unusual_header(text: str, below: str, behind: int) -> Dialect | None:
+    """A header of names that only the user knows: a row with an image is below it."""
+    for separator in _SEPARATORS:
+        with suppress(csv.Error):
+            names, row = (
+                [field.strip() for field in next(_rows(iter([line]), separator), [])]
+                for line in (text, below)
+            )
+            if (
+                1 < len(names) == len(row) == len(set(names))
+                and not any(map(NAMES_IMAGE.fullmatch, names))
+                and any(map(NAMES_IMAGE.fullmatch, row))
+            ):
+                return Dialect(separator, tuple(names), behind)
     return None
 
 
@@ -82,17 +124,29 @@ def delimited(stream: BinaryIO, start: int, stop: int | None) -> Iterator[Entry]
     lines = _Lines(stream, max(start, dialect.start))
     while stop is None or lines.offset < stop:
         begin = lines.begin_row()
+        problem = ""
         try:
-            fields = next(_rows(lines, dialect.separator), None)
-        except csv.Error:
-            fields = []
+            if dialect.separator == "\t":
+                fields = _between_tabs(lines, len(dialect.names))
+            else:
+                fields = next(_rows(lines, dialect.separator), None)
+        except csv.Error as error:
+            fields, problem = [], _in_words(error)
         if fields is None:
             return
         if lines.was_too_long or (lines.taken > 1 and lines.quotes % 2):
             lines.restart()
             yield Entry(begin, None, f"row at byte {begin}: a quote in it does not end")
+        elif problem:
+            yield Entry(begin, None, f"row at byte {begin}: {problem}")
         elif any(field.strip() for field in fields):
             yield _entry(begin, fields, dialect)
+
+
+def _in_words(error: csv.Error) -> str:
+    if "new-line character" in str(error):
+        return "a carriage return stands in it without a line feed"
+    return str(error)
 
 
 def _entry(begin: int, fields: list[str], dialect: Dialect) -> Entry:
@@ -111,19 +165,19 @@ def _entry(begin: int, fields: list[str], dialect: Dialect) -> Entry:
 
 
 def _value(field: str) -> Any:
-    """A field; a list of texts where it is one in JSON, as tables on the hub have captions."""
-    if field.startswith("["):
-        try:
-            found = json.loads(field)
-        except (ValueError, RecursionError):
-            return field
-        if isinstance(found, list) and found and all(isinstance(one, str) for one in found):
-            return found
+    """A field; a list of texts where it is one in JSON, as tables on the hub have captions.
+
+    Or one in Python, as pandas writes a column of lists.
+    """
+    if field.startswith("[") and field.endswith("]") and len(field) <= _LONGEST_LIST:
+        for read in (json.loads, ast.literal_eval):
+            try:
+                found = read(field)
+            except (ValueError, SyntaxError, RecursionError, MemoryError):
+                continue
+            if isinstance(found, list) and found and all(isinstance(one, str) for one in found):
+                return found
     return field
-
-
-def _fields(text: str, separator: str) -> list[str]:
-    return next(_rows(iter([text]), separator), [])
 
 
 def _rows(lines: Iterator[str], separator: str) -> Iterator[list[str]]:
@@ -132,6 +186,40 @@ def _rows(lines: Iterator[str], separator: str) -> Iterator[list[str]]:
         return
     for line in lines:  # texts between tabs or bars hold quotes of their own
         yield [_unquoted(field) for field in line.rstrip("\r\n").split(separator)]
+
+
+def _between_tabs(lines: _Lines, num_fields: int) -> list[str] | None:
+    """The next row; over several lines where that gives exactly its fields, one of them in quotes.
+
+    A quote that only begins a caption stays what it is, and the next line is a row of its own.
+    """
+    line = next(lines, None)
+    if line is None:
+        return None
+    fields = next(_rows(iter([line]), "\t"))
+    if len(fields) > num_fields and len(joined := _quoted_fields([line])) == num_fields:
+        return joined
+    if not any(field.startswith('"') and field.count('"') % 2 for field in fields):
+        return fields
+    whole = [line]
+    for more in lines:
+        whole.append(more)
+        if more.count('"') % 2:
+            joined = _quoted_fields(whole)
+            if len(joined) == num_fields and not any("\t" in field for field in joined):
+                return joined
+            break
+        if len(whole) > _MAX_LINES:
+            break
+    lines.restart()
+    return fields
+
+
+def _quoted_fields(lines: Sequence[str]) -> list[str]:
+    try:
+        return next(csv.reader(lines, delimiter="\t", strict=True), [])
+    except csv.Error:
+        return []
 
 
 def _unquoted(field: str) -> str:
@@ -166,6 +254,8 @@ class _Lines:
         """Go on behind the first line of the row."""
         self._stream.seek(self._behind_first)
         self.offset = self._behind_first
+        self.taken = 1
+        self.was_too_long = False
 
     def __iter__(self) -> Iterator[str]:
         return self

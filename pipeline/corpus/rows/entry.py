@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import re
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,10 @@ from pipeline.storage.files import is_local, open_file, read_bytes
 
 MAX_ROW_BYTES = 16 * 2**20
 READ_ERRORS = (EOFError, gzip.BadGzipFile, zlib.error)
+NAMES_IMAGE = re.compile(
+    r"(?:https?://\S+|.*\.(?:jpe?g|png|webp|gif|bmp|tiff?|avif|heic))(?:#\d+)?", re.I
+)
+"""A text that is the name or address of an image."""
 _GZIP = b"\x1f\x8b"
 
 

@@ -1,7 +1,8 @@
 """A JSON array of objects, one after the other: memory does not grow with the file.
 
 The array is the file's value, as BLIP and LAVIS write captions, or one of the arrays of an object,
-as Karpathy's splits and MDETR's files have `images`: the first whose entries name an image.
+as Karpathy's splits and MDETR's files have `images`: the first whose entries name an image. An
+object whose first key is an image's name is a table too: each key with its caption or captions.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 from pipeline.corpus.field_names import IMAGE_PATHS
-from pipeline.corpus.rows.entry import MAX_ROW_BYTES, Entry
+from pipeline.corpus.rows.entry import MAX_ROW_BYTES, NAMES_IMAGE, Entry
 
 _BLOCK = 1 << 20
 _BLANKS = " \t\n\r\ufeff"
@@ -58,8 +59,15 @@ class _Reader:
             raise ValueError("it must be an array, or an object that holds one")
         self._step()
         while self._next() not in ("}", ""):
+            start = self.offset
             key = self._value()
             self._expect(":")
+            if isinstance(key, str) and NAMES_IMAGE.fullmatch(key):
+                yield _named(start, key, self._value())
+                if self._next() == ",":
+                    self._step()
+                yield from self.entries(stop)
+                return
             if self._next() != "[":
                 self._value()
             else:
@@ -78,20 +86,23 @@ class _Reader:
                 raise ValueError(f"the object ends behind {key!r}")
 
     def entries(self, stop: int | None) -> Iterator[Entry]:
-        """From the first entry, or from any, to the array's end."""
-        while self._next() not in ("]", ""):
+        """From the first entry, or from any, to the end of the array, or of the object."""
+        while self._next() not in ("]", "}", ""):
             if stop is not None and self.offset >= stop:
                 return
             start = self.offset
             value = self._value()
-            if isinstance(value, dict):
+            if isinstance(value, str) and self._next() == ":":
+                self._step()
+                yield _named(start, value, self._value())
+            elif isinstance(value, dict):
                 yield Entry(start, value)
             else:
                 kind = type(value).__name__
                 yield Entry(start, None, f"entry at byte {start} must be an object, got {kind}")
             if self._next() == ",":
                 self._step()
-            elif self._next() != "]":
+            elif self._next() not in ("]", "}"):
                 raise ValueError("an entry is not followed by , or ]")
         if not self._next():
             raise ValueError("the array does not end")
@@ -145,6 +156,12 @@ class _Reader:
         self._is_last = not block
         self._buffer = waiting + self._text.decode(block, self._is_last)
         self._at = 0
+
+
+def _named(start: int, image: str, value: Any) -> Entry:
+    """A key that names an image, with its caption, its captions, or an object with more."""
+    row = value if isinstance(value, dict) else {"caption": value}
+    return Entry(start, {"image": image} | row)
 
 
 def _names_image(row: dict[str, Any] | None) -> bool:

@@ -8,6 +8,7 @@ whichever pairs it is filtered with.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,9 +80,16 @@ def filter_candidates(
     # What was merged onto a box that goes is dropped with it, by the same rule.
     merged = np.flatnonzero(state.codes == CODE_OF[MERGED])
     state.codes[merged] = np.maximum(state.codes[merged_onto[merged]], CODE_OF[MERGED])
+    image_codes = _image_codes(state, policy)
+    if precision_threshold is not None and policy.min_image_score > 0:
+        # Without its weak boxes a pair's mean rises. Which pairs stay is asked of all of its
+        # boxes: the promise is about labels that the policy keeps without the threshold too.
+        whole = filter_candidates(candidates, replace(policy, min_precision=None))
+        low = (whole.image_codes == IMAGE_CODE_OF[LOW_IMAGE_SCORE]) & (image_codes == 0)
+        image_codes[low] = IMAGE_CODE_OF[LOW_IMAGE_SCORE]
     return FilterOutcome(
         codes=state.codes,
-        image_codes=_image_codes(state, policy),
+        image_codes=image_codes,
         merged_onto=np.where(state.codes == CODE_OF[MERGED], merged_onto, -1),
         scores=state.scores,
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -29,14 +31,18 @@ from pipeline.gold.licenses import Licenses
 from pipeline.gold.picture_sizes import entry_size
 from schemas.errors import DataError
 
+NO_ID = "image or category whose id is null or a fraction"
+_OBJECTS365 = re.compile(r"images/v[12]/(patch\d+/[^/]+)")
+"""Its file names; the archives unpack to `patch0/objects365_v1_00000000.jpg`."""
+
 
 def load_coco(
     path: str, *, image_root: str, counts: GoldCounts | None = None, masks: bool = False
 ) -> GoldSet:
     """Instances of a COCO file (Objects365 too). Crowd regions become regions to ignore.
 
-    As pycocotools, it takes string ids, repeated ids, and annotations of images or categories that
-    are not listed; what it cannot use is counted.
+    As pycocotools, it takes string ids, repeated ids, ids that are null or a fraction, and
+    annotations of images or categories that are not listed; what it cannot use is counted.
 
     Raises:
         DataError: the file breaks the format.
@@ -132,14 +138,19 @@ class _Reader:
         self._federated: dict[Any, tuple[str, list[list[Any]]]] = {}
         self._categories: dict[Any, Any] = {}
         self._annotation_ids: set[Any] = set()
+        self._is_packed: bool | None = None
+        """Objects365: whether images lie as its archives unpack; None until one is found."""
 
     def image(self, entry: Any, where: str) -> None:
-        image_id = entry_id(entry, "id", where)
+        image_id = lenient_id(entry, "id", where)
+        if image_id is None:
+            self.counts.drop(NO_ID, where=where)
+            return
         if image_id in self._images:
             self.counts.drop(REPEATED_IMAGE, where=where)
             return
         record_id = entry.get("record_id")
-        uri = join_uri(self._root, _file_name(entry, where))
+        uri = self._uri(_file_name(entry, where))
         size_wh = entry_size(entry, uri, where, self.counts)
         if size_wh is None:
             return
@@ -159,10 +170,13 @@ class _Reader:
         self.licenses.image(entry)
 
     def category(self, entry: Any, where: str) -> None:
-        category_id = entry_id(entry, "id", where)
+        category_id = lenient_id(entry, "id", where)
         name = require(entry, "name", str, where)
         if not name.strip():
             raise DataError(f"{where}: name must not be empty")
+        if category_id is None:
+            self.counts.drop(NO_ID, where=where)
+            return
         if category_id in self._categories:
             self.counts.drop(REPEATED_CATEGORY, where=where)
             return
@@ -171,8 +185,8 @@ class _Reader:
     def annotation(self, entry: Any, where: str) -> None:
         if self.counts.report is not None:
             self._check_id(entry, where)
-        image = self._images.get(entry_id(entry, "image_id", where))
-        category = entry_id(entry, "category_id", where)
+        image = self._images.get(lenient_id(entry, "image_id", where))
+        category = lenient_id(entry, "category_id", where)
         if image is None:
             self.counts.drop(NO_IMAGE, where=where)
             return
@@ -220,6 +234,16 @@ class _Reader:
         licenses = self.licenses.counted()
         return replace(found, path=self._path, image_ids=ids, licenses=licenses)
 
+    def _uri(self, name: str) -> str:
+        uri = join_uri(self._root, name)
+        short = _OBJECTS365.fullmatch(name)
+        if short is None or "://" in uri:
+            return uri
+        packed = join_uri(self._root, short[1])
+        if self._is_packed is None and os.path.isfile(uri) != os.path.isfile(packed):
+            self._is_packed = os.path.isfile(packed)
+        return packed if self._is_packed else uri
+
     def _listed(
         self, image_id: Any, index_of: dict[Any, int]
     ) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -240,6 +264,16 @@ class _Reader:
         if annotation_id in self._annotation_ids:
             self.counts.clip(REPEATED_ANNOTATION, where=where)
         self._annotation_ids.add(annotation_id)
+
+
+def lenient_id(entry: Any, key: str, where: str) -> Any:
+    """As `entry_id`; None where it is null or a fraction, which names nothing."""
+    value = entry.get(key) if isinstance(entry, dict) else None
+    if isinstance(value, float) and not value.is_integer():
+        return None
+    if value is None and isinstance(entry, dict) and key in entry:
+        return None
+    return entry_id(entry, key, where)
 
 
 def _file_name(entry: Any, where: str) -> str:

@@ -1,7 +1,8 @@
-"""CVAT's XML for images (1.1): boxes, and polygons as the boxes around them."""
+"""CVAT's XML for images (1.1): boxes; turned ones, polygons, ellipses and masks as those around."""
 
 from __future__ import annotations
 
+import math
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
@@ -12,7 +13,6 @@ from pipeline.gold.opened import read_xml
 from schemas.errors import DataError
 
 POINTS = "shape without an area (points, polyline)"
-SHAPES = ("polyline", "points", "cuboid", "skeleton", "tag")
 
 
 def load_cvat(path: str, *, image_root: str, counts: GoldCounts | None = None) -> GoldSet:
@@ -53,13 +53,9 @@ def _image(entry: ElementTree.Element, where: str, root: str, counts: GoldCounts
     )
     for number, shape in enumerate(entry):
         at = f"{where}: shape {number + 1}"
-        if shape.tag == "box":
-            corners = [_number(shape, key, at) for key in ("xtl", "ytl", "xbr", "ybr")]
-        elif shape.tag == "polygon":
-            corners = _around(shape.get("points", ""), at)
-        else:
-            if shape.tag in SHAPES:
-                counts.drop(POINTS, where=at)
+        corners = _corners(shape, at)
+        if corners is None:
+            counts.drop(POINTS, where=at)
             continue
         label = shape.get("label", "").strip()
         if not label:
@@ -68,6 +64,47 @@ def _image(entry: ElementTree.Element, where: str, root: str, counts: GoldCounts
         if xyxy is not None:
             image.boxes.append((xyxy, label))
     return image
+
+
+def _corners(shape: ElementTree.Element, where: str) -> list[float] | None:
+    """The box of a shape, or around it; None where it has no area."""
+    match shape.tag:
+        case "box":
+            x0, y0, x1, y1 = _numbers(shape, ("xtl", "ytl", "xbr", "ybr"), where)
+            cos, sin = _turn(shape, where)
+            wide, high = (x1 - x0) / 2, (y1 - y0) / 2
+            half = abs(wide * cos) + abs(high * sin), abs(wide * sin) + abs(high * cos)
+            middle = (x0 + x1) / 2, (y0 + y1) / 2
+            return _box(middle, half) if sin else [x0, y0, x1, y1]
+        case "ellipse":
+            cx, cy, rx, ry = _numbers(shape, ("cx", "cy", "rx", "ry"), where)
+            cos, sin = _turn(shape, where)
+            half = math.hypot(rx * cos, ry * sin), math.hypot(rx * sin, ry * cos)
+            return _box((cx, cy), half)
+        case "mask":
+            left, top, wide, high = _numbers(shape, ("left", "top", "width", "height"), where)
+            return [left, top, left + wide, top + high]
+        case "polygon":
+            return _around(shape.get("points", ""), where)
+    return None
+
+
+def _box(middle: tuple[float, float], half: tuple[float, float]) -> list[float]:
+    (x, y), (wide, high) = middle, half
+    return [x - wide, y - high, x + wide, y + high]
+
+
+def _turn(shape: ElementTree.Element, where: str) -> tuple[float, float]:
+    """Cosine and sine of a shape's `rotation`, in degrees about its middle."""
+    degrees = _number(shape, "rotation", where) if "rotation" in shape.attrib else 0.0
+    if not math.isfinite(degrees):
+        raise DataError(f"{where}: rotation must be a number, got {shape.get('rotation')!r:.100}")
+    angle = math.radians(degrees)
+    return math.cos(angle), math.sin(angle)
+
+
+def _numbers(shape: ElementTree.Element, keys: tuple[str, ...], where: str) -> list[float]:
+    return [_number(shape, key, where) for key in keys]
 
 
 def _around(points: str, where: str) -> list[float]:

@@ -24,7 +24,7 @@ from pipeline.gold.checks import (
     usable_spans,
     usable_xywh,
 )
-from pipeline.gold.formats.coco import stream_annotated
+from pipeline.gold.formats.coco import NO_ID, lenient_id, stream_annotated
 from pipeline.gold.formats.coco_masks import read_mask
 from pipeline.gold.gold_set import GoldCounts, GoldKind, GoldSet, Mask, finish_counts
 from pipeline.gold.licenses import Licenses
@@ -74,7 +74,10 @@ class _Reader:
         self._spans: dict[tuple[Span, ...], tuple[Span, ...]] = {}
 
     def image(self, entry: Any, where: str) -> None:
-        image_id = entry_id(entry, "id", where)
+        image_id = lenient_id(entry, "id", where)
+        if image_id is None:
+            self.counts.drop(NO_ID, where=where)
+            return
         if (image_id, 0) in self._pairs:
             self.counts.drop(REPEATED_IMAGE, where=where)
             return
@@ -109,7 +112,7 @@ class _Reader:
     def annotation(self, entry: Any, where: str) -> None:
         if self.counts.report is not None:
             self._check_id(entry, where)
-        image_id = entry_id(entry, "image_id", where)
+        image_id = lenient_id(entry, "image_id", where)
         pair = self._pairs.get((image_id, entry.get("caption_index") or 0))
         if pair is None:
             self.counts.drop(NO_IMAGE, where=where)

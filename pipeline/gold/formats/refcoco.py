@@ -40,6 +40,9 @@ def load_refcoco(
     root = image_root or str(file.parent)
     images, boxes = _instances(str(file.parent / "instances.json"))
     name = file.parent.name
+    splits = {str(ref.get("split")) for ref in refs if isinstance(ref, dict)}
+    if split and refs and split not in splits:
+        raise DataError(f"{file} has no split {split!r}; it has {', '.join(sorted(splits))}")
     samples: list[TrainingSample] = []
     for number, ref in enumerate(refs):
         where = f"{file}: refs[{number}]"

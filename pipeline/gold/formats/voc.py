@@ -50,6 +50,8 @@ def _files(folder: Path, xml_folder: Path, split: str) -> list[Path]:
 
 def _image(xml: Path, root: str, counts: GoldCounts) -> DetectionImage | None:
     tree = read_xml(xml)
+    if tree.tag.lower() != "annotation":
+        raise DataError(f"gold file {str(xml)!r} must hold <annotation>, got <{tree.tag}>")
     name = tree.findtext("filename", "").strip() or f"{xml.stem}.jpg"
     uri = join_uri(root, name)
     size = tree.find("size")
@@ -70,10 +72,11 @@ def _image(xml: Path, root: str, counts: GoldCounts) -> DetectionImage | None:
         if not category:
             raise DataError(f"{where} has no name")
         box = entry.find("bndbox")
+        if box is None:
+            tags = ", ".join(dict.fromkeys(child.tag for child in entry))
+            raise DataError(f"{where} has no bndbox; it has {tags}")
         keys = ("xmin", "ymin", "xmax", "ymax")
-        x0, y0, x1, y1 = (
-            _number("" if box is None else box.findtext(key, ""), f"{where}: {key}") for key in keys
-        )
+        x0, y0, x1, y1 = (_number(box.findtext(key, ""), f"{where}: {key}") for key in keys)
         xyxy = usable_xyxy((x0 - 1, y0 - 1, x1, y1), size_wh, counts, where)
         if xyxy is None:
             continue

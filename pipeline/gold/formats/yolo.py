@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,9 @@ from schemas.errors import DataError
 
 SPLITS = ("train", "val", "test")
 ENDINGS = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".avif"}
+PIXELS = "line whose numbers are not shares of the image, 0 to 1 (are they pixels?)"
+_FAR = 2.0
+"""A share beyond this is none: a box that leaves its image does so by less."""
 NO_LABELS = "label file of an image that is not there"
 
 
@@ -109,6 +113,9 @@ def _image(
         if line.strip():
             where = f"{labels} line {number + 1}"
             category, shares = _line(line, where, names)
+            if any(math.isfinite(share) and abs(share) > _FAR for share in shares):
+                counts.drop(PIXELS, where=where)
+                continue
             sides = (*size_wh, *size_wh)
             corners = [share * side for share, side in zip(shares, sides, strict=True)]
             xyxy = usable_xyxy(corners, size_wh, counts, where)

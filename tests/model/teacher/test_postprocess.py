@@ -77,6 +77,13 @@ def test_the_cpus_own_suppression_is_torchvisions(count: int, num_labels: int, s
     got = nms_by_class(boxes, scores, labels, 0.6)
     assert sorted(got.tolist()) == sorted(want.tolist())
     assert (scores[got].diff() <= 0).all()
+    best = [
+        place
+        for number, place in enumerate(got.tolist())
+        if (labels[got[:number]] == labels[place]).sum() < 7
+    ]
+    limited = nms_by_class(boxes, scores, labels, 0.6, limit=7).tolist()
+    assert [place for place in limited if place in best] == best
 
 
 # --- scores --------------------------------------------------------------------------------------

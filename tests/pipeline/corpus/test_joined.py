@@ -56,11 +56,22 @@ def test_what_cannot_be_told_apart_is_refused(tmp_path: Path) -> None:
     uri = str(imagefolder(tmp_path / "a"))
     with pytest.raises(ConfigError, match="--corpus .*a is given twice"):
         open_corpora([uri, uri], OPTIONS)
+    for other in (f"{uri}/", f"{uri}/../a", f"{uri}/metadata.jsonl"):
+        with pytest.raises(ConfigError, match=r"both hold .*/metadata.jsonl: its pairs would be"):
+            open_corpora([uri, other], OPTIONS)
     deep = [str(imagefolder(tmp_path / top / "x" / "photos")) for top in "pq"]
     with pytest.raises(ConfigError, match="are all named 'x-photos'"):
         open_corpora(deep, OPTIONS)
     with pytest.raises(ConfigError, match="--source names one corpus"):
         open_corpora([uri, deep[0]], CorpusOptions(source="s"))
+
+
+def test_files_of_one_folder_give_their_names(tmp_path: Path) -> None:
+    first = jsonl(tmp_path / "photos")
+    first.with_name("more {2}.jsonl").write_bytes(first.read_bytes())
+    found = ids(open_corpora([str(first), str(first.with_name("m*.jsonl"))], OPTIONS))
+    assert {record.split("/")[0] for record in found} == {"photos-pairs", "photos-m_"}
+    assert len(set(found)) == 2 * len(CAPTIONS)
 
 
 def test_images_alone_keep_their_bytes_where_captions_are_absent(tmp_path: Path) -> None:

@@ -15,7 +15,8 @@ NAMES = ("dog", "red car", "traffic light", "person", "dining table", "umbrella"
 
 
 BORDERS = [". ", ".\n", "\n", "\r\n", "\t", "\u2028", "; ", " | ", "|", " · ", " - ", " — "]
-BORDERS += [" / ", "! ", "。", " ... ", "?! ", "<br>", "</li><li>", " > ", " . "]
+BORDERS += [" / ", "! ", "。", " ... ", "?! ", "<br>", "</li><li>", " > ", " . ", " .", "?", "!"]
+BORDERS += ["\\n", "\\r\\n", " &bull; ", "&nbsp;"]
 
 
 @pytest.mark.parametrize("between", BORDERS)
@@ -35,12 +36,18 @@ def test_names_are_phrases_of_their_own_whatever_parts_them(between: str, spell)
         ("hot dog.cat.person", ["hot dog", "cat", "person"]),
         ("a man in a red\nshirt", ["a man", "shirt"]),
         ("see http://a.org/x.y|z for a dog", ["a dog"]),
+        ("1) a dog\n2) a cat", ["a dog", "a cat"]),
+        ("a dog &amp; a cat", ["a dog", "a cat"]),
         ("\n.\n", []),
         ("|", []),
     ],
 )
 def test_what_ends_a_piece_and_what_does_not(caption: str, phrases: list[str]) -> None:
     assert asked(_shared(), caption) == phrases
+
+
+def test_a_path_is_not_a_written_line_end() -> None:
+    assert list(pieces("C:\\news")) == [(0, "C:\\news")]
 
 
 @settings(max_examples=200, deadline=None)

@@ -72,15 +72,19 @@ def share_found(order: list[str], wrong: set[str], labels: int) -> float:
     return len(wrong.intersection(first)) / len(wrong)
 
 
-def write_opinions(run: RunStore, layer: str, values: dict[str, list[float | None]]) -> None:
+def write_opinions(
+    run: RunStore, layer: str, values: dict[str, list[float | None]], *, maker: str = "m"
+) -> None:
     """The columns of a layer, in the order of the run's candidates."""
     store, kind = LayerStore(run, layer), KINDS[layer]
     names = tuple(column.name for column in kind.columns)
     store.define(
-        Layer(name=layer, key=kind.key, columns=names, run_plan=run.plan_id(), maker={"m": 1})
+        Layer(
+            name=layer, key=kind.key, columns=names, run_plan=run.plan_id(), maker={"model": maker}
+        )
     )
     ids = [box.box_id for one in run.iter_annotations() for box in one.boxes]
-    said = {name: values.get(name, [0.0] * len(ids)) for name in names}
+    said = {name: values.get(name, [0.0] * len(ids))[: len(ids)] for name in names}
     table = pa.table(
         {"box_id": ids, "status": ["ok"] * len(ids), "detail": [""] * len(ids), **said},
         schema=kind.schema(),

@@ -85,11 +85,13 @@ def _row(number: int, dice: np.random.Generator, truth: dict[str, bool]) -> Anno
     )
 
 
-def honest_verdicts(sample: AuditSample, truth: dict[str, bool]) -> list[Decision]:
+def honest_verdicts(
+    sample: AuditSample, truth: dict[str, bool], *, named: str = "d"
+) -> list[Decision]:
     """What a reviewer who knows the truth decides about every drawn label."""
     return [
         make_decision(
-            decision_id=f"d{number}",
+            decision_id=f"{named}{number}",
             record_id=one.record_id,
             box_id=one.box_id,
             verdict=Verdict.KEEP if truth[one.box_id] else Verdict.DROP,

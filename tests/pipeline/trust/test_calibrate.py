@@ -17,11 +17,11 @@ from pipeline.curation.calibration import (
     write_calibration,
 )
 from pipeline.curation.curate import curate_run, ensure_curated, iter_curated
-from pipeline.curation.decisions import append_decisions
+from pipeline.curation.decisions import append_decisions, load_decisions
 from pipeline.curation.rules.policy import FilterPolicy
 from pipeline.run.store import RunStore
 from pipeline.trust.audit import draw_audit
-from pipeline.trust.audit_sample import AuditSample, find_audit
+from pipeline.trust.audit_sample import AuditSample, find_audit, is_of
 from pipeline.trust.calibrate import calibrate_audit
 from pipeline.trust.verdicts import Truth, judge
 from schemas.errors import ConfigError
@@ -78,22 +78,29 @@ def test_a_policy_in_precision(world: tuple[RunStore, dict[str, bool]], tmp_path
     with pytest.raises(ConfigError, match=r"min_precision 0.9 needs a calibration of the same ru"):
         curate_run(run, wanted)
     sample = draw_audit(run, POLICY, size=500)
-    found = calibrate_audit(run, sample, POLICY, honest_verdicts(sample, truth))
+    append_decisions(run, honest_verdicts(sample, truth))
+    found = calibrate_audit(run, sample, POLICY, load_decisions(run))
     write_calibration(run, POLICY, found)
     assert read_calibration(run, wanted) == found
     threshold, calibration_id = precision_threshold(run, wanted)
     assert threshold is not None
+    named = replace(wanted, name="ninety")  # the rules count, not what they are called
+    assert precision_threshold(run, named) == (threshold, calibration_id)
+    assert is_of(sample, named)
+    assert not is_of(sample, replace(named, score_threshold=0.6))
     stats = curate_run(run, wanted)
     assert stats.calibration_id == calibration_id != ""
     labels = [box for record in iter_curated(run, wanted.policy_id) for box in record.boxes]
-    assert min(box.score for box in labels) > threshold
-    assert len(labels) == found.promises[1].labels
+    drawn = {one.box_id for one in sample.drawn}  # what people kept stays, whatever its score
+    assert min(box.score for box in labels if box.box_id not in drawn) > threshold
+    assert stats.drops.boxes_kept == found.promises[1].labels
     assert np.mean([truth[box.box_id] for box in labels]) >= 0.9
     assert stats.drops.boxes_dropped["score: not above the threshold of the promised precision"]
     assert ensure_curated(run, wanted) == stats
     # another calibration makes other labels
     more = draw_audit(run, POLICY, size=900, seed=1)
-    again = calibrate_audit(run, more, POLICY, honest_verdicts(more, truth))
+    append_decisions(run, honest_verdicts(more, truth, named="more"))
+    again = calibrate_audit(run, more, POLICY, load_decisions(run))
     write_calibration(run, POLICY, again)
     assert ensure_curated(run, wanted).calibration_id == again.calibration_id != calibration_id
     with pytest.raises(ConfigError, match=r"must be one of those .*\(0.8, 0.9, 0.95\), got 0.85"):
@@ -112,7 +119,8 @@ def test_no_threshold_qualifies(tmp_path: Path) -> None:
     run, truth = simulated_run(tmp_path / "run", rows=300)
     wrong = dict.fromkeys(truth, False)
     sample = draw_audit(run, POLICY, size=100)
-    found = calibrate_audit(run, sample, POLICY, honest_verdicts(sample, wrong))
+    append_decisions(run, honest_verdicts(sample, wrong))
+    found = calibrate_audit(run, sample, POLICY, load_decisions(run))
     write_calibration(run, POLICY, found)
     assert [promise.threshold for promise in found.promises] == [None, None, None]
     with pytest.raises(ConfigError, match=r"no threshold of this run qualifies .*0.000 could be"):

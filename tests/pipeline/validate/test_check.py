@@ -83,7 +83,9 @@ PLANTED: list[tuple[str, str, dict[str, Any], str, str]] = [
     ("coco", "annotations", {"id": DELETED}, A1, "id must be int or str, got None"),
     ("coco", "annotations", {"image_id": 77}, A1, "annotation of an image that is not listed"),
     ("coco", "annotations", {"category_id": 77}, A1, "annotation of a category that is not"),
-    ("coco", "annotations", {"category_id": None}, A1, "category_id must be int or str"),
+    ("coco", "annotations", {"category_id": None}, A1, "annotation of a category that is not"),
+    ("coco", "annotations", {"category_id": [5]}, A1, "category_id must be int or str"),
+    ("coco", "images", {"id": 1.5}, I1, "image or category whose id is null or a fraction"),
     ("coco", "annotations", {"iscrowd": "perhaps"}, A1, "iscrowd must be 0 or 1"),
     ("coco", "images", {"id": 1}, I1, "image whose id occurred before"),
     ("coco", "images", {"file_name": 3}, I1, "file_name must be str, got 3"),
@@ -202,3 +204,15 @@ def test_more_problems_than_are_kept_are_counted(tmp_path: Path) -> None:
 def test_what_is_not_there_is_explained() -> None:
     with pytest.raises(ConfigError, match=r"'nowhere.json' does not exist"):
         validate("nowhere.json", "coco")
+
+
+def test_an_image_that_was_cut_off_is_found(tmp_path: Path) -> None:
+    raw = coco()
+    raw["images"][1]["file_name"] = "2.jpg"
+    Image.new("RGB", (64, 48)).save(tmp_path / "2.jpg")
+    whole = (tmp_path / "2.jpg").read_bytes()
+    assert check(tmp_path, raw).problems == []
+    (tmp_path / "2.jpg").write_bytes(whole[:-20])
+    (problem,) = check(tmp_path, raw).problems
+    assert problem.where.endswith("a/2")
+    assert "cannot be read, or not to its end: cannot be decoded: " in problem.what

@@ -64,4 +64,4 @@ def test_a_table_beside_the_images_is_named(tmp_path: Path) -> None:
     assert "not read" not in open_corpus(str(root)).explanation
     (root / "captions.csv").write_text("image,caption\n")
     found = open_corpus(str(root)).explanation
-    assert "not read: captions.csv: a table of captions needs a header" in found
+    assert "not read: captions.csv (it has no rows): a table of captions needs a header" in found

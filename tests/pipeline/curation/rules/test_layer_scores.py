@@ -14,17 +14,22 @@ import pytest
 
 from pipeline.curation.curate import curate_run, ensure_curated, iter_curated
 from pipeline.curation.kept_boxes import kept_box_ids
+from pipeline.curation.rules.candidates import candidates_of
 from pipeline.curation.rules.filter_result import (
+    IMAGE_CODE_OF,
     LOW_IMAGE_SCORE,
     LOW_LAYER,
     LOW_LAYER_IMAGE,
     LOW_SCORE,
 )
+from pipeline.curation.rules.filters import filter_candidates
+from pipeline.curation.rules.layer_scores import load_layer_scores
 from pipeline.curation.rules.policy import FilterPolicy
 from pipeline.curation.rules.presets import get_policy, policy_from_json
 from pipeline.layers.enrich_unit import enrich_unit
 from pipeline.layers.store import LayerRows
 from pipeline.report.policies import compare_policies
+from pipeline.run.columns import run_tables
 from pipeline.run.store import RunStore
 from schemas.errors import ConfigError
 from tests.pipeline.layers.runs import FakeScorer, drawn_run
@@ -64,6 +69,24 @@ def labels(run: RunStore, policy: FilterPolicy) -> dict[str, float]:
         for record in iter_curated(run, policy.policy_id)
         for box in record.boxes
     }
+
+
+def test_a_promised_threshold_brings_no_pair_back(tmp_path: Path) -> None:
+    """Without its weak boxes the mean of a pair rises; a promise is about labels of the policy."""
+    run = with_scores(drawn_run(tmp_path), {"toy/0#1": 0.2}, images=0.5)
+    rules: dict[str, Any] = {"region_scores": "clip", "min_image_score": 0.5}
+    policy = FilterPolicy(name="mean", **rules)
+    table = pa.concat_tables(run_tables(run))
+    found = load_layer_scores(run, [policy], run.commits().values()).beside(
+        candidates_of(table), table
+    )
+    base = filter_candidates(found, policy)
+    strong = float(np.sort(base.scores[found.row_of == 0])[-1])
+    assert IMAGE_CODE_OF[LOW_IMAGE_SCORE] == base.image_codes[0]
+    asked = replace(policy, min_precision=0.9)
+    for threshold in np.linspace(0.05, strong, 8)[:-1]:
+        narrowed = filter_candidates(found, asked, precision_threshold=float(threshold))
+        assert np.isin(narrowed.labels(found), base.labels(found)).all()
 
 
 def test_yoloworld_multiplies_and_asks_the_image(tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ def test_coco(tmp_path: Path) -> None:
     [
         ({"images": None}, r"val.json: images must be list, got None"),
         ({"images": [{"id": 1}]}, r"images\[0\]: coco_url must be str, got None"),
-        ({"images": [{"id": 1.5}]}, r"images\[0\]: id must be int or str, got 1.5"),
+        ({"images": [{"id": [1]}]}, r"images\[0\]: id must be int or str, got \[1\]"),
         ({"annotations": {"1": {}}}, r"val.json: annotations must be list, got {'1': {}}"),
         ({"annotations": [3]}, r"annotations\[0\] must be an object with image_id, got 3"),
         ({"images": [None]}, r"images\[0\] must be an object with id, got None"),

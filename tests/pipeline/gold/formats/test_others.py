@@ -263,7 +263,8 @@ def test_refcoco(tmp_path: Path) -> None:
         ("left one", ((10, 20, 40.5, 60.25),), (((0, 8),),)),
     ]
     assert len(gold.counts) == 3
-    assert load_gold(str(tmp_path), split="testB").samples == ()
+    with pytest.raises(DataError, match=r"has no split 'testB'; it has testA, val$"):
+        load_gold(str(tmp_path), split="testB")
 
 
 def told(words: str) -> None:

@@ -1,0 +1,57 @@
+"""Phrases that were looked for and are known to be absent. Pure.
+
+No box is no absence: a phrase counts where it was asked for, no candidate of it reached the
+policy's `negative_below`, no person says otherwise, and it shares no words with a phrase that has a
+box or of which a person says so.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from schemas.records import CuratedRecord, PhraseStatus
+
+
+def negative_phrases(record: CuratedRecord, below: float) -> tuple[list[int], int]:
+    """Places of the negatives among the record's phrases, and how many more would be negatives
+    but overlap such a phrase.
+
+    Args:
+        record: a curated pair.
+        below: the policy's `negative_below`: best scores from there on say nothing.
+    """
+    named = {index for box in record.boxes for index in box.phrase_indices}
+    spans = [
+        (phrase.start, phrase.end)
+        for index, phrase in enumerate(record.phrases)
+        if index in named or phrase.status == PhraseStatus.DOUBTED
+    ]
+    found, overlapping = [], 0
+    for index, phrase in enumerate(record.phrases):
+        if index in named or phrase.status != PhraseStatus.OK or phrase.best_score >= below:
+            continue
+        if any(phrase.start < end and start < phrase.end for start, end in spans):
+            overlapping += 1
+        else:
+            found.append(index)
+    return found, overlapping
+
+
+def with_doubts(record: CuratedRecord, *, asked: int, misses_a_box: bool) -> CuratedRecord:
+    """The record with the phrases marked of which no box says nothing.
+
+    Args:
+        record: a curated pair that people decided about.
+        asked: how many of its phrases the teacher knew; people marked those behind.
+        misses_a_box: a person says that something in the caption has no box, not what: then no
+            phrase is known to be absent.
+    """
+    first = 0 if misses_a_box else asked
+    named = {index for box in record.boxes for index in box.phrase_indices}
+    phrases = tuple(
+        replace(phrase, status=PhraseStatus.DOUBTED)
+        if index >= first and index not in named and phrase.status == PhraseStatus.OK
+        else phrase
+        for index, phrase in enumerate(record.phrases)
+    )
+    return replace(record, phrases=phrases)
