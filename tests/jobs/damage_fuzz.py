@@ -43,6 +43,9 @@ _TEXTS = (
 class Damaged:
     """Cases in one folder; `outcomes` counts how they ended."""
 
+    most_s = 20.0
+    """Of a command: one that hangs is found, one on a busy machine is not."""
+
     def __init__(self, folder: Path, seed: int) -> None:
         self.folder = folder
         self.seed = seed
@@ -113,7 +116,7 @@ class Damaged:
         where = f"case {number}: {what} of {name}, {command[0]}"
         began = time.monotonic()
         code, said = self._quietly(command, where)
-        assert time.monotonic() - began < 20, f"{where}: took too long"
+        assert time.monotonic() - began < self.most_s, f"{where}: took too long"
         assert code in (0, 1, 2), f"{where}: exit code {code}"
         assert "Traceback" not in said, f"{where}: {said}"
         assert "\x1b" not in said, f"{where}: a terminal escape"

@@ -21,6 +21,8 @@ _STEPS = 2
 class DamagedTraining(Damaged):
     """Cases over the folder of a training."""
 
+    most_s = 120.0  # some train again
+
     def _make(self) -> None:
         inputs = self.folder / "inputs"
         inputs.mkdir()
