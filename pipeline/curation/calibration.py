@@ -147,8 +147,8 @@ def base_policy(policy: FilterPolicy) -> FilterPolicy:
 
 
 def calibration_path(run: RunStore, policy: FilterPolicy) -> str:
-    """Where the calibration of a policy stands."""
-    return run.url(FOLDER, f"calibration-{base_policy(policy).policy_id}.json")
+    """Where the calibration of a policy stands, whatever the policy is called."""
+    return run.url(FOLDER, f"calibration-{base_policy(policy).rules_id}.json")
 
 
 def write_calibration(run: RunStore, policy: FilterPolicy, found: Calibration) -> str:
@@ -196,7 +196,7 @@ def check_calibration(
         ConfigError: names what differs.
     """
     wanted = base_policy(policy).policy_id
-    if found.policy_id != wanted:
+    if found.policy_id.rpartition("@")[2] != base_policy(policy).rules_id:
         raise ConfigError(
             f"{where} calibrates policy {found.policy_id}, not {wanted}; run glipforge calibrate "
             f"with that policy"

@@ -104,11 +104,8 @@ class Export:
                 else None,
                 force=request.force,
             )
-        if self.options.masks and self.options.masks.without:
-            summary.notes.append(
-                f"{self.options.masks.without:,} boxes have no mask: people moved or drew them, or "
-                "the model failed"
-            )
+        if self.options.masks and (note := self.options.masks.note()):
+            summary.notes.append(note)
         summary.left_out += Counter({REPEATED: merge_counts.pop(REPEATED, 0)}) + self._counts
         summary.notes += [f"{number:,} x {note}" for note, number in merge_counts.items() if number]
         return summary

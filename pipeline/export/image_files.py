@@ -17,6 +17,7 @@ from pipeline.images.address import ImageAddress, UriKind
 from pipeline.images.decode import ImageLimits, decode_image, open_image
 from pipeline.images.fetch import read_image_uri
 from pipeline.images.orientation import orientation
+from pipeline.images.whole import require_whole
 from pipeline.storage.files import exists, is_local, local_path, write_bytes
 from schemas.errors import RecordError
 from schemas.fingerprint import sha256_bytes
@@ -176,7 +177,9 @@ def plain_image(
     from PIL import Image
 
     data = read_image_uri(record.image_uri, access=access)
-    if record.image_sha256 and sha256_bytes(data) != record.image_sha256:
+    if not record.image_sha256:  # nobody has seen its pixels, as those of a web image
+        require_whole(data, limits)
+    elif sha256_bytes(data) != record.image_sha256:
         decoded = decode_image(data, limits)
         if (decoded.width, decoded.height) != (record.width, record.height):
             raise RecordError("image_changed", "its size is not the one that was labelled")

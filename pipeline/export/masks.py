@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from pipeline.curation.curate import find_curated, iter_curated_files, read_curated_file
@@ -16,43 +16,69 @@ NOBODY_TOUCHED = ("teacher", "gold")
 """Origins of boxes that are as the layer knows them."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MaskedBox(CuratedBox):
+    """A box with its mask: it keeps it under another id, in a joined pair, and on the disk."""
+
+    counts: str
+    """COCO's compressed run lengths of the whole image."""
+    area: int
+    """Pixels of the mask."""
+
+
 @dataclass(kw_only=True)
 class BoxMasks:
-    """The masks of the unit that is exported just now; memory stays flat.
+    """Puts the masks of runs on their boxes, and counts boxes that were written without one."""
 
-    counts: box_id -> run lengths and area.
-    without: boxes that were exported without a mask.
-    """
-
-    counts: dict[str, tuple[str, int]] = field(default_factory=dict)
-    without: int = 0
+    touched: int = 0
+    """Of boxes that people moved or drew: the layer's mask is of another box."""
+    unknown: int = 0
+    """Of boxes for which the layer has none."""
 
     def of(self, box: CuratedBox, height: int, width: int) -> dict[str, Any]:
-        """`segmentation` and `area` of a COCO annotation; empty where the box has no mask.
+        """`segmentation` and `area` of a COCO annotation; empty where the box has no mask."""
+        if isinstance(box, MaskedBox):
+            size = [height, width]
+            return {"segmentation": {"size": size, "counts": box.counts}, "area": box.area}
+        if box.origin in NOBODY_TOUCHED:
+            self.unknown += 1
+        else:
+            self.touched += 1
+        return {}
 
-        A box that a person moved or drew has none: the layer's mask is of another box.
-        """
-        found = self.counts.get(box.box_id) if box.origin in NOBODY_TOUCHED else None
-        if found is None:
-            self.without += 1
-            return {}
-        counts, area = found
-        return {"segmentation": {"size": [height, width], "counts": counts}, "area": area}
+    def note(self) -> str:
+        """Which boxes were written without a mask, and why; nothing where each has one."""
+        reasons = []
+        if self.touched:
+            reasons.append(f"people moved or drew {self.touched:,}")
+        if self.unknown:
+            reasons.append(f"the layer `masks` has none for {self.unknown:,}")
+        total = self.touched + self.unknown
+        return f"{total:,} boxes have no mask: {', '.join(reasons)}" if total else ""
 
     def stream(self, run: RunStore, policy: str) -> Iterator[CuratedRecord]:
-        """As `iter_curated`; the masks of a record's boxes are here while it is the last one."""
+        """As `iter_curated`, the boxes with their masks; memory is that of one unit."""
         policy_id = find_curated(run, policy)
         store = LayerStore(run, "masks")
         commits = store.commits()
         for file in iter_curated_files(run, policy_id):
             unit_id = file.name.rpartition("-")[0]
             table = store.read(commits[unit_id], ["box_id", "counts", "area"])
-            self.counts = {
+            known = {
                 row["box_id"]: (row["counts"], row["area"])
                 for row in table.to_pylist()
                 if row["counts"] is not None
             }
-            yield from read_curated_file(run, policy_id, file)
+            for record in read_curated_file(run, policy_id, file):
+                yield replace(record, boxes=tuple(_masked(box, known) for box in record.boxes))
+
+
+def _masked(box: CuratedBox, known: dict[str, tuple[str, int]]) -> CuratedBox:
+    mask = known.get(box.box_id) if box.origin in NOBODY_TOUCHED else None
+    if mask is None:
+        return box
+    own = {field.name: getattr(box, field.name) for field in fields(box)}
+    return MaskedBox(**own, counts=mask[0], area=mask[1])
 
 
 def require_masks(run: RunStore) -> None:

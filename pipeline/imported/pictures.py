@@ -7,16 +7,19 @@ from dataclasses import dataclass
 
 from pipeline.gold.picture_sizes import ANY_SIZE
 from pipeline.images.address import ImageAddress, UriKind
-from pipeline.images.decode import image_size
+from pipeline.images.decode import ImageLimits, image_size
 from pipeline.images.fetch import read_image_uri
+from pipeline.images.whole import require_whole
 from schemas.errors import RecordError
 from schemas.fingerprint import sha256_bytes
 from schemas.records import Status
 
 MISSING = "image that is not there (is image_root right?)"
-UNREADABLE = "image that is there and cannot be read"
+UNREADABLE = "image that is there and cannot be read, or not to its end"
 OTHER_SIZE = "image of another size than its labels say"
 NOT_LOOKED_AT = "image on the web: it was not looked at"
+DECODED = ImageLimits(min_side_px=1, max_aspect=1e9)
+"""Of an image that may have been cut off; a larger one takes too much memory to tell."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +62,8 @@ class Pictures:
             return Picture(problem=MISSING, detail=error.detail, status=Status.IMAGE_MISSING)
         try:
             found = image_size(data, ANY_SIZE)
+            if found[0] * found[1] <= DECODED.max_pixels:
+                require_whole(data, DECODED)
         except RecordError as error:
             return Picture(problem=UNREADABLE, detail=error.detail, status=Status.IMAGE_CORRUPT)
         if found != size_wh:

@@ -23,9 +23,32 @@ VERSION = 1
 
 def dhash(image: NDArray[np.uint8]) -> str:
     """32 hex digits of a uint8 RGB image [height, width, 3]."""
+    return _digits(*_small_copies(image))
+
+
+def turned_dhashes(image: NDArray[np.uint8]) -> list[str]:
+    """The hash of an image and those of its seven turned and mirrored copies."""
+    across, down = _small_copies(image)
+    found = []
+    for mirrored in (False, True):
+        for turns in range(4):
+            # A quarter turn makes rows of columns.
+            rows, columns = (across, down) if turns % 2 == 0 else (down, across)
+            rows, columns = np.rot90(rows, turns), np.rot90(columns, turns)
+            if mirrored:
+                rows, columns = np.fliplr(rows), np.fliplr(columns)
+            found.append(_digits(rows, columns))
+    return found
+
+
+def _small_copies(image: NDArray[np.uint8]) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
+    """Grey copies [8, 9] and [9, 8]."""
     grey = Image.fromarray(image).convert("L")
     across = np.asarray(grey.resize((9, 8), Image.Resampling.BOX), dtype=np.int16)
-    down = np.asarray(grey.resize((8, 9), Image.Resampling.BOX), dtype=np.int16)
+    return across, np.asarray(grey.resize((8, 9), Image.Resampling.BOX), dtype=np.int16)
+
+
+def _digits(across: NDArray[np.int16], down: NDArray[np.int16]) -> str:
     bits = np.concatenate(
         [(np.diff(across, axis=1) > 0).ravel(), (np.diff(down, axis=0) > 0).ravel()]
     )

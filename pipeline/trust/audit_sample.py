@@ -102,7 +102,7 @@ def find_audit(
         what = f"audit {audit_id!r}"
     else:
         wanted = "" if policy is None else base_policy(policy).policy_id
-        fits = [one for one in samples if one.policy_id == wanted or not wanted]
+        fits = [one for one in samples if policy is None or is_of(one, policy)]
         what = f"policy {wanted}" if wanted else "this run"
     if len(fits) != 1:
         known = ", ".join(f"{one.audit_id} of {one.policy_id}" for one in fits or samples) or "none"
@@ -111,6 +111,11 @@ def find_audit(
             remedy += ", or give --audit and its id where this policy is stricter"
         raise ConfigError(f"{what} has {len(fits)} audits ({known}); {remedy}")
     return fits[0]
+
+
+def is_of(sample: AuditSample, policy: FilterPolicy) -> bool:
+    """True where the sample was drawn for these rules, whatever their name and `min_precision`."""
+    return sample.policy_id.rpartition("@")[2] == base_policy(policy).rules_id
 
 
 def _read(where: str) -> AuditSample:

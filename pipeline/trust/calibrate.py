@@ -16,7 +16,7 @@ from pipeline.curation.rules.policy import FilterPolicy
 from pipeline.curation.standing_words import words_id
 from pipeline.layers.columns import require_columns
 from pipeline.run.store import RunStore
-from pipeline.trust.audit_sample import AuditSample
+from pipeline.trust.audit_sample import AuditSample, is_of
 from pipeline.trust.calibration_figures import PRECISIONS, JudgedLabels, make_calibration
 from pipeline.trust.population import unit_labels
 from pipeline.trust.promise import threshold_grid
@@ -100,7 +100,7 @@ def _audited(
     grid, population = np.array(sample.grid), np.array(sample.population)
     level = np.array([one.level for one in sample.drawn])
     keep = np.ones(len(sample.drawn), dtype=bool)
-    if policy.policy_id != sample.policy_id:
+    if not is_of(sample, policy):
         grid = threshold_grid(lowest_threshold(policy))
         population, level = _recount(run, sample, policy, grid)
         keep = ~np.isnan(level)

@@ -18,7 +18,7 @@ from pipeline.layers.store import LayerStore
 from pipeline.run.columns import unit_tables
 from pipeline.run.store import RunStore
 from pipeline.storage.errors import MissingFile
-from pipeline.trust.near_images import ImageHashes, NearIndex, as_words, is_flat
+from pipeline.trust.near_images import TURNS, ImageHashes, NearIndex, as_words, is_flat
 from schemas.checked import STRICT, from_json, to_plain
 from schemas.errors import ConfigError, DataError
 
@@ -141,7 +141,7 @@ def _of_set(
             record_id=pair["record_id"],
             image_uri=pair["image_uri"],
             kind="near" if exact is None else "exact",
-            other=other.names[int(place) if exact is None else exact],
+            other=other.names[int(place) // TURNS if exact is None else exact],
             against=other.name,
             distance=int(distance) if exact is None else 0,
         )

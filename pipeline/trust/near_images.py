@@ -15,13 +15,15 @@ from numpy.typing import NDArray
 
 from pipeline.images.decode import ImageLimits, decode_image
 from pipeline.images.fetch import read_image_uri
-from pipeline.layers.perceptual_hash import HASH_BITS, dhash, pixels_sha256
+from pipeline.layers.perceptual_hash import HASH_BITS, pixels_sha256, turned_dhashes
 from schemas.errors import ConfigError, RecordError
 
 MAX_DISTANCE = 15
 MIN_SET_BITS = 8
 """An image whose hash has fewer bits set (or not set) is nearly flat: it is near to any other."""
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".avif")
+TURNS = 8
+"""Ways to turn and mirror an image."""
 _LIMITS = ImageLimits(max_pixels=2**30, min_side_px=1, max_aspect=1e9)
 _WORDS = HASH_BITS // 64
 
@@ -37,7 +39,7 @@ class ImageHashes:
     pixels: Mapping[str, int]
     """SHA-256 of the pixels -> place of a name."""
     hashes: NDArray[np.uint64]
-    """[N, 2]"""
+    """[N x TURNS, 2], of each image as it is, turned and mirrored; zeros of a nearly flat one."""
     unreadable: tuple[str, ...] = ()
     """`<name>: <reason>` of those left out."""
 
@@ -112,7 +114,7 @@ def hash_images(
             files.setdefault(file, len(names))
             pixels.setdefault(content, len(names))
             names.append(path)
-            hashes.append(looks)
+            hashes += looks
     if not names:
         raise ConfigError(f"against: no image of {name!r} can be read; the first: {unreadable[0]}")
     return ImageHashes(
@@ -125,12 +127,15 @@ def hash_images(
     )
 
 
-def _hashed(path: str) -> tuple[str, str, str] | RecordError:
+def _hashed(path: str) -> tuple[str, str, list[str]] | RecordError:
     try:
         image = decode_image(read_image_uri(path), _LIMITS)
     except RecordError as error:
         return error
-    return image.sha256, pixels_sha256(image.array), dhash(image.array)
+    looks = turned_dhashes(image.array)
+    if is_flat(as_words(looks[:1]))[0]:
+        looks = ["0" * (HASH_BITS // 4)] * TURNS
+    return image.sha256, pixels_sha256(image.array), looks
 
 
 def as_words(hashes: Sequence[str]) -> NDArray[np.uint64]:

@@ -86,8 +86,6 @@ def write_gold(folder: Path, *, detection: bool = False) -> str:
 
 
 def toy_run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> RunStore:
-    """The run, and every command opens it whatever address it is given."""
-    run = folder_run(folder / "run", toy_rows(folder), more_units=[1])
-    for module in ("pipeline.run.open", "pipeline.export.export"):
-        monkeypatch.setattr(f"{module}.open_run", lambda uri: run)
-    return run
+    """The run, at RUN of the folder, which becomes the working directory."""
+    monkeypatch.chdir(folder)
+    return folder_run(folder / "RUN", toy_rows(folder), more_units=[1])

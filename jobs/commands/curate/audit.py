@@ -44,7 +44,7 @@ def run(config: Config) -> int:
     from pipeline.curation.rules.presets import get_policy
     from pipeline.run.open import open_run
     from pipeline.trust.audit import draw_audit
-    from pipeline.trust.audit_sample import read_audits, write_audit
+    from pipeline.trust.audit_sample import is_of, read_audits, write_audit
 
     policy, labelled = get_policy(config.policy), open_run(config.run)
     with reading_bar("count labels", labelled.num_records()) as progress:
@@ -66,7 +66,7 @@ def run(config: Config) -> int:
         drawn = sum(one.stratum == number for one in sample.drawn)
         print(f"  {name}: {drawn:,} of {sample.totals[number]:,}")
     print(f"written {where}")
-    which, own = "", sum(one.policy_id == sample.policy_id for one in read_audits(labelled))
+    which, own = "", sum(is_of(one, policy) for one in read_audits(labelled))
     if own > 1:
         which = f" --audit {sample.audit_id}"
         print(

@@ -1,6 +1,6 @@
 """State the precision of a run's labels, from an audit that people judged or from gold.
 
-Writes RUN/trust/calibration-<policy>.json: for each precision asked for the smallest threshold that
+Writes RUN/trust/calibration-<rules>.json: for each precision asked for the smallest threshold that
 holds it with confidence (or that none does), the curve with exact intervals, reliability, and the
 map from scores to probabilities. A page with the plots stands beside it.
 """

@@ -159,6 +159,11 @@ class FilterPolicy:
         rules |= {"version": POLICY_VERSION, "words": sorted(self.words())}
         return f"{self.name}@{fingerprint(rules)}"
 
+    @property
+    def rules_id(self) -> str:
+        """The fingerprint alone: policies of other names with the same rules share it."""
+        return self.policy_id.rpartition("@")[2]
+
     def layer_columns(self) -> tuple[str, ...]:
         """The columns of layers that the rules read."""
         found = list(self.layer_thresholds)

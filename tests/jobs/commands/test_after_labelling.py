@@ -33,7 +33,7 @@ def test_filter_says_what_each_rule_dropped(
         assert line in shown
     assert "2.00 boxes per kept pair" in shown
     assert "next: glipforge export RUN --policy default --format goldg" in shown
-    stats = json.loads((tmp_path / "run" / "stats.json").read_text())
+    stats = json.loads((tmp_path / "RUN" / "stats.json").read_text())
     assert stats["policies"][get_policy("default").policy_id]["labels"]["boxes"] == 4
     append_decisions(run, [decided(1, Verdict.DROP, record_id="toy/1", box_id="toy/1#0")])
     filter_job.run(filter_job.Config(run="RUN"))
@@ -62,10 +62,10 @@ def test_policies_are_compared_without_writing_labels(
     shown = capsys.readouterr().out
     for line in ("candidates", "- score: not above", "kept by both", "written"):
         assert line in shown
-    page = (tmp_path / "run" / "policies.html").read_text()
+    page = (tmp_path / "RUN" / "policies.html").read_text()
     assert "<svg" in page
     assert get_policy("owlst").policy_id in page
-    assert not (tmp_path / "run" / "curated").exists()
+    assert not (tmp_path / "RUN" / "curated").exists()
     filter_job.run(filter_job.Config(run="RUN", policy=both, compare=True, json=True))
     found = json.loads(capsys.readouterr().out)
     assert found["kept_by_both"] == [[4, 4], [4, 6]]
@@ -185,11 +185,11 @@ def test_compare_a_run_with_itself(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     toy_run(tmp_path, monkeypatch)
-    assert compare.run(compare.Config(a="A", b="B")) == 0
+    assert compare.run(compare.Config(a="RUN", b="RUN")) == 0
     shown = capsys.readouterr().out
     assert "3 pairs in both, 0 only in A, 0 only in B" in shown
     assert "labels: 4 kept (0 of them moved), 0 missed, 0 added; agreement 100.0%" in shown
-    compare.run(compare.Config(a="A", b="B", json=True))
+    compare.run(compare.Config(a="RUN", b="RUN", json=True))
     found = json.loads(capsys.readouterr().out)
     assert found["by_noun"]["box"]["kept"] == 4
     assert found["statuses"] == [["no_boxes", "no_boxes", 1], ["ok", "ok", 2]]
@@ -199,8 +199,9 @@ def test_report_is_one_page(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     toy_run(tmp_path, monkeypatch)
+    (tmp_path / "<RUN>").symlink_to("RUN")
     assert report.run(report.Config(run="<RUN>", pictures=5)) == 0
-    page = (tmp_path / "run" / "report.html").read_text()
+    page = (tmp_path / "RUN" / "report.html").read_text()
     assert "report.html" in capsys.readouterr().out
     assert "&lt;RUN&gt;" in page
     assert page.count('<img src="data:image/jpeg;base64,') == 2
@@ -252,7 +253,7 @@ def test_the_curation_is_made_when_it_is_missing(
 ) -> None:
     run = toy_run(tmp_path, monkeypatch)
     made = curate_run(run, get_policy("default"))
-    before = (tmp_path / "run" / "curated" / made.policy_id / "manifest.json").stat().st_mtime_ns
+    before = (tmp_path / "RUN" / "curated" / made.policy_id / "manifest.json").stat().st_mtime_ns
     export.run(export.Config(run="RUN", out=str(tmp_path / "a.json")))
-    manifest = tmp_path / "run" / "curated" / made.policy_id / "manifest.json"
+    manifest = tmp_path / "RUN" / "curated" / made.policy_id / "manifest.json"
     assert manifest.stat().st_mtime_ns == before  # up to date: not made again

@@ -75,8 +75,6 @@ def test_decisions_are_carried_to_a_new_run(
     old = folder_run(tmp_path / "old", toy_rows(tmp_path))
     rows = [replace(row, boxes=row.boxes[:2], teacher_id="another") for row in toy_rows(tmp_path)]
     new = folder_run(tmp_path / "new", rows)
-    runs = {old.uri: old, new.uri: new}
-    monkeypatch.setattr("pipeline.run.open.open_run", lambda uri: runs[uri])
     append_decisions(old, two_opinions())
     report = carry_decisions(new, old.uri, min_iou=0.7)
     assert [(d.box_id, d.verdict, d.reviewer) for d in report.decisions] == [

@@ -21,7 +21,7 @@ from pipeline.curation.decisions import append_decisions, load_decisions
 from pipeline.curation.rules.policy import FilterPolicy
 from pipeline.run.store import RunStore
 from pipeline.trust.audit import draw_audit
-from pipeline.trust.audit_sample import AuditSample, find_audit
+from pipeline.trust.audit_sample import AuditSample, find_audit, is_of
 from pipeline.trust.calibrate import calibrate_audit
 from pipeline.trust.verdicts import Truth, judge
 from schemas.errors import ConfigError
@@ -84,6 +84,10 @@ def test_a_policy_in_precision(world: tuple[RunStore, dict[str, bool]], tmp_path
     assert read_calibration(run, wanted) == found
     threshold, calibration_id = precision_threshold(run, wanted)
     assert threshold is not None
+    named = replace(wanted, name="ninety")  # the rules count, not what they are called
+    assert precision_threshold(run, named) == (threshold, calibration_id)
+    assert is_of(sample, named)
+    assert not is_of(sample, replace(named, score_threshold=0.6))
     stats = curate_run(run, wanted)
     assert stats.calibration_id == calibration_id != ""
     labels = [box for record in iter_curated(run, wanted.policy_id) for box in record.boxes]

@@ -74,6 +74,21 @@ def test_exact_and_near_copies_and_no_others(tmp_path: Path) -> None:
     assert read_leakage(run).record_ids() == {"toy/0", "toy/1", "toy/2"}
 
 
+def test_turned_and_mirrored_copies_are_near(tmp_path: Path) -> None:
+    run, folder = hashed_run(tmp_path), tmp_path / "test"
+    folder.mkdir()
+    images = [Image.open(tmp_path / "images" / f"{n}.png") for n in range(3)]
+    draw(folder / "other.png", seed=77)
+    for turn in Image.Transpose:
+        for number, image in enumerate(images):
+            copy = image.transpose(turn)
+            copy.resize((copy.width * 2, copy.height * 2)).save(
+                folder / f"{number}.jpg", quality=80
+            )
+        found = found_in(run, folder)
+        assert found == {f"toy/{n}": ("near", f"{n}.jpg") for n in range(3)}, turn
+
+
 def test_flat_images_are_not_near_to_each_other(tmp_path: Path) -> None:
     run, folder = hashed_run(tmp_path), tmp_path / "test"
     folder.mkdir()

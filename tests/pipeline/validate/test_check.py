@@ -204,3 +204,15 @@ def test_more_problems_than_are_kept_are_counted(tmp_path: Path) -> None:
 def test_what_is_not_there_is_explained() -> None:
     with pytest.raises(ConfigError, match=r"'nowhere.json' does not exist"):
         validate("nowhere.json", "coco")
+
+
+def test_an_image_that_was_cut_off_is_found(tmp_path: Path) -> None:
+    raw = coco()
+    raw["images"][1]["file_name"] = "2.jpg"
+    Image.new("RGB", (64, 48)).save(tmp_path / "2.jpg")
+    whole = (tmp_path / "2.jpg").read_bytes()
+    assert check(tmp_path, raw).problems == []
+    (tmp_path / "2.jpg").write_bytes(whole[:-20])
+    (problem,) = check(tmp_path, raw).problems
+    assert problem.where.endswith("a/2")
+    assert "cannot be read, or not to its end: cannot be decoded: " in problem.what

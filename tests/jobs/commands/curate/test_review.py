@@ -32,7 +32,7 @@ def run_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setenv("GLIPFORGE_REVIEW_HOME", str(tmp_path / "home"))
     for name in ("FIFTYONE_DATABASE_URI", "FIFTYONE_DATABASE_NAME"):
         monkeypatch.delenv(name, raising=False)
-    return str(tmp_path / "run")
+    return str(tmp_path / "RUN")
 
 
 def edit(tmp_path: Path, run_dir: str, change: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from pycocotools.coco import COCO
 
 from jobs.cli import main
@@ -39,7 +40,7 @@ def test_masks_and_licences_come_out_again(
         assert "segmentation that is neither polygons nor run lengths of its image" in shown
     options = ["--image-root", "gold", "--masks", "--out", "o.json"]
     assert main(["export", "run", "--format", name, *options]) == 0
-    assert "2 boxes have no mask" in capsys.readouterr().out
+    assert "2 boxes have no mask: the layer `masks` has none for 2" in capsys.readouterr().out
     (found,) = [one for one in COCO("o.json").dataset["annotations"] if one.get("segmentation")]
     source, copy = COCO(str(path)), COCO("o.json")
     expected = source.annToMask(source.anns[1])
@@ -48,3 +49,36 @@ def test_masks_and_licences_come_out_again(
     assert f"{CREDIT['name']} ({CREDIT['url']}): 4 images" in Path("o.README.md").read_text()
     assert main(["import", "o.json", "--out", "again", "--image-root", "gold"]) == 0
     assert "1 masks" in capsys.readouterr().out  # coco: as captions and spans
+
+
+def square(left: float) -> list[list[float]]:
+    return [[left, 2.0, left + 4, 2.0, left + 4, 8.0, left, 8.0]]
+
+
+def test_masks_stay_on_their_boxes_where_runs_are_joined(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two sets whose records have the same ids: the masks of one must not be another's."""
+    monkeypatch.chdir(tmp_path)
+    for name, left in (("one", 1.0), ("two", 9.0)):
+        path = coco_file(tmp_path / name)
+        raw = json.loads(path.read_text())
+        if name == "two":  # other pictures: other pairs under the ids of the first
+            for image in raw["images"]:
+                Image.new("RGB", (image["width"], image["height"]), "red").save(
+                    path.parent / image["file_name"]
+                )
+        for entry in raw["annotations"]:
+            entry |= {"segmentation": square(left), "bbox": [left, 2, 4, 6], "iscrowd": 0}
+        path.write_text(json.dumps(raw))
+        assert main(["import", str(path), "--out", f"run-{name}"]) == 0
+    for rule in ("first", "union"):
+        options = ["--merge", "run-two", "--merge-rule", rule, "--masks", "--format", "coco"]
+        assert main(["export", "run-one", *options, "--out", f"{rule}.json"]) == 0
+        assert "have no mask" not in capsys.readouterr().out
+        coco = COCO(f"{rule}.json")
+        found = coco.dataset["annotations"]
+        assert {entry["bbox"][0] for entry in found} == {1, 9}
+        for entry in found:
+            mask = coco.annToMask(entry)
+            assert mask.sum() == 24 == mask[2:8, int(entry["bbox"][0]) :][:, :4].sum()
