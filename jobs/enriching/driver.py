@@ -169,9 +169,10 @@ def enrich(
     )
     report = EnrichReport()
     stores = {name: LayerStore(run, name) for name in layers}
+    require_held = []
     with contextlib.ExitStack() as locks:
         for name, store in stores.items():
-            locks.enter_context(run_lock(store, doing="enriched"))
+            require_held.append(locks.enter_context(run_lock(store, doing="enriched")))
             kind = KINDS[name]
             store.define(
                 Layer(
@@ -198,6 +199,8 @@ def enrich(
         for done in mapper(run, enrich_one, _work(run, stores), spec):
             report.add(done)
             progress(report.units + len(report.failed_units))
+            for require in require_held:
+                require()
         report.complete = {name: store.finalize() for name, store in stores.items()}
     return report
 

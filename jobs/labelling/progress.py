@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -32,10 +32,12 @@ class LabelProgress:
 
     units: what was pending at the start.
     max_failure_rate: of the rows of this start; above it the run is given up.
+    require_held: see `pipeline.run.lock`; asked with every turn of a runner.
     """
 
     units: Sequence[Unit]
     max_failure_rate: float = 1.0
+    require_held: Callable[[], None] = lambda: None
     statuses: Counter[str] = field(default_factory=Counter)
     num_units: int = 0
     num_boxes: int = 0
@@ -89,7 +91,13 @@ class LabelProgress:
         self.tell()
 
     def tell(self, *, now: bool = False) -> None:
-        """Say how far it is, if it is time to."""
+        """Say how far it is, if it is time to.
+
+        Raises:
+            LockLost: another driver labels this run now; not with `now`.
+        """
+        if not now:
+            self.require_held()
         since = time.monotonic() - self._said
         is_terminal = sys.stderr.isatty()
         if not now and since < (0.5 if is_terminal else LINE_EVERY_S):

@@ -19,6 +19,7 @@ from jobs.labelling.setup import Corpus, LabelSetup
 from pipeline.images.access import ANYTHING
 from pipeline.images.decoders import DecoderProcesses
 from pipeline.labelling.annotate_unit import AnnotateOptions, UnitRows, annotate_unit
+from pipeline.labelling.held_bytes import HeldBytes
 from pipeline.run.commit_protocol import marker_path
 from pipeline.run.commit_unit import CommitOutcome, commit_unit
 from pipeline.run.store import RunStore
@@ -88,6 +89,7 @@ class LabelWorker:
         )
         self._pool = ThreadPoolExecutor(spec.decode_threads, thread_name_prefix="decode")
         self._decoder = DecoderProcesses(spec.decode_threads)
+        self._memory = HeldBytes()
         self._turn = threading.Lock()
         self._under_way: list[_Asked] = []
         self._batch_size = max(1, getattr(getattr(spec.setup, "options", None), "batch_size", 1))
@@ -183,6 +185,7 @@ class LabelWorker:
             pool=self._pool,
             turn=self._turn,
             decoder=self._decoder,
+            memory=self._memory,
             make_row=self.tools.make_row,
         )
 
@@ -248,6 +251,7 @@ class _Watched:
         for record in records:
             self.beats += 1
             yield record
+            del record  # it may hold an image, which must go before the next one is read
 
 
 class _Asked:

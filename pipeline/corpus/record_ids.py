@@ -79,6 +79,7 @@ def with_unique_ids(records: Iterable[CorpusRecord]) -> Iterator[CorpusRecord]:
         if record.record_id not in seen:
             seen.add(record.record_id)
             yield record
+            del record  # it may hold an image, which must go before the next one is read
             continue
         number = 2
         while (fresh := f"{record.record_id}~{number}") in seen:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import io
 import re
 import socket
 import ssl
@@ -161,16 +162,14 @@ def _body(url: str, answer: urllib3.BaseHTTPResponse, fetch: Fetch) -> bytes:
     announced = answer.headers.get("Content-Length", "")
     if announced.isdecimal() and len(announced) < 20:
         _require_size(url, int(announced), fetch)
-    chunks: list[bytes] = []
-    size = 0
+    body = io.BytesIO()  # hands its bytes over without a copy
     with _explained(fetch):
         while chunk := answer.read(_CHUNK):
-            chunks.append(chunk)
-            size += len(chunk)
-            _require_size(url, size, fetch)
+            _require_size(url, body.tell() + len(chunk), fetch)
+            body.write(chunk)
             fetch.left()
         fetch.left()  # a socket that the watcher has shut may look like the end of the body
-    return b"".join(chunks)
+    return body.getvalue()
 
 
 def _require_size(url: str, size: int, fetch: Fetch) -> None:

@@ -21,6 +21,7 @@ import numpy as np
 
 from pipeline.images.decoders import Decoder
 from pipeline.labelling.decode_pairs import DecodedPairs, decode_pairs, parts_of
+from pipeline.labelling.held_bytes import HeldBytes, UnitBytes
 from pipeline.labelling.pairs import (
     IN_PROCESS,
     CaptionParser,
@@ -39,6 +40,8 @@ from schemas.records import Annotation, CorpusRecord, Status
 
 MAX_CALL_PIXELS = 128_000_000
 """Of the images of one call together, and of those decoded ahead: three bytes each."""
+MAX_WAITING_PIXELS = 64_000_000
+"""Of images that a unit decodes while another one has the teacher."""
 SizeKey = Callable[[tuple[int, int]], Hashable]
 MakeRow = Callable[[Pair, Grounding, str], Annotation]
 """The row of a pair, an answer and the teacher's id."""
@@ -88,6 +91,7 @@ def annotate_unit(
     pool: Executor,
     turn: contextlib.AbstractContextManager[Any] | None = None,
     decoder: Decoder = IN_PROCESS,
+    memory: HeldBytes | None = None,
     make_row: MakeRow = answered_row,
 ) -> UnitRows:
     """Label the records of a unit.
@@ -98,6 +102,7 @@ def annotate_unit(
         turn: Entered while the teacher is asked: a lock where units share it. Reading and
             decoding of this unit go on before, making rows after.
         decoder: Of the images; in processes of its own where they come from strangers.
+        memory: That all units of a worker share for encoded images; None: this unit is alone.
         make_row: Makes the row of a pair that was answered.
 
     Raises:
@@ -107,18 +112,20 @@ def annotate_unit(
     began = time.perf_counter()
     seconds, retries = Seconds(), Retries()
     rows: list[Annotation] = []
-    for window in read_windows(records, options.limits, pool, seconds, decoder):
-        extract_window(window, parser, seconds, retries)
-        answers = _ask(window, grounder, options, pool, decoder, turn, seconds, retries)
-        after = time.perf_counter()
-        for pair in window:
-            answer = answers.get(pair.ordinal)
-            rows.append(
-                failed_row(pair, grounder.teacher_id)
-                if answer is None
-                else make_row(pair, answer, grounder.teacher_id)
-            )
-        seconds.add("rows", time.perf_counter() - after)
+    with (memory or HeldBytes()).unit() as share:
+        for window in read_windows(records, options.limits, pool, seconds, decoder, share):
+            extract_window(window, parser, seconds, retries)
+            asking = _Asking(grounder, options, pool, decoder, share, seconds, retries)
+            answers = _ask(window, asking, turn)
+            after = time.perf_counter()
+            for pair in window:
+                answer = answers.get(pair.ordinal)
+                rows.append(
+                    failed_row(pair, grounder.teacher_id)
+                    if answer is None
+                    else make_row(pair, answer, grounder.teacher_id)
+                )
+            seconds.add("rows", time.perf_counter() - after)
     seconds["total"] = time.perf_counter() - began
     return UnitRows(
         rows=tuple(rows),
@@ -137,50 +144,60 @@ class _Trouble:
     first: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class _Asking:
+    """What a window is asked with."""
+
+    grounder: Grounder
+    options: AnnotateOptions
+    pool: Executor
+    decoder: Decoder
+    share: UnitBytes
+    seconds: Seconds
+    retries: Retries
+
+
 def _ask(
     window: Sequence[Pair],
-    grounder: Grounder,
-    options: AnnotateOptions,
-    pool: Executor,
-    decoder: Decoder,
+    asking: _Asking,
     turn: contextlib.AbstractContextManager[Any] | None,
-    seconds: Seconds,
-    retries: Retries,
 ) -> dict[int, Grounding]:
     usable = [pair for pair in window if pair.failure is None]
+    options, seconds = asking.options, asking.seconds
     calls = deque(plan_calls(usable, options))
     ahead: deque[tuple[list[Pair], list[Future[DecodedPairs]]]] = deque()
-    limits = options.limits.image
+    how = (options.limits.image, asking.decoder, asking.share)
 
-    def decode_ahead() -> None:
+    def decode_ahead(most: int, *, is_waiting: bool = False) -> None:
         while calls and len(ahead) < options.calls_ahead:
-            pixels = sum(_pixels(call) for call, _ in ahead)
-            if ahead and pixels + _pixels(calls[0]) > MAX_CALL_PIXELS:
+            pixels = sum(_pixels(call) for call, _ in ahead) + _pixels(calls[0])
+            if pixels > most and (ahead or is_waiting):
                 return
             call = calls.popleft()
-            parts = parts_of(call)
-            futures = [pool.submit(decode_pairs, part, limits, decoder) for part in parts]
+            futures = [asking.pool.submit(decode_pairs, part, *how) for part in parts_of(call)]
             ahead.append((call, futures))
 
-    decode_ahead()
+    decode_ahead(MAX_WAITING_PIXELS, is_waiting=True)
     answers: dict[int, Grounding] = {}
     trouble = _Trouble()
     with turn or contextlib.nullcontext():
+        decode_ahead(MAX_CALL_PIXELS)
         while ahead:
             call, futures = ahead.popleft()
             began = time.perf_counter()
             decoded = [future.result() for future in futures]
             seconds.add("wait", time.perf_counter() - began)
             seconds.add("decode", sum(part.seconds for part in decoded))
-            decode_ahead()
+            decode_ahead(MAX_CALL_PIXELS)
             began = time.perf_counter()
             requests = [
                 (pair, GroundingRequest(image=image, caption=pair.caption, phrases=pair.phrases))
                 for pair, image in zip(call, chain(*(d.images for d in decoded)), strict=True)
                 if image is not None
             ]
-            answers.update(_ground(requests, grounder, trouble, retries))
+            answers.update(_ground(requests, asking.grounder, trouble, asking.retries))
             seconds.add("teacher", time.perf_counter() - began)
+            del requests, decoded  # their pixels, while the next ones are waited for
     if trouble.num_failed > 1 and 2 * trouble.num_failed > trouble.num_asked:
         raise UnitError(
             f"the teacher failed on {trouble.num_failed} of {trouble.num_asked} pairs, the first "

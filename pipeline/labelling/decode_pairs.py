@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from pipeline.images.decode import ImageLimits
 from pipeline.images.decoders import Decoder, Outcome, Picture
+from pipeline.labelling.held_bytes import UnitBytes
 from pipeline.labelling.pairs import Pair
 from schemas.errors import ConfigError, RecordError, RetryableError
 from schemas.fingerprint import sha256_bytes
@@ -37,8 +38,12 @@ def parts_of(call: Sequence[Pair]) -> list[Sequence[Pair]]:
     return [call[first : first + size] for first in range(0, len(call), size)]
 
 
-def decode_pairs(pairs: Sequence[Pair], limits: ImageLimits, decoder: Decoder) -> DecodedPairs:
+def decode_pairs(
+    pairs: Sequence[Pair], limits: ImageLimits, decoder: Decoder, share: UnitBytes
+) -> DecodedPairs:
     """Decode the images of pairs; one that cannot be decoded fails its pair.
+
+    The encoded images are let go, and their room in `share` is given back.
 
     Raises:
         ConfigError, RetryableError: nothing can be decoded here.
@@ -58,7 +63,7 @@ def decode_pairs(pairs: Sequence[Pair], limits: ImageLimits, decoder: Decoder) -
                 pair.sha256 = sha256_bytes(pair.data)
         else:
             pair.size_wh, pair.sha256 = (one.width, one.height), one.sha256
-        pair.data = None
+        pair.let_go(share)
     images = [None if isinstance(one, RecordError) else one.array for one in found]
     return DecodedPairs(images, time.perf_counter() - began)
 

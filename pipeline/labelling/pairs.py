@@ -5,12 +5,11 @@ A pair that cannot be used keeps the reason and goes on to become a row; nothing
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from pipeline.images.access import ANYTHING, ImageAccess
@@ -18,6 +17,7 @@ from pipeline.images.connections import NotAdmitted
 from pipeline.images.decode import ImageLimits
 from pipeline.images.decoders import Decoder, InProcess
 from pipeline.images.fetch import read_image_uri
+from pipeline.labelling.held_bytes import HeldBytes, UnitBytes
 from pipeline.labelling.retries import Retries
 from schemas.caption_text import caption_problem
 from schemas.errors import ConfigError, RecordError, RetryableError
@@ -51,7 +51,7 @@ class PairLimits:
     window_records: int = 1024
     """Pairs that are sorted by size together."""
     window_bytes: int = 256 * 2**20
-    """Encoded images held at once."""
+    """Encoded images of a window."""
     access: ImageAccess = ANYTHING
     """What images may be read from."""
 
@@ -74,10 +74,19 @@ class Pair:
     size_wh: tuple[int, int] = (0, 0)
     sha256: str = ""
     num_bytes: int = 0
-    """Length of the encoded image, where it was read."""
+    """Length of the encoded image, where it was read; while it is fetched, as far as known."""
     held: int = 0
-    """Bytes of it that count as in memory until the window is done."""
+    """Bytes of it that count as in memory."""
+    is_last_read: bool = False
+    """The corpus' reader holds its bytes until it is asked for the next record."""
     phrases: tuple[Phrase, ...] = ()
+
+    def let_go(self, share: UnitBytes) -> None:
+        """Forget the encoded image, and make room for another."""
+        self.data = None
+        if not self.is_last_read:
+            share.give(self.held)
+            self.held = 0
 
     @property
     def caption(self) -> str:
@@ -102,61 +111,50 @@ class Seconds(dict[str, float]):
         self[stage] = self.get(stage, 0.0) + seconds
 
 
-class _Budget:
-    """Encoded bytes in memory. The oldest fetch always gets room, so that it goes on."""
-
-    def __init__(self, limit: int) -> None:
-        self.limit = limit
-        self._held = 0
-        self._lock = threading.Lock()
-
-    @property
-    def is_full(self) -> bool:
-        return self._held >= self.limit
-
-    def take(self, size: int, *, is_oldest: bool) -> None:
-        """Count bytes in; raises `NotAdmitted` where they do not fit."""
-        with self._lock:
-            if not is_oldest and self._held + size > self.limit:
-                raise NotAdmitted(f"{size:,} bytes more do not fit")
-            self._held += size
-
-    def give(self, size: int) -> None:
-        with self._lock:
-            self._held -= size
-
-
 def read_windows(
     records: Iterable[CorpusRecord],
     limits: PairLimits,
     pool: Executor,
     seconds: Seconds,
     decoder: Decoder = IN_PROCESS,
+    share: UnitBytes | None = None,
 ) -> Iterator[list[Pair]]:
     """The records in groups that fit in memory, each with its image's bytes and size.
 
     Where a window ends depends on the records alone, so that a run can be repeated exactly. At
     most `window_bytes` of images are held, and one image more.
 
+    Args:
+        share: Of the memory of all units of a worker; records and images wait for room in it.
+
     Raises:
         RetryableError, ConfigError: a store failed or refused; the unit fails.
     """
+    if share is None:
+        with HeldBytes().unit() as share:
+            yield from read_windows(records, limits, pool, seconds, decoder, share)
+        return
     waiting: deque[tuple[Pair, Future[float]]] = deque()
     window: list[Pair] = []
-    held = 0
-    budget = _Budget(limits.window_bytes)
+    held = expected = 0
+    most = limits.window_bytes
     source = iter(_check_records(records, limits))
     exhausted = False
     while not exhausted or waiting:
         began = time.perf_counter()
-        while not exhausted and len(waiting) < FETCH_AHEAD and not (waiting and budget.is_full):
+        while (
+            not exhausted and len(waiting) < FETCH_AHEAD and not (waiting and share.is_full(most))
+        ):
+            # How large the next record's image is shows when it is read: as the one before.
+            share.wait_for(expected)
             pair = next(source, None)
             if pair is None:
                 exhausted = True
             else:
                 if pair.record.image_bytes is not None:  # it is in memory already
-                    budget.take(len(pair.record.image_bytes), is_oldest=True)
-                waiting.append((pair, pool.submit(_fetch, pair, limits, budget, decoder)))
+                    expected = len(pair.record.image_bytes)
+                    share.take(expected)
+                waiting.append((pair, pool.submit(_fetch, pair, limits, share, decoder)))
         seconds.add("read", time.perf_counter() - began)
         if not waiting:
             break
@@ -164,13 +162,15 @@ def read_windows(
         try:
             spent = fetched.result()
         except NotAdmitted:
-            spent = _fetch(pair, limits, budget, decoder, is_oldest=True)
+            share.wait_for(pair.num_bytes)
+            spent = _fetch(pair, limits, share, decoder, is_oldest=True)
         seconds.add("fetch", spent)
         window.append(pair)
         held += pair.num_bytes
         if len(window) >= limits.window_records or held >= limits.window_bytes:
+            pair.is_last_read = not waiting
             yield window
-            budget.give(sum(pair.held for pair in window))
+            share.give(sum(pair.held for pair in window))
             window, held = [], 0
     if window:
         yield window
@@ -210,7 +210,9 @@ def _extract_one(pair: Pair, parser: CaptionParser) -> None:
 
 def _check_records(records: Iterable[CorpusRecord], limits: PairLimits) -> Iterator[Pair]:
     places: dict[str, int] = {}
-    for ordinal, record in enumerate(records):
+    ordinal = -1
+    for record in records:
+        ordinal += 1  # `enumerate` would keep a record while the next one is read
         pair = Pair(ordinal=ordinal, record=record, failure=record.error)
         first = places.setdefault(record.record_id, ordinal)
         if first != ordinal:
@@ -221,19 +223,29 @@ def _check_records(records: Iterable[CorpusRecord], limits: PairLimits) -> Itera
         elif pair.failure is None:
             pair.failure = caption_problem(record.caption, limits.max_caption_chars)
         yield pair
+        del pair, record  # an image must go before the next one is read
 
 
 def _fetch(
-    pair: Pair, limits: PairLimits, budget: _Budget, decoder: Decoder, *, is_oldest: bool = False
+    pair: Pair, limits: PairLimits, share: UnitBytes, decoder: Decoder, *, is_oldest: bool = False
 ) -> float:
-    """Bytes and header of the image; returns the seconds it took."""
+    """Bytes and header of the image; returns the seconds it took.
+
+    Raises:
+        NotAdmitted: there is no room; the oldest fetch of a unit is never told so.
+    """
     began = time.perf_counter()
+    in_record = len(pair.record.image_bytes or b"")
     taken = 0
 
     def admit(size: int) -> None:
         nonlocal taken
         if size > taken:
-            budget.take(size - taken, is_oldest=is_oldest)
+            pair.num_bytes = size
+            if is_oldest:
+                share.take(size - taken)
+            else:
+                share.try_take(size - taken, limits.window_bytes)
             taken = size
 
     try:
@@ -251,7 +263,7 @@ def _fetch(
         pair.fail(error)
     except NotAdmitted:
         pair.data = None
-        budget.give(taken)
+        share.give(taken)
         raise
     except (ConfigError, RetryableError):
         raise
@@ -263,7 +275,9 @@ def _fetch(
         if pair.data is not None:
             pair.sha256 = sha256_bytes(pair.data)
         pair.data = None
-        budget.give(taken)
+        share.give(taken)
         taken = 0
-    pair.held = taken + len(pair.record.image_bytes or b"")
+    if in_record:  # `data` is all that keeps them now
+        pair.record = replace(pair.record, image_bytes=None)
+    pair.held = taken + in_record
     return time.perf_counter() - began

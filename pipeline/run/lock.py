@@ -35,9 +35,15 @@ LOCK = "_lock"
 BEAT_S = 15.0
 STALE_S = 60.0
 LOOKS = 5
+RequireHeld = Callable[[], None]
+"""Raises `LockLost` where the lock is another driver's now."""
 _log = logging.getLogger(__name__)
 _streams: set[IO[str]] = set()
 """Lock files that this process holds."""
+
+
+class LockLost(GlipforgeError):
+    """Another driver took the run while this one stood still; says which."""
 
 
 @contextlib.contextmanager
@@ -47,18 +53,21 @@ def run_lock(
     doing: str = "labelled",
     beat_s: float = BEAT_S,
     stale_s: float = STALE_S,
-) -> Iterator[None]:
+) -> Iterator[RequireHeld]:
     """Hold the run, or a layer of one, while in the block. `doing` is said where it is held.
+
+    Yields:
+        To be called now and then: raises `LockLost` once another driver has taken the lock.
 
     Raises:
         ConfigError: another driver holds it; names its host, process and start.
     """
     if run.is_local:
         with folder_lock(run.uri, partial(_held, run.uri, doing)):
-            yield
+            yield lambda: None  # the kernel's: nobody takes it from a living process
     else:
-        with _object_lock(run, doing, beat_s=beat_s, stale_s=stale_s):
-            yield
+        with _object_lock(run, doing, beat_s=beat_s, stale_s=stale_s) as require_held:
+            yield require_held
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,11 +178,8 @@ def _parsed(data: bytes) -> dict[str, Any]:
     """What a lock says; nothing where its holder has not written its name yet."""
     try:
         found = json.loads(data)
-        return {
-            "host": str(found["host"]),
-            "pid": int(found["pid"]),
-            "since": str(found["since"]),
-        }
+        who = {"host": str(found["host"]), "pid": int(found["pid"])}
+        return {**who, "since": str(found["since"])}
     except Exception:  # half written, or damaged: who holds it is not known, that it is held is
         return {}
 
@@ -184,52 +190,51 @@ def _parsed(data: bytes) -> dict[str, Any]:
 @contextlib.contextmanager
 def _object_lock(
     run: CommittedUnits, doing: str, *, beat_s: float, stale_s: float
-) -> Iterator[None]:
+) -> Iterator[RequireHeld]:
     url = run.url(LOCK)
     me = _myself() | {"token": uuid.uuid4().hex}
     me["at"] = me["since"]
     _take_object(run, me, doing, beat_s=beat_s, stale_s=stale_s)
     stop = threading.Event()
+    lost_to: list[dict[str, Any]] = []
 
     def beat() -> None:
         count = 0
         while not stop.wait(beat_s):
             count += 1
+            now = json.dumps(me | {"beat": count, "at": _now()}).encode()
             try:
-                if not _is_ours(url, me):
-                    _log.warning(
-                        "%s: another driver took the lock while this one stood still; both go on, "
-                        "and each unit is committed once",
-                        run.uri,
-                    )
+                found = read_bytes(url)
+                if not _is_token(found, me):
+                    lost_to.append(_parsed(found))
                     return
-                write_bytes(url, json.dumps(me | {"beat": count, "at": _now()}).encode())
+                write_bytes(url, now)
+            except MissingFile:
+                create_bytes(url, now)  # somebody deleted it: ours again, unless another was faster
             except RetryableError as error:
                 _log.warning("cannot renew the lock of %s: %s", run.uri, error)
+
+    def require_held() -> None:
+        if lost_to:
+            raise LockLost(_taken(run.uri, doing, lost_to[0]))
 
     thread = threading.Thread(target=beat, name="run-lock", daemon=True)
     thread.start()
     try:
-        yield
+        yield require_held
     finally:
         stop.set()
         thread.join()
         try:
-            if _is_ours(url, me):
-                remove(url)
+            with contextlib.suppress(MissingFile):
+                if _is_token(read_bytes(url), me):
+                    remove(url)
         except GlipforgeError as error:  # it must not hide what ended the block
             _log.warning("the lock of %s stays for a while: %s", run.uri, error)
 
 
-def _is_ours(url: str, me: Mapping[str, Any]) -> bool:
-    """Whether the lock still has this driver's token; False where another took it meanwhile."""
-    try:
-        return _is_token(read_bytes(url), me)
-    except MissingFile:
-        return False
-
-
 def _is_token(data: bytes, me: Mapping[str, Any]) -> bool:
+    """Whether the lock has this driver's token; not where another took it meanwhile."""
     try:
         found = json.loads(data)
     except (ValueError, RecursionError):
@@ -263,24 +268,30 @@ def _take_object(
 
 
 def _myself() -> dict[str, Any]:
-    return {
-        "host": socket.gethostname(),
-        "pid": os.getpid(),
-        "since": _now(),
-    }
+    return {"host": socket.gethostname(), "pid": os.getpid(), "since": _now()}
 
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _held(place: str, doing: str, holder: dict[str, Any]) -> str:
-    who = (
-        f"process {holder['pid']} on {holder['host']}, since {holder['since']}"
-        if {"pid", "host", "since"} <= holder.keys()
-        else "which has just started"
-    )
+def _who(holder: dict[str, Any]) -> str:
+    if {"pid", "host", "since"} <= holder.keys():
+        return f"process {holder['pid']} on {holder['host']}, since {holder['since']}"
+    return "which has just started"
+
+
+def _taken(place: str, doing: str, holder: dict[str, Any]) -> str:
     return (
-        f"{place} is being {doing} by another driver ({who}); wait for it, stop it, or give "
-        f"another --out. `glipforge status {quote(str(place))}` shows how far it is"
+        f"another driver took the lock of {place} while this one stood still ({_who(holder)}), and "
+        f"it is being {doing} by that one: this one stops. What is committed is safe, and the same "
+        f"command goes on once the other has ended; `glipforge status {quote(str(place))}` shows "
+        "how far it is"
+    )
+
+
+def _held(place: str, doing: str, holder: dict[str, Any]) -> str:
+    return (
+        f"{place} is being {doing} by another driver ({_who(holder)}); wait for it, stop it, or "
+        f"give another --out. `glipforge status {quote(str(place))}` shows how far it is"
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import io
 import tarfile
 import threading
 import zlib
@@ -127,14 +128,15 @@ def read_exactly(stream: BinaryIO, start: int, size: int) -> bytes | None:
     Takes no more memory than there are bytes, whatever a header says.
     """
     stream.seek(start)
-    chunks: list[bytes] = []
-    left = size
-    while left and (chunk := stream.read(min(left, _READ_BYTES))):
-        chunks.append(chunk)
-        left -= len(chunk)
-    if left:
-        return None
-    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+    if size <= _READ_BYTES:
+        data = stream.read(size)
+        if len(data) == size:
+            return data
+        stream.seek(start)
+    found = io.BytesIO()  # hands its bytes over without a copy; joined chunks need twice the memory
+    while (left := size - found.tell()) and (chunk := stream.read(min(left, _READ_BYTES))):
+        found.write(chunk)
+    return None if left else found.getvalue()
 
 
 @contextlib.contextmanager

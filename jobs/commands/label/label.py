@@ -138,7 +138,7 @@ def _label(setup: LabelSetup, out: str, records_per_unit: int, running: Running,
     from jobs.labelling.unseen import tell_what_it_never_saw
     from jobs.labelling.worker import WorkerSpec
     from pipeline.run.info import read_run_info
-    from pipeline.run.lock import run_lock
+    from pipeline.run.lock import LockLost, run_lock
     from pipeline.run.relocation import write_relocated
     from pipeline.run.store import RunStore
 
@@ -160,7 +160,7 @@ def _label(setup: LabelSetup, out: str, records_per_unit: int, running: Running,
     plan = make_plan(setup, corpus, units)
     _require_writable(store)
     gate_said = pass_gate(gate, setup, running, read_run_info(store).gate)
-    with run_lock(store):
+    with run_lock(store) as require_held:
         plan, moved = write_relocated(store, plan, running.relocate)
         recovery = store.recover(verify=running.verify)
         for unit_id in recovery.withdrawn:
@@ -169,7 +169,11 @@ def _label(setup: LabelSetup, out: str, records_per_unit: int, running: Running,
         left = store.pending()
         pending = [moved.get(unit.unit_id, unit) for unit in (*left, *again)]
         print(f"plan     {len(plan.units):,} units, {len(pending):,} to do, in {store.uri}")
-        progress = LabelProgress(units=pending, max_failure_rate=running.max_failure_rate)
+        progress = LabelProgress(
+            units=pending,
+            max_failure_rate=running.max_failure_rate,
+            require_held=require_held,
+        )
         failed: dict[str, str] = {}
         note = ""
         try:
@@ -186,8 +190,8 @@ def _label(setup: LabelSetup, out: str, records_per_unit: int, running: Running,
                     retry=statuses_to_retry(running.retry_failed),
                 )
                 failed = run_units(store, spec, pending, progress, running)
-        except (KeyboardInterrupt, TooManyFailures) as stop:
-            note = "stopped" if isinstance(stop, KeyboardInterrupt) else "given up"
+        except (KeyboardInterrupt, TooManyFailures, LockLost) as stop:
+            note = "given up" if isinstance(stop, TooManyFailures) else "stopped"
             raise
         finally:
             if pending:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -96,26 +96,33 @@ class CaptionedCorpus(OtherCaptions):
         """The records of a unit."""
         made = self._captions_of(unit)
         for record in self.corpus.read(unit):
-            is_missing = record.error is not None and record.error[0] is Status.CAPTION_MISSING
-            if not is_missing and (self.whose == "missing" or record.error is not None):
-                yield record
-                continue
-            # A list of no captions numbers its record as if there were one.
-            captions = made.get(record.record_id) or made.get(record.record_id.removesuffix("/0"))
-            if not captions:
-                reason = (Status.CAPTION_MISSING, f"no caption was made for it in {self.captions}")
-                yield replace(record, caption=None, error=reason)
-                continue
-            for number, caption in enumerate(captions):
-                yield replace(
-                    record,
-                    record_id=record.record_id
-                    if len(captions) == 1
-                    else f"{record.record_id}/{number}",
-                    caption=caption,
-                    error=None,
-                    caption_origin=MADE_CAPTION,
-                )
+            yield from self._captioned(record, made)
+            del record  # it may hold an image, which must go before the next one is read
+
+    def _captioned(
+        self, record: CorpusRecord, made: Mapping[str, Sequence[str]]
+    ) -> Iterator[CorpusRecord]:
+        """A record as often as it has captions."""
+        is_missing = record.error is not None and record.error[0] is Status.CAPTION_MISSING
+        if not is_missing and (self.whose == "missing" or record.error is not None):
+            yield record
+            return
+        # A list of no captions numbers its record as if there were one.
+        captions = made.get(record.record_id) or made.get(record.record_id.removesuffix("/0"))
+        if not captions:
+            reason = (Status.CAPTION_MISSING, f"no caption was made for it in {self.captions}")
+            yield replace(record, caption=None, error=reason)
+            return
+        for number, caption in enumerate(captions):
+            yield replace(
+                record,
+                record_id=record.record_id
+                if len(captions) == 1
+                else f"{record.record_id}/{number}",
+                caption=caption,
+                error=None,
+                caption_origin=MADE_CAPTION,
+            )
 
     def _captions_of(self, unit: Unit) -> dict[str, list[str]]:
         """record_id -> captions, of the captioning's units that share records with this one.

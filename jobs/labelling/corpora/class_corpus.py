@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 from jobs.labelling.corpora.corpus import OtherCaptions
 from schemas.plan import Unit
@@ -21,4 +22,4 @@ class ClassCorpus(OtherCaptions):
 
     def read(self, unit: Unit) -> Iterator[CorpusRecord]:
         """The records of a unit."""
-        return (replace(record, caption=self.caption) for record in self.corpus.read(unit))
+        return map(partial(replace, caption=self.caption), self.corpus.read(unit))

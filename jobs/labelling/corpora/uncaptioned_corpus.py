@@ -27,6 +27,7 @@ class UncaptionedCorpus(OtherCaptions):
                 yield replace(record, caption=HAS_ONE)
             else:
                 yield record
+            del record  # it may hold an image, which must go before the next one is read
 
     def fingerprint(self) -> Mapping[str, object]:
         """What changes the records besides the files."""

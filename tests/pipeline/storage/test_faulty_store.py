@@ -14,7 +14,7 @@ import pytest
 from pipeline.run import commit_objects
 from pipeline.run.commit_unit import commit_unit
 from pipeline.run.info import require_writable
-from pipeline.run.lock import LOCK, STALE_S, lock_holder, run_lock
+from pipeline.run.lock import LOCK, STALE_S, LockLost, lock_holder, run_lock
 from pipeline.run.store import RunStore
 from pipeline.storage import s3_client
 from pipeline.storage.errors import StorageDenied, StorageUnavailable
@@ -157,18 +157,40 @@ def test_a_lost_answer_to_the_locks_own_write_is_not_another_driver(store: Fault
 
 
 def test_a_driver_that_stood_still_leaves_the_lock_to_the_one_that_took_it(
-    store: FaultyStore, caplog: pytest.LogCaptureFixture
+    store: FaultyStore,
 ) -> None:
-    """As after SIGSTOP, another driver, SIGCONT."""
+    """As after SIGSTOP, another driver, SIGCONT: it is told, and stops."""
     run = planned(f"s3://{BUCKET}/{uuid.uuid4().hex}")
     other = b'{"host": "other", "pid": 7, "since": "now", "token": "t", "at": "2026-01-01"}'
-    with run_lock(run, beat_s=0.2, stale_s=30):
+    with run_lock(run, beat_s=0.2, stale_s=30) as require_held:
+        require_held()
         write_bytes(run.url(LOCK), other)
-        while "another driver took the lock" not in caplog.text:
-            time.sleep(0.05)
-        time.sleep(0.5)
+
+        def turns() -> None:
+            for _ in range(200):
+                time.sleep(0.05)
+                require_held()
+
+        with pytest.raises(LockLost, match="this one stops. What is committed is safe") as lost:
+            turns()
+        assert f"lock of {run.uri} while" in str(lost.value)
+        assert "(process 7 on other, since now)" in str(lost.value)
+        time.sleep(0.3)
         assert read_bytes(run.url(LOCK)) == other
     assert read_bytes(run.url(LOCK)) == other
+
+
+def test_a_lock_that_somebody_deleted_is_written_again(store: FaultyStore) -> None:
+    run = planned(f"s3://{BUCKET}/{uuid.uuid4().hex}")
+    with run_lock(run, beat_s=0.1, stale_s=30) as require_held:
+        ours = json.loads(read_bytes(run.url(LOCK)))["token"]
+        remove(run.url(LOCK))
+        while lock_holder(run) is None:
+            time.sleep(0.02)
+        time.sleep(0.3)
+        require_held()
+        assert json.loads(read_bytes(run.url(LOCK)))["token"] == ours
+    assert lock_holder(run) is None
 
 
 def test_a_store_that_ignores_the_condition_is_refused_before_anything_is_written(
