@@ -87,9 +87,7 @@ def test_every_failure_is_a_sentence(fault: Fault, message: str, hub: HubServer)
 
 
 def test_what_is_not_there_is_named(hub: HubServer) -> None:
-    with pytest.raises(
-        MissingDependency, match="acme/none is not on http://127.*set HF_TOKEN$"
-    ):
+    with pytest.raises(MissingDependency, match="acme/none is not on http://127.*set HF_TOKEN$"):
         resolve_source("acme/none")
     hub.gated.add(REPO)
     with pytest.raises(MissingDependency, match="acme/owl is gated: accept its terms at http"):
