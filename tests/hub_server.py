@@ -53,6 +53,7 @@ class HubServer(ThreadingHTTPServer):
         self.requests: list[str] = []
         self.faults: list[Fault] = []
         self.gated: set[str] = set()
+        self.lists_names_only = False
         threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
 
     def __exit__(self, *error: object) -> None:
@@ -113,8 +114,10 @@ class _Handler(BaseHTTPRequestHandler):
         siblings = []
         for path in sorted((self.server.root / repo).iterdir()):
             body = path.read_bytes()
-            entry: dict[str, Any] = {"rfilename": path.name, "size": len(body)}
-            if path.suffix in LARGE:
+            entry: dict[str, Any] = {"rfilename": path.name}
+            if not self.server.lists_names_only:
+                entry["size"] = len(body)
+            if path.suffix in LARGE and not self.server.lists_names_only:
                 sha256 = _etag(path.name, body)
                 entry["lfs"] = {"sha256": sha256, "size": len(body), "pointerSize": 134}
             siblings.append(entry)

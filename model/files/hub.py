@@ -7,6 +7,7 @@ network through as they are; see `explain`.
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from typing import Any
 from schemas.errors import GlipforgeError, MissingDependency
 from schemas.fingerprint import sha256_file
 
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 DEFAULT_ENDPOINT = "https://huggingface.co"
 
 
@@ -27,7 +29,11 @@ class HubError(MissingDependency):
         self.is_away = is_away
 
     def __reduce__(self) -> tuple[type[HubError], tuple[str]]:
-        return (HubError, (str(self),))
+        return (type(self), (str(self),))
+
+
+class NotOnHub(HubError):
+    """The hub was asked, and has no such repository, revision or file: no other way leads there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,17 +96,18 @@ def fetch(
     }
     if absent := [name for name in names if name not in cached]:
         total = sum(sizes[name] for name in absent)
-        say(f"fetching {_size(total)} of {repo} at {commit[:12]} from {endpoint()}")
+        size = _size(total) if total else f"{len(absent)} files of unknown size"
+        say(f"fetching {size} of {repo} at {commit[:12]} from {endpoint()}")
     folder = Path()
     checked: dict[str, str] = {}
     where["endpoint"] = endpoint()
     for name in names:
-        want = hashes.get(name)
         with _explained(repo, revision, name):
             if name == names[0] and revision != commit:
                 # Only a fetch by the branch's name lets the cache know where the branch is.
                 hf_hub_download(repo, name, revision=revision, **where)
             path = Path(hf_hub_download(repo, name, revision=commit, **where))
+            want = hashes.get(name) or _named_hash(path)
             found = sha256_file(path) if want else ""
             if want and found != want:
                 say(f"{name} has another sha256 than the hub says: fetching it once more")
@@ -142,6 +149,15 @@ def _folder_of(path: Path, name: str) -> Path:
     for _ in name.split("/"):
         path = path.parent
     return path
+
+
+def _named_hash(path: Path) -> str:
+    """The sha256 that a cached file is kept under, which the server gave as its ETag; "": none.
+
+    A hub of one's own may list files without their hashes.
+    """
+    name = path.resolve().name
+    return name if _SHA256.fullmatch(name) else ""
 
 
 def _size(count: int) -> str:
@@ -187,15 +203,15 @@ def explain(error: BaseException, repo: str, revision: str | None, file: str | N
         page = f"{endpoint()}/{repo}"
         return HubError(f"{repo} is gated: accept its terms at {page}, then set HF_TOKEN")
     if first(errors.RepositoryNotFoundError):
-        return HubError(
+        return NotOnHub(
             f"{repo} is not on {endpoint()}, or is private: check the name, or set HF_TOKEN"
         )
     if first(errors.RevisionNotFoundError):
-        return HubError(f"{repo} has no revision {revision or 'main'!r}")
+        return NotOnHub(f"{repo} has no revision {revision or 'main'!r}")
     if first(errors.RemoteEntryNotFoundError):
-        return HubError(f"{repo} has no file {what}")
+        return NotOnHub(f"{repo} has no file {what}")
     if first(errors.HFValidationError):
-        return HubError(f"{repo!r} is not owner/name, as the hub writes it")
+        return NotOnHub(f"{repo!r} is not owner/name, as the hub writes it")
     answered = next(
         (e for e in chain if isinstance(e, errors.HfHubHTTPError) and e.response is not None), None
     )
@@ -215,6 +231,8 @@ def explain(error: BaseException, repo: str, revision: str | None, file: str | N
             "again",
             is_away=True,
         )
+    if isinstance(error, OSError) and error.errno is not None:
+        return HubError(f"{what} cannot be kept in the hub's cache (HF_HUB_CACHE): {error}")
     lines = str(error).strip().splitlines()
     return HubError(f"{what} cannot be fetched: {lines[0] if lines else type(error).__name__}")
 
@@ -257,4 +275,4 @@ def require(names: Iterable[str], wanted: str, repo: str) -> None:
         HubError: it is not among the names.
     """
     if wanted not in names:
-        raise HubError(f"{repo} has no file {wanted}")
+        raise NotOnHub(f"{repo} has no file {wanted}")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from model.files.by_name import NAMES, named_model
 from model.files.directory import CONFIG_NAME, INDEX_NAME, WEIGHTS_NAME
-from model.files.hub import HubError, cached_folder, fetch, require, say_on_stderr
+from model.files.hub import HubError, NotOnHub, cached_folder, fetch, require, say_on_stderr
 from model.files.shipped import SHIPPED, shipped_nano
 from schemas.errors import ConfigError
 
@@ -71,10 +71,14 @@ def _of_hub(repo: str, revision: str | None, accepts: Callable[[Path], object] |
             say_on_stderr(f"{error}; the copy of {repo} in the cache is used")
             return folder
         there = "; the cache has only part of it" if folder is not None else ""
-        raise HubError(
-            f"{repo!r} is not a local directory, and the hub does not give it: {error}{there}. "
-            "On a machine that reaches the hub `hf download "
-            f"{repo} --local-dir DIRECTORY` fetches it; give --teacher that DIRECTORY"
+        at = f" --revision {revision}" if revision else ""
+        other_way = (
+            f"{there}. On a machine that reaches the hub `hf download {repo}{at} --local-dir "
+            "DIRECTORY` fetches it; give --teacher that DIRECTORY"
+        )
+        raise type(error)(
+            f"{repo!r} is not a local directory, and the hub does not give it: {error}"
+            + ("" if isinstance(error, NotOnHub) else other_way)
         ) from error
     return copy.folder
 

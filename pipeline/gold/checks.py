@@ -21,6 +21,7 @@ BAD_BOX = "box is not four finite numbers"
 EMPTY_BOX = "box has no area inside the image"
 OUTSIDE = "box leaves its image"
 BAD_SPAN = "span is not inside the caption"
+ODD_SPAN = "span is not two whole numbers"
 FLAT_SPAN = "span is given without its list: [[0, 5]], not [0, 5]"
 NO_SPAN = "box without a usable span"
 CROWD = "crowd region"
@@ -187,13 +188,9 @@ def usable_spans(raw: Any, caption: str, counts: GoldCounts, where: str = "") ->
         counts.drop(FLAT_SPAN, where=where)
         return ()
     for span in raw if isinstance(raw, list | tuple) else ():
-        if (
-            isinstance(span, list | tuple)
-            and len(span) == 2
-            and all(_is_whole(edge) for edge in span)
-            and 0 <= span[0] < span[1] <= len(caption)
-            and caption[span[0] : span[1]].strip()
-        ):
+        if not (isinstance(span, list | tuple) and len(span) == 2 and all(map(_is_whole, span))):
+            counts.drop(ODD_SPAN, where=where)
+        elif 0 <= span[0] < span[1] <= len(caption) and caption[span[0] : span[1]].strip():
             spans.append((span[0], span[1]))
         else:
             counts.drop(BAD_SPAN, where=where)

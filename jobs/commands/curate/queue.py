@@ -67,6 +67,6 @@ def run(config: Config) -> int:
         how += f", with {', '.join(judge.columns)}"
     for note in judge.notes:
         print(f"glipforge queue: {note}", file=sys.stderr)
-    print(f"{len(found):,} of the run, {how}; written {where}")
+    print(f"{len(found):,} labels and gaps, the most suspicious first, {how}; written {where}")
     print(f"next: glipforge review push {config.run} --policy {config.policy} --queue errors")
     return 0

@@ -35,8 +35,8 @@ class Config:
     """Options of `glipforge evaluate`. Give one of --teacher, --run and --detections."""
 
     gold: FileName = ""
-    """Gold boxes: a COCO, LVIS, MDETR/GoldG or ODVG file, a Flickr30k Entities directory, or an
-    image folder whose metadata lists boxes."""
+    """Gold boxes: a COCO, LVIS, MDETR/GoldG or ODVG file, a directory of Flickr30k Entities or
+    RefCOCO, an image folder whose metadata lists boxes, or another format of --gold-format."""
     teacher: Model = None
     """Run this model directory or hub id on the gold images; `shipped`: the shipped glip-nano."""
     run: Annotated[str | None, tyro.conf.arg(metavar="RUN")] = None
@@ -52,7 +52,8 @@ class Config:
     image_root: DirName = ""
     """Where the file names of the gold data start; beside the file if not given."""
     split: FileName = ""
-    """flickr30k: a file of image ids in the directory, e.g. val.txt."""
+    """One split alone: refcoco and yolo its name (val, testA); flickr30k and voc a list of ids in
+    the directory, e.g. val.txt."""
     label_map: FileName = ""
     """odvg detection rows: the JSON of category names."""
     policy: str = "default"
@@ -136,6 +137,8 @@ def run(config: Config) -> int:
     _write(config, result.to_dict())
     if not config.json:
         print_figures(result, nouns=config.nouns, out=config.out)
+        if config.errors is not None:
+            print(f"written {config.errors}")
     return 0
 
 

@@ -64,9 +64,8 @@ class _Reader:
             self._expect(":")
             if isinstance(key, str) and NAMES_IMAGE.fullmatch(key):
                 yield _named(start, key, self._value())
-                if self._next() == ",":
-                    self._step()
-                yield from self.entries(stop)
+                self._comma("}")
+                yield from self.entries(stop, "}")
                 return
             if self._next() != "[":
                 self._value()
@@ -85,25 +84,23 @@ class _Reader:
             elif self._next() != "}":
                 raise ValueError(f"the object ends behind {key!r}")
 
-    def entries(self, stop: int | None) -> Iterator[Entry]:
+    def entries(self, stop: int | None, close: str = "]") -> Iterator[Entry]:
         """From the first entry, or from any, to the end of the array, or of the object."""
-        while self._next() not in ("]", "}", ""):
+        while self._next() not in (close, ""):
             if stop is not None and self.offset >= stop:
                 return
             start = self.offset
             value = self._value()
             if isinstance(value, str) and self._next() == ":":
                 self._step()
+                close = "}"
                 yield _named(start, value, self._value())
             elif isinstance(value, dict):
                 yield Entry(start, value)
             else:
                 kind = type(value).__name__
                 yield Entry(start, None, f"entry at byte {start} must be an object, got {kind}")
-            if self._next() == ",":
-                self._step()
-            elif self._next() not in ("]", "}"):
-                raise ValueError("an entry is not followed by , or ]")
+            self._comma(close)
         if not self._next():
             raise ValueError("the array does not end")
         self._step()
@@ -137,6 +134,13 @@ class _Reader:
             if self._is_last:
                 return ""
             self._more()
+
+    def _comma(self, close: str) -> None:
+        """Step behind the comma that follows an entry; the last one has none."""
+        if self._next() == ",":
+            self._step()
+        elif self._next() != close:
+            raise ValueError(f"an entry is not followed by , or {close}")
 
     def _expect(self, wanted: str) -> None:
         if self._next() != wanted:

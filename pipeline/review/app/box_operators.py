@@ -11,13 +11,16 @@ import fiftyone.operators as foo
 from bson import ObjectId
 from fiftyone.operators import types
 
-from pipeline.review.app.operators import (
+from pipeline.review.app.answers import (
     answer,
-    meant_labels,
     or_refused,
+    or_told,
+    problem_form,
     store_of,
     undone_answer,
 )
+from pipeline.review.app.operators import meant_labels
+from pipeline.review.app.parameters import object_id, share, whole_number
 from pipeline.review.app.view_export import export_pairs
 from pipeline.review.sync.label.documents import BOXES
 from pipeline.review.sync.store.label_store import WriteRefused
@@ -42,12 +45,12 @@ def open_sample(ctx: Any) -> ObjectId:
     """The sample that is meant.
 
     Raises:
-        WriteRefused: none is open.
+        WriteRefused: none is open, or its id is none.
     """
     sample_id = ctx.params.get("sample_id") or ctx.current_sample
     if not sample_id:
         raise WriteRefused("open an image first")
-    return ObjectId(sample_id)
+    return object_id(sample_id, "sample_id")
 
 
 def phrase_choices(ctx: Any) -> types.Dropdown:
@@ -56,13 +59,6 @@ def phrase_choices(ctx: Any) -> types.Dropdown:
     for index, phrase in enumerate(store_of(ctx).document(open_sample(ctx)).get("phrases") or ()):
         choices.add_choice(str(index), label=f"{index + 1}: {phrase['text']}")
     return choices
-
-
-def problem_form(title: str, sentence: str) -> types.Property:
-    """A form that only says what is missing."""
-    inputs = types.Object()
-    inputs.view("problem", types.Warning(label=sentence))
-    return types.Property(inputs, view=types.View(label=title))
 
 
 class CopyBox(foo.Operator):  # type: ignore[misc]
@@ -78,6 +74,7 @@ class CopyBox(foo.Operator):  # type: ignore[misc]
             icon="content_copy",
         )
 
+    @or_told
     def resolve_input(self, ctx: Any) -> types.Property:
         if len(meant_labels(ctx, shown=False)) != 1 or not ctx.current_sample:
             return problem_form("Copy boxes", "select boxes of the open image first")
@@ -92,7 +89,7 @@ class CopyBox(foo.Operator):  # type: ignore[misc]
         if len(meant) != 1:
             raise WriteRefused("select boxes of one image first")
         ((sample_id, ids),) = meant.items()
-        written = copy_boxes(store_of(ctx), sample_id, ids, int(ctx.params["phrase"]))
+        written = copy_boxes(store_of(ctx), sample_id, ids, whole_number(ctx.params, "phrase"))
         ctx.ops.clear_selected_labels()
         return answer(ctx, [written])
 
@@ -110,6 +107,7 @@ class MergePhrases(foo.Operator):  # type: ignore[misc]
             icon="merge",
         )
 
+    @or_told
     def resolve_input(self, ctx: Any) -> types.Property:
         if not ctx.current_sample:
             return problem_form("Merge phrases", "open an image first")
@@ -122,7 +120,7 @@ class MergePhrases(foo.Operator):  # type: ignore[misc]
 
     @or_refused
     def execute(self, ctx: Any) -> dict[str, Any]:
-        source, target = int(ctx.params["source"]), int(ctx.params["target"])
+        source, target = (whole_number(ctx.params, name) for name in ("source", "target"))
         merge = join_phrases if ctx.params.get("whole") else merge_phrases
         written = merge(store_of(ctx), open_sample(ctx), source, target)
         return answer(ctx, [written])
@@ -142,6 +140,7 @@ class AcceptAbove(foo.Operator):  # type: ignore[misc]
             icon="done_all",
         )
 
+    @or_told
     def resolve_input(self, ctx: Any) -> types.Property:
         inputs = types.Object()
         inputs.float(
@@ -158,7 +157,7 @@ class AcceptAbove(foo.Operator):  # type: ignore[misc]
 
     @or_refused
     def execute(self, ctx: Any) -> dict[str, Any]:
-        written, failed = accept_above(store_of(ctx), shown_labels(ctx), float(ctx.params["score"]))
+        written, failed = accept_above(store_of(ctx), shown_labels(ctx), share(ctx.params, "score"))
         changed = sum(len(entry.changed) for entry in written)
         message = f"accepted: {changed:,} boxes of {len(written):,} images"
         if failed:
@@ -181,6 +180,7 @@ class UndoAny(foo.Operator):  # type: ignore[misc]
             icon="history",
         )
 
+    @or_told
     def resolve_input(self, ctx: Any) -> types.Property:
         inputs = types.Object()
         choices = types.Dropdown()
@@ -198,7 +198,8 @@ class UndoAny(foo.Operator):  # type: ignore[misc]
 
     @or_refused
     def execute(self, ctx: Any) -> dict[str, Any]:
-        undone = undo_click(store_of(ctx), ctx.dataset._doc.id, ObjectId(str(ctx.params["group"])))
+        group = object_id(ctx.params.get("group"), "group")
+        undone = undo_click(store_of(ctx), ctx.dataset._doc.id, group)
         ctx.ops.reload_dataset()
         return undone_answer(ctx, undone)
 
@@ -216,6 +217,7 @@ class ExportView(foo.Operator):  # type: ignore[misc]
             icon="download",
         )
 
+    @or_told
     def resolve_input(self, ctx: Any) -> types.Property:
         inputs = types.Object()
         inputs.str("name", required=True, label="Name of the export")
@@ -226,6 +228,9 @@ class ExportView(foo.Operator):  # type: ignore[misc]
     def execute(self, ctx: Any) -> dict[str, Any]:
         records = ctx.view.values("record_id")
         dataset = ctx.dataset
-        done = export_pairs(dataset.name, dataset.info["run"], ctx.params["name"], records)
+        name = str(ctx.params.get("name") or "").strip()
+        if not name:
+            raise WriteRefused("name must be the name of the export, got nothing")
+        done = export_pairs(dataset.name, dataset.info["run"], name, records)
         ctx.ops.notify(f"written: {done.path}", variant="success")
         return {"path": done.path, "pairs": len(records), "said": done.said}

@@ -8,10 +8,11 @@ from __future__ import annotations
 from typing import Any
 
 import fiftyone.operators as foo
-from bson import ObjectId
 from fiftyone.operators import types
 
-from pipeline.review.app.operators import selected_labels, store_of
+from pipeline.review.app.answers import store_of
+from pipeline.review.app.operators import selected_labels
+from pipeline.review.app.parameters import object_id, whole_number
 from pipeline.review.sync.label.seen import labels_of
 from pipeline.review.sync.store.label_store import LabelStore, WriteRefused
 from pipeline.review.sync.verdict.likeness import Alike, alike_boxes, alike_pairs
@@ -39,8 +40,9 @@ class SortByLikeness(foo.Operator):  # type: ignore[misc]
         return types.Property(inputs, view=types.View(label="Show what looks like this"))
 
     def execute(self, ctx: Any) -> dict[str, Any]:
-        store, limit = store_of(ctx), int(ctx.params.get("limit") or LIMIT)
+        store = store_of(ctx)
         try:
+            limit = whole_number({"limit": ctx.params.get("limit") or LIMIT}, "limit")
             found = self._find(ctx, store, str(ctx.dataset.info["run"]), limit)
         except (WriteRefused, ConfigError) as error:
             ctx.ops.notify(str(error), variant="error")
@@ -67,5 +69,5 @@ class SortByLikeness(foo.Operator):  # type: ignore[misc]
         sample = ctx.params.get("sample_id") or ctx.current_sample
         if not sample:
             raise WriteRefused("select a box or open an image first")
-        record_id = str(store.document(ObjectId(sample))["record_id"])
+        record_id = str(store.document(object_id(sample, "sample_id"))["record_id"])
         return alike_pairs(store, run, record_id, limit=limit)

@@ -7,9 +7,6 @@ view shows of the open sample. They write by `verdicts` only; none takes a path 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from datetime import UTC
-from functools import wraps
 from typing import Any
 
 import fiftyone.operators as foo
@@ -17,22 +14,23 @@ from bson import ObjectId
 from fiftyone.operators import types
 
 from pipeline.curation.box_state import PairReview, Review
+from pipeline.review.app.answers import (
+    answer,
+    or_refused,
+    or_told,
+    store_of,
+    stored_answer,
+    undone_answer,
+)
+from pipeline.review.app.parameters import object_id, object_ids, whole_number
 from pipeline.review.sync.label.documents import BOXES
 from pipeline.review.sync.label.seen import labels_of
-from pipeline.review.sync.label.stamp import PAIR_FIELDS
-from pipeline.review.sync.store.label_store import LabelStore, WriteRefused, Written
-from pipeline.review.sync.verdict.undo import Undone, undo_last
+from pipeline.review.sync.store.label_store import WriteRefused
+from pipeline.review.sync.verdict.undo import undo_last
 from pipeline.review.sync.verdict.verdicts import give_phrase, judge_boxes, judge_pair
 
 Meant = dict[ObjectId, list[ObjectId]]
 """Sample -> the labels that are meant."""
-Execute = Callable[[Any, Any], dict[str, Any] | None]
-"""An operator's answer to a call: operator, context -> what the page gets."""
-
-
-def store_of(ctx: Any) -> LabelStore:
-    """The open dataset, written in the name of this process's reviewer."""
-    return LabelStore(ctx.dataset._sample_collection)
 
 
 def selected_labels(ctx: Any) -> Meant:
@@ -62,73 +60,17 @@ def shown_pending(ctx: Any) -> Meant:
 def meant_labels(ctx: Any, *, shown: bool) -> Meant:
     """What the page says; without a page the selection, else (`shown`) what the view shows."""
     if ctx.params.get("label_ids") is not None:
-        ids = [ObjectId(label_id) for label_id in ctx.params["label_ids"]]
-        return {ObjectId(ctx.params["sample_id"]): ids}
+        ids = object_ids(ctx.params, "label_ids")
+        return {object_id(ctx.params.get("sample_id"), "sample_id"): ids}
     return selected_labels(ctx) or (shown_pending(ctx) if shown else {})
 
 
 def expected_of(ctx: Any) -> dict[ObjectId, dict[str, Any]]:
     """What the page showed of the labels."""
-    return {ObjectId(key): seen for key, seen in (ctx.params.get("seen") or {}).items()}
-
-
-def stored_answer(document: dict[str, Any], changed: int = 0) -> dict[str, Any]:
-    """A sample as the page's refresh takes it."""
-    labels = {
-        str(label["_id"]): {key: value for key, value in label.items() if key != "_id"}
-        for label in labels_of(document)
-        if isinstance(label.get("_id"), ObjectId)
-    }
-    moment = document["last_modified_at"].replace(tzinfo=UTC)
-    return {
-        "changed": changed,
-        "labels": labels,
-        "fields": {name: document.get(name) for name in (*PAIR_FIELDS, "phrases")},
-        "last_modified_at": round(moment.timestamp() * 1000),
-    }
-
-
-def answer(ctx: Any, written: Sequence[Written]) -> dict[str, Any]:
-    """What an operator that wrote returns."""
-    changed = sum(len(entry.changed) for entry in written)
-    if "sample_id" not in ctx.params or not written:
-        return {"changed": changed}
-    return stored_answer(dict(written[-1].after), changed)
-
-
-def refused(ctx: Any, error: WriteRefused) -> dict[str, Any]:
-    """What an operator that wrote nothing returns: why, and what there is now."""
-    if "sample_id" not in ctx.params:
-        ctx.ops.notify(str(error), variant="error")
-        return {"changed": 0, "refused": str(error)}
-    try:
-        document = store_of(ctx).document(ObjectId(ctx.params["sample_id"]))
-    except WriteRefused:
-        return {"changed": 0, "refused": str(error)}
-    return {**stored_answer(document), "refused": str(error)}
-
-
-def or_refused(execute: Execute) -> Execute:
-    """An operator's `execute` whose refused write is what it returns."""
-
-    @wraps(execute)
-    def execute_or_say(self: Any, ctx: Any) -> dict[str, Any] | None:
-        try:
-            return execute(self, ctx)
-        except WriteRefused as error:
-            return refused(ctx, error)
-
-    return execute_or_say
-
-
-def undone_answer(ctx: Any, undone: Undone) -> dict[str, Any]:
-    """What an operator that took a click back returns."""
-    changed = sum(len(entry.changed) for entry in undone.written)
-    result: dict[str, Any] = {"changed": changed, "action": undone.action}
-    for entry in undone.written:
-        if str(entry.sample_id) == ctx.params.get("sample_id"):
-            result |= stored_answer(dict(entry.after), changed)
-    return result
+    seen = ctx.params.get("seen") or {}
+    if not isinstance(seen, dict):
+        raise WriteRefused(f"seen must be an object of label ids, got {seen!r:.100}")
+    return {object_id(key, "seen"): shown for key, shown in seen.items()}
 
 
 class _Judge(foo.Operator):  # type: ignore[misc]
@@ -191,6 +133,7 @@ class RelabelPhrase(foo.Operator):  # type: ignore[misc]
             icon="label",
         )
 
+    @or_told
     def resolve_input(self, ctx: Any) -> types.Property:
         inputs = types.Object()
         meant = meant_labels(ctx, shown=False)
@@ -214,7 +157,11 @@ class RelabelPhrase(foo.Operator):  # type: ignore[misc]
             return {"changed": 0, "refused": problem}
         ((sample_id, ids),) = meant.items()
         written = give_phrase(
-            store_of(ctx), sample_id, ids, int(ctx.params["phrase"]), expected=expected_of(ctx)
+            store_of(ctx),
+            sample_id,
+            ids,
+            whole_number(ctx.params, "phrase"),
+            expected=expected_of(ctx),
         )
         ctx.ops.clear_selected_labels()
         return answer(ctx, [written])
@@ -236,6 +183,7 @@ class JudgeImage(foo.Operator):  # type: ignore[misc]
             icon="task_alt",
         )
 
+    @or_told
     def resolve_input(self, ctx: Any) -> types.Property:
         inputs = types.Object()
         choices = types.RadioGroup()
@@ -251,10 +199,14 @@ class JudgeImage(foo.Operator):  # type: ignore[misc]
         if not sample_id:
             ctx.ops.notify("open an image first", variant="warning")
             return {"changed": 0}
+        word = str(ctx.params.get("word"))
+        if word not in set(PairReview):
+            words = ", ".join(PairReview)
+            raise WriteRefused(f"word must be one of {words}, got {word!r:.100}")
         written = judge_pair(
             store_of(ctx),
-            ObjectId(sample_id),
-            PairReview(ctx.params["word"]),
+            object_id(sample_id, "sample_id"),
+            PairReview(word),
             reason=ctx.params.get("reason") or "",
         )
         return answer(ctx, [written])
@@ -287,6 +239,7 @@ class ReadSample(foo.Operator):  # type: ignore[misc]
 
     def execute(self, ctx: Any) -> dict[str, Any]:
         try:
-            return stored_answer(store_of(ctx).document(ObjectId(ctx.params["sample_id"])))
+            sample_id = object_id(ctx.params.get("sample_id"), "sample_id")
+            return stored_answer(store_of(ctx).document(sample_id))
         except WriteRefused as error:
             return {"refused": str(error)}

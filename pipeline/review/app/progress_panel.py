@@ -11,7 +11,7 @@ import fiftyone.operators as foo
 from fiftyone.operators import types
 
 from pipeline.curation.box_state import Review
-from pipeline.review.app.operators import store_of
+from pipeline.review.app.answers import store_of
 from pipeline.review.sync.dataset.views import ensure_mine
 from pipeline.review.sync.label.documents import DETECTIONS
 from pipeline.review.sync.label.notes import LEVEL, SHOWN

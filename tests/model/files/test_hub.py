@@ -60,7 +60,7 @@ def test_a_model_of_the_hub_is_fetched_once(
 def test_a_revision_can_be_given(hub: HubServer) -> None:
     commit = hub.commit(REPO)
     assert resolve_source(f"{REPO}@{commit}").name == commit
-    with pytest.raises(MissingDependency, match="acme/owl has no revision 'v9'"):
+    with pytest.raises(MissingDependency, match="acme/owl has no revision 'v9'$"):
         resolve_source(f"{REPO}@v9")
 
 
@@ -87,14 +87,23 @@ def test_every_failure_is_a_sentence(fault: Fault, message: str, hub: HubServer)
 
 
 def test_what_is_not_there_is_named(hub: HubServer) -> None:
-    with pytest.raises(MissingDependency, match="acme/none is not on http://127.*or is private"):
+    with pytest.raises(MissingDependency, match="acme/none is not on http://127.*set HF_TOKEN$"):
         resolve_source("acme/none")
     hub.gated.add(REPO)
     with pytest.raises(MissingDependency, match="acme/owl is gated: accept its terms at http"):
         resolve_source(REPO)
     hub.gated.clear()
     (hub.root / REPO / "config.json").rename(hub.root / REPO / "other.json")
-    with pytest.raises(MissingDependency, match=r"acme/owl has no file config\.json"):
+    with pytest.raises(MissingDependency, match=r"acme/owl has no file config\.json$"):
+        resolve_source(REPO)
+
+
+def test_a_cache_that_cannot_be_written_is_named(
+    hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "full").write_text("a file")
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "full"))
+    with pytest.raises(MissingDependency, match=r"cannot be kept in .* \(HF_HUB_CACHE\): .*full"):
         resolve_source(REPO)
 
 
@@ -113,7 +122,9 @@ def test_other_bytes_of_the_right_length_are_fetched_again(
     assert "another sha256 than the hub says" in capsys.readouterr().err
 
 
-def test_a_wrong_hash_is_refused_and_leaves_nothing(hub: HubServer) -> None:
+@pytest.mark.parametrize("names_only", [False, True])
+def test_a_wrong_hash_is_refused_and_leaves_nothing(hub: HubServer, names_only: bool) -> None:
+    hub.lists_names_only = names_only
     hub.faults = [Fault(on="GET /acme.*safetensors", flip=True)]
     with pytest.raises(MissingDependency, match="arrived with sha256 .*, the hub says .*deleted"):
         resolve_source(REPO)

@@ -141,3 +141,16 @@ def test_the_operators_do_the_same(bench: Bench) -> None:
     chosen = selected("toy/0#0")
     execute(bench, "relabel_phrase", selected_labels=chosen, params={"phrase": "5"})
     assert labels(bench)[0] == ("café", 5, "fixed")
+
+
+def test_words_that_stand_twice_need_their_place(bench: Bench) -> None:
+    bench.push()
+    caption = str(bench.document()["caption"])
+    assert caption == "a dog and a café"  # the "a" of "and" is not meant
+    params = {"sample_id": str(SAMPLE), "words": "a", "label_ids": []}
+    told = execute(bench, "new_phrase", params=params).result["refused"]
+    assert "stands 2 times in the caption: say which by occurrence, 1 to 2" in told
+    told = execute(bench, "new_phrase", params={**params, "occurrence": 99}).result["refused"]
+    assert told.startswith("occurrence must be from 1 to 2")
+    assert execute(bench, "new_phrase", params={**params, "occurrence": 2}).result["changed"] == 0
+    assert bench.document()["phrases"][-1]["start"] == 10

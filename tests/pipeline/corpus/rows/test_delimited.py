@@ -98,6 +98,17 @@ def test_a_list_as_python_writes_it(tmp_path: Path) -> None:
     assert pairs(read(path)) == [("a.jpg", "a dog"), ("a.jpg", "it's"), ("b.jpg", "['open")]
 
 
+@pytest.mark.parametrize(
+    "text", ["[{}}, {}]", '{"a.jpg": "x"], "b.jpg": "y"}', '{"a.jpg": "x" "b.jpg": 1}']
+)
+def test_a_wrong_bracket_ends_no_table_in_silence(tmp_path: Path, text: str) -> None:
+    row = '{"image": "a.jpg", "caption": "x"}'
+    (tmp_path / "t.json").write_text(text.replace("{}", row))
+    *good, last = read(tmp_path)
+    assert pairs(good) == [("a.jpg", "x")]
+    assert "is not followed by ," in (last.error or ("", ""))[1]
+
+
 def test_captions_by_the_name_of_the_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(corpus_module, "SPLIT_MIN_BYTES", 1)
     images(tmp_path, "a.jpg", "b.jpg", "c.jpg")

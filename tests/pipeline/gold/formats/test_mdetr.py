@@ -52,3 +52,11 @@ def test_a_flat_span_is_said_to_be_one(tmp_path: Path) -> None:
     raw["annotations"] = [{"image_id": 7, "bbox": [1, 2, 3, 4], "tokens_positive": [0, 8]}]
     gold = load_gold(write_json(tmp_path / "m.json", raw))
     assert gold.counts["dropped: span is given without its list: [[0, 5]], not [0, 5]"] == 1
+
+
+@pytest.mark.parametrize("span", [[0], ["0", "8"], [0, 8, 9], [0.0, 8.0], 8, None])
+def test_a_span_of_other_values_is_said_to_be_one(tmp_path: Path, span: Any) -> None:
+    raw = mdetr_file()
+    raw["annotations"] = [{"image_id": 7, "bbox": [1, 2, 3, 4], "tokens_positive": [span]}]
+    gold = load_gold(write_json(tmp_path / "m.json", raw))
+    assert gold.counts["dropped: span is not two whole numbers"] == 1

@@ -23,7 +23,11 @@ class ReviewPage(OpenedPair):
         super().__init__(bench)
         self.url = app.url(bench.name)
         self.page = context.new_page()
-        self.page.on("dialog", lambda dialog: dialog.accept())
+        self.page.on("dialog", self._answer)
+        self.questions: list[str] = []
+        """Kinds of the browser's own questions; each is answered by yes."""
+        self.stays = False
+        """Answer them by no."""
         self.page.set_default_timeout(WAIT_S * 1000)
         self.saves: list[tuple[int, Any]] = []
         self.actions = 0
@@ -33,6 +37,13 @@ class ReviewPage(OpenedPair):
     def _note(self, response: Any) -> None:
         if response.request.method == "PATCH":
             self.saves.append((response.status, response.request.post_data))
+
+    def _answer(self, dialog: Any) -> None:
+        self.questions.append(dialog.type)
+        if self.stays:
+            dialog.dismiss()
+        else:
+            dialog.accept()
 
     def close(self) -> None:
         """Close the window without a question."""

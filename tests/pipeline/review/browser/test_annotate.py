@@ -21,6 +21,10 @@ def bob(page: ReviewPage) -> LabelStore:
     return LabelStore(page.bench.stored.samples, reviewer="bob")
 
 
+def strip_text(page: ReviewPage) -> str:
+    return str(page.page.locator("#glipforge-strip").inner_text())
+
+
 def test_a_verdict_in_annotate_is_of_the_edited_box_and_an_edit_after_it_reverts_nothing(
     page: ReviewPage,
 ) -> None:
@@ -33,6 +37,16 @@ def test_a_verdict_in_annotate_is_of_the_edited_box_and_an_edit_after_it_reverts
     assert (page.label(1)["review"], page.label(1)["bounding_box"][0]) == ("rejected", 0.11)
     assert page.others(1) == others
     assert [status for status, _ in page.saves] == [200]
+    page.type_x(0.12)  # FiftyOne sends it within three seconds; a window closed before loses it
+    page.stays = True
+    page.page.close(run_before_unload=True)
+    page.wait_for(lambda: page.questions, "the question before closing")
+    page.stays = False
+    assert (page.questions, len(page.saves)) == (["beforeunload"], 1)
+    page.strip_says("unsaved edit")
+    page.wait_for(lambda: len(page.saves) > 1, "the save")
+    page.wait_for(lambda: page.label(1)["bounding_box"][0] == 0.12, "the edit on disk")
+    page.wait_for(lambda: "unsaved" not in strip_text(page), "the word that it is saved")
 
 
 def test_an_edit_in_a_view_that_hides_boxes_keeps_them(window: ReviewPage) -> None:
