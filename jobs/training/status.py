@@ -17,6 +17,7 @@ from schemas.errors import ConfigError, DataError
 
 STATE = "train.json"
 RECIPE = "recipe.json"
+UNREADABLE = "unreadable.jsonl"
 SILENT_S = 600.0
 """A run that has said nothing for so long, and whose process cannot be asked, may be dead."""
 
@@ -66,13 +67,39 @@ def read_training(folder: Path) -> TrainingStatus:
     recipe = read_object(folder / RECIPE)
     if not path.exists():
         return _not_begun(folder, recipe)
-    try:
-        state = json.loads(path.read_bytes())
-        last = dict(state.get("last") or {})
-        step, total = int(state["step"]), int(state["total_steps"])
-    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
-        raise DataError(f"{path} is not the state of a training run: {error}") from error
     batch = _train_field(folder, recipe, "batch_size")
+    try:
+        return _status_of(folder, batch, _checked(json.loads(path.read_bytes())))
+    except Exception as error:  # whatever stands in it
+        what = f"{type(error).__name__}: {error}"[:200]
+        raise DataError(
+            f"{path} is not the state of a training run: {what}. Delete it, and the same "
+            "`glipforge pretrain` goes on and writes it again"
+        ) from error
+
+
+def _checked(raw: Any) -> dict[str, Any]:
+    """Raises ValueError where a number that is printed or counted with is not one."""
+    if not isinstance(raw, dict):
+        raise ValueError(f"it must hold an object, got {raw!r:.40}")
+    numbers = {name: raw.get(name) for name in ("step", "total_steps")}
+    for name in ("last", "evaluation", "drops"):
+        part = raw.get(name) or {}
+        if not isinstance(part, dict):
+            raise ValueError(f"{name} must be an object, got {part!r:.40}")
+        if part and name != "drops":
+            numbers |= {f"{name}.step": part.get("step")}
+        if name == "drops":
+            numbers |= {f"{name}.{key}": value for key, value in part.items()}
+    for name, value in numbers.items():
+        if type(value) is not int or not 0 <= value < 2**53:
+            raise ValueError(f"{name} must be a whole number, got {value!r:.40}")
+    return raw
+
+
+def _status_of(folder: Path, batch: int, state: dict[str, Any]) -> TrainingStatus:
+    step, total = state["step"], state["total_steps"]
+    last = dict(state.get("last") or {})
     rate = last.get("images_per_s")
     return TrainingStatus(
         run=str(folder),
@@ -124,10 +151,15 @@ def print_training(found: TrainingStatus) -> None:
     print(f"steps    {found.step:,} of {found.steps:,}")
     last = found.last
     if last:
-        parts = [f"{n} {last[n]:.3f}" for n in ("loss", "token", "box", "centerness") if n in last]
+        names = ("loss", "token", "box", "centerness")
+        parts = [f"{name} {_figure(last[name], 3)}" for name in names if name in last]
         print(f"losses   {', '.join(parts)} at step {last['step']:,}")
         if "images_per_s" in last:
-            print(f"speed    {last['images_per_s']:.1f} images/s")
+            print(f"speed    {_figure(last['images_per_s'], 1)} images/s")
+    if last.get("unreadable"):
+        times = _figure(last["unreadable"], 0)
+        named = f"{found.run}/{UNREADABLE}"
+        print(f"unread   {times} times an image could not be read; {named} names them")
     if found.evaluation:
         figures = [
             f"{name} {value:.3f}"
@@ -141,6 +173,11 @@ def print_training(found: TrainingStatus) -> None:
         print(f"kept     {', '.join(found.checkpoints)}")
     if found.complete:
         print(f"model    {found.run}/model")
+
+
+def _figure(value: object, digits: int) -> str:
+    """A number, or the text that stands for one that JSON cannot say: `nan`."""
+    return f"{value:.{digits}f}" if isinstance(value, int | float) else str(value)[:40]
 
 
 def describe_drops(drops: Mapping[str, int]) -> str:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
@@ -76,8 +77,14 @@ def load_directory(directory: Path) -> Glip:
             difference.
     """
     config = load_config(directory)
-    with without_random_values():
-        model = Glip(config)
+    try:
+        with without_random_values():
+            model = Glip(config)
+    except ConfigError as error:
+        raise _of_file(directory / CONFIG_NAME, error) from error
+    except Exception as error:  # sizes that fit alone, and not together
+        found = f"no network can be built of it: {type(error).__name__}: {error}"
+        raise _of_file(directory / CONFIG_NAME, found) from error
     state = read_weights(directory)
     check_state(state, model.state_dict(), where=str(directory))
     model.load_state_dict(state, assign=True)
@@ -104,7 +111,16 @@ def load_config(directory: Path) -> GlipConfig:
         kind = raw.get("model_type") if isinstance(raw, dict) else type(raw).__name__
         raise ConfigError(f"{path}: model_type must be {MODEL_TYPE!r}, got {kind!r}")
     fields = {name: value for name, value in raw.items() if name not in _NOT_FIELDS}
-    return GlipConfig.from_dict(fields, where=str(path))
+    try:
+        return GlipConfig.from_dict(fields, where=str(path))
+    except ConfigError as error:
+        raise _of_file(path, error) from error
+
+
+def _of_file(path: Path, reason: object) -> ConfigError:
+    """Say which file it is, and what to do."""
+    said = str(reason).removeprefix(f"{path}: ")
+    return ConfigError(f"{path}: {said}. Restore the file, or convert or export the model again")
 
 
 def read_weights(directory: Path) -> dict[str, Tensor]:
@@ -130,8 +146,13 @@ def read_weights(directory: Path) -> dict[str, Tensor]:
                 for name in file.keys():  # noqa: SIM118
                     tensor = file.get_tensor(name)
                     state[name] = tensor.float() if tensor.is_floating_point() else tensor
-        except (OSError, SafetensorError) as error:
-            raise ConfigError(f"{path} cannot be read as safetensors: {error}") from error
+                    if tensor.is_floating_point() and not math.isfinite(state[name].sum()):
+                        raise ValueError(f"{name} holds NaN or infinity")
+        except (OSError, SafetensorError, ValueError, RuntimeError) as error:
+            raise ConfigError(
+                f"{path} cannot be read as safetensors: {error}. Restore the file, or convert or "
+                "export the model again"
+            ) from error
     return state
 
 

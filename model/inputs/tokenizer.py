@@ -97,6 +97,8 @@ class GlipTokenizer:
         if absent:
             raise ConfigError(f"the vocabulary {path} lacks {', '.join(absent)}")
         self.vocab_size = len(vocab)
+        self.num_ids = max(vocab.values()) + 1
+        """More than `vocab_size` where the file has empty lines or names a piece twice."""
         self.pad_id, self.sep_id, self.unk_id = vocab["[PAD]"], vocab["[SEP]"], vocab["[UNK]"]
         self._backend = BertWordPieceTokenizer(vocab=vocab, lowercase=True)
 
@@ -154,10 +156,10 @@ def directory_tokenizer(directory: Path, vocab_size: int) -> GlipTokenizer:
     """
     own = directory / VOCAB_NAME
     tokenizer = GlipTokenizer(own if own.is_file() else SHIPPED_VOCAB)
-    if tokenizer.vocab_size > vocab_size:
+    if tokenizer.num_ids > vocab_size:
         raise ConfigError(
-            f"the vocabulary of {str(directory)!r} has {tokenizer.vocab_size} entries, its model "
-            f"{vocab_size}"
+            f"the vocabulary of {str(directory)!r} has {tokenizer.num_ids} entries, its model "
+            f"{vocab_size}: restore its {VOCAB_NAME}, or convert or export the model again"
         )
     return tokenizer
 

@@ -89,3 +89,33 @@ def test_no_model_directory(tmp_path):
         load_pretrained(tmp_path)
     with pytest.raises(ConfigError, match="is not a model directory"):
         load_pretrained(tmp_path / "absent")
+
+
+def test_weights_of_nan_are_named(toy, tmp_path):
+    spoilt = Glip(toy.config)
+    with torch.no_grad():
+        spoilt.head.box.weight[0] = float("nan")
+    save_pretrained(spoilt, tmp_path)
+    said = r"model.safetensors cannot be read .*head.box.weight holds NaN or infinity. Restore"
+    with pytest.raises(ConfigError, match=said):
+        load_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"fusion_dim": ["x"]},
+        {"text": True},
+        {"num_backbone_levels": 1e308},
+        {"backbone_options": {"embed_dim": 16, "num_heads": "x"}},
+        {"backbone_options": {"embed_dim": 16, "other": ""}},
+        {"backbone_options": {"embed_dim": 16, "depths": [1], "num_heads": [[]]}},
+    ],
+)
+def test_a_damaged_configuration_names_its_file_and_the_way_out(toy, tmp_path, change):
+    save_pretrained(toy, tmp_path)
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(ConfigError, match=r"config.json: .*Restore the file, or convert") as found:
+        load_pretrained(tmp_path)
+    assert str(found.value).count(str(path)) == 1
