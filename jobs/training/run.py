@@ -84,9 +84,9 @@ def train_worker(
     from model.inputs.tokenizer import default_tokenizer
     from model.losses.glip_loss import GlipLoss
     from model.network.glip import Glip
+    from model.network.grid import AnchorGrid
     from model.teacher.load import torch_device
     from model.training.batch import BatchBuilder
-    from model.training.grid import AnchorGrid
     from model.training.loop import Trainer
     from model.training.memory import keep_freed_memory
     from model.training.workers import Workers

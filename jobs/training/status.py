@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 from collections.abc import Mapping
@@ -11,11 +10,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from model.training.state import STATE_NAME, TrainingState
 from pipeline.run.store import PLAN
-from schemas.checked import read_object
+from schemas.checked import from_json, read_object
 from schemas.errors import ConfigError, DataError
 
-STATE = "train.json"
 RECIPE = "recipe.json"
 UNREADABLE = "unreadable.jsonl"
 SILENT_S = 600.0
@@ -24,7 +23,7 @@ SILENT_S = 600.0
 
 def is_training(folder: Path) -> bool:
     """True for the directory of a training run."""
-    return (folder / STATE).is_file() or _is_begun(folder)
+    return (folder / STATE_NAME).is_file() or _is_begun(folder)
 
 
 def _is_begun(folder: Path) -> bool:
@@ -63,57 +62,37 @@ def read_training(folder: Path) -> TrainingStatus:
         DataError: train.json is not what a run writes.
         ConfigError: recipe.json is missing or damaged.
     """
-    path = folder / STATE
+    path = folder / STATE_NAME
     recipe = read_object(folder / RECIPE)
     if not path.exists():
         return _not_begun(folder, recipe)
     batch = _train_field(folder, recipe, "batch_size")
     try:
-        return _status_of(folder, batch, _checked(json.loads(path.read_bytes())))
-    except Exception as error:  # whatever stands in it
-        what = f"{type(error).__name__}: {error}"[:200]
+        state = from_json(TrainingState, path.read_bytes(), where=STATE_NAME)
+    except ConfigError as error:
         raise DataError(
-            f"{path} is not the state of a training run: {what}. Delete it, and the same "
+            f"{path} is not the state of a training run: {error}. Delete it, and the same "
             "`glipforge pretrain` goes on and writes it again"
         ) from error
+    return _status_of(folder, batch, state)
 
 
-def _checked(raw: Any) -> dict[str, Any]:
-    """Raises ValueError where a number that is printed or counted with is not one."""
-    if not isinstance(raw, dict):
-        raise ValueError(f"it must hold an object, got {raw!r:.40}")
-    numbers = {name: raw.get(name) for name in ("step", "total_steps")}
-    for name in ("last", "evaluation", "drops"):
-        part = raw.get(name) or {}
-        if not isinstance(part, dict):
-            raise ValueError(f"{name} must be an object, got {part!r:.40}")
-        if part and name != "drops":
-            numbers |= {f"{name}.step": part.get("step")}
-        if name == "drops":
-            numbers |= {f"{name}.{key}": value for key, value in part.items()}
-    for name, value in numbers.items():
-        if type(value) is not int or not 0 <= value < 2**53:
-            raise ValueError(f"{name} must be a whole number, got {value!r:.40}")
-    return raw
-
-
-def _status_of(folder: Path, batch: int, state: dict[str, Any]) -> TrainingStatus:
-    step, total = state["step"], state["total_steps"]
-    last = dict(state.get("last") or {})
-    rate = last.get("images_per_s")
+def _status_of(folder: Path, batch: int, state: TrainingState) -> TrainingStatus:
+    step, total = state.step, state.total_steps
+    rate = state.last.get("images_per_s")
     return TrainingStatus(
         run=str(folder),
         complete=step >= total and (folder / "model").is_dir(),
         step=step,
         steps=total,
-        state=str(state.get("status", "")),
+        state=state.status,
         is_alive=_is_alive(state),
-        host=state.get("host"),
-        pid=state.get("pid"),
-        last=last,
-        evaluation=state.get("evaluation"),
-        left_out=dict(state.get("drops") or {}),
-        seconds_left=(total - step) * batch / rate if rate and step < total else None,
+        host=state.host,
+        pid=state.pid,
+        last=state.last,
+        evaluation=state.evaluation or None,
+        left_out=state.drops,
+        seconds_left=_left((total - step) * batch, rate),
         checkpoints=tuple(sorted(p.name for p in (folder / "checkpoints").glob("step-*.pt"))),
     )
 
@@ -197,17 +176,22 @@ def _words(found: TrainingStatus) -> str:
     return f"not complete and nobody works on it{said}; the same `glipforge pretrain` goes on"
 
 
-def _is_alive(state: dict[str, Any]) -> bool:
+def _is_alive(state: TrainingState) -> bool:
     """Whether its process is there; of another machine's only how long it has been silent."""
-    if state.get("host") == socket.gethostname():
+    if state.host == socket.gethostname():
         try:
-            os.kill(int(state.get("pid", 0)) or 2**22, 0)
+            os.kill(state.pid or 2**22, 0)
         except ProcessLookupError:
             return False
         except PermissionError:
             return True
         return True
-    at = (state.get("last") or {}).get("at")
-    if at is None:
+    if not state.last:
         return False
-    return (datetime.now(UTC) - datetime.fromisoformat(at)).total_seconds() < SILENT_S
+    at = datetime.fromisoformat(str(state.last["at"]))
+    return (datetime.now(UTC) - at).total_seconds() < SILENT_S
+
+
+def _left(images: int, rate: object) -> float | None:
+    """Seconds for so many images; None where none are left or the rate is not known."""
+    return images / rate if images > 0 and isinstance(rate, int | float) and rate > 0 else None

@@ -7,14 +7,16 @@ import os
 import socket
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Literal, Protocol
 
+from model.training.state import STATE_NAME, TrainingState
 from schemas.atomic import write_whole
+from schemas.checked import to_plain
 from schemas.damage import whole
 
-STATE_NAME = "train.json"
 LOG_NAME = "log.jsonl"
 _NOT_FIGURES = ("step", "event", "at")
 
@@ -69,18 +71,19 @@ class Journal:
         kept = [line for line in read_log(self._log) if line["step"] <= first_step]
         text = "".join(json.dumps(line) + "\n" for line in kept)
         write_whole(self._log, text.encode())
-        self._state: dict[str, object] = {
-            "kind": "train",
-            "version": 1,
-            "step": first_step,
-            "total_steps": total_steps,
-            "first_step": first_step,
-            "started_at": _now(),
-            "host": socket.gethostname(),
-            "pid": os.getpid(),
-            "last": _last(kept, "train"),
-            "evaluation": _last(kept, "evaluation"),
-        }
+        now = _now()
+        self._state = TrainingState(
+            status="running",
+            step=first_step,
+            total_steps=total_steps,
+            first_step=first_step,
+            started_at=now,
+            updated_at=now,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            last=_last(kept, "train"),
+            evaluation=_last(kept, "evaluation"),
+        )
         self.state("running", first_step)
 
     def log(self, step: int, event: str, values: Mapping[str, float]) -> None:
@@ -90,7 +93,8 @@ class Journal:
             stream.write(json.dumps(line) + "\n")
         for tracker in self._trackers:
             tracker.scalars(step, {f"{event}/{name}": v for name, v in values.items()})
-        self._state["last" if event == "train" else "evaluation"] = line
+        new: dict[str, Any] = {"last" if event == "train" else "evaluation": line}
+        self._state = replace(self._state, **new)
 
     def figures(self, step: int, event: str) -> dict[str, float] | None:
         """What the log's last line of this event says, if it is of this step."""
@@ -99,12 +103,17 @@ class Journal:
             return None
         return {name: float(value) for name, value in line.items() if name not in _NOT_FIGURES}
 
-    def state(self, status: str, step: int | None = None, **more: object) -> None:
-        """Write `train.json`: status is running, done, stopped or failed."""
+    def state(
+        self,
+        status: Literal["running", "done", "stopped", "failed"],
+        step: int | None = None,
+        **more: Any,
+    ) -> None:
+        """Write `train.json`, with what is new: the step, `detail`, `drops`."""
         if step is not None:
-            self._state["step"] = step
-        self._state |= {"status": status, "updated_at": _now(), **more}
-        text = json.dumps(self._state, indent=1)
+            more["step"] = step
+        self._state = replace(self._state, status=status, updated_at=_now(), **more)
+        text = json.dumps(to_plain(self._state), indent=1)
         write_whole(self._directory / STATE_NAME, text.encode())
 
     def close(self) -> None:

@@ -32,9 +32,9 @@ from model.losses.glip_loss import GlipLoss
 from model.network.dyconv import DyConv
 from model.network.fusion import BiAttention
 from model.network.glip import Glip
+from model.network.grid import AnchorGrid
 from model.outputs import TokenBatch
 from model.training.batch import BatchBuilder, TrainBatch
-from model.training.grid import AnchorGrid
 from model.training.memory import keep_freed_memory
 from model.training.optimizer import OptimizerOptions, RateRule
 from model.training.options import TrainOptions

@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from model.config import get_preset
 from model.losses.glip_loss import GlipLoss
 from model.network.glip import Glip
-from model.training.grid import AnchorGrid
+from model.network.grid import AnchorGrid
 from model.training.memory import keep_freed_memory
 from model.training.options import TrainOptions
 from model.training.schedule import ScheduleOptions

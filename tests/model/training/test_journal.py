@@ -23,7 +23,7 @@ def test_lines_state_and_trackers_say_the_same(tmp_path):
     journal = Journal(tmp_path, 100, 0, (recorder,))
     journal.log(10, "train", {"loss": 1.5})
     journal.log(10, "evaluation", {"ap50": 0.25})
-    journal.state("done", 10, checkpoint="x.pt")
+    journal.state("done", 10, detail="all of it")
     journal.close()
     lines = read_log(tmp_path / "log.jsonl")
     assert [(line["step"], line["event"]) for line in lines] == [(10, "train"), (10, "evaluation")]
@@ -31,7 +31,7 @@ def test_lines_state_and_trackers_say_the_same(tmp_path):
     assert (state["kind"], state["status"], state["step"]) == ("train", "done", 10)
     assert state["last"]["loss"] == 1.5
     assert state["evaluation"]["ap50"] == 0.25
-    assert state["checkpoint"] == "x.pt"
+    assert state["detail"] == "all of it"
     assert recorder.seen == [(10, {"train/loss": 1.5}), (10, {"evaluation/ap50": 0.25})]
     assert recorder.closed
 

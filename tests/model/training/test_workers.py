@@ -13,9 +13,9 @@ from torch import nn
 from model.config import get_preset
 from model.losses.glip_loss import GlipLoss
 from model.network.glip import Glip
+from model.network.grid import AnchorGrid
 from model.training.batch import TrainBatch
 from model.training.divergence import DivergenceError
-from model.training.grid import AnchorGrid
 from model.training.loop import Trainer
 from model.training.optimizer import OptimizerOptions, RateRule
 from model.training.stream import step_positions
