@@ -39,6 +39,16 @@ class OpenedPair:
         """The words on the boxes of the opened pair, in order."""
         return [str(label["review"]) for label in self.labels()]
 
+    def is_fresh(self) -> bool:
+        """Whether no test judged it, and its first boxes can be clicked."""
+        labels = self.labels()
+        if {label["review"] for label in labels} != {"pending"}:
+            return False
+        try:
+            return all(self.free_point(ordinal) for ordinal in range(min(3, len(labels))))
+        except AssertionError:
+            return False
+
     def free_point(self, ordinal: int) -> tuple[float, float]:
         """The point of a box nearest to its centre that lies in no other box, as shares of the
         picture.

@@ -150,13 +150,13 @@ class ReviewPage(OpenedPair):
         self.strip_follows()
 
     def next_untouched(self, least_score: float = 0.0) -> None:
-        """Go on to an image that no test has judged, with several boxes of such a score: about one
-        box there is no question."""
+        """Go on to an image that no test has judged and whose first boxes can be clicked, with
+        several of such a score: about one box there is no question."""
 
         def fits() -> bool:
             scores = [label.get("confidence", 0) for label in self.labels()]
             several = sum(score >= least_score for score in scores) > 1
-            return several and set(self.reviews()) == {"pending"}
+            return several and self.is_fresh()
 
         while not fits():
             self.next()
