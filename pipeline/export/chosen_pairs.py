@@ -4,20 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 
+from pipeline.storage.errors import MissingFile
 from pipeline.storage.files import read_bytes
 from schemas.errors import ConfigError
 from schemas.records import CuratedRecord
 
 
-def read_pairs(path: str) -> frozenset[str]:
+def read_pairs(path: str, *, option: str = "pairs") -> frozenset[str]:
     """The record ids in a text file, one a line.
 
+    Args:
+        path: The file, with or without a byte order mark.
+        option: That names it, for errors.
+
     Raises:
-        ConfigError: it names none.
+        ConfigError: it is not there, is not UTF-8 text, or names none.
     """
-    found = frozenset(line for line in read_bytes(path).decode().splitlines() if line.strip())
+    try:
+        text = read_bytes(path).decode("utf-8-sig")
+    except MissingFile as error:
+        raise ConfigError(f"{option} {path!r} does not exist") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{option} {path!r} is not UTF-8 text: {error}") from error
+    # Not `splitlines`: an id may hold what Unicode takes for the end of a line.
+    found = frozenset(line for line in text.replace("\r\n", "\n").split("\n") if line.strip())
     if not found:
-        raise ConfigError(f"pairs {path!r} names no record id; it must hold one a line")
+        raise ConfigError(f"{option} {path!r} names no record id; it must hold one a line")
     return found
 
 

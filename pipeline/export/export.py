@@ -63,8 +63,8 @@ class Export:
     """An export that can be made: everything that can be refused at once was looked at.
 
     Raises:
-        ConfigError: no such format, run or policy, a run without the masks that are asked for, or
-            a file at `out`.
+        ConfigError: no such format, run, policy or file of pairs, a run without the masks or the
+            comparison with a test set that are asked for, or a file at `out`.
     """
 
     def __init__(self, request: ExportRequest) -> None:
@@ -77,6 +77,8 @@ class Export:
         self.options = self._options_of_runs()
         if not chosen.is_folder and not request.force:
             self._require_new()
+        self._pairs = read_pairs(request.pairs) if request.pairs else None
+        self._leaks = [leaking(run) if request.without_leaks else () for run in self.runs]
         self._counts: Counter[str] = Counter()
         """Pairs that are left out here -> how many."""
 
@@ -84,7 +86,7 @@ class Export:
         """Curate what is not curated yet, and write; all files appear, or none.
 
         Raises:
-            ConfigError, DataError: as `ensure_curated`, `leaking` and `export_records`.
+            ConfigError, DataError: as `ensure_curated` and `export_records`.
         """
         request, total = self.request, 0
         for run, policy in zip(self.runs, self.policies, strict=True):
@@ -133,11 +135,10 @@ class Export:
 
     def _streams(self) -> Iterator[Iterator[CuratedRecord]]:
         """The chosen records of each run."""
-        pairs = read_pairs(self.request.pairs) if self.request.pairs else None
         stream = self.options.masks.stream if self.options.masks else iter_curated
-        for run, policy in zip(self.runs, self.policies, strict=True):
-            leaks = leaking(run) if self.request.without_leaks else ()
-            yield self._without(only_pairs(stream(run, policy.policy_id), pairs), leaks)
+        for run, policy, leaks in zip(self.runs, self.policies, self._leaks, strict=True):
+            records = only_pairs(stream(run, policy.policy_id), self._pairs)
+            yield self._without(records, leaks)
 
     def _without(
         self, records: Iterable[CuratedRecord], leaks: Collection[str]

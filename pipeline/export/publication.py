@@ -77,10 +77,11 @@ def publication(out: str, *, is_folder: bool = False, force: bool = False) -> It
     try:
         if folder_above is not None:
             os.makedirs(folder_above, exist_ok=True)
-            with alone_in(folder_above):
+        with alone_in(folder_above) if folder_above else contextlib.nullcontext():
+            if folder_above is not None:
                 _remove_leftovers(folder_above)
-        stage = private_folder(folder_above or Path(tempfile.gettempdir()), STAGE)
-        lock = _locked(stage)
+            stage = private_folder(folder_above or Path(tempfile.gettempdir()), STAGE)
+            lock = _locked(stage)  # before another export looks for leftovers
     except OSError as error:
         raise ConfigError(f"out {out!r} cannot be written: {os_sentence(error)}") from error
     try:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from pipeline.run.captioner import captioner_of
-from pipeline.run.lock import STALE_S, LockHolder, lock_holder
+from pipeline.run.lock import STALE_S, lock_holder
+from pipeline.run.lock_holder import LockHolder
 from pipeline.run.store import RunStore
 from pipeline.run.totals import RunTotals
 from schemas.plan import BatchFailure, UnitCommit

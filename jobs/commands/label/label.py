@@ -138,7 +138,8 @@ def _label(setup: LabelSetup, out: str, records_per_unit: int, running: Running,
     from jobs.labelling.unseen import tell_what_it_never_saw
     from jobs.labelling.worker import WorkerSpec
     from pipeline.run.info import read_run_info
-    from pipeline.run.lock import LockLost, run_lock
+    from pipeline.run.lock import run_lock
+    from pipeline.run.object_lock import LockLost
     from pipeline.run.relocation import write_relocated
     from pipeline.run.store import RunStore
 

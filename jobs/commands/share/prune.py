@@ -51,7 +51,7 @@ def run(config: Config) -> int:
     options = PruneOptions(
         keep_failed=config.keep_failed,
         leaked=frozenset(leaking(old)) if config.without_leaks else frozenset(),
-        without=read_pairs(config.without) if config.without else frozenset(),
+        without=read_pairs(config.without, option="without") if config.without else frozenset(),
     )
     require_writable(new)
     with run_lock(new, doing="written"), reading_bar("prune", old.num_records()) as progress:

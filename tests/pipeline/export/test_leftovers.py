@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
-from pipeline.export.publication import OLD, publication
+from pipeline.export.publication import OLD, STAGE, publication
+from pipeline.storage.lock_file import alone_in
 from schemas.errors import ConfigError
 
 HOLD = """
@@ -96,3 +98,20 @@ def test_killed_and_living(kind: str, tmp_path: Path) -> None:
     assert not list(tmp_path.rglob(".lock"))
     text = out if kind == "file" else out / "x.json"
     assert text.read_text() == "mine"
+
+
+def test_who_looks_for_leftovers_never_sees_a_beginning(tmp_path: Path) -> None:
+    """A staging folder without its lock would be taken for a killed export's."""
+    begun = threading.Event()
+
+    def export() -> None:
+        with publication(str(tmp_path / "x.json")):
+            begun.set()
+
+    thread = threading.Thread(target=export)
+    with alone_in(tmp_path):
+        thread.start()
+        assert not begun.wait(0.3)
+        assert not list(tmp_path.glob(f"{STAGE}*"))
+    thread.join(10)
+    assert begun.is_set()

@@ -14,7 +14,9 @@ import pytest
 from pipeline.run import commit_objects
 from pipeline.run.commit_unit import commit_unit
 from pipeline.run.info import require_writable
-from pipeline.run.lock import LOCK, STALE_S, LockLost, lock_holder, run_lock
+from pipeline.run.lock import STALE_S, lock_holder, run_lock
+from pipeline.run.lock_holder import LOCK
+from pipeline.run.object_lock import LockLost, RequireHeld
 from pipeline.run.store import RunStore
 from pipeline.storage import s3_client
 from pipeline.storage.errors import StorageDenied, StorageUnavailable
@@ -156,6 +158,13 @@ def test_a_lost_answer_to_the_locks_own_write_is_not_another_driver(store: Fault
     assert lock_holder(run) is None
 
 
+def work_under(require_held: RequireHeld) -> None:
+    """As a driver does: it asks now and then."""
+    for _ in range(200):
+        time.sleep(0.05)
+        require_held()
+
+
 def test_a_driver_that_stood_still_leaves_the_lock_to_the_one_that_took_it(
     store: FaultyStore,
 ) -> None:
@@ -166,13 +175,8 @@ def test_a_driver_that_stood_still_leaves_the_lock_to_the_one_that_took_it(
         require_held()
         write_bytes(run.url(LOCK), other)
 
-        def turns() -> None:
-            for _ in range(200):
-                time.sleep(0.05)
-                require_held()
-
         with pytest.raises(LockLost, match="this one stops. What is committed is safe") as lost:
-            turns()
+            work_under(require_held)
         assert f"lock of {run.uri} while" in str(lost.value)
         assert "(process 7 on other, since now)" in str(lost.value)
         time.sleep(0.3)
@@ -191,6 +195,22 @@ def test_a_lock_that_somebody_deleted_is_written_again(store: FaultyStore) -> No
         require_held()
         assert json.loads(read_bytes(run.url(LOCK)))["token"] == ours
     assert lock_holder(run) is None
+
+
+@pytest.mark.parametrize("status", [403, 500])
+def test_a_lock_that_cannot_be_renewed_for_a_while_is_watched_further(
+    store: FaultyStore, status: int
+) -> None:
+    run = planned(f"s3://{BUCKET}/{uuid.uuid4().hex}")
+    with run_lock(run, beat_s=0.1, stale_s=30) as require_held:
+        fault = Fault(method="GET", within="_lock", status=status, times=20)
+        store.faults.append(fault)
+        time.sleep(0.5)
+        require_held()
+        store.faults.remove(fault)
+        write_bytes(run.url(LOCK), b'{"host": "b", "pid": 7, "since": "now", "token": "t"}')
+        with pytest.raises(LockLost, match="process 7 on b"):
+            work_under(require_held)
 
 
 def test_a_store_that_ignores_the_condition_is_refused_before_anything_is_written(

@@ -9,7 +9,7 @@ import pytest
 
 from jobs.commands.label.label import Running, label
 from jobs.commands.label.status import print_status
-from pipeline.run.lock import LockHolder
+from pipeline.run.lock_holder import LockHolder
 from pipeline.run.status import read_status
 from pipeline.run.store import RunStore
 from tests.jobs.fake_label import UNIT, FakeSetup, write_corpus
