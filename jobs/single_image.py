@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.storage.errors import os_sentence
 from schemas.errors import ConfigError, RecordError
 from schemas.grounder import Grounding
 from schemas.records import PhraseStatus, Span
@@ -137,7 +138,7 @@ def show_answer(
     try:
         picture.save(out)
     except OSError as error:
-        raise ConfigError(f"out: cannot write {str(out)!r}: {error}") from error
+        raise ConfigError(f"out: cannot write {str(out)!r}: {os_sentence(error)}") from error
     if as_json:
         print(json.dumps(_as_json(answer, teacher, out), ensure_ascii=False))
         return

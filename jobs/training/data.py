@@ -16,6 +16,7 @@ from pipeline.images.decode import ImageLimits, decode_image
 from pipeline.images.fetch import read_image_uri
 from pipeline.run.limits import image_access, image_limits, widest_limits
 from pipeline.run.store import RunStore
+from pipeline.storage.errors import os_sentence
 from pipeline.training_set.cache import build_cache
 from pipeline.training_set.mixture import TrainingMixture, TrainingSource
 from pipeline.training_set.pictures import PictureLoader, of_size, require_readable
@@ -55,8 +56,8 @@ def build_mixture(
             )
         except OSError as error:
             raise ConfigError(
-                f"the image cache {cache_root} cannot be written: {error}; name another place "
-                "with --cache, or set cache_side=0"
+                f"the image cache {cache_root} cannot be written: {os_sentence(error)}; name "
+                "another place with --cache, or set cache_side=0"
             ) from error
     for source in sources:
         left_out = require_readable(source.name, source.samples, load, recipe.train.max_unreadable)

@@ -23,6 +23,7 @@ from jobs.training.network import (
 from jobs.training.recipe import Recipe, read_recipe, recipe_identity, recipe_json
 from jobs.training.sources import load_sources, sources_fingerprint
 from jobs.training.status import describe_drops
+from pipeline.storage.errors import os_sentence
 from schemas.errors import ConfigError
 from schemas.fingerprint import require_same
 
@@ -200,7 +201,7 @@ def training_directory(out: Path, recipe: Recipe) -> Iterator[None]:
         try:
             stack.enter_context(training_lock(out))
         except OSError as error:
-            raise ConfigError(f"--out {out} cannot be written: {error}") from error
+            raise ConfigError(f"--out {out} cannot be written: {os_sentence(error)}") from error
         is_new = not (out / RECIPE_NAME).exists()
         write_recipe(out, recipe)
         try:
@@ -247,4 +248,4 @@ def write_recipe(out: Path, recipe: Recipe) -> None:
     try:
         write_whole(path, (json.dumps(plain, indent=1) + "\n").encode())
     except OSError as error:
-        raise ConfigError(f"--out {out} cannot be written: {error}") from error
+        raise ConfigError(f"--out {out} cannot be written: {os_sentence(error)}") from error

@@ -9,6 +9,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.storage.errors import os_sentence
 from schemas.errors import ConfigError
 
 ENV_HOME = "GLIPFORGE_REVIEW_HOME"
@@ -105,8 +106,8 @@ def review_home(path: Path | None = None) -> ReviewHome:
             directory.mkdir(exist_ok=True)
     except OSError as error:
         raise ConfigError(
-            f"the review home {home.root} cannot be made: {error}; choose another with --home "
-            f"or ${ENV_HOME}"
+            f"the review home {home.root} cannot be made: {os_sentence(error)}; choose another "
+            f"with --home or ${ENV_HOME}"
         ) from error
     if not os.access(home.root, os.W_OK):
         raise ConfigError(f"the review home {home.root} is not writable; choose another by --home")

@@ -17,6 +17,7 @@ import tyro
 from safetensors import SafetensorError
 
 from jobs.arguments import DirPath
+from pipeline.storage.errors import os_sentence
 from schemas.errors import ConfigError
 
 EXAMPLES = ("glipforge convert glip_tiny_model_o365_goldg_cc_sbu.pth --out glip-t",)
@@ -111,8 +112,8 @@ def _writing(path: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, RuntimeError, SafetensorError) as error:  # torch has its own for a full disk
-        first = str(error).splitlines()[0]
-        raise ConfigError(f"--out {path} cannot be written: {first}") from error
+        said = os_sentence(error) if isinstance(error, OSError) else str(error).splitlines()[0]
+        raise ConfigError(f"--out {path} cannot be written: {said}") from error
 
 
 def _check_file(config: Config, option: str) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
 import time
@@ -62,6 +63,18 @@ def test_the_directory_of_a_labelling_run_is_refused(tmp_path: Path, name: str) 
     ):
         raise AssertionError("it was taken")
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_full_disk_is_said_as_everywhere(tmp_path: Path, monkeypatch) -> None:
+    def full(path: Path, data: bytes) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    monkeypatch.setattr("jobs.training.run.write_whole", full)
+    with (
+        pytest.raises(ConfigError, match=r"--out .* cannot be written: .*the disk is full"),
+        training_directory(tmp_path, RECIPE),
+    ):
+        raise AssertionError("it was taken")
 
 
 def test_a_file_in_the_place_of_the_directory_is_refused(tmp_path: Path) -> None:

@@ -162,6 +162,18 @@ def test_ground_prints_json(
     assert (tmp_path / "a.jpg").stat().st_size > 0
 
 
+def test_a_full_disk_is_said_as_everywhere(
+    picture: Path, teacher: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "a.png"
+    out.symlink_to("/dev/full")
+    assert _run("ground", picture, CAPTION, "--out", out) == 2
+    said = capsys.readouterr().err
+    assert f"cannot write '{out}'" in said
+    assert "the disk is full" in said
+    assert "Errno" not in said
+
+
 def test_a_caption_without_phrases_still_makes_a_picture(
     picture: Path, teacher: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
