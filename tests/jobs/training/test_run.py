@@ -69,7 +69,7 @@ def test_a_full_disk_is_said_as_everywhere(tmp_path: Path, monkeypatch) -> None:
     def full(path: Path, data: bytes) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
-    monkeypatch.setattr("jobs.training.run.write_whole", full)
+    monkeypatch.setattr("schemas.atomic.write_whole", full)
     with (
         pytest.raises(ConfigError, match=r"--out .* cannot be written: .*the disk is full"),
         training_directory(tmp_path, RECIPE),
