@@ -6,9 +6,11 @@ import { BOXES, inPage, look, modal, python } from "./fiftyone.js";
 
 const PATH = `${BOXES}.detections.level`;
 const JUST_BELOW = 1e-6;
-const SETTLES_MS = 800;
+const NOTICED_MS = 2000;
 export const level = { least: 1 };
-const grid = { dataset: null, view: "", hides: false, least: 0 };
+// What was last seen of the grid; `theirs`: the reviewer set its filter in the side bar.
+const grid = { dataset: null, view: "", hides: false, shows: null, theirs: false, others: 0 };
+let touchedAt = -Infinity;
 
 const isHidden = (label, least) => typeof label.level === "number" && label.level < least;
 
@@ -23,6 +25,7 @@ export function keepLevel(page) {
 
 export function setLevel(least) {
   level.least = least;
+  grid.theirs = false;
   return apply();
 }
 
@@ -49,37 +52,58 @@ function apply() {
   });
 }
 
+// A hand in the side bar: a filter that changes soon after is the reviewer's own.
+export function watchSideBar() {
+  const note = (event) => {
+    if (event.target.closest && event.target.closest('[data-cy="sidebar"]')) touchedAt = Date.now();
+  };
+  for (const kind of ["pointerdown", "keydown"]) window.addEventListener(kind, note, true);
+}
+
 // Called over and over: tells the server once that a dataset is open, and brings the grid to the
-// level wherever that or the view changed. What the reviewer sets in the side bar afterwards stays.
+// level. FiftyOne drops filters with each view and while it loads a dataset or closes an image, at
+// any time later: then the level comes again. What the reviewer sets in the side bar stays.
 let busy = false;
 export async function keepGrid() {
   if (busy || !/\/datasets\//.test(location.pathname)) return;
   busy = true;
   try {
-    const { dataset, view } = await inPage(gridState);
+    const { dataset, view, filter } = await inPage(gridState);
     if (!dataset) return;
     if (grid.dataset !== dataset) {
       Object.assign(grid, { dataset, hides: false });
       grid.hides = !!(await python("begin", {})).hides;
     }
-    if (grid.view !== view) Object.assign(grid, { view, least: 0 }); // FiftyOne drops filters then
-    // ... and while it loads a dataset: until they stay.
-    for (let tries = 0; tries < 8 && grid.hides && grid.least !== level.least; tries++) {
-      if (modal()) return;
-      const least = level.least;
-      await putInGrid(least);
-      await new Promise((resolve) => setTimeout(resolve, SETTLES_MS));
-      if ((await inPage(gridState)).filtered === least > 0) grid.least = least;
-    }
+    if (grid.view !== view) Object.assign(grid, { view, theirs: false, others: 0 });
+    grid.shows = leastOf(filter);
+    if (!grid.hides || modal() || grid.theirs) return;
+    if (isShown()) grid.others = 0;
+    else if (Date.now() - touchedAt < NOTICED_MS) grid.others += 1;
+    else if (grid.others) takeOver();
+    else await putInGrid(level.least);
   } finally {
     busy = false;
   }
 }
 
+function takeOver() {
+  Object.assign(grid, { others: 0, theirs: true });
+  if (grid.shows === 0) level.least = 0;
+}
+
+// The level that a filter of the grid stands for; null where it is another's.
+function leastOf(filter) {
+  if (!filter) return 0;
+  const ours = filter.exclude && filter.range && filter.range[0] === 0;
+  return ours ? filter.range[1] + JUST_BELOW : null;
+}
+
+const isShown = () => grid.shows !== null && Math.abs(grid.shows - level.least) < JUST_BELOW / 2;
+
 async function gridState(ctx) {
   const get = (name) => ctx.state.snapshot.getPromise(window.__fos__[name]);
   const [dataset, view, filters] = await Promise.all(["datasetId", "view", "filters"].map(get));
-  return { dataset, view: JSON.stringify([dataset, view]), filtered: PATH in (filters || {}) };
+  return { dataset, view: JSON.stringify([dataset, view]), filter: (filters || {})[PATH] };
 }
 
 // Boxes below the level are excluded: an image of which none is left stays in the grid.
@@ -96,6 +120,7 @@ function putInGrid(least) {
 
 export function gridSentence() {
   if (!grid.hides || !/\/datasets\//.test(location.pathname)) return "";
+  if (!isShown()) return ""; // not yet, or the side bar says what shows
   if (level.least === 1) return "Boxes that the policy keeps \u00b7 k: all candidates";
   const what = level.least ? `Boxes from score ${level.least.toFixed(2)}` : "All candidates";
   return `${what} \u00b7 k: what the policy keeps`;

@@ -5,7 +5,7 @@ import { help } from "./dialog.js";
 import { drawFor } from "./drawing.js";
 import { judgeImage, next, undo } from "./image.js";
 import { listen } from "./keys.js";
-import { keepGrid, toggleLevel } from "./level.js";
+import { keepGrid, toggleLevel, watchSideBar } from "./level.js";
 import { phraseOfMarked } from "./marked_words.js";
 import { toggleColors } from "./marks.js";
 import { showPhrase } from "./phrase_filter.js";
@@ -38,6 +38,7 @@ export async function start(settings) {
   wrapFetch();
   watchEdits();
   watchSelection();
+  watchSideBar();
   showStrip({
     colors: settings.colors,
     onPhrase: (index) => run(phrase(index)),
