@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from schemas.errors import GlipforgeError, MissingDependency
+from schemas.errors import GlipforgeError, MissingDependency, reason_of
 from schemas.fingerprint import sha256_file
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -232,7 +232,9 @@ def explain(error: BaseException, repo: str, revision: str | None, file: str | N
             is_away=True,
         )
     if isinstance(error, OSError) and error.errno is not None:
-        return HubError(f"{what} cannot be kept in the hub's cache (HF_HUB_CACHE): {error}")
+        return HubError(
+            f"{what} cannot be kept in the hub's cache (HF_HUB_CACHE): {reason_of(error)}"
+        )
     lines = str(error).strip().splitlines()
     return HubError(f"{what} cannot be fetched: {lines[0] if lines else type(error).__name__}")
 

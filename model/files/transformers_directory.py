@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from model.files.source import FILES, resolve_source
-from schemas.errors import ConfigError, MissingDependency
+from schemas.errors import ConfigError, MissingDependency, reason_of
 
 HASH_DIGITS = 12
 LOADING: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
@@ -132,5 +132,5 @@ def load_network(auto: Any, directory: Path, name: str) -> Any:
 
 def first_line(error: BaseException) -> str:
     """Of what an error says: some of transformers' are pages long."""
-    lines = str(error).strip().splitlines()
+    lines = reason_of(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__

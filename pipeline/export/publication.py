@@ -13,12 +13,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from pipeline.storage.errors import os_sentence
 from pipeline.storage.files import place_of
 from pipeline.storage.lock_file import alone_in
 from pipeline.storage.store_place import StorePlace
 from schemas.atomic import open_as_usual, private_folder, publish
-from schemas.errors import ConfigError
+from schemas.errors import ConfigError, os_sentence
 
 STAGE = ".export-"
 OLD = ".replaced-export-"

@@ -18,7 +18,7 @@ from typing import Protocol
 from pipeline.images.decode import DecodedImage, ImageLimits, decode_image, image_size
 from pipeline.images.decoder_child import Asked, DecoderChild
 from pipeline.images.decoder_process import KEPT_BYTES, Answer, Request
-from schemas.errors import RecordError, RetryableError
+from schemas.errors import RecordError, RetryableError, reason_of
 from schemas.records import Status
 
 Picture = tuple[bytes, tuple[int, int]]
@@ -189,7 +189,9 @@ class DecoderProcesses:
             return DecoderChild()
         except OSError as error:
             self._may_start.release()
-            raise RetryableError(f"no process can be started to decode: {error}") from error
+            raise RetryableError(
+                f"no process can be started to decode: {reason_of(error)}"
+            ) from error
 
 
 class _Ended(Exception):

@@ -15,7 +15,7 @@ from pipeline.run.commit_protocol import ANNOTATIONS
 from pipeline.run.store import RunStore
 from pipeline.storage.parquet_bytes import open_bytes
 from schemas.arrow_schemas import ANNOTATION_SCHEMA
-from schemas.errors import DataError
+from schemas.errors import DataError, reason_of
 from schemas.plan import UnitCommit
 from schemas.tables import check_schema, with_added
 
@@ -52,7 +52,7 @@ def unit_tables(
                 found = parquet.read_row_groups(groups, columns=leaves, use_threads=False)
                 yield with_added(found, ANNOTATION_SCHEMA, columns)
         except (pa.ArrowException, OSError) as error:
-            raise DataError(f"{where} cannot be read: {error}") from error
+            raise DataError(f"{where} cannot be read: {reason_of(error)}") from error
         except DataError as error:
             raise DataError(f"{where}: {error}") from error
 

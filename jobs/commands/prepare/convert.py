@@ -6,6 +6,7 @@ A model directory also becomes an ONNX file of one image size, for runtimes with
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,11 +15,9 @@ from shlex import quote
 from typing import Annotated, Literal
 
 import tyro
-from safetensors import SafetensorError
 
 from jobs.arguments import DirPath
-from pipeline.storage.errors import os_sentence
-from schemas.errors import ConfigError
+from schemas.errors import ConfigError, reason_of
 
 EXAMPLES = ("glipforge convert glip_tiny_model_o365_goldg_cc_sbu.pth --out glip-t",)
 
@@ -62,7 +61,11 @@ def run(config: Config) -> int:
         raise ConfigError(f"--out {config.out} is there already; name a new directory")
     model = convert_checkpoint(config.checkpoint, config.preset, config.weights)
     with _writing(config.out):
-        save_pretrained(model, config.out)
+        try:
+            save_pretrained(model, config.out)
+        except OSError:  # half of it would refuse the same command
+            shutil.rmtree(config.out, ignore_errors=True)
+            raise
     parameters = sum(parameter.numel() for parameter in model.parameters())
     print(f"{config.checkpoint.name}: {model.config.preset}, {parameters / 1e6:.1f} M parameters")
     print(f"wrote {config.out}; use it with --teacher {quote(str(config.out))}")
@@ -70,16 +73,15 @@ def run(config: Config) -> int:
 
 
 def _to_official(config: Config) -> int:
-    import torch
-
     from model.files.official_names import to_official
     from model.files.pretrained import load_pretrained
+    from model.files.torch_file import write_torch
 
     _check_file(config, "--to-official")
     model = load_pretrained(config.checkpoint)
     state = to_official(model.state_dict(), model.config)
     with _writing(config.out):
-        torch.save({"model": {name: tensor.clone() for name, tensor in state.items()}}, config.out)
+        write_torch({"model": {name: tensor.clone() for name, tensor in state.items()}}, config.out)
     print(f"wrote {config.out}: {len(state)} tensors in the published layout")
     return 0
 
@@ -92,7 +94,8 @@ def _to_onnx(config: Config) -> int:
     _check_file(config, "--to-onnx")
     model = load_pretrained(config.checkpoint)
     size = input_size(model.config, _size(config.size))
-    said = export_onnx(model, config.out, size)
+    with _writing(config.out):
+        said = export_onnx(model, config.out, size)
     print(f"wrote {config.out}: {said['preset']} for images of {size[0]}x{size[1]} (height, width)")
     print("in   pixels, input_ids, attention_mask; out   boxes, token_scores, centerness")
     print(f"score of a phrase: {said['score']}")
@@ -111,9 +114,8 @@ def _to_onnx(config: Config) -> int:
 def _writing(path: Path) -> Iterator[None]:
     try:
         yield
-    except (OSError, RuntimeError, SafetensorError) as error:  # torch has its own for a full disk
-        said = os_sentence(error) if isinstance(error, OSError) else str(error).splitlines()[0]
-        raise ConfigError(f"--out {path} cannot be written: {said}") from error
+    except OSError as error:
+        raise ConfigError(f"--out {path} cannot be written: {reason_of(error)}") from error
 
 
 def _check_file(config: Config, option: str) -> None:
