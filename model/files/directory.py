@@ -25,6 +25,7 @@ from model.inputs.tokenizer import SHIPPED_VOCAB, VOCAB_NAME
 from model.network.glip import Glip
 from schemas.atomic import write_whole
 from schemas.errors import ConfigError, reason_of
+from schemas.spread import in_parts
 
 CONFIG_NAME = "config.json"
 WEIGHTS_NAME = "model.safetensors"
@@ -201,14 +202,8 @@ def raise_difference(
 
 
 def _write_weights(tensors: Mapping[str, Tensor], directory: Path, shard_bytes: int) -> None:
-    shards: list[dict[str, Tensor]] = [{}]
-    size = 0
-    for name, tensor in tensors.items():
-        if shards[-1] and size + tensor.nbytes > shard_bytes:
-            shards.append({})
-            size = 0
-        shards[-1][name] = tensor
-        size += tensor.nbytes
+    parts = in_parts(tensors.items(), lambda named: named[1].nbytes, max_weight=shard_bytes)
+    shards = [dict(part) for part in parts]
     if len(shards) == 1:
         _save_readable(shards[0], directory / WEIGHTS_NAME)
         return

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from schemas.errors import GlipforgeError, MissingDependency, reason_of
+from schemas.errors import GlipforgeError, MissingDependency, os_sentence
 from schemas.fingerprint import sha256_file
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -233,7 +233,7 @@ def explain(error: BaseException, repo: str, revision: str | None, file: str | N
         )
     if isinstance(error, OSError) and error.errno is not None:
         return HubError(
-            f"{what} cannot be kept in the hub's cache (HF_HUB_CACHE): {reason_of(error)}"
+            f"{what} cannot be kept in the hub's cache (HF_HUB_CACHE): {os_sentence(error)}"
         )
     lines = str(error).strip().splitlines()
     return HubError(f"{what} cannot be fetched: {lines[0] if lines else type(error).__name__}")

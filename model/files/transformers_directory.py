@@ -92,6 +92,27 @@ def library_versions() -> dict[str, str]:
     }
 
 
+def load_part(auto: Any, directory: Path, what: str, **options: Any) -> Any:
+    """The tokenizer or processor of a directory.
+
+    Args:
+        auto: An Auto class of transformers.
+        directory: With the files of it.
+        what: What it is, for errors.
+        options: For the class.
+
+    Raises:
+        ConfigError: its files are broken, or it needs a package.
+    """
+    try:
+        return auto.from_pretrained(directory, **options, **LOADING)
+    except (OSError, ValueError, ImportError, KeyError, TypeError) as error:
+        needs = "; pip install sentencepiece" if "sentencepiece" in str(error).lower() else ""
+        raise ConfigError(
+            f"model: the {what} of {directory} cannot be read: {first_line(error)}{needs}"
+        ) from error
+
+
 def load_network(auto: Any, directory: Path, name: str) -> Any:
     """The network of a directory, in float32, in evaluation mode.
 

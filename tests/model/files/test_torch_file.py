@@ -12,13 +12,11 @@ from model.files.torch_file import save_torch, write_torch
 
 
 def test_a_full_disk_is_the_systems_error(tmp_path: Path) -> None:
-    with (
-        open("/dev/full", "wb", buffering=0) as stream,
-        pytest.raises(OSError, match="No space") as raised,
-    ):
-        save_torch({"a": torch.zeros(100_000)}, stream, tmp_path / "step-1.pt")
-    assert raised.value.errno == errno.ENOSPC
-    assert raised.value.filename == str(path)
+    path, state = tmp_path / "step-1.pt", {"a": torch.zeros(30_000)}
+    with open("/dev/full", "wb", buffering=0) as full, pytest.raises(OSError, match="No s") as told:
+        save_torch(state, full, path)
+    assert told.value.errno == errno.ENOSPC
+    assert told.value.filename == str(path)
 
 
 def test_what_is_not_of_the_disk_stays_what_it_is(tmp_path: Path) -> None:
