@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from pipeline.gold.gold_set import GoldSet
+from pipeline.imported.facts import told_counts, write_facts
 from pipeline.imported.masks import write_masks
 from pipeline.imported.pictures import MISSING, OTHER_SIZE, UNREADABLE, Picture, Pictures
 from pipeline.imported.rows import annotation_of, failed_annotation, span_heads
@@ -53,6 +54,8 @@ class ImportSummary:
     statuses: Counter[str] = field(default_factory=Counter)
     images: Counter[str] = field(default_factory=Counter)
     """What is wrong with images -> how many."""
+    counts: dict[str, int] = field(default_factory=dict)
+    """Those of the gold set."""
 
 
 def write_run(
@@ -107,20 +110,22 @@ def write_run(
                 seconds={"read": time.perf_counter() - began},
             )
         progress(unit.stop)
+    write_facts(gold, run)
+    summary.masks = write_masks(gold, run)
     run.finalize()
     for commit in run.commits().values():
         summary.rows += commit.rows_out
         summary.boxes += commit.num_boxes
         summary.statuses.update(commit.status_counts)
     summary.images = pictures.counts
-    summary.masks = write_masks(gold, run)
+    summary.counts = told_counts(gold)
     info = RunInfo(
         teacher=TeacherName(id=teacher_id, name="people"),
         packages=package_versions(),
         gold=GoldFacts(
             format=gold.format,
             kind=str(gold.kind),
-            counts=dict(gold.counts),
+            counts=summary.counts,
             licenses=dict(gold.licenses),
         ),
         categories=KnownCategories(names=tuple(gold.categories), ids=tuple(gold.category_ids)),
