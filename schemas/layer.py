@@ -49,6 +49,14 @@ class LayerKind:
 
 _SCORE = (pa.field("score", pa.float32()), pa.field("cosine", pa.float32()))
 _VECTOR = (pa.field("vector", pa.list_(pa.float32())),)
+_CROWD = pa.struct(
+    [
+        *(pa.field(edge, pa.float32()) for edge in ("x1", "y1", "x2", "y2")),
+        pa.field("category", pa.string()),
+        pa.field("counts", pa.string()),
+        pa.field("area", pa.int64()),
+    ]
+)
 KINDS: Mapping[str, LayerKind] = {
     kind.name: kind
     for kind in (
@@ -80,6 +88,15 @@ KINDS: Mapping[str, LayerKind] = {
                 pa.field("iou_score", pa.float32()),
             ),
         ),
+        LayerKind(
+            name="gold_facts",
+            key="record_id",
+            columns=(
+                *(pa.field(name, pa.string()) for name in ("license", "license_url")),
+                *(pa.field(name, pa.string()) for name in ("coco_url", "flickr_url")),
+                pa.field("crowds", pa.list_(_CROWD)),
+            ),
+        ),
     )
 }
 """Every kind there is. `score` is in [0, 1] and ranks; `cosine` is the plain similarity; a
@@ -87,7 +104,9 @@ KINDS: Mapping[str, LayerKind] = {
 image, [height, width] of the run's row. `stability.score` is 1 where the teacher finds the box
 again in changed images. `phrases` has one entry for each phrase of the pair: the
 class of its named entity, empty where it is none; and the characters of its referring expression,
--1 where it has none beyond itself."""
+-1 where it has none beyond itself. `gold_facts` is what an imported file says beside its boxes:
+the licence of the image, and regions that evaluation ignores, with their mask where they have
+one."""
 
 
 @with_config(STRICT)

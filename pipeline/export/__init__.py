@@ -32,7 +32,7 @@ FORMATS: Mapping[str, Format] = {
     "goldg": Format(extension=".json", writer=GoldgWriter),
     "odvg": Format(extension=".jsonl", writer=OdvgWriter, keeps_empty=False),
     "odvg-detection": Format(extension=".jsonl", writer=OdvgDetectionWriter, has_categories=True),
-    "coco": Format(extension=".json", writer=CocoExport, has_categories=True),
+    "coco": Format(extension=".json", writer=CocoExport, has_categories=True, has_crowds=True),
     "lvis": Format(extension=".json", writer=LvisWriter, has_categories=True),
     "glip-tsv": Format(
         extension=".tsv", writer=GlipTsvWriter, modes=("reference", "embed"), keeps_empty=False
@@ -133,7 +133,9 @@ def export_records(
     parts = Parts(options)
     with publication(path, is_folder=chosen.is_folder, force=force) as published:
         images = _image_places(mode, chosen, summary, options, published)
-        border = ExportBorder(summary, options, images, empty=chosen.keeps_empty)
+        border = ExportBorder(
+            summary, options, images, empty=chosen.keeps_empty, crowds=chosen.has_crowds
+        )
         target = Target(
             publication=published,
             border=border,

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pipeline.curation.negatives import negative_phrases
+from pipeline.export.gold_facts import facts_of
 from pipeline.export.image_files import ImagePlaces
 from pipeline.export.options import ExportOptions, ExportSummary
+from pipeline.gold.licenses import license_text
 from schemas.checks import check_curated
 from schemas.records import (
     MADE_CAPTION,
@@ -18,6 +20,7 @@ from schemas.records import (
 )
 
 NO_BOX = "pair without a box, which this format cannot say"
+CROWD = "region to ignore (crowd, group or difficult object), which this format cannot say"
 NEGATIVE_OVERLAP = "negative phrase that overlaps a named one"
 
 
@@ -25,12 +28,19 @@ class ExportBorder:
     """Checks records on their way out and counts into a summary."""
 
     def __init__(
-        self, summary: ExportSummary, options: ExportOptions, images: ImagePlaces, *, empty: bool
+        self,
+        summary: ExportSummary,
+        options: ExportOptions,
+        images: ImagePlaces,
+        *,
+        empty: bool,
+        crowds: bool = False,
     ) -> None:
         self.summary = summary
         self.options = options
         self.images = images
         self._keeps_empty = empty
+        self._has_crowds = crowds
 
     def accept(self, record: CuratedRecord) -> bool:
         """True where the record can be written; it is checked again first.
@@ -56,6 +66,11 @@ class ExportBorder:
         self.summary.boxes += len(record.boxes)
         self.summary.captions_made += record.caption_origin == MADE_CAPTION
         self.summary.spans += sum(len(box.phrase_indices) for box in record.boxes)
+        facts = facts_of(record)
+        if stated := license_text(facts.license, facts.license_url):
+            self.summary.licenses[stated] += 1
+        if facts.crowds and not self._has_crowds:
+            self.summary.left_out[CROWD] += len(facts.crowds)
 
     def negatives(self, record: CuratedRecord) -> list[Phrase]:
         """Phrases that are known to have no box; those that overlap a named span are counted."""

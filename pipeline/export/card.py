@@ -81,6 +81,10 @@ def card_text(summary: ExportSummary, categories: Categories, facts: CardFacts) 
     parts += [*(facts.precision or ("No precision was measured for this policy.",)), ""]
     parts += ["## Licence of the images", ""]
     parts += [facts.license or "Not known: it is that of the corpus.", ""]
+    if summary.licenses:
+        unknown = summary.records - summary.licenses.total()
+        stated = [*summary.licenses.most_common(), *([("not stated", unknown)] if unknown else [])]
+        parts += _table("licence of the image", "pairs", dict(stated))
     if summary.left_out:
         parts += _table("left out", "number", summary.left_out)
     if summary.notes:

@@ -69,6 +69,10 @@ class Categories:
             return self._places[phrase.head]
         return self._listed(phrase)
 
+    def of_name(self, name: str) -> int | None:
+        """The category of a name that a gold file has, as `of_phrase`."""
+        return self.of_phrase(Phrase(text=name, start=0, end=len(name), head=name))
+
     def _listed(self, phrase: Phrase) -> int | None:
         """The longest listed name that the phrase ends with; its head noun may be a plural."""
         words = _words(phrase.text).split()

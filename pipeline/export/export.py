@@ -8,11 +8,12 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from pipeline.curation.curate import ensure_curated, iter_curated
+from pipeline.curation.curate import ensure_curated
 from pipeline.curation.recommended import policy_for, policy_of
 from pipeline.export import export_records, format_of
 from pipeline.export.card_facts import card_facts
 from pipeline.export.chosen_pairs import only_pairs, read_pairs
+from pipeline.export.layered import layered_records
 from pipeline.export.masks import BoxMasks, require_masks
 from pipeline.export.merge import REPEATED, merged_records
 from pipeline.export.options import ExportOptions, ExportSummary
@@ -135,10 +136,10 @@ class Export:
 
     def _streams(self) -> Iterator[Iterator[CuratedRecord]]:
         """The chosen records of each run."""
-        stream = self.options.masks.stream if self.options.masks else iter_curated
+        masks = self.request.masks
         for run, policy, leaks in zip(self.runs, self.policies, self._leaks, strict=True):
-            records = only_pairs(stream(run, policy.policy_id), self._pairs)
-            yield self._without(records, leaks)
+            records = layered_records(run, policy.policy_id, masks=masks)
+            yield self._without(only_pairs(records, self._pairs), leaks)
 
     def _without(
         self, records: Iterable[CuratedRecord], leaks: Collection[str]

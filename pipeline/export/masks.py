@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from pipeline.curation.curate import find_curated, iter_curated_files, read_curated_file
 from pipeline.layers.columns import require_columns
 from pipeline.layers.store import LayerStore
 from pipeline.run.store import RunStore
@@ -56,21 +55,25 @@ class BoxMasks:
         total = self.touched + self.unknown
         return f"{total:,} boxes have no mask: {', '.join(reasons)}" if total else ""
 
-    def stream(self, run: RunStore, policy: str) -> Iterator[CuratedRecord]:
-        """As `iter_curated`, the boxes with their masks; memory is that of one unit."""
-        policy_id = find_curated(run, policy)
-        store = LayerStore(run, "masks")
-        commits = store.commits()
-        for file in iter_curated_files(run, policy_id):
-            unit_id = file.name.rpartition("-")[0]
-            table = store.read(commits[unit_id], ["box_id", "counts", "area"])
-            known = {
-                row["box_id"]: (row["counts"], row["area"])
-                for row in table.to_pylist()
-                if row["counts"] is not None
-            }
-            for record in read_curated_file(run, policy_id, file):
-                yield replace(record, boxes=tuple(_masked(box, known) for box in record.boxes))
+
+class UnitMasks:
+    """The masks of a run, read unit by unit."""
+
+    def __init__(self, run: RunStore) -> None:
+        self._store = LayerStore(run, "masks")
+        self._commits = self._store.commits()
+
+    def of(self, unit_id: str) -> Callable[[CuratedRecord], CuratedRecord]:
+        """Gives the boxes of the unit's records their masks."""
+        table = self._store.read(self._commits[unit_id], ["box_id", "counts", "area"])
+        known = {
+            row["box_id"]: (row["counts"], row["area"])
+            for row in table.to_pylist()
+            if row["counts"] is not None
+        }
+        return lambda record: replace(
+            record, boxes=tuple(_masked(box, known) for box in record.boxes)
+        )
 
 
 def _masked(box: CuratedBox, known: dict[str, tuple[str, int]]) -> CuratedBox:

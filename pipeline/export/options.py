@@ -104,6 +104,10 @@ class ExportSummary:
     """`teacher`, `human` or `gold` -> boxes."""
     policies: Counter[str] = field(default_factory=Counter)
     """Policy -> pairs."""
+    crowds: int = 0
+    """Regions to ignore that are written."""
+    licenses: Counter[str] = field(default_factory=Counter)
+    """Licence that imported data states of an image -> pairs."""
     captions_made: int = 0
     """Pairs whose caption a captioner made."""
     categories: Counter[str] = field(default_factory=Counter)

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from pipeline.export.store_publication import MARK, store_publication
 from pipeline.storage.files import place_of
 from pipeline.storage.lock_file import alone_in
 from pipeline.storage.store_place import StorePlace
@@ -24,8 +25,6 @@ OLD = ".replaced-export-"
 """Goes before the name of a folder while another comes in its place."""
 LOCK = ".lock"
 """In a staging folder, locked by its export for as long as that lives."""
-MARK = ".glipforge-export.json"
-"""In a folder that an export made; such a folder may be replaced as a whole."""
 
 
 class Publication:
@@ -66,34 +65,24 @@ def publication(out: str, *, is_folder: bool = False, force: bool = False) -> It
 
     Raises:
         ConfigError: nothing can be written there, a folder is there that no export made, or
-            another export wrote there meanwhile and `force` is not given.
+            another export wrote there meanwhile and `force` is not given, or is at work there.
+        LockLost: this process stood still, and another export took the place in a store.
     """
     place = place_of(out.rstrip("/") if is_folder else out)
+    if isinstance(place, StorePlace):
+        with (
+            store_publication(place, out, is_folder=is_folder, force=force) as send,
+            _staged(out, Path(tempfile.gettempdir()), is_folder=is_folder) as found,
+        ):
+            yield found
+            send(found.stage, _files_of(found.stage))
+        return
     target = Path(place.path)
-    folder_above = None if isinstance(place, StorePlace) else target.parent
-    if is_folder and folder_above is not None:
+    if is_folder:
         _check_folder(out, target, force=force)
-    try:
-        if folder_above is not None:
-            os.makedirs(folder_above, exist_ok=True)
-        with alone_in(folder_above) if folder_above else contextlib.nullcontext():
-            if folder_above is not None:
-                _remove_leftovers(folder_above)
-            stage = private_folder(folder_above or Path(tempfile.gettempdir()), STAGE)
-            lock = _locked(stage)  # before another export looks for leftovers
-    except OSError as error:
-        raise ConfigError(f"out {out!r} cannot be written: {os_sentence(error)}") from error
-    try:
-        found = Publication(out, stage, is_folder=is_folder)
+    with _staged(out, target.parent, is_folder=is_folder) as found:
         yield found
-        files = [
-            path for path in sorted(stage.rglob("*")) if path.is_file() and path != stage / LOCK
-        ]
-        if isinstance(place, StorePlace):
-            base = place.path if is_folder else os.path.dirname(place.path)
-            for path in files:
-                place.put(str(path), f"{base}/{path.relative_to(stage).as_posix()}")
-            return
+        stage, files = found.stage, _files_of(found.stage)
         with alone_in(target.parent):
             if is_folder:
                 _check_folder(out, target, force=force)
@@ -106,9 +95,28 @@ def publication(out: str, *, is_folder: bool = False, force: bool = False) -> It
                 _refuse_newer(finals, stage / LOCK)
             for path, final in zip(files, finals, strict=True):
                 publish(path, final)
+
+
+@contextmanager
+def _staged(out: str, folder: Path, *, is_folder: bool) -> Iterator[Publication]:
+    """A new staging folder in `folder`; those of killed exports go."""
+    try:
+        os.makedirs(folder, exist_ok=True)
+        with alone_in(folder):
+            _remove_leftovers(folder)
+            stage = private_folder(folder, STAGE)
+            lock = _locked(stage)  # before another export looks for leftovers
+    except OSError as error:
+        raise ConfigError(f"out {out!r} cannot be written: {os_sentence(error)}") from error
+    try:
+        yield Publication(out, stage, is_folder=is_folder)
     finally:
         shutil.rmtree(stage, ignore_errors=True)
         lock.close()
+
+
+def _files_of(stage: Path) -> list[Path]:
+    return [path for path in sorted(stage.rglob("*")) if path.is_file() and path != stage / LOCK]
 
 
 def _locked(stage: Path) -> IO[bytes]:
@@ -127,11 +135,12 @@ def _remove_leftovers(folder: Path) -> None:
             shutil.rmtree(stage, ignore_errors=True)
     for old in folder.glob(f"{OLD}*"):
         place = folder / old.name.removeprefix(OLD)
-        if place.exists():
-            shutil.rmtree(old, ignore_errors=True)
-        else:
-            os.replace(old, place)
-        (place / LOCK).unlink(missing_ok=True)
+        with contextlib.suppress(PermissionError):  # somebody else's, in a folder of all
+            if place.exists():
+                shutil.rmtree(old, ignore_errors=True)
+            else:
+                os.replace(old, place)
+            (place / LOCK).unlink(missing_ok=True)
 
 
 def _check_folder(out: str, target: Path, *, force: bool) -> None:

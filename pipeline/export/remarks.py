@@ -16,6 +16,8 @@ def add_remarks(summary: ExportSummary, images: ImagePlaces, chosen: Format) -> 
         summary.notes.append(f"addresses that trainers of plain files do not open: {what}")
         way = "--copy-images FOLDER" if "copy" in chosen.modes else "--images embed"
         summary.advice.append(f"{way} writes the images as plain files")
+    if summary.crowds:
+        summary.notes.append(f"{summary.crowds:,} regions to ignore are annotations with iscrowd 1")
     if images.outside_root:
         summary.notes.append(
             f"{images.outside_root:,} images are outside of the image root: their whole addresses "

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from pipeline.export.gold_facts import NOTHING, facts_of, with_facts
 from schemas.boxes import pairwise_iou
 from schemas.records import CuratedBox, CuratedRecord, Phrase, PhraseStatus
 
@@ -55,6 +56,8 @@ def united(first: CuratedRecord, other: CuratedRecord) -> CuratedRecord:
         if left:
             kept.append((side, replace(box, phrase_indices=left)))
     boxes = [box for _, box in sorted(kept, key=lambda one: one[0])]
+    if facts_of(first) == NOTHING:
+        first = with_facts(first, facts_of(other))
     return replace(
         first,
         phrases=tuple(phrases),

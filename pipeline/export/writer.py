@@ -98,6 +98,8 @@ class Format:
     keeps_empty: bool = True
     """True where it can say that an image has no box."""
     has_categories: bool = False
+    has_crowds: bool = False
+    """True where it can say that a region is to be ignored."""
     has_shards: bool = True
     """False where there is a file per image, or one for all that may not be divided."""
 

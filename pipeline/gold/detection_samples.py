@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pipeline.gold.checks import names_caption
@@ -95,7 +95,7 @@ def named_detection_set(
     for image in images:
         image.boxes = [(xyxy, index_of[category]) for xyxy, category in image.boxes]
         image.ignored = [
-            IgnoredBox(xyxy=box.xyxy, category=index_of[str(box.category)]) for box in image.ignored
+            replace(box, category=index_of[str(box.category)]) for box in image.ignored
         ]
     return detection_set(
         images,

@@ -42,21 +42,44 @@ def grounding_sample(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class IgnoredBox:
-    """A region where a detection of a category is neither right nor wrong (COCO's crowds)."""
-
-    xyxy: Xyxy
-    category: int
-    """Index into the set's `categories`."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Mask:
     """The pixels of a box's object: COCO's compressed run lengths of the whole image."""
 
     counts: str
     area: int
     """In pixels."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IgnoredBox:
+    """A region where a detection of a category is neither right nor wrong (COCO's crowds)."""
+
+    xyxy: Xyxy
+    category: int
+    """Index into the set's `categories`."""
+    mask: Mask | None = None
+    """COCO, where masks were asked for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Crowd:
+    """A region to ignore, with the name of its category."""
+
+    xyxy: Xyxy
+    category: str
+    mask: Mask | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageFacts:
+    """What a file says of an image beside its boxes; empty where it says nothing."""
+
+    license: str = ""
+    """Its name."""
+    license_url: str = ""
+    coco_url: str = ""
+    flickr_url: str = ""
+    crowds: tuple[Crowd, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,6 +123,9 @@ class GoldSet:
     """COCO, LVIS and MDETR, where they were asked for: sample_id -> for each box its mask."""
     licenses: Mapping[str, int] = field(default_factory=dict)
     """Licences as the file names them -> images."""
+    facts: Mapping[str, ImageFacts] = field(default_factory=dict)
+    """COCO, LVIS and MDETR, where masks were asked for: sample_id -> what is said of its image.
+    Crowds of detection sets stand in `ignored`."""
     counts: Mapping[str, int] = field(default_factory=dict)
     """`samples`, `boxes`, one `dropped: <reason>` for every box, span or image left out, and one
     `clipped: <reason>` for every box that was moved into its image."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
 import os
-import pickle
 import socket
 import subprocess
 import sys
@@ -17,7 +17,21 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.images.decoder_process import KEPT_BYTES, MAX_MESSAGE, READY, Answer, Request
+from pipeline.images.decoder_messages import (
+    KEPT_BYTES,
+    MAX_MESSAGE,
+    Answer,
+    Request,
+    decode_answers,
+)
+from pipeline.images.decoder_process import READY
+
+PROGRAM = "pipeline.images.decoder_process"
+LOOK_S = 5.0
+"""A message is waited for in pieces of so many seconds."""
+START_S = 300.0
+WAIT = 5
+"""Times the processor time of a picture that its answer may take, on a busy machine."""
 
 
 class Asked(NamedTuple):
@@ -29,6 +43,10 @@ class Asked(NamedTuple):
     piece of memory."""
 
 
+class NoAnswer(Exception):
+    """The process lives and says nothing for so many seconds."""
+
+
 class DecoderChild:
     """One decoder process, and the memory that is shared with it."""
 
@@ -36,7 +54,7 @@ class DecoderChild:
         self._memory = _anonymous_file()
         self._channel, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         path = os.pathsep.join(os.path.abspath(entry) for entry in sys.path)
-        words = ["-P", "-m", "pipeline.images.decoder_process", str(far.fileno())]
+        words = ["-P", "-m", PROGRAM, str(far.fileno())]
         with far:
             self._process = subprocess.Popen(
                 [sys.executable, *words, str(self._memory)],
@@ -48,24 +66,28 @@ class DecoderChild:
                 | {"MALLOC_ARENA_MAX": "1"},
             )
         self._end = weakref.finalize(self, _end, self._channel, self._memory, self._process)
-        if self._channel.recv(MAX_MESSAGE) != READY:
-            raise OSError(f"its process ended with code {self.end()}")
+        self._channel.settimeout(LOOK_S)
+        with contextlib.suppress(NoAnswer):
+            if self._receive(START_S) == READY:
+                return
+        raise OSError(f"its process did not start, and ended with code {self.end()}")
 
     def ask(self, request: Request, pictures: Sequence[bytes]) -> list[Asked]:
         """An answer for each picture and, of one that was decoded, its pixels.
 
         Raises:
             EOFError, OSError: the process ended.
+            NotAnAnswer, NoAnswer: it is not to be used any more.
         """
         encoded = pictures[0] if len(pictures) == 1 else b"".join(pictures)
         view, position = memoryview(encoded), 0
         while position < len(encoded):
             position += os.pwrite(self._memory, view[position:], position)
-        self._channel.sendall(pickle.dumps(request))
-        message = self._channel.recv(MAX_MESSAGE)
+        self._channel.sendall(request.encode())
+        message = self._receive(WAIT * request.cpu_s * len(pictures))
         if not message:
             raise EOFError("the decoder's process ended")
-        answers: list[Answer] = pickle.loads(message)
+        answers = decode_answers(message, request)
         shapes = [
             (0, 0, 3) if request.only_size else (answer.height, answer.width, 3)
             for answer in answers
@@ -84,6 +106,13 @@ class DecoderChild:
             Asked(answer, array.reshape(shape))
             for answer, array, shape in zip(answers, arrays, shapes, strict=True)
         ]
+
+    def _receive(self, seconds: float) -> bytes:
+        """Its next message. Looks are counted, not the clock: this process may be stopped too."""
+        for _ in range(math.ceil(seconds / LOOK_S)):
+            with contextlib.suppress(TimeoutError):
+                return self._channel.recv(MAX_MESSAGE)
+        raise NoAnswer(f"no answer for {seconds:g} s")
 
     def end(self) -> int:
         """End the process; returns its exit code."""

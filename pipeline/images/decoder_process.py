@@ -15,64 +15,28 @@ from __future__ import annotations
 import contextlib
 import mmap
 import os
-import pickle
 import resource
 import signal
 import socket
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.images.decode import ImageLimits, decode_image, image_size
+from pipeline.images.decode import decode_image, image_size
+from pipeline.images.decoder_messages import (
+    KEPT_BYTES,
+    MAX_MESSAGE,
+    Answer,
+    Request,
+    encode_answers,
+)
 from schemas.errors import RecordError
 from schemas.records import Status
 
 READY = b"ready"
 """What a process says first: it has loaded what it needs."""
-KEPT_BYTES = 16 * 2**20
-"""Of shared memory between two pictures: fresh pages cost as much as small pictures."""
-MAX_MESSAGE = 64 * 1024
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """Pictures that are decoded one after another.
-
-    only_size: headers are read, no pixel.
-    num_bytes: of each encoded image.
-    allowances: bytes that decoding of each may take besides what the process has; 0: as many as it
-        likes.
-    cpu_s: seconds of processor time of each.
-    """
-
-    only_size: bool
-    num_bytes: tuple[int, ...]
-    allowances: tuple[int, ...]
-    limits: ImageLimits
-    cpu_s: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """What became of one picture.
-
-    width, height: upright; zero where it failed.
-    failure: status and detail.
-    may_be_memory: a failure that more memory could have prevented.
-    has_room: False where its pixels did not fit beside those before it; alone they do.
-    """
-
-    width: int = 0
-    height: int = 0
-    sha256: str = ""
-    failure: tuple[str, str] | None = None
-    may_be_memory: bool = False
-    has_room: bool = True
-
-
 TOO_LARGE = Answer(
     failure=(Status.IMAGE_TOO_LARGE, "reading it needs more memory than is allowed"),
     may_be_memory=True,
@@ -134,11 +98,11 @@ def main() -> None:
     pixels = SharedPixels(int(sys.argv[2]))
     channel.sendall(READY)
     while message := channel.recv(MAX_MESSAGE):
-        answers = answers_to(pickle.loads(message), pixels)
+        answers = answers_to(Request.decode(message), pixels)
         signal.setitimer(signal.ITIMER_PROF, 0)
         allow(0)
         try:
-            channel.sendall(pickle.dumps(answers))
+            channel.sendall(encode_answers(answers))
         except BrokenPipeError:
             return
 
@@ -202,6 +166,4 @@ def one_thread() -> None:
 
 
 if __name__ == "__main__":
-    from pipeline.images.decoder_process import main as named_main  # whose answers have its name
-
-    named_main()
+    main()

@@ -16,8 +16,14 @@ from functools import partial
 from typing import Protocol
 
 from pipeline.images.decode import DecodedImage, ImageLimits, decode_image, image_size
-from pipeline.images.decoder_child import Asked, DecoderChild
-from pipeline.images.decoder_process import KEPT_BYTES, Answer, Request
+from pipeline.images.decoder_child import Asked, DecoderChild, NoAnswer
+from pipeline.images.decoder_messages import (
+    KEPT_BYTES,
+    MAX_PICTURES,
+    Answer,
+    NotAnAnswer,
+    Request,
+)
 from schemas.errors import RecordError, RetryableError, reason_of
 from schemas.records import Status
 
@@ -129,7 +135,7 @@ class DecoderProcesses:
         )
         try:
             return self._ask(request, [data for data, _ in group])
-        except _Ended:
+        except (_Ended, NoAnswer):
             return [None] * len(group)
 
     def _ask_alone(
@@ -145,15 +151,16 @@ class DecoderProcesses:
         for _ in range(MAX_DEATHS):
             try:
                 (asked,) = self._ask(request, [data])
+            except NoAnswer as error:  # once is enough: it takes long
+                raise RecordError(Status.IMAGE_CORRUPT, f"its decoder gives {error}") from error
             except _Ended as ended:
-                code = ended.code
-                if code != -signal.SIGPROF:
+                last = ended
+                if ended.code != -signal.SIGPROF:
                     continue
                 detail = f"decoding takes more than {self._cpu_s:g} s of processor time"
                 raise RecordError(Status.IMAGE_CORRUPT, detail) from ended
             return asked
-        how = f"signal {-code}" if code < 0 else f"code {code}"
-        raise RecordError(Status.IMAGE_CORRUPT, f"its decoder crashed twice ({how})")
+        raise RecordError(Status.IMAGE_CORRUPT, f"its decoder {last.how}") from last
 
     def _ask(self, request: Request, pictures: Sequence[bytes]) -> list[Asked]:
         allowance = max(request.allowances)
@@ -166,7 +173,9 @@ class DecoderProcesses:
                 code = child.end()
                 self._may_start.release()
                 if isinstance(error, EOFError | OSError):
-                    raise _Ended(code) from error
+                    raise _Ended(code, _crash(code)) from error
+                if isinstance(error, NotAnAnswer):
+                    raise _Ended(code, f"answered twice what is not an answer: {error}") from error
                 raise
             self._free.put(child)
             return asked
@@ -195,11 +204,17 @@ class DecoderProcesses:
 
 
 class _Ended(Exception):
-    """A decoder's process ended while it worked, with this exit code."""
+    """A decoder's process ended while it worked, with this exit code; `how` says what it did."""
 
-    def __init__(self, code: int) -> None:
-        super().__init__(code)
+    def __init__(self, code: int, how: str) -> None:
+        super().__init__(code, how)
         self.code = code
+        self.how = how
+
+
+def _crash(code: int) -> str:
+    how = f"signal {-code}" if code < 0 else f"code {code}"
+    return f"crashed twice ({how})"
 
 
 class _Memory:
@@ -237,7 +252,7 @@ def _groups(pictures: Sequence[Picture]) -> Iterator[list[Picture]]:
     for data, (width, height) in pictures:
         num_bytes += len(data)
         num_pixels += width * height
-        if group and max(num_bytes, 3 * num_pixels) > KEPT_BYTES:
+        if len(group) == MAX_PICTURES or (group and max(num_bytes, 3 * num_pixels) > KEPT_BYTES):
             yield group
             group, num_bytes, num_pixels = [], len(data), width * height
         group.append((data, (width, height)))

@@ -10,8 +10,16 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from pipeline.gold.gold_set import GoldSet
+from pipeline.imported.facts import told_counts, write_facts
 from pipeline.imported.masks import write_masks
-from pipeline.imported.pictures import MISSING, OTHER_SIZE, UNREADABLE, Picture, Pictures
+from pipeline.imported.pictures import (
+    DAMAGED,
+    MISSING,
+    OTHER_SIZE,
+    UNREADABLE,
+    Picture,
+    Pictures,
+)
 from pipeline.imported.rows import annotation_of, failed_annotation, span_heads
 from pipeline.run.commit_unit import commit_unit
 from pipeline.run.info import (
@@ -39,7 +47,7 @@ class ImportOptions:
     check_images: bool = True
     """Look at every image: hash it, and set rows aside whose image has another size."""
     require_images: bool = False
-    """Set rows aside whose image is missing or unreadable."""
+    """Set rows aside whose image is missing, unreadable or damaged."""
 
 
 @dataclass(kw_only=True)
@@ -53,6 +61,8 @@ class ImportSummary:
     statuses: Counter[str] = field(default_factory=Counter)
     images: Counter[str] = field(default_factory=Counter)
     """What is wrong with images -> how many."""
+    counts: dict[str, int] = field(default_factory=dict)
+    """Those of the gold set."""
 
 
 def write_run(
@@ -107,20 +117,22 @@ def write_run(
                 seconds={"read": time.perf_counter() - began},
             )
         progress(unit.stop)
+    write_facts(gold, run)
+    summary.masks = write_masks(gold, run)
     run.finalize()
     for commit in run.commits().values():
         summary.rows += commit.rows_out
         summary.boxes += commit.num_boxes
         summary.statuses.update(commit.status_counts)
     summary.images = pictures.counts
-    summary.masks = write_masks(gold, run)
+    summary.counts = told_counts(gold)
     info = RunInfo(
         teacher=TeacherName(id=teacher_id, name="people"),
         packages=package_versions(),
         gold=GoldFacts(
             format=gold.format,
             kind=str(gold.kind),
-            counts=dict(gold.counts),
+            counts=summary.counts,
             licenses=dict(gold.licenses),
         ),
         categories=KnownCategories(names=tuple(gold.categories), ids=tuple(gold.category_ids)),
@@ -146,7 +158,7 @@ def _rows(
             sha256=found.sha256,
             heads=span_heads(gold, sample),
         )
-        is_lost = found.problem in (MISSING, UNREADABLE) and options.require_images
+        is_lost = found.problem in (MISSING, UNREADABLE, DAMAGED) and options.require_images
         if is_lost or found.problem == OTHER_SIZE:
             row = failed_annotation(row, found.status, found.detail)
         yield row

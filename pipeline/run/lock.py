@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO, Any, TextIO
 
 from pipeline.run.committed import CommittedUnits
-from pipeline.run.lock_holder import LOCK, LockHolder, held_by, myself, parsed
+from pipeline.run.lock_holder import LOCK, LockHolder, held_by, myself, parsed, taken_by
 from pipeline.run.object_lock import RequireHeld, object_lock
 from pipeline.run.store import RunStore
 from pipeline.storage.errors import MissingFile
@@ -49,11 +49,15 @@ def run_lock(
     Raises:
         ConfigError: another driver holds it; names its host, process and start.
     """
+    held = partial(held_by, run.uri, doing)
     if run.is_local:
-        with folder_lock(run.uri, partial(held_by, run.uri, doing)):
+        with folder_lock(run.uri, held):
             yield lambda: None  # the kernel's: nobody takes it from a living process
     else:
-        with object_lock(run, doing, beat_s=beat_s, stale_s=stale_s) as require_held:
+        taken = partial(taken_by, run.uri, doing)
+        with object_lock(
+            run.url(LOCK), run.uri, held=held, taken=taken, beat_s=beat_s, stale_s=stale_s
+        ) as require_held:
             yield require_held
 
 

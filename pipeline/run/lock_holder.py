@@ -57,7 +57,8 @@ def parsed(data: bytes) -> dict[str, Any]:
         return {}
 
 
-def _who(holder: dict[str, Any]) -> str:
+def who(holder: dict[str, Any]) -> str:
+    """The process that a lock names."""
     if {"pid", "host", "since"} <= holder.keys():
         return f"process {holder['pid']} on {holder['host']}, since {holder['since']}"
     return "which has just started"
@@ -66,7 +67,7 @@ def _who(holder: dict[str, Any]) -> str:
 def taken_by(place: str, doing: str, holder: dict[str, Any]) -> str:
     """Why a driver stops whose lock is another's now."""
     return (
-        f"another driver took the lock of {place} while this one stood still ({_who(holder)}), and "
+        f"another driver took the lock of {place} while this one stood still ({who(holder)}), and "
         f"it is being {doing} by that one: this one stops. What is committed is safe, and the same "
         f"command goes on once the other has ended; `glipforge status {quote(str(place))}` shows "
         "how far it is"
@@ -76,6 +77,6 @@ def taken_by(place: str, doing: str, holder: dict[str, Any]) -> str:
 def held_by(place: str, doing: str, holder: dict[str, Any]) -> str:
     """Why a driver does not begin."""
     return (
-        f"{place} is being {doing} by another driver ({_who(holder)}); wait for it, stop it, or "
+        f"{place} is being {doing} by another driver ({who(holder)}); wait for it, stop it, or "
         f"give another --out. `glipforge status {quote(str(place))}` shows how far it is"
     )

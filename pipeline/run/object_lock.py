@@ -14,32 +14,87 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from pipeline.run.committed import CommittedUnits
-from pipeline.run.lock_holder import LOCK, held_by, myself, now, parsed, taken_by
+from pipeline.run.lock_holder import myself, now, parsed
 from pipeline.storage.errors import MissingFile
 from pipeline.storage.files import create_bytes, read_bytes, remove, write_bytes
 from schemas.errors import ConfigError, GlipforgeError
 
 RequireHeld = Callable[[], None]
 """Raises `LockLost` where the lock is another driver's now."""
+Sentence = Callable[[dict[str, Any]], str]
+"""What a holder wrote -> what is said about it."""
 _log = logging.getLogger(__name__)
 
 
 class LockLost(GlipforgeError):
-    """Another driver took the run while this one stood still; says which."""
+    """Another process took the place while this one stood still; says which."""
+
+
+class HeldObject:
+    """A lock of an object store as its holder has it. Called: raises where it is known to be lost.
+
+    Args:
+        url: Of the lock.
+        me: What this process wrote into it.
+        taken: Why it stops where another took it.
+    """
+
+    def __init__(self, url: str, me: Mapping[str, Any], taken: Sentence) -> None:
+        self._url = url
+        self._me = me
+        self._taken = taken
+        self.lost_to: dict[str, Any] | None = None
+
+    def __call__(self) -> None:
+        """As the last sign of life found it.
+
+        Raises:
+            LockLost: another has it.
+        """
+        if self.lost_to is not None:
+            raise LockLost(self._taken(self.lost_to))
+
+    def look(self) -> None:
+        """As it is now.
+
+        Raises:
+            LockLost: another has it, or had it.
+        """
+        if self.lost_to is None:
+            try:
+                found = read_bytes(self._url)
+            except MissingFile:
+                self.lost_to = {}
+            else:
+                self.lost_to = None if _is_token(found, self._me) else parsed(found)
+        self()
 
 
 @contextlib.contextmanager
 def object_lock(
-    run: CommittedUnits, doing: str, *, beat_s: float, stale_s: float
-) -> Iterator[RequireHeld]:
-    """Hold a run of an object store while in the block; see `run_lock`."""
-    url = run.url(LOCK)
+    url: str, place: str, *, held: Sentence, taken: Sentence, beat_s: float, stale_s: float
+) -> Iterator[HeldObject]:
+    """Hold a place of an object store while in the block.
+
+    Args:
+        url: Of the lock.
+        place: What is held, for messages.
+        held: The refusal where another has it.
+        taken: Why this one stops where another took it.
+        beat_s: Seconds between two signs of life.
+        stale_s: Of silence, after which a holder is gone.
+
+    Yields:
+        To be called now and then: raises `LockLost` once another has taken the lock.
+
+    Raises:
+        ConfigError: another holds it.
+    """
     me = myself() | {"token": uuid.uuid4().hex}
     me["at"] = me["since"]
-    _take_object(run, me, doing, beat_s=beat_s, stale_s=stale_s)
+    _take_object(url, place, me, held, beat_s=beat_s, stale_s=stale_s)
     stop = threading.Event()
-    lost_to: list[dict[str, Any]] = []
+    lock = HeldObject(url, me, taken)
 
     def beat() -> None:
         count = 0
@@ -48,20 +103,16 @@ def object_lock(
             try:
                 other = _renew(url, me, count)
             except GlipforgeError as error:  # whatever it is, the next beat tries again
-                _log.warning("cannot renew the lock of %s: %s", run.uri, error)
+                _log.warning("cannot renew the lock of %s: %s", place, error)
             else:
                 if other is not None:
-                    lost_to.append(other)
+                    lock.lost_to = other
                     return
-
-    def require_held() -> None:
-        if lost_to:
-            raise LockLost(taken_by(run.uri, doing, lost_to[0]))
 
     thread = threading.Thread(target=beat, name="run-lock", daemon=True)
     thread.start()
     try:
-        yield require_held
+        yield lock
     finally:
         stop.set()
         thread.join()
@@ -70,7 +121,7 @@ def object_lock(
                 if _is_token(read_bytes(url), me):
                     remove(url)
         except GlipforgeError as error:  # it must not hide what ended the block
-            _log.warning("the lock of %s stays for a while: %s", run.uri, error)
+            _log.warning("the lock of %s stays for a while: %s", place, error)
 
 
 def _renew(url: str, me: Mapping[str, Any], count: int) -> dict[str, Any] | None:
@@ -97,9 +148,8 @@ def _is_token(data: bytes, me: Mapping[str, Any]) -> bool:
 
 
 def _take_object(
-    run: CommittedUnits, me: dict[str, Any], doing: str, *, beat_s: float, stale_s: float
+    url: str, place: str, me: dict[str, Any], held: Sentence, *, beat_s: float, stale_s: float
 ) -> None:
-    url = run.url(LOCK)
     seen, since = b"", time.monotonic()
     while not create_bytes(url, json.dumps(me).encode()):
         try:
@@ -109,11 +159,13 @@ def _take_object(
         if _is_token(found, me):
             return  # the answer to our own write was lost
         if seen and found != seen:
-            raise ConfigError(held_by(run.uri, doing, parsed(found)))
+            raise ConfigError(held(parsed(found)))
         if not seen:
             seen, since = found, time.monotonic()
             _log.warning(
-                "%s: a driver may still be at work; waiting up to %.0f s to see", run.uri, stale_s
+                "%s: another may still be at work there; waiting up to %.0f s to see",
+                place,
+                stale_s,
             )
         if time.monotonic() - since > stale_s:
             remove(url)

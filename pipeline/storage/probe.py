@@ -8,14 +8,11 @@ from pipeline.storage.files import create_bytes, join_url, read_bytes, remove
 from schemas.errors import ConfigError
 
 
-def require_exclusive_create(url: str) -> None:
+def creates_exclusively(url: str) -> bool:
     """Try it below `url`: create an object, then create it again; nothing is left there.
 
-    Some stores and gateways take a conditional write and ignore the condition: two drivers would
-    then both hold a run and overwrite each other's commits without a word.
-
     Raises:
-        ConfigError: it is not kept, or the place cannot be written to.
+        ConfigError: the place cannot be written to.
     """
     probe = join_url(url, f"_probe-{uuid.uuid4().hex}")
     try:
@@ -24,7 +21,19 @@ def require_exclusive_create(url: str) -> None:
         kept = read_bytes(probe)
     finally:
         remove(probe)
-    if second or kept != b"first":
+    return not second and kept == b"first"
+
+
+def require_exclusive_create(url: str) -> None:
+    """As `creates_exclusively`, where nothing can be done without.
+
+    Some stores and gateways take a conditional write and ignore the condition: two drivers would
+    then both hold a run and overwrite each other's commits without a word.
+
+    Raises:
+        ConfigError: it is not kept, or the place cannot be written to.
+    """
+    if not creates_exclusively(url):
         raise ConfigError(
             f"{url}: the store overwrites an object that was to be created only (it ignores "
             "If-None-Match), so two drivers or workers would overwrite each other's work. Use a "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from datetime import UTC, datetime
 from typing import Any, BinaryIO, cast
 
@@ -11,6 +13,7 @@ from pipeline.storage.place import Place, join_url
 from schemas.errors import ConfigError
 from schemas.plan import InputFile
 
+_PART_BYTES = 4 * 2**20
 _TIMES = ("LastModified", "mtime", "modified", "updated", "created")
 _VERSIONS = ("ETag", "etag", "mtime", "LastModified", "created", "CRC", "blob_id")
 
@@ -27,7 +30,7 @@ class StorePlace(Place):
     ) -> None:
         super().__init__(url, path)
         self._filesystem = filesystem
-        self._creates = creates
+        self.creates = creates
 
     def stat(self) -> InputFile:
         """As `Place.stat`."""
@@ -82,11 +85,7 @@ class StorePlace(Place):
         Raises:
             ConfigError: the store has no exclusive create.
         """
-        if not self._creates:
-            raise ConfigError(
-                f"{self.url}: runs can be written to local paths and s3:// stores; "
-                f"{self.url.partition('://')[0]} has no exclusive create here"
-            )
+        self._require_creates()
         try:
             self._filesystem.pipe_file(self.path, data, mode="create")
         except FileExistsError:
@@ -104,9 +103,46 @@ class StorePlace(Place):
         found = {str(entry["name"]).rpartition("/")[2]: _written_at(entry) for entry in entries}
         return {name: at for name, at in found.items() if at is not None}
 
+    def all_files(self) -> list[str]:
+        """Names of the files below a folder, as they go on behind it; sorted."""
+        base = self.path.rstrip("/") + "/"
+        found = (str(name) for name in self._filesystem.find(self.path))
+        return sorted(name.removeprefix(base) for name in found if name.startswith(base))
+
     def put(self, local: str, path: str) -> None:
         """Send a file of this machine to a path of the store."""
         self._filesystem.put_file(local, path)
+
+    def put_new(self, local: str, path: str) -> bool:
+        """As `put`, only where none is there; False where another file is. Our own, of which the
+        answer was lost, is not another.
+
+        Raises:
+            ConfigError: the store has no exclusive create.
+        """
+        self._require_creates()
+        try:
+            with open(local, "rb") as source, self._filesystem.open(path, "xb") as target:
+                shutil.copyfileobj(source, target)
+        except FileExistsError:
+            return self._is_equal(local, path)
+        return True
+
+    def _is_equal(self, local: str, path: str) -> bool:
+        if self._filesystem.info(path)["size"] != os.path.getsize(local):
+            return False
+        with open(local, "rb") as ours, self._filesystem.open(path, "rb") as theirs:
+            while part := ours.read(_PART_BYTES):
+                if theirs.read(len(part)) != part:
+                    return False
+        return True
+
+    def _require_creates(self) -> None:
+        if not self.creates:
+            raise ConfigError(
+                f"{self.url}: runs can be written to local paths and s3:// stores; "
+                f"{self.url.partition('://')[0]} has no exclusive create here"
+            )
 
 
 def _input_file(url: str, entry: dict[str, Any]) -> InputFile:

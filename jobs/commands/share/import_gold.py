@@ -1,6 +1,7 @@
 """Make a run of boxes that people drew: it is reviewed, filtered and exported like any other.
 
-What a format says and a run cannot (crowd regions, groups) is counted: docs/formats.md lists it.
+Regions to ignore (crowds, groups, difficult objects) and licences come along as the layer
+`gold_facts`; docs/formats.md lists what no run can say.
 """
 
 from __future__ import annotations
@@ -16,8 +17,6 @@ from schemas.errors import ConfigError
 from schemas.gold_format import GoldFormat
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from pipeline.imported.write import ImportSummary
 
 EXAMPLES = ("glipforge import instances.json --image-root images --out runs/gold",)
@@ -77,7 +76,7 @@ def run(config: Config) -> int:
     options = ImportOptions(check_images=config.check_images, require_images=config.require_images)
     with run_lock(store), reading_bar("import", len(gold.samples)) as progress:
         summary = write_run(gold, path, store, options, progress=progress)
-    _print(config, gold.format, gold.kind, summary, gold.counts)
+    _print(config, gold.format, gold.kind, summary)
     return 0
 
 
@@ -86,14 +85,17 @@ def _print(
     gold_format: str,
     kind: str,
     summary: ImportSummary,
-    counts: Mapping[str, int],
 ) -> None:
     lines = [
         f"{gold_format} ({kind}): {summary.rows:,} rows, {summary.boxes:,} links of a box to a "
         "phrase",
         *([f"{summary.masks:,} masks: export --masks writes them"] if summary.masks else []),
         *(f"  {status:<22} {number:,}" for status, number in summary.statuses.items()),
-        *(f"{what}: {number:,}" for what, number in counts.items() if ": " in what and number),
+        *(
+            f"{what}: {number:,}"
+            for what, number in summary.counts.items()
+            if ": " in what and number
+        ),
         *(f"{number:,} x {what}" for what, number in summary.images.items()),
         f"written {config.out}",
         f"next: glipforge export {config.out} --format goldg --out labels.json, or glipforge "

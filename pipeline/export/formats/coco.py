@@ -10,9 +10,13 @@ from pipeline.export.categories import NOT_LISTED, Categories
 from pipeline.export.decimals import short_float, short_xywh
 from pipeline.export.formats.coco_writer import CocoWriter
 from pipeline.export.formats.image_spool import OTHER_SIZE
+from pipeline.export.gold_facts import facts_of
 from pipeline.export.parts import Part
 from pipeline.export.writer import Item, PerPart, Target, Writer
+from pipeline.gold.gold_set import Crowd
 from schemas.records import CuratedBox
+
+CROWD_NOT_LISTED = "region to ignore whose category is none of the categories"
 
 
 class CocoExport(Writer):
@@ -25,6 +29,8 @@ class CocoExport(Writer):
     def __init__(self, target: Target) -> None:
         super().__init__(target)
         self._files = PerPart(target.parts, self._open, CocoWriter.seal)
+        self._crowded: set[tuple[Part, int]] = set()
+        """Images whose crowds are written: those of all captions of an image are the same."""
 
     def add(self, item: Item) -> bool:
         record = item.record
@@ -38,7 +44,34 @@ class CocoExport(Writer):
             return False
         for box, category in found:
             file.annotation(self._annotation(item, box, placed, category))
+        crowds = facts_of(record).crowds
+        if crowds and (item.part, placed[0]) not in self._crowded:
+            self._crowded.add((item.part, placed[0]))
+            for crowd in crowds:
+                self._write_crowd(file, item, crowd, placed[0])
         return True
+
+    def _write_crowd(self, file: CocoWriter, item: Item, crowd: Crowd, image_id: int) -> None:
+        record, categories = item.record, self.target.categories
+        category = categories.of_name(crowd.category)
+        if category is None:
+            self.summary.left_out[CROWD_NOT_LISTED] += 1
+            return
+        bbox = short_xywh(crowd.xyxy, size_of(record))
+        entry: dict[str, Any] = {
+            "image_id": image_id,
+            "category_id": categories.id_of(category),
+            "iscrowd": 1,
+            "bbox": bbox,
+            "area": short_float(bbox[2] * bbox[3]),
+            "origin": "gold",
+        }
+        if crowd.mask is not None:
+            size = [record.height, record.width]
+            entry["segmentation"] = {"size": size, "counts": crowd.mask.counts}
+            entry["area"] = crowd.mask.area
+        file.annotation(entry)
+        self.summary.crowds += 1
 
     def finish(self) -> None:
         categories = self.target.categories

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from pipeline.export.formats.image_spool import ImageSpool, json_text
+from pipeline.export.gold_facts import facts_of
 from pipeline.export.writer import Item
 
 
@@ -24,10 +25,22 @@ class CocoWriter:
         self._aside = path.with_name(path.name + ".annotations")
         self._annotations: IO[str] = self._aside.open("w", encoding="utf-8", newline="\n")
         self.num_annotations = 0
+        self._licenses: dict[tuple[str, str], int] = {}
 
     def image(self, item: Item, entry: dict[str, Any]) -> tuple[int, int] | None:
-        """(Id of the image, place of this caption in its entry); None: of another size."""
-        return self.images.add(item, entry)
+        """(Id of the image, place of this caption in its entry); None: of another size.
+
+        The entry gets the licence and the addresses that are known of the image.
+        """
+        facts = facts_of(item.record)
+        stated = facts.license, facts.license_url
+        if any(stated):
+            number = self._licenses.setdefault(stated, len(self._licenses) + 1)
+            entry = entry | {"license": number}
+        urls = {"coco_url": facts.coco_url, "flickr_url": facts.flickr_url}
+        # The address of an LVIS image is its file name: it stays.
+        more = {key: url for key, url in urls.items() if url and not entry.get(key)}
+        return self.images.add(item, entry | more)
 
     def annotation(self, entry: dict[str, Any]) -> None:
         """Write an annotation entry."""
@@ -53,7 +66,8 @@ class CocoWriter:
         """
         self.seal()
         with self._path.open("w", encoding="utf-8", newline="\n") as out:
-            out.write('{"info":' + json_text(self._info) + ',"licenses":[],"images":[')
+            out.write('{"info":' + json_text(self._info) + ',"licenses":')
+            out.write(json_text(self._license_list()) + ',"images":[')
             texts = self.images.lines() if images is None else images
             for number, text in enumerate(texts, start=1):
                 out.write((",\n" if number > 1 else "\n") + f'{{"id":{number},' + text[1:])
@@ -62,3 +76,9 @@ class CocoWriter:
                 shutil.copyfileobj(aside, out)
             out.write('],\n"categories":' + json_text(list(categories())) + "}\n")
         self._aside.unlink()
+
+    def _license_list(self) -> list[dict[str, Any]]:
+        return [
+            {"url": url, "id": number, "name": name}
+            for (name, url), number in self._licenses.items()
+        ]

@@ -25,7 +25,7 @@ from pipeline.gold.checks import (
 )
 from pipeline.gold.detection_samples import DetectionImage, detection_set
 from pipeline.gold.formats.coco_masks import read_mask
-from pipeline.gold.gold_set import GoldCounts, GoldSet, IgnoredBox
+from pipeline.gold.gold_set import GoldCounts, GoldSet, IgnoredBox, Mask
 from pipeline.gold.json_stream import stream_object
 from pipeline.gold.licenses import Licenses
 from pipeline.gold.picture_sizes import entry_size
@@ -138,6 +138,8 @@ class _Reader:
         self._federated: dict[Any, tuple[str, list[list[Any]]]] = {}
         self._categories: dict[Any, Any] = {}
         self._annotation_ids: set[Any] = set()
+        self._stated: dict[Any, tuple[Any, str, str]] = {}
+        """Image -> what it says beside its boxes."""
         self._is_packed: bool | None = None
         """Objects365: whether images lie as its archives unpack; None until one is found."""
 
@@ -168,6 +170,9 @@ class _Reader:
             self._federated[image_id] = (where, listed)
         self._images[image_id] = image
         self.licenses.image(entry)
+        stated = self.licenses.stated(entry) if self._masks else None
+        if stated is not None:
+            self._stated[image_id] = stated
 
     def category(self, entry: Any, where: str) -> None:
         category_id = lenient_id(entry, "id", where)
@@ -199,21 +204,24 @@ class _Reader:
             return
         if is_crowd:
             self.counts[f"dropped: {CROWD}"] += 1
-            image.ignored.append(IgnoredBox(xyxy=xyxy, category=category))
+            mask = self._mask(entry, image, where)
+            image.ignored.append(IgnoredBox(xyxy=xyxy, category=category, mask=mask))
         else:
             image.boxes.append((xyxy, category))
             if self._masks:
-                shape = entry.get("segmentation")
-                image.masks.append(read_mask(shape, image.size_wh, self.counts, where))
+                image.masks.append(self._mask(entry, image, where))
+
+    def _mask(self, entry: Any, image: DetectionImage, where: str) -> Mask | None:
+        if not self._masks:
+            return None
+        return read_mask(entry.get("segmentation"), image.size_wh, self.counts, where)
 
     def finish(self) -> GoldSet:
         order = sorted(self._categories, key=lambda one: (isinstance(one, str), one))
         index_of = {category: index for index, category in enumerate(order)}
         for image_id, image in self._images.items():
             image.boxes = [(xyxy, index_of[category]) for xyxy, category in image.boxes]
-            image.ignored = [
-                IgnoredBox(xyxy=box.xyxy, category=index_of[box.category]) for box in image.ignored
-            ]
+            image.ignored = [replace(box, category=index_of[box.category]) for box in image.ignored]
             if self._is_lvis:
                 with self.counts.entry():
                     image.absent, image.not_exhaustive = self._listed(image_id, index_of)
@@ -231,8 +239,12 @@ class _Reader:
             else (),
         )
         ids = {image.sample_id: image_id for image_id, image in self._images.items()}
+        facts = {
+            self._images[image_id].sample_id: self.licenses.facts(stated)
+            for image_id, stated in self._stated.items()
+        }
         licenses = self.licenses.counted()
-        return replace(found, path=self._path, image_ids=ids, licenses=licenses)
+        return replace(found, path=self._path, image_ids=ids, licenses=licenses, facts=facts)
 
     def _uri(self, name: str) -> str:
         uri = join_uri(self._root, name)

@@ -7,7 +7,7 @@ categories.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,15 @@ from pipeline.gold.checks import (
 )
 from pipeline.gold.formats.coco import NO_ID, lenient_id, stream_annotated
 from pipeline.gold.formats.coco_masks import read_mask
-from pipeline.gold.gold_set import GoldCounts, GoldKind, GoldSet, Mask, finish_counts
+from pipeline.gold.gold_set import (
+    Crowd,
+    GoldCounts,
+    GoldKind,
+    GoldSet,
+    ImageFacts,
+    Mask,
+    finish_counts,
+)
 from pipeline.gold.licenses import Licenses
 from pipeline.gold.picture_sizes import entry_size
 from schemas.errors import DataError
@@ -44,6 +52,10 @@ class _Pair:
     negatives: tuple[Span, ...]
     boxes: list[tuple[Xyxy, tuple[Span, ...]]] = field(default_factory=list)
     masks: list[Mask | None] = field(default_factory=list)
+    stated: tuple[Any, str, str] | None = None
+    """Licence and addresses of its image."""
+    crowds: list[tuple[Crowd, Any]] = field(default_factory=list)
+    """With the ids of their categories, which are named when the file was read."""
 
 
 def load_mdetr(
@@ -57,7 +69,8 @@ def load_mdetr(
     """
     reader = _Reader(path, image_root, GoldCounts() if counts is None else counts, masks=masks)
     entries = {"images": reader.image, "annotations": reader.annotation}
-    stream_annotated(path, entries, reader.counts, {"licenses": reader.licenses.entry})
+    more = {"licenses": reader.licenses.entry, "categories": reader.category}
+    stream_annotated(path, entries, reader.counts, more)
     return reader.finish()
 
 
@@ -72,6 +85,15 @@ class _Reader:
         self._sample_ids: set[str] = set()
         self._annotation_ids: set[Any] = set()
         self._spans: dict[tuple[Span, ...], tuple[Span, ...]] = {}
+        self._categories: dict[Any, str] = {}
+        self._facts: dict[str, ImageFacts] = {}
+
+    def category(self, entry: Any, where: str) -> None:
+        """Crowds alone have categories here; what is odd is nobody's loss."""
+        if isinstance(entry, dict) and isinstance(entry.get("id"), int | str):
+            name = entry.get("name")
+            if isinstance(name, str) and name.strip() and name.isprintable():
+                self._categories[entry["id"]] = name
 
     def image(self, entry: Any, where: str) -> None:
         image_id = lenient_id(entry, "id", where)
@@ -96,6 +118,7 @@ class _Reader:
                 size_wh=size_wh,
                 caption=caption,
                 negatives=usable_spans(entry.get("tokens_negative"), caption, self.counts, where),
+                stated=self.licenses.stated(entry) if self._with_masks else None,
             )
 
     def _captions(self, entry: Any, image_id: Any, where: str) -> list[tuple[str, str]]:
@@ -117,11 +140,19 @@ class _Reader:
         if pair is None:
             self.counts.drop(NO_IMAGE, where=where)
             return
-        if is_set(entry, "iscrowd", where):
+        is_crowd = is_set(entry, "iscrowd", where)
+        if is_crowd:
             self.counts[f"dropped: {CROWD}"] += 1
-            return
+            if not self._with_masks:
+                return
         xyxy = usable_xywh(entry.get("bbox"), pair.size_wh, self.counts, where)
         if xyxy is None:
+            return
+        if is_crowd:
+            mask = read_mask(entry.get("segmentation"), pair.size_wh, self.counts, where)
+            crowd = Crowd(xyxy=xyxy, category="", mask=mask)
+            category = entry.get("category_id")
+            pair.crowds.append((crowd, category if isinstance(category, int | str) else None))
             return
         spans = usable_spans(entry.get("tokens_positive"), pair.caption, self.counts, where)
         if spans:
@@ -140,12 +171,20 @@ class _Reader:
             samples.append(_sample(pair, self.name, self.counts))
             if any(pair.masks):
                 self._masks[pair.sample_id] = tuple(pair.masks)
+            crowds = tuple(
+                replace(crowd, category=self._categories.get(category, "object"))
+                for crowd, category in pair.crowds
+            )
+            facts = replace(self.licenses.facts(pair.stated), crowds=crowds)
+            if facts != ImageFacts():
+                self._facts[pair.sample_id] = facts
         return GoldSet(
             name=self.name,
             format="mdetr",
             kind=GoldKind.GROUNDING,
             samples=tuple(samples),
             masks=self._masks,
+            facts=self._facts,
             licenses=self.licenses.counted(),
             counts=finish_counts(self.counts, tuple(samples)),
         )

@@ -46,7 +46,7 @@ def test_masks_and_licences_come_out_again(
     expected = source.annToMask(source.anns[1])
     assert (copy.annToMask(found) == expected).all()
     assert found["area"] == expected.sum()
-    assert f"{CREDIT['name']} ({CREDIT['url']}): 4 images" in Path("o.README.md").read_text()
+    assert f"| {CREDIT['name']} ({CREDIT['url']}) | 3 |" in Path("o.README.md").read_text()
     assert main(["import", "o.json", "--out", "again", "--image-root", "gold"]) == 0
     assert "1 masks" in capsys.readouterr().out  # coco: as captions and spans
 
