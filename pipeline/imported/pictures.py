@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from pipeline.gold.picture_sizes import ANY_SIZE
 from pipeline.images.address import ImageAddress, UriKind
-from pipeline.images.decode import ImageLimits, image_size
+from pipeline.images.damage import damage_in
+from pipeline.images.decode import ImageLimits, decode_image, image_size
 from pipeline.images.fetch import read_image_uri
 from pipeline.images.whole import require_whole
 from schemas.errors import RecordError
@@ -16,6 +17,7 @@ from schemas.records import Status
 
 MISSING = "image that is not there (is image_root right?)"
 UNREADABLE = "image that is there and cannot be read, or not to its end"
+DAMAGED = "image whose bytes are damaged"
 OTHER_SIZE = "image of another size than its labels say"
 NOT_LOOKED_AT = "image on the web: it was not looked at"
 DECODED = ImageLimits(min_side_px=1, max_aspect=1e9)
@@ -36,10 +38,12 @@ class Picture:
 class Pictures:
     """Looks at images, each once where its samples follow one another."""
 
-    def __init__(self, *, web: bool = False) -> None:
+    def __init__(self, *, web: bool = False, decode: bool = False) -> None:
         self.counts: Counter[str] = Counter()
         """Reason -> images."""
         self._web = web
+        self._decode = decode
+        """Decode every image, not only those that may have been cut off."""
         self._last: tuple[tuple[str, int, int], Picture] | None = None
 
     def look(self, uri: str, size_wh: tuple[int, int]) -> Picture:
@@ -63,9 +67,14 @@ class Pictures:
         try:
             found = image_size(data, ANY_SIZE)
             if found[0] * found[1] <= DECODED.max_pixels:
-                require_whole(data, DECODED)
+                check = decode_image if self._decode else require_whole
+                check(data, DECODED)
         except RecordError as error:
-            return Picture(problem=UNREADABLE, detail=error.detail, status=Status.IMAGE_CORRUPT)
+            detail = f"{error.detail} ({uri})"
+            return Picture(problem=UNREADABLE, detail=detail, status=Status.IMAGE_CORRUPT)
+        if damage := damage_in(data):
+            detail = f"{uri}: {damage}"
+            return Picture(problem=DAMAGED, detail=detail, status=Status.IMAGE_CORRUPT)
         if found != size_wh:
             return Picture(
                 problem=OTHER_SIZE,

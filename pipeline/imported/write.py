@@ -12,7 +12,14 @@ from itertools import pairwise
 from pipeline.gold.gold_set import GoldSet
 from pipeline.imported.facts import told_counts, write_facts
 from pipeline.imported.masks import write_masks
-from pipeline.imported.pictures import MISSING, OTHER_SIZE, UNREADABLE, Picture, Pictures
+from pipeline.imported.pictures import (
+    DAMAGED,
+    MISSING,
+    OTHER_SIZE,
+    UNREADABLE,
+    Picture,
+    Pictures,
+)
 from pipeline.imported.rows import annotation_of, failed_annotation, span_heads
 from pipeline.run.commit_unit import commit_unit
 from pipeline.run.info import (
@@ -40,7 +47,7 @@ class ImportOptions:
     check_images: bool = True
     """Look at every image: hash it, and set rows aside whose image has another size."""
     require_images: bool = False
-    """Set rows aside whose image is missing or unreadable."""
+    """Set rows aside whose image is missing, unreadable or damaged."""
 
 
 @dataclass(kw_only=True)
@@ -151,7 +158,7 @@ def _rows(
             sha256=found.sha256,
             heads=span_heads(gold, sample),
         )
-        is_lost = found.problem in (MISSING, UNREADABLE) and options.require_images
+        is_lost = found.problem in (MISSING, UNREADABLE, DAMAGED) and options.require_images
         if is_lost or found.problem == OTHER_SIZE:
             row = failed_annotation(row, found.status, found.detail)
         yield row

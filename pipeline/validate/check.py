@@ -51,6 +51,7 @@ def validate(
     split: str = "",
     label_map: str = "",
     images: bool = True,
+    decode_images: bool = False,
     limit: int = 1_000,
     progress: Callable[[int], object] = lambda done: None,
 ) -> Findings:
@@ -58,6 +59,7 @@ def validate(
 
     Args:
         images: Also open each image: is it there, is it of the size that the labels say?
+        decode_images: Also decode each of them to its last pixel.
         limit: So many problems are kept with their place; all are counted.
 
     Raises:
@@ -95,7 +97,7 @@ def validate(
     findings.samples = len(gold.samples)
     findings.boxes = sum(len(sample.boxes) for sample in gold.samples)
     if images and findings.format != "glip-tsv":  # whose images are rows of another TSV
-        _check_images(gold, findings, report, progress)
+        _check_images(gold, findings, report, progress, Pictures(decode=decode_images))
     return findings
 
 
@@ -104,8 +106,8 @@ def _check_images(
     findings: Findings,
     report: Callable[[str, str], None],
     progress: Callable[[int], object],
+    pictures: Pictures,
 ) -> None:
-    pictures = Pictures()
     seen: dict[str, tuple[int, int]] = {}
     for number, sample in enumerate(gold.samples):
         size_wh = _size(sample)

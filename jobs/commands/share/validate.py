@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 import tyro
 
 from jobs.arguments import DirName, FileName
+from schemas.errors import ConfigError
 from schemas.gold_format import GoldFormat
 
 EXAMPLES = ("glipforge validate labels.json --image-root images",)
@@ -32,6 +33,8 @@ class Config:
     """Names of numbered categories: odvg, imagefolder, openimages."""
     images: bool = True
     """Also open every image: is it there, and of the size that the labels say?"""
+    decode_images: bool = False
+    """Also decode every image to its last pixel, not only those that may have been cut off."""
     show: int = 50
     """Problems that are printed; all are counted."""
     json: bool = False
@@ -43,6 +46,8 @@ def run(config: Config) -> int:
     from jobs.progress_bar import reading_bar
     from pipeline.validate.check import validate
 
+    if config.decode_images and not config.images:
+        raise ConfigError("--decode-images looks at the images: do not give --no-images")
     with reading_bar("images", 0) as progress:
         found = validate(
             config.path,
@@ -51,6 +56,7 @@ def run(config: Config) -> int:
             split=config.split,
             label_map=config.label_map,
             images=config.images,
+            decode_images=config.decode_images,
             limit=max(config.show, 0),
             progress=progress,
         )

@@ -216,3 +216,26 @@ def test_an_image_that_was_cut_off_is_found(tmp_path: Path) -> None:
     (problem,) = check(tmp_path, raw).problems
     assert problem.where.endswith("a/2")
     assert "cannot be read, or not to its end: cannot be decoded: " in problem.what
+
+
+def test_damage_inside_of_an_image(tmp_path: Path) -> None:
+    """Both begin and end well; a decoder takes the first, grey where its pixels are lost."""
+    Image.effect_noise((64, 48), 90).convert("RGB").save(tmp_path / "1.jpg", quality=95)
+    data = (tmp_path / "1.jpg").read_bytes()
+    (tmp_path / "1.jpg").write_bytes(data[:900] + b"\xff\x7b" + data[902:])
+    Image.effect_noise((64, 48), 90).save(tmp_path / "2.png")
+    data = (tmp_path / "2.png").read_bytes()
+    (tmp_path / "2.png").write_bytes(data[:500] + bytes([data[500] ^ 4]) + data[501:])
+    raw = coco()
+    raw["images"][0]["file_name"] = "1.jpg"
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps(raw))
+    for decode in (False, True):
+        found = validate(str(path), decode_images=decode)
+        whats = [problem.what for problem in found.problems]
+        assert len(whats) == 2
+        assert "1.jpg" in whats[0]
+        assert "2.png" in whats[1]
+    assert "the JPEG's pixels hold the marker 0x7b at byte 900" in str(
+        validate(str(path)).problems[0].what
+    )
