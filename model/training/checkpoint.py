@@ -67,10 +67,19 @@ def list_checkpoints(directory: Path) -> list[tuple[int, Path]]:
 def save_checkpoint(
     directory: Path, step: int, state: Mapping[str, object], policy: KeepPolicy
 ) -> Path:
-    """Write the checkpoint of `step`, then delete what the policy does not keep."""
+    """Write the checkpoint of `step`, then delete what the policy does not keep.
+
+    Raises:
+        OSError: the disk takes no more.
+    """
     path = checkpoint_path(directory, step)
     with replacing(path) as stream:
-        torch.save({"version": CHECKPOINT_VERSION, "step": step, **state}, stream)
+        try:
+            torch.save({"version": CHECKPOINT_VERSION, "step": step, **state}, stream)
+        except RuntimeError as error:  # torch's words about its archive, once the disk is full
+            if isinstance(error.__context__, OSError):
+                raise error.__context__ from error
+            raise
         seal(stream)
     _prune(directory, policy)
     return path

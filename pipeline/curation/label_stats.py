@@ -36,37 +36,63 @@ class TopCounter:
 
     def __init__(self, capacity: int = CAPACITY) -> None:
         self._capacity = capacity
-        self._counts: Counter[str] = Counter()
+        self._settled = _counts_table({})
+        self._waiting: list[pa.Table] = []
+        """Counts that were not added up yet: many are at once, in columns."""
         self.undercount = 0
         """How much a count may be too low; 0: all are exact."""
 
     def add(self, counts: Iterable[str] | Mapping[str, int]) -> None:
         """Count keys, or keys by number."""
-        self._counts.update(counts)
-        self._make_room()
+        self.add_table(_counts_table(Counter(counts)))
+
+    def add_table(self, counts: pa.Table) -> None:
+        """Count keys by number, as `_counts_table` lays them out; a key may come several times."""
+        self._waiting.append(counts)
+        if sum(map(len, self._waiting)) > self._capacity:
+            self._settle()
 
     def top(self, number: int = TOP) -> list[tuple[str, int]]:
         """The most frequent keys; at equal counts in the order of the alphabet."""
-        return sorted(self._counts.items(), key=lambda item: (-item[1], item[0]))[:number]
+        by = [("number", "descending"), ("key", "ascending")]
+        first = self._settle().sort_by(by).slice(0, number)
+        return list(
+            zip(*(first.column(name).to_pylist() for name in ("key", "number")), strict=True)
+        )
 
     def merge(self, other: TopCounter) -> None:
         """Add another's counts."""
-        self._counts.update(other._counts)
         self.undercount += other.undercount
-        self._make_room()
+        self.add_table(other._settle())
 
-    def _make_room(self) -> None:
-        if len(self._counts) > self._capacity:
-            # As many decrements as make room: the greatest count that has to go.
-            excess = sorted(self._counts.values(), reverse=True)[self._capacity]
-            self.undercount += excess
-            self._counts = Counter({k: n - excess for k, n in self._counts.items() if n > excess})
+    def _settle(self) -> pa.Table:
+        """Each key once, no more than there is room for."""
+        if self._waiting:
+            found = pa.concat_tables([self._settled, *self._waiting])
+            # In this thread, so that the order is the same each time.
+            grouped = found.group_by("key", use_threads=False).aggregate([("number", "sum")])
+            settled = grouped.rename_columns({"number_sum": "number"}).select(["key", "number"])
+            self._settled, self._waiting = self._with_room(settled), []
+        return self._settled
+
+    def _with_room(self, counts: pa.Table) -> pa.Table:
+        numbers = counts.column("number").to_numpy()
+        if len(numbers) <= self._capacity:
+            return counts
+        # As many decrements as make room: the greatest count that has to go.
+        excess = int(np.partition(numbers, -self._capacity - 1)[-self._capacity - 1])
+        self.undercount += excess
+        left = counts.filter(pa.array(numbers > excess))
+        return left.set_column(1, "number", pc.subtract(left.column("number"), excess))
 
     def __len__(self) -> int:
-        return len(self._counts)
+        return len(self._settle())
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, TopCounter) and vars(self) == vars(other)
+        if not isinstance(other, TopCounter):
+            return NotImplemented
+        numbers = (self._capacity, self.undercount) == (other._capacity, other.undercount)
+        return numbers and self.top(len(self)) == other.top(len(other))
 
 
 @dataclass(kw_only=True)
@@ -121,11 +147,9 @@ class LabelStats:
         self.phrases_with_boxes += len(named)
         texts = phrases.field("text").take(pa.array(named))
         heads = phrases.field("head").take(pa.array(named))
-        self.phrase_texts.add(_counted_lower(texts))
-        nouns = _counted_lower(heads)
-        blank = nouns.pop("", 0)
-        self.heads.add(nouns)
-        if blank:
+        self.phrase_texts.add_table(_counted_lower(texts))
+        self.heads.add_table(_counted_lower(heads.filter(pc.not_equal(heads, ""))))
+        if pc.any(pc.equal(heads, "")).as_py():
             pairs = zip(heads.to_pylist(), texts.to_pylist(), strict=True)
             self.heads.add(head_of("", text) for head, text in pairs if not head)
 
@@ -185,13 +209,19 @@ def _counted(strings: pa.Array | pa.ChunkedArray) -> dict[str, int]:
     )
 
 
-def _counted_lower(strings: pa.Array) -> dict[str, int]:
+def _counts_table(counts: Mapping[str, int]) -> pa.Table:
+    keys, numbers = pa.array(counts.keys(), pa.string()), pa.array(counts.values(), pa.int64())
+    return pa.table({"key": keys, "number": numbers})
+
+
+def _counted_lower(strings: pa.Array) -> pa.Table:
     if pc.all(pc.string_is_ascii(strings)).as_py():
-        return _counted(pc.ascii_lower(strings))
+        found = pc.ascii_lower(strings).value_counts()
+        return pa.table({"key": found.field("values"), "number": found.field("counts")})
     total: Counter[str] = Counter()  # beyond ASCII Python's rules and Arrow's differ
     for text, number in _counted(strings).items():
         total[text.lower()] += number
-    return total
+    return _counts_table(total)
 
 
 def _plus(bins: list[int], counts: NDArray[np.int64]) -> list[int]:

@@ -26,6 +26,20 @@ ANNOTATIONS = "annotations"
 QUARANTINE = "quarantine"
 MARKERS = "_commits"
 ROWS_PER_GROUP = 1024
+_REPEATED = (
+    *("source", "width", "height", "status", "detail", "teacher_id", "caption_origin"),
+    *(f"phrases.list.element.{name}" for name in ("text", "start", "end", "head", "status")),
+    *("boxes.list.element.phrase_index", "proposed_by.list.element"),
+)
+"""Columns whose values repeat. A dictionary of ids or captions is as large as they are."""
+_NUMBERS = (
+    *(
+        f"boxes.list.element.{name}"
+        for name in ("x0", "y0", "x1", "y1", "score", "token_score", "centerness")
+    ),
+    "phrases.list.element.best_score",
+)
+"""Columns of floats: their bytes are stored sorted by place, which compresses and reads faster."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,11 +99,22 @@ def encode_rows(folder: str, rows: Sequence[Annotation]) -> UnitFile:
     Raises:
         DataError: a row breaks the contract.
     """
+    data = encode_table(annotations_to_table(rows))
+    return UnitFile(folder=folder, num_rows=len(rows), data=data)
+
+
+def encode_table(table: pa.Table) -> bytes:
+    """Annotations as a Parquet file."""
     buffer = io.BytesIO()
     pq.write_table(
-        annotations_to_table(rows), buffer, compression="zstd", row_group_size=ROWS_PER_GROUP
+        table,
+        buffer,
+        compression="zstd",
+        row_group_size=ROWS_PER_GROUP,
+        use_dictionary=list(_REPEATED),
+        column_encoding=dict.fromkeys(_NUMBERS, "BYTE_STREAM_SPLIT"),
     )
-    return UnitFile(folder=folder, num_rows=len(rows), data=buffer.getvalue())
+    return buffer.getvalue()
 
 
 def decode_rows(data: bytes, *, where: str) -> list[Annotation]:

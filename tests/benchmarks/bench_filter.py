@@ -12,7 +12,6 @@ run. Memory is the peak above that of the interpreter with everything imported.
 from __future__ import annotations
 
 import argparse
-import io
 import json
 import re
 import subprocess
@@ -30,7 +29,7 @@ from pipeline.curation.curate import curate_run
 from pipeline.curation.rules.presets import get_policy
 from pipeline.report.stats import merge_stats
 from pipeline.run.columns import leaf_columns
-from pipeline.run.commit_protocol import ROWS_PER_GROUP, UnitFile
+from pipeline.run.commit_protocol import UnitFile, encode_table
 from pipeline.run.store import RunStore
 from schemas.arrow_schemas import ANNOTATION_SCHEMA, BOX_TYPE, PHRASE_TYPE
 from schemas.plan import Plan, Unit, UnitCommit
@@ -127,9 +126,8 @@ def write_run(folder: Path, rows: int, rows_per_unit: int) -> RunStore:
     )
     run.write_plan(Plan(corpus="b", corpus_format="jsonl", inputs=(), units=units, config={}))
     for unit, start, size in zip(units, starts, sizes, strict=True):
-        table, buffer = unit_table(start, size, rng), io.BytesIO()
-        pq.write_table(table, buffer, compression="zstd", row_group_size=ROWS_PER_GROUP)
-        file = UnitFile(folder="annotations", num_rows=size, data=buffer.getvalue())
+        table = unit_table(start, size, rng)
+        file = UnitFile(folder="annotations", num_rows=size, data=encode_table(table))
         statuses = table.column("status").value_counts().to_pylist()
         commit = UnitCommit(
             unit_id=unit.unit_id,

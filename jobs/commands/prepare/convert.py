@@ -6,6 +6,10 @@ A model directory also becomes an ONNX file of one image size, for runtimes with
 
 from __future__ import annotations
 
+import contextlib
+import os
+import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -92,7 +96,8 @@ def _to_onnx(config: Config) -> int:
     _check_file(config, "--to-onnx")
     model = load_pretrained(config.checkpoint)
     size = input_size(model.config, _size(config.size))
-    said = export_onnx(model, config.out, size)
+    with _writing(config.out):
+        said = export_onnx(model, config.out, size)
     print(f"wrote {config.out}: {said['preset']} for images of {size[0]}x{size[1]} (height, width)")
     print("in   pixels, input_ids, attention_mask; out   boxes, token_scores, centerness")
     print(f"score of a phrase: {said['score']}")
@@ -109,11 +114,38 @@ def _to_onnx(config: Config) -> int:
 
 @contextmanager
 def _writing(path: Path) -> Iterator[None]:
+    """Nothing is left where it fails: the same command is to work once there is room."""
+    was_folder = path.is_dir()
     try:
         yield
-    except (OSError, RuntimeError, SafetensorError) as error:  # torch has its own for a full disk
-        said = os_sentence(error) if isinstance(error, OSError) else str(error).splitlines()[0]
-        raise ConfigError(f"--out {path} cannot be written: {said}") from error
+    except BaseException as error:
+        _remove(path, keep_folder=was_folder)
+        if not isinstance(error, OSError | RuntimeError | SafetensorError):
+            raise
+        # torch and safetensors have their own for a full disk
+        raise ConfigError(f"--out {path} cannot be written: {_said(error, path)}") from error
+
+
+def _remove(path: Path, *, keep_folder: bool) -> None:
+    with contextlib.suppress(OSError):
+        if not path.is_dir():
+            path.unlink(missing_ok=True)
+            path.with_name(f"{path.name}.data").unlink(missing_ok=True)  # of ONNX
+        elif keep_folder:  # it was empty
+            for file in path.iterdir():
+                file.unlink()
+        else:
+            shutil.rmtree(path)
+
+
+def _said(error: Exception, path: Path) -> str:
+    if isinstance(error, OSError):
+        return os_sentence(error)
+    number = re.search(r"\(os error (\d+)\)", str(error))  # as Rust's libraries say it
+    if number:
+        code = int(number[1])
+        return os_sentence(OSError(code, os.strerror(code)), str(path))
+    return str(error).splitlines()[0]
 
 
 def _check_file(config: Config, option: str) -> None:
