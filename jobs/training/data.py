@@ -83,13 +83,14 @@ def _limits(recipe: Recipe) -> ImageLimits:
 
 
 def guarded_images(recipe: Recipe, sources: Sequence[TrainingSource]) -> dict[str, ImageAccess]:
-    """Images that untrusted corpora alone name -> what their run may read."""
+    """Images that untrusted corpora alone name, or that are elsewhere now -> what their run may
+    read."""
     guarded: dict[str, ImageAccess] = {}
     trusted: set[str] = set()
     for spec, source in zip(recipe.sources, sources, strict=True):
         access = image_access(RunStore(spec.curated)) if spec.curated else ANYTHING
         uris = (sample.image_uri for sample in source.samples)
-        if access.untrusted:
+        if access.untrusted or access.moved:
             guarded.update(dict.fromkeys(uris, access))
         else:
             trusted.update(uris)

@@ -68,7 +68,11 @@ def list_checkpoints(directory: Path) -> list[tuple[int, Path]]:
 def save_checkpoint(
     directory: Path, step: int, state: Mapping[str, object], policy: KeepPolicy
 ) -> Path:
-    """Write the checkpoint of `step`, then delete what the policy does not keep."""
+    """Write the checkpoint of `step`, then delete what the policy does not keep.
+
+    Raises:
+        OSError: the disk takes no more.
+    """
     path = checkpoint_path(directory, step)
     with replacing(path) as stream:
         save_torch({"version": CHECKPOINT_VERSION, "step": step, **state}, stream, path)

@@ -30,7 +30,7 @@ def read_image_uri(
 
     Args:
         uri: As a corpus or a row has it.
-        access: What may be read.
+        access: What may be read, and what is elsewhere now.
         admit: Called with the size before the bytes are read; may raise to have none read.
 
     Raises:
@@ -42,7 +42,7 @@ def read_image_uri(
     """
     if not uri or "\0" in uri:
         raise RecordError(Status.IMAGE_MISSING, f"{uri!r} names no image")
-    uri = plain_uri(uri)
+    uri = plain_uri(access.now(uri))
     try:
         address = ImageAddress.of(uri)
         if address.kind is UriKind.WEB:

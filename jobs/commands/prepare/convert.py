@@ -6,6 +6,7 @@ A model directory also becomes an ONNX file of one image size, for runtimes with
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -61,11 +62,7 @@ def run(config: Config) -> int:
         raise ConfigError(f"--out {config.out} is there already; name a new directory")
     model = convert_checkpoint(config.checkpoint, config.preset, config.weights)
     with _writing(config.out):
-        try:
-            save_pretrained(model, config.out)
-        except OSError:  # half of it would refuse the same command
-            shutil.rmtree(config.out, ignore_errors=True)
-            raise
+        save_pretrained(model, config.out)
     parameters = sum(parameter.numel() for parameter in model.parameters())
     print(f"{config.checkpoint.name}: {model.config.preset}, {parameters / 1e6:.1f} M parameters")
     print(f"wrote {config.out}; use it with --teacher {quote(str(config.out))}")
@@ -112,10 +109,27 @@ def _to_onnx(config: Config) -> int:
 
 @contextmanager
 def _writing(path: Path) -> Iterator[None]:
+    """Nothing is left where it fails: the same command is to work once there is room."""
+    was_folder = path.is_dir()
     try:
         yield
-    except OSError as error:
+    except BaseException as error:
+        _remove(path, keep_folder=was_folder)
+        if not isinstance(error, OSError):
+            raise
         raise ConfigError(f"--out {path} cannot be written: {reason_of(error)}") from error
+
+
+def _remove(path: Path, *, keep_folder: bool) -> None:
+    with contextlib.suppress(OSError):
+        if not path.is_dir():
+            path.unlink(missing_ok=True)
+            path.with_name(f"{path.name}.data").unlink(missing_ok=True)  # of ONNX
+        elif keep_folder:  # it was empty
+            for file in path.iterdir():
+                file.unlink()
+        else:
+            shutil.rmtree(path)
 
 
 def _check_file(config: Config, option: str) -> None:
