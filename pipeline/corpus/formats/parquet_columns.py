@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from pipeline.corpus.field_names import CAPTIONS, IMAGE_PATHS
 from pipeline.corpus.formats.parquet_footer import column_sizes
 from pipeline.storage.files import open_file
-from schemas.errors import GlipforgeError, UnitError
+from schemas.errors import GlipforgeError, UnitError, reason_of
 
 BUFFER_BYTES = 4 * 2**20
 MAX_INFLATED_BYTES = 512 * 2**20
@@ -37,7 +37,7 @@ def open_parquet(url: str) -> Iterator[pq.ParquetFile]:
         except GlipforgeError:
             raise
         except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
-            raise UnitError(f"{url} is not a readable Parquet file: {error}") from error
+            raise UnitError(f"{url} is not a readable Parquet file: {reason_of(error)}") from error
         with file:
             metadata = file.metadata
             in_groups = sum(metadata.row_group(g).num_rows for g in range(metadata.num_row_groups))
