@@ -42,6 +42,7 @@ _MOST_OF_TEXT = {
     "vocab_size": 1 << 22, "max_positions": 65536,
 }  # fmt: skip
 _MAX_EXTRA_LEVELS = 8
+_MOST_ANCHOR_SCALE = 1024
 
 
 def _require_counts(value_of: Callable[[str], object], most: Mapping[str, int], of: str) -> None:
@@ -118,8 +119,10 @@ class GlipConfig:
         for name in ("fusion_dropout", "drop_path", "dropblock"):
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be in [0, 1), got {getattr(self, name)}")
-        if not self.anchor_scale > 0:
-            raise ConfigError(f"anchor_scale must be > 0, got {self.anchor_scale}")
+        if not 0 < self.anchor_scale <= _MOST_ANCHOR_SCALE:
+            raise ConfigError(
+                f"anchor_scale must be > 0, at most {_MOST_ANCHOR_SCALE}, got {self.anchor_scale}"
+            )
         if not 1 <= self.min_size <= self.max_size:
             raise ConfigError(
                 f"min_size must be in [1, max_size {self.max_size}], got {self.min_size}"

@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 LARGE = (".safetensors", ".pth")
-"""Kept as large files by the hub: their ETag is their sha256, and only theirs."""
+"""Kept as large files by the hub: their ETag is their sha256, that of others is git's hash."""
 _INFO = re.compile(r"/api/models/(?P<repo>[^/]+/[^/]+)(?:/revision/(?P<revision>[^/]+))?")
 _FILE = re.compile(r"/(?P<repo>[^/]+/[^/]+)/resolve/(?P<revision>[^/]+)/(?P<name>.+)")
 
@@ -116,10 +116,14 @@ class _Handler(BaseHTTPRequestHandler):
             body = path.read_bytes()
             entry: dict[str, Any] = {"rfilename": path.name}
             if not self.server.lists_names_only:
-                entry["size"] = len(body)
-            if path.suffix in LARGE and not self.server.lists_names_only:
-                sha256 = _etag(path.name, body)
-                entry["lfs"] = {"sha256": sha256, "size": len(body), "pointerSize": 134}
+                entry |= {"size": len(body), "blobId": _git_hash(body)}
+                if path.suffix in LARGE:
+                    entry["lfs"] = {
+                        "sha256": _etag(path.name, body),
+                        "size": len(body),
+                        "pointerSize": 134,
+                    }
+                    entry["blobId"] = _git_hash(b"the pointer to it")
             siblings.append(entry)
         return {"id": repo, "sha": commit, "siblings": siblings}
 
@@ -149,4 +153,8 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _etag(name: str, body: bytes) -> str:
-    return hashlib.new("sha256" if name.endswith(LARGE) else "sha1", body).hexdigest()
+    return hashlib.sha256(body).hexdigest() if name.endswith(LARGE) else _git_hash(body)
+
+
+def _git_hash(body: bytes) -> str:
+    return hashlib.sha1(b"blob %d\0" % len(body) + body).hexdigest()

@@ -16,11 +16,10 @@ from pipeline.images.decode import ImageLimits, decode_image
 from pipeline.images.fetch import read_image_uri
 from pipeline.run.limits import image_access, image_limits, widest_limits
 from pipeline.run.store import RunStore
-from pipeline.storage.errors import os_sentence
 from pipeline.training_set.cache import build_cache
 from pipeline.training_set.mixture import TrainingMixture, TrainingSource
 from pipeline.training_set.pictures import PictureLoader, of_size, require_readable
-from schemas.errors import ConfigError
+from schemas.errors import ConfigError, os_sentence
 
 if TYPE_CHECKING:
     from model.inputs.tokenizer import GlipTokenizer
@@ -84,13 +83,14 @@ def _limits(recipe: Recipe) -> ImageLimits:
 
 
 def guarded_images(recipe: Recipe, sources: Sequence[TrainingSource]) -> dict[str, ImageAccess]:
-    """Images that untrusted corpora alone name -> what their run may read."""
+    """Images that untrusted corpora alone name, or that are elsewhere now -> what their run may
+    read."""
     guarded: dict[str, ImageAccess] = {}
     trusted: set[str] = set()
     for spec, source in zip(recipe.sources, sources, strict=True):
         access = image_access(RunStore(spec.curated)) if spec.curated else ANYTHING
         uris = (sample.image_uri for sample in source.samples)
-        if access.untrusted:
+        if access.untrusted or access.moved:
             guarded.update(dict.fromkeys(uris, access))
         else:
             trusted.update(uris)

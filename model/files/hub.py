@@ -7,17 +7,15 @@ network through as they are; see `explain`.
 from __future__ import annotations
 
 import os
-import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from schemas.errors import GlipforgeError, MissingDependency
-from schemas.fingerprint import sha256_file
+from model.files.stated_hash import StatedHash
+from schemas.errors import GlipforgeError, MissingDependency, os_sentence
 
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 DEFAULT_ENDPOINT = "https://huggingface.co"
 
 
@@ -85,8 +83,8 @@ def fetch(
     where: dict[str, Any] = {"cache_dir": os.environ.get("HF_HUB_CACHE")}
     with _explained(repo, revision, None):
         info = HfApi(endpoint=endpoint()).model_info(repo, revision=revision, files_metadata=True)
-    sizes = {entry.rfilename: entry.size or 0 for entry in info.siblings or ()}
-    hashes = {e.rfilename: e.lfs.sha256 for e in info.siblings or () if e.lfs is not None}
+    listed = {entry.rfilename: entry for entry in info.siblings or ()}
+    sizes = {name: entry.size or 0 for name, entry in listed.items()}
     names = choose(sorted(sizes))
     commit = str(info.sha)
     cached = {
@@ -107,20 +105,21 @@ def fetch(
                 # Only a fetch by the branch's name lets the cache know where the branch is.
                 hf_hub_download(repo, name, revision=revision, **where)
             path = Path(hf_hub_download(repo, name, revision=commit, **where))
-            want = hashes.get(name) or _named_hash(path)
-            found = sha256_file(path) if want else ""
-            if want and found != want:
-                say(f"{name} has another sha256 than the hub says: fetching it once more")
+            stated = StatedHash.of(listed[name], path)
+            found = stated.found(path) if stated else ""
+            if stated and found != stated.digits:
+                say(f"{name} has another {stated.kind} than the hub says: fetching it once more")
                 again = hf_hub_download(repo, name, revision=commit, force_download=True, **where)
-                path, found = Path(again), sha256_file(Path(again))
-        if want:
-            if found != want:
-                path.resolve().unlink()  # else the cache would hand it out as the right one
-                path.unlink(missing_ok=True)
-                raise HubError(
-                    f"{name} of {repo} arrived with sha256 {found}, the hub says {want}: it was "
-                    "deleted; something between here and the hub changes files"
-                )
+                path = Path(again)
+                found = stated.found(path)
+        if stated and found != stated.digits:
+            path.resolve().unlink()  # else the cache would hand it out as the right one
+            path.unlink(missing_ok=True)
+            raise HubError(
+                f"{name} of {repo} arrived with {stated.kind} {found}, the hub says "
+                f"{stated.digits}: it was deleted; something between here and the hub changes files"
+            )
+        if stated and stated.kind == "sha256":
             checked[name] = found
         folder = _folder_of(path, name)
         if accepts is not None and name == names[0]:
@@ -149,15 +148,6 @@ def _folder_of(path: Path, name: str) -> Path:
     for _ in name.split("/"):
         path = path.parent
     return path
-
-
-def _named_hash(path: Path) -> str:
-    """The sha256 that a cached file is kept under, which the server gave as its ETag; "": none.
-
-    A hub of one's own may list files without their hashes.
-    """
-    name = path.resolve().name
-    return name if _SHA256.fullmatch(name) else ""
 
 
 def _size(count: int) -> str:
@@ -232,7 +222,9 @@ def explain(error: BaseException, repo: str, revision: str | None, file: str | N
             is_away=True,
         )
     if isinstance(error, OSError) and error.errno is not None:
-        return HubError(f"{what} cannot be kept in the hub's cache (HF_HUB_CACHE): {error}")
+        return HubError(
+            f"{what} cannot be kept in the hub's cache (HF_HUB_CACHE): {os_sentence(error)}"
+        )
     lines = str(error).strip().splitlines()
     return HubError(f"{what} cannot be fetched: {lines[0] if lines else type(error).__name__}")
 

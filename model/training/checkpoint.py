@@ -15,6 +15,7 @@ from pathlib import Path
 
 import torch
 
+from model.files.torch_file import save_torch
 from model.training.seal import check_seal, seal
 from schemas.atomic import replacing
 from schemas.checked import Count, CountOrZero, checked
@@ -67,10 +68,14 @@ def list_checkpoints(directory: Path) -> list[tuple[int, Path]]:
 def save_checkpoint(
     directory: Path, step: int, state: Mapping[str, object], policy: KeepPolicy
 ) -> Path:
-    """Write the checkpoint of `step`, then delete what the policy does not keep."""
+    """Write the checkpoint of `step`, then delete what the policy does not keep.
+
+    Raises:
+        OSError: the disk takes no more.
+    """
     path = checkpoint_path(directory, step)
     with replacing(path) as stream:
-        torch.save({"version": CHECKPOINT_VERSION, "step": step, **state}, stream)
+        save_torch({"version": CHECKPOINT_VERSION, "step": step, **state}, stream, path)
         seal(stream)
     _prune(directory, policy)
     return path

@@ -144,9 +144,12 @@ class Export:
     def _without(
         self, records: Iterable[CuratedRecord], leaks: Collection[str]
     ) -> Iterator[CuratedRecord]:
+        access = self.options.access
         for record in records:
             if record.record_id in leaks:
                 self._counts[LEAKED] += 1
+            elif access.moved:
+                yield replace(record, image_uri=access.now(record.image_uri))
             else:
                 yield record
 

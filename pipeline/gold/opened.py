@@ -16,6 +16,11 @@ from schemas.errors import DataError
 
 READ_ERRORS = (OSError, EOFError, zlib.error)
 """What reading a file may raise that is gone, or is damaged gzip data."""
+FREE_BYTES = 256 << 20
+"""So many bytes may come out of any gzip file."""
+MOST_TIMES = 100
+"""Beyond that, of its size: JSON of boxes is packed to a tenth, at most a thirtieth."""
+_BLOCK = 1 << 16
 _GZIP = b"\x1f\x8b"
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
@@ -25,10 +30,34 @@ def opened(path: str | Path) -> Iterator[IO[bytes]]:
     """The bytes of a file, unpacked where it is gzip, whatever its name."""
     with open(path, "rb") as raw:
         if raw.peek(2)[:2] == _GZIP:
-            with gzip.GzipFile(fileobj=raw) as unpacked:
-                yield io.BufferedReader(unpacked)
+            with gzip.GzipFile(fileobj=raw) as packed:
+                yield io.BufferedReader(_Unpacked(packed, str(path)), _BLOCK)
         else:
             yield raw
+
+
+class _Unpacked(io.RawIOBase):
+    """What a gzip file holds, up to a limit that no honest one comes near."""
+
+    def __init__(self, packed: gzip.GzipFile, path: str) -> None:
+        self._packed, self._path = packed, path
+        self._limit = max(FREE_BYTES, MOST_TIMES * Path(path).stat().st_size)
+        self._read = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        data = self._packed.read(len(buffer))
+        self._read += len(data)
+        if self._read > self._limit:
+            raise DataError(
+                f"gold file {self._path!r} unpacks to more than {self._limit:,} bytes, "
+                f"{MOST_TIMES} times its size: it is not read further. If it is right, unpack it "
+                "with gunzip and give the plain file"
+            )
+        buffer[: len(data)] = data
+        return len(data)
 
 
 @contextmanager

@@ -35,6 +35,15 @@ class ImageAccess:
     root: str = ""
     others: tuple[str, ...] = ()
     """Further roots, of corpora that are one run."""
+    moved: tuple[tuple[str, str], ...] = ()
+    """Places that are elsewhere now: how addresses began, and how they begin."""
+
+    def now(self, uri: str) -> str:
+        """Where the image of an address is now."""
+        for old, new in self.moved:
+            if is_at(uri, old):
+                return new + uri[len(old) :]
+        return uri
 
     def require(self, uri: str) -> None:
         """Refuse a file or an object that is not below the root. The web is checked as it is met.
@@ -65,6 +74,12 @@ class ImageAccess:
 
 ANYTHING = ImageAccess()
 """What one's own corpus may name."""
+
+
+def is_at(uri: str, place: str) -> bool:
+    """Whether an address is a file or folder, something below it, or a member of it."""
+    rest = uri[len(place) :]
+    return uri.startswith(place) and (rest[:1] in ("", "/", "#") or place.endswith("/"))
 
 
 def scheme_of(uri: str) -> str:

@@ -13,7 +13,7 @@ from pipeline.storage.errors import MissingFile, StorageDenied, StorageKeysRefus
 from pipeline.storage.files import read_bytes, stat_file
 from pipeline.storage.parquet_cell import read_parquet_cell
 from pipeline.storage.tar_members import read_tar_member
-from schemas.errors import ConfigError, RecordError, RetryableError, UnitError
+from schemas.errors import ConfigError, RecordError, RetryableError, UnitError, reason_of
 from schemas.records import Status
 
 MAX_IMAGE_BYTES = 256 * 2**20
@@ -30,7 +30,7 @@ def read_image_uri(
 
     Args:
         uri: As a corpus or a row has it.
-        access: What may be read.
+        access: What may be read, and what is elsewhere now.
         admit: Called with the size before the bytes are read; may raise to have none read.
 
     Raises:
@@ -42,7 +42,7 @@ def read_image_uri(
     """
     if not uri or "\0" in uri:
         raise RecordError(Status.IMAGE_MISSING, f"{uri!r} names no image")
-    uri = plain_uri(uri)
+    uri = plain_uri(access.now(uri))
     try:
         address = ImageAddress.of(uri)
         if address.kind is UriKind.WEB:
@@ -67,9 +67,10 @@ def read_image_uri(
         ) from error
     except Exception as error:
         # Whatever a file system, a table or a store raises for one address: only its row suffers.
-        raise RecordError(
-            Status.IMAGE_MISSING, f"{uri} cannot be read: {type(error).__name__}: {error}"
-        ) from error
+        reason = f"{type(error).__name__}: {error}"
+        if isinstance(error, OSError) and error.errno is not None:
+            reason = reason_of(error)
+        raise RecordError(Status.IMAGE_MISSING, f"{uri} cannot be read: {reason}") from error
 
 
 def _read_file(path: str, admit: Admit) -> bytes:

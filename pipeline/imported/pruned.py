@@ -19,6 +19,7 @@ from pipeline.curation.decisions import append_decisions, decisions_by_record, l
 from pipeline.layers.store import LayerRows, LayerStore, layers_of
 from pipeline.run.commit_unit import commit_unit
 from pipeline.run.info import read_run_info, write_run_info
+from pipeline.run.relocation import copy_relocations
 from pipeline.run.store import RunStore
 from schemas.errors import ConfigError, DataError
 from schemas.fingerprint import fingerprint
@@ -108,6 +109,7 @@ def prune(
     for layer in layers_of(old):
         _copy_layer(layer, new)
         summary.layers.append(layer.kind.name)
+    copy_relocations(old, new)
     write_run_info(new, replace(read_run_info(old), plan=new.plan_id()))
     new.finalize()
     return summary

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 
 from pipeline.images.access import ImageAccess
 from pipeline.images.decode import ImageLimits
+from pipeline.run.relocation import moved_places
 from pipeline.run.store import RunStore
 from pipeline.storage.url_patterns import fixed_folder, has_braces, has_glob
 
@@ -23,9 +24,11 @@ def image_limits(run: RunStore) -> ImageLimits:
 
 def image_access(*runs: RunStore) -> ImageAccess:
     """What the runs' images may be read from: where one labelled an untrusted corpus, only what
-    lies below their corpora, and public addresses."""
+    lies below their corpora, and public addresses. What moved is read where it is now."""
     is_untrusted, roots = False, list[str]()
+    moved = dict[str, str]()
     for run in runs:
+        moved.update(moved_places(run))
         plan = run.plan()
         corpus = plan.config.get("corpus")
         options = corpus if isinstance(corpus, Mapping) else {}
@@ -33,9 +36,11 @@ def image_access(*runs: RunStore) -> ImageAccess:
         for uri, part in zip(plan.corpus.split(" + "), parts, strict=False):
             is_untrusted |= bool(part.get("untrusted"))
             roots.append(str(part.get("image_root") or _root(uri, run)))
+    places = ImageAccess(moved=tuple(moved.items()))
     if not is_untrusted:
-        return ImageAccess()
-    return ImageAccess(untrusted=True, root=roots[0], others=tuple(roots[1:]))
+        return places
+    roots += [there for root in roots if (there := places.now(root)) != root]
+    return replace(places, untrusted=True, root=roots[0], others=tuple(roots[1:]))
 
 
 def _root(uri: str, run: RunStore) -> str:

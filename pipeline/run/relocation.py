@@ -1,5 +1,7 @@
 """A run goes on with its corpus at another place, or with other times of the same files.
 
+The run remembers where its corpus went, so that whoever opens its images finds them there.
+
 The plan stays as it was written: what the new place gives is named as at the old one, and compared.
 Times of files are not, where their sizes agree; that the content does is seen at pictures whose
 hashes are in the rows.
@@ -7,18 +9,23 @@ hashes are in the rows.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
+from pipeline.images.access import is_at
 from pipeline.images.fetch import read_image_uri
 from pipeline.run.store import PLAN, RunStore
-from pipeline.storage.files import is_local, local_path
+from pipeline.storage.errors import MissingFile
+from pipeline.storage.files import is_local, local_path, read_bytes, write_bytes
+from schemas.damage import whole
 from schemas.errors import ConfigError, RecordError
 from schemas.fingerprint import sha256_bytes
 from schemas.plan import InputFile, Plan, Unit
 
+RELOCATED = "_relocated.json"
 LOOKED_AT = 16
 """Pictures of committed rows that are read and compared."""
 _JOINED = " + "
@@ -124,10 +131,64 @@ def write_relocated(run: RunStore, wanted: Plan, text: str) -> tuple[Plan, dict[
     """
     relocation = Relocation.parse(text)
     if relocation is None or not run.has(PLAN):
-        return run.write_plan(wanted), {}
+        plan = run.write_plan(wanted)
+        _remember(run, [Relocation(old=old, new=old) for old in _origins(run)])
+        return plan, {}
     plan = run.write_plan(relocation.as_planned(wanted, run.plan()))
     relocation.require_same_pictures(run)
+    _remember(run, [relocation])
     return plan, {unit.unit_id: unit for unit in wanted.units}
+
+
+def moved_places(run: RunStore) -> tuple[tuple[str, str], ...]:
+    """Places that the run's rows may name -> where they are now, the longest first.
+
+    Raises:
+        DataError: what the run remembers is damaged.
+    """
+    now: dict[str, str] = {}
+    been: dict[str, set[str]] = {}
+    for one in _remembered(run):
+        for place in been.setdefault(one.old, {one.old}):
+            now[place] = one.new
+        now.pop(one.new, None)
+        been[one.old].add(one.new)
+    return tuple(sorted(now.items(), key=lambda pair: -len(pair[0])))
+
+
+def copy_relocations(old: RunStore, new: RunStore) -> None:
+    """What one run remembers, for another with its rows."""
+    _remember(new, _remembered(old))
+
+
+def _remembered(run: RunStore) -> list[Relocation]:
+    try:
+        data = read_bytes(run.url(RELOCATED))
+    except MissingFile:
+        return []
+    with whole(run.url(RELOCATED), "delete it, and give `glipforge label` its --relocate again"):
+        return [
+            Relocation(old=_place(raw["old"]), new=_place(raw["new"])) for raw in json.loads(data)
+        ]
+
+
+def _place(value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"a place must be a path or URL, got {value!r}")
+    return value
+
+
+def _origins(run: RunStore) -> list[str]:
+    """Places that are elsewhere now."""
+    newest = {one.old: one.new for one in _remembered(run)}
+    return [old for old, new in newest.items() if old != new]
+
+
+def _remember(run: RunStore, more: list[Relocation]) -> None:
+    found = _remembered(run)
+    if more and (found or any(one.old != one.new for one in more)):
+        said = [{"old": one.old, "new": one.new} for one in [*found, *more]]
+        write_bytes(run.url(RELOCATED), json.dumps(said, indent=1).encode() + b"\n")
 
 
 def _clean(place: str) -> str:
@@ -135,6 +196,4 @@ def _clean(place: str) -> str:
 
 
 def _moved(uri: str, here: str, there: str) -> str:
-    if uri == here:
-        return there
-    return there + uri[len(here) :] if uri.startswith(here.rstrip("/") + "/") else uri
+    return there + uri[len(here) :] if is_at(uri, here) else uri

@@ -145,7 +145,6 @@ def _fill(
     progress: Callable[[int, int], None] | None,
 ) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
     """Write all pixels; (height, width) of each picture as cached and as loaded, (0, 0): neither"""
-    pixels = np.memmap(path, dtype=np.uint8, mode="w+", shape=(max(len(uris), 1), side, side, 3))
     sizes: list[tuple[int, int]] = []
     originals: list[tuple[int, int]] = []
 
@@ -156,16 +155,20 @@ def _fill(
             return np.zeros((0, 0, 3), dtype=np.uint8), (0, 0)
         return fit_within(image, side), (image.shape[0], image.shape[1])
 
-    with ThreadPoolExecutor(num_threads) as pool:
+    # Written, not mapped: a disk that is full would end the process by a signal.
+    with path.open("wb") as stream, ThreadPoolExecutor(num_threads) as pool:
+        stream.truncate(max(len(uris), 1) * side * side * 3)
         chunk = 256  # bounds the decoded images that wait to be written
         for start in range(0, len(uris), chunk):
             images = pool.map(picture, uris[start : start + chunk])
             for row, (image, original) in enumerate(images, start=start):
                 height, width = image.shape[:2]
-                pixels[row, :height, :width] = image
+                lines = np.zeros((height, side, 3), np.uint8)
+                lines[:, :width] = image
+                stream.seek(row * side * side * 3)
+                stream.write(lines.data)
                 sizes.append((height, width))
                 originals.append(original)
             if progress is not None:
                 progress(len(sizes), len(uris))
-    pixels.flush()
     return sizes, originals

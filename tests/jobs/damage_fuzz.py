@@ -76,6 +76,8 @@ class Damaged:
         self._quietly(["filter", self.run])
         self._quietly(["report", self.run, "--out", str(self.folder / "report.html")])
         (self.folder / "report.html").unlink()
+        moved = [{"old": "/nowhere", "new": "/elsewhere"}]
+        (self.folder / "run" / "_relocated.json").write_text(json.dumps(moved))
         (self.folder / "run" / "run.json").write_text(json.dumps({"starts": []}))
         (self.folder / "run" / "_lock").write_text(
             json.dumps({"host": "h", "pid": 1, "since": "2026-01-01T00:00:00+00:00"})

@@ -6,6 +6,8 @@ A model directory also becomes an ONNX file of one image size, for runtimes with
 
 from __future__ import annotations
 
+import contextlib
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,11 +16,9 @@ from shlex import quote
 from typing import Annotated, Literal
 
 import tyro
-from safetensors import SafetensorError
 
 from jobs.arguments import DirPath
-from pipeline.storage.errors import os_sentence
-from schemas.errors import ConfigError
+from schemas.errors import ConfigError, reason_of
 
 EXAMPLES = ("glipforge convert glip_tiny_model_o365_goldg_cc_sbu.pth --out glip-t",)
 
@@ -70,16 +70,15 @@ def run(config: Config) -> int:
 
 
 def _to_official(config: Config) -> int:
-    import torch
-
     from model.files.official_names import to_official
     from model.files.pretrained import load_pretrained
+    from model.files.torch_file import write_torch
 
     _check_file(config, "--to-official")
     model = load_pretrained(config.checkpoint)
     state = to_official(model.state_dict(), model.config)
     with _writing(config.out):
-        torch.save({"model": {name: tensor.clone() for name, tensor in state.items()}}, config.out)
+        write_torch({"model": {name: tensor.clone() for name, tensor in state.items()}}, config.out)
     print(f"wrote {config.out}: {len(state)} tensors in the published layout")
     return 0
 
@@ -92,7 +91,8 @@ def _to_onnx(config: Config) -> int:
     _check_file(config, "--to-onnx")
     model = load_pretrained(config.checkpoint)
     size = input_size(model.config, _size(config.size))
-    said = export_onnx(model, config.out, size)
+    with _writing(config.out):
+        said = export_onnx(model, config.out, size)
     print(f"wrote {config.out}: {said['preset']} for images of {size[0]}x{size[1]} (height, width)")
     print("in   pixels, input_ids, attention_mask; out   boxes, token_scores, centerness")
     print(f"score of a phrase: {said['score']}")
@@ -109,11 +109,27 @@ def _to_onnx(config: Config) -> int:
 
 @contextmanager
 def _writing(path: Path) -> Iterator[None]:
+    """Nothing is left where it fails: the same command is to work once there is room."""
+    was_folder = path.is_dir()
     try:
         yield
-    except (OSError, RuntimeError, SafetensorError) as error:  # torch has its own for a full disk
-        said = os_sentence(error) if isinstance(error, OSError) else str(error).splitlines()[0]
-        raise ConfigError(f"--out {path} cannot be written: {said}") from error
+    except BaseException as error:
+        _remove(path, keep_folder=was_folder)
+        if not isinstance(error, OSError):
+            raise
+        raise ConfigError(f"--out {path} cannot be written: {reason_of(error)}") from error
+
+
+def _remove(path: Path, *, keep_folder: bool) -> None:
+    with contextlib.suppress(OSError):
+        if not path.is_dir():
+            path.unlink(missing_ok=True)
+            path.with_name(f"{path.name}.data").unlink(missing_ok=True)  # of ONNX
+        elif keep_folder:  # it was empty
+            for file in path.iterdir():
+                file.unlink()
+        else:
+            shutil.rmtree(path)
 
 
 def _check_file(config: Config, option: str) -> None:

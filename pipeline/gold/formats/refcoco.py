@@ -7,14 +7,15 @@ import pickle
 from pathlib import Path
 from typing import Any
 
-from pipeline.gold.checks import image_size, join_uri, read_json, require, usable_xywh
+from pipeline.gold.checks import entry_id, image_size, join_uri, read_json, require, usable_xywh
 from pipeline.gold.gold_set import GoldCounts, GoldKind, GoldSet, finish_counts
 from pipeline.gold.json_stream import stream_object
-from schemas.errors import DataError
+from schemas.errors import DataError, reason_of
 from schemas.records import TrainingSample
 
 NO_INSTANCE = "expression about an instance or an image that is not in instances.json"
 BLANK = "expression without words"
+_OF_IMAGE = ("file_name", "width", "height")
 
 
 def load_refcoco(
@@ -38,7 +39,7 @@ def load_refcoco(
         file = found[0]
     refs = _refs(file)
     root = image_root or str(file.parent)
-    images, boxes = _instances(str(file.parent / "instances.json"))
+    images, boxes = _instances(str(file.parent / "instances.json"), counts)
     name = file.parent.name
     splits = {str(ref.get("split")) for ref in refs if isinstance(ref, dict)}
     if split and refs and split not in splits:
@@ -63,12 +64,12 @@ def _samples(
     where: str,
     name: str,
     root: str,
-    images: dict[int, Any],
-    boxes: dict[int, Any],
+    images: dict[Any, Any],
+    boxes: dict[Any, Any],
     counts: GoldCounts,
 ) -> list[TrainingSample]:
-    image = images.get(require(ref, "image_id", int, where))
-    bbox = boxes.get(require(ref, "ann_id", int, where))
+    image = images.get(entry_id(ref, "image_id", where))
+    bbox = boxes.get(entry_id(ref, "ann_id", where))
     if image is None or bbox is None:
         counts.drop(NO_INSTANCE, where=where)
         return []
@@ -85,7 +86,7 @@ def _samples(
             continue
         found.append(
             TrainingSample(
-                sample_id=f"{name}/{require(sentence, 'sent_id', int, at)}",
+                sample_id=f"{name}/{entry_id(sentence, 'sent_id', at)}",
                 image_uri=join_uri(root, require(image, "file_name", str, f"{where}: its image")),
                 width=size_wh[0],
                 height=size_wh[1],
@@ -99,25 +100,28 @@ def _samples(
     return found
 
 
-def _instances(path: str) -> tuple[dict[int, Any], dict[int, Any]]:
-    images: dict[int, Any] = {}
-    boxes: dict[int, Any] = {}
+def _instances(path: str, counts: GoldCounts) -> tuple[dict[Any, Any], dict[Any, Any]]:
+    images: dict[Any, Any] = {}
+    boxes: dict[Any, Any] = {}
     for key, number, value in stream_object(path):
         if number is None:
             continue
         if key == "images":
-            where = f"{path}: images[{number}]"
-            images[require(value, "id", int, where)] = {
-                name: value.get(name) for name in ("file_name", "width", "height")
-            }
+            with counts.entry():
+                image_id = entry_id(value, "id", f"{path}: images[{number}]")
+                images[image_id] = {key: value.get(key) for key in _OF_IMAGE}
         elif key == "annotations":
-            where = f"{path}: annotations[{number}]"
-            boxes[require(value, "id", int, where)] = value.get("bbox")
+            with counts.entry():
+                box_id = entry_id(value, "id", f"{path}: annotations[{number}]")
+                boxes[box_id] = value.get("bbox")
     return images, boxes
 
 
-class _Plain(pickle.Unpickler):
-    """Lists, dictionaries, numbers and text; a pickle that asks for code is refused."""
+class _Plain(pickle._Unpickler):
+    """Lists, dictionaries, numbers and text; a pickle that asks for code is refused.
+
+    The unpickler in Python: a number in a file of some bytes makes the one in C take gigabytes.
+    """
 
     def find_class(self, module: str, name: str) -> Any:
         raise DataError(f"the pickle asks for {module}.{name}: it is not a list of expressions")
@@ -132,7 +136,9 @@ def _refs(file: Path) -> list[Any]:
         except DataError:
             raise
         except OSError as error:
-            raise DataError(f"gold file {str(file)!r} cannot be read: {error}") from error
+            raise DataError(
+                f"gold file {str(file)!r} cannot be read: {reason_of(error)}"
+            ) from error
         except Exception as error:  # a broken pickle raises nearly anything
             raise DataError(f"gold file {str(file)!r} is not a pickle: {error}") from error
     if not isinstance(raw, list):

@@ -65,6 +65,13 @@ def meant_labels(ctx: Any, *, shown: bool) -> Meant:
     return selected_labels(ctx) or (shown_pending(ctx) if shown else {})
 
 
+def drop_selection(ctx: Any) -> None:
+    """Clear the selection, unless the page asks: it did so already, and what is selected now was
+    clicked since."""
+    if ctx.params.get("label_ids") is None:
+        ctx.ops.clear_selected_labels()
+
+
 def expected_of(ctx: Any) -> dict[ObjectId, dict[str, Any]]:
     """What the page showed of the labels."""
     seen = ctx.params.get("seen") or {}
@@ -102,7 +109,7 @@ class _Judge(foo.Operator):  # type: ignore[misc]
                     store, sample_id, ids, self.word, expected=expected_of(ctx), group=group
                 )
             )
-        ctx.ops.clear_selected_labels()
+        drop_selection(ctx)
         return answer(ctx, written)
 
 
@@ -163,7 +170,7 @@ class RelabelPhrase(foo.Operator):  # type: ignore[misc]
             whole_number(ctx.params, "phrase"),
             expected=expected_of(ctx),
         )
-        ctx.ops.clear_selected_labels()
+        drop_selection(ctx)
         return answer(ctx, [written])
 
 

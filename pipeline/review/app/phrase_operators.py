@@ -14,7 +14,7 @@ from fiftyone.operators import types
 
 from pipeline.review.app.answers import answer, or_refused, or_told, problem_form, store_of
 from pipeline.review.app.box_operators import open_sample, phrase_choices
-from pipeline.review.app.operators import selected_labels
+from pipeline.review.app.operators import drop_selection, selected_labels
 from pipeline.review.app.parameters import object_ids, whole_number
 from pipeline.review.sync.store.label_store import WriteRefused
 from pipeline.review.sync.verdict.phrases import new_phrase, split_phrase
@@ -103,7 +103,7 @@ class NewPhrase(foo.Operator):  # type: ignore[misc]
         span = span_of(ctx, str(store.document(sample_id).get("caption") or ""))
         ids = chosen_labels(ctx, sample_id)
         written = new_phrase(store, sample_id, span, label_ids=ids)
-        ctx.ops.clear_selected_labels()
+        drop_selection(ctx)
         return answer(ctx, [written])
 
 

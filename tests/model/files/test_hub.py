@@ -113,20 +113,25 @@ def test_a_repository_without_safetensors_is_refused(hub: HubServer) -> None:
         resolve_source(REPO)
 
 
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json", "tokenizer.json"])
 def test_other_bytes_of_the_right_length_are_fetched_again(
-    hub: HubServer, owl: Path, capsys: pytest.CaptureFixture[str]
+    name: str, hub: HubServer, owl: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    hub.faults = [Fault(on="GET /acme.*safetensors", flip=True, times=1)]
+    hub.faults = [Fault(on=f"GET /acme.*{name}", flip=True, times=1)]
     folder = resolve_source(REPO)
-    assert (folder / "model.safetensors").read_bytes() == (owl / "model.safetensors").read_bytes()
-    assert "another sha256 than the hub says" in capsys.readouterr().err
+    assert (folder / name).read_bytes() == (owl / name).read_bytes()
+    kind = "sha256" if name == "model.safetensors" else "sha1"
+    assert f"{name} has another {kind} than the hub says" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("names_only", [False, True])
-def test_a_wrong_hash_is_refused_and_leaves_nothing(hub: HubServer, names_only: bool) -> None:
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json"])
+def test_a_wrong_hash_is_refused_and_leaves_nothing(
+    name: str, hub: HubServer, names_only: bool
+) -> None:
     hub.lists_names_only = names_only
-    hub.faults = [Fault(on="GET /acme.*safetensors", flip=True)]
-    with pytest.raises(MissingDependency, match="arrived with sha256 .*, the hub says .*deleted"):
+    hub.faults = [Fault(on=f"GET /acme.*{name}", flip=True)]
+    with pytest.raises(MissingDependency, match=f"{name} .*arrived with sha.*the hub says .*delet"):
         resolve_source(REPO)
     hub.faults = []
     assert model_type(resolve_source(REPO)) == "owlvit"

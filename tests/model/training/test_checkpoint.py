@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import errno
 import os
+import resource
 import subprocess
 
 import pytest
@@ -74,6 +76,18 @@ def test_a_broken_file_is_refused_by_name(tmp_path):
     path.write_bytes(b"not a checkpoint")
     with pytest.raises(DataError, match=r"step-000000003\.pt cannot be read as a checkpoint"):
         load_checkpoint(path)
+
+
+def test_a_full_disk_is_said_by_the_system_not_by_torch(tmp_path):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8000, hard))
+    try:
+        with pytest.raises(OSError, match="too large") as caught:
+            save_checkpoint(tmp_path, 1, {"x": torch.zeros(9000), "y": torch.ones(9)}, KeepPolicy())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert caught.value.errno == errno.EFBIG
+    assert not list(tmp_path.iterdir())
 
 
 def test_code_in_a_checkpoint_is_not_run(tmp_path):

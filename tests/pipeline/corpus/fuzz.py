@@ -107,7 +107,7 @@ class Fuzzer:
             can_hold_values = name not in ONLY_TEXT
             pairs, damage = mutate_pairs(PAIRS, rng, can_hold_values=can_hold_values)
             built = BUILDERS[name](pairs)
-            return built, replace(damage, num_rows=built.num_rows)
+            return built, replace(damage, num_rows=None if built.is_joined else built.num_rows)
         built = BUILDERS[name](PAIRS)
         if kind > 0.97:
             return built, remove_file(built, len(PAIRS), rng)

@@ -55,6 +55,8 @@ class Built:
     extents: list[Extent] = field(default_factory=list)
     num_rows: int = 0
     """One for each pair that the format can show."""
+    is_joined: bool = False
+    """Files of two pairs may be one sample: how many rows there must be cannot be said."""
 
     def add(self, path: str, data: bytes | None, number: int) -> None:
         """A file of one pair."""
@@ -115,6 +117,8 @@ def build_webdataset(pairs: Sequence[FuzzPair], *, format: int = tarfile.GNU_FOR
                 middle = tar.offset - padded
                 built.extents.append(Extent(path, start, middle, number, is_link=True))
                 built.extents.append(Extent(path, middle, tar.offset, number))
+            # What one lacks and the next has: a tar reads on as one sample.
+            built.is_joined |= number > 0 and pairs[number - 1].key == pair.key
             name = f"{pair.key}.".rpartition("/")[2]
             if any(d is not None for d in members.values()) and not name.startswith((".", "__")):
                 is_read = members["json"] and not leaves_archive(pair.key)

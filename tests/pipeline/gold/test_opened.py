@@ -91,3 +91,33 @@ def test_an_empty_file_is_empty(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(codecs.BOM_UTF16_LE[:1])
     with opened(tmp_path / "a") as stream:
         assert stream.read() == b"\xff"
+
+
+@pytest.mark.parametrize("name", ["a.json.gz", "a.jsonl.gz", "a.xml.gz", "a.csv.gz"])
+def test_a_file_that_unpacks_beyond_measure(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One long text in it, which no reader could give back piece by piece."""
+    monkeypatch.setattr("pipeline.gold.opened.FREE_BYTES", 1 << 20)
+    begin = {"j": b'{"images": [], "annotations": [{"a": "', "x": b"<annotations>", "c": b"XMin,"}
+    path = tmp_path / name
+    path.write_bytes(gzip.compress(begin[name[2]] + b" " * (3 << 20)))
+    with pytest.raises(DataError, match=r"unpacks to more than 1,048,576 bytes.* with gunzip"):
+        load_gold(str(path), {"l": "odvg"}.get(name[6], "auto"))
+
+
+def test_an_honest_file_may_be_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.gold.opened.FREE_BYTES", 10)
+    path = tmp_path / "a.json.gz"
+    path.write_bytes(gzip.compress(TEXTS["a.json"].encode()))
+    assert load_gold(str(path)).counts["boxes"] == 1
+    with opened(path) as stream:
+        assert stream.read() == TEXTS["a.json"].encode()
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"images": ' + '[{"a":' * 100_000])
+def test_json_that_is_too_deep_is_explained(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(text)
+    with pytest.raises(DataError, match=r"is not JSON"):
+        load_gold(str(path))

@@ -52,7 +52,7 @@ class MediaStore:
         Raises:
             RecordError: the image is gone, cannot be decoded, or is not the one that was labelled.
         """
-        local = local_file(row.image_uri)
+        local = local_file(self._access.now(row.image_uri))
         if local is not None and _ending(local, row) is not None:
             return str(local)
         folder = self._directory / row.image_sha256[:2]

@@ -12,7 +12,8 @@ from pipeline.review.app.server import AppServer, run_server
 from tests.pipeline.review.bench import Bench
 from tests.pipeline.review.browser.drawn_rows import NOTED, drawn_notes, drawn_rows
 from tests.pipeline.review.browser.opened_pair import OpenedPair
-from tests.pipeline.review.browser.review_page import SIZE, ReviewPage
+from tests.pipeline.review.browser.review_page import ReviewPage
+from tests.pipeline.review.browser.review_window import SIZE
 from tests.pipeline.review.conftest import ReviewSession
 
 FLAGS = (

@@ -1,67 +1,17 @@
-"""A reviewer's browser window: what one sees and presses."""
+"""What a reviewer does in a browser window: where to go, what to press, click and draw."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-from typing import Any
-from urllib.parse import parse_qs, urlsplit
-
-from pipeline.review.app.server import AppServer
 from pipeline.review.sync.label.documents import sample_object_id
-from tests.pipeline.review.bench import Bench
 from tests.pipeline.review.browser.opened_pair import OpenedPair
+from tests.pipeline.review.browser.review_window import WAIT_S, ReviewWindow
 
-WAIT_S = 40.0
-SIZE = {"width": 1400, "height": 900}
+TILES = 24
+"""So many are on the screen."""
 
 
-class ReviewPage(OpenedPair):
-    """One browser window on one dataset."""
-
-    def __init__(self, context: Any, app: AppServer, bench: Bench) -> None:
-        super().__init__(bench)
-        self.url = app.url(bench.name)
-        self.page = context.new_page()
-        self.page.on("dialog", self._answer)
-        self.questions: list[str] = []
-        """Kinds of the browser's own questions; each is answered by yes."""
-        self.stays = False
-        """Answer them by no."""
-        self.page.set_default_timeout(WAIT_S * 1000)
-        self.saves: list[tuple[int, Any]] = []
-        self.actions = 0
-        """Keys pressed and boxes clicked."""
-        self.page.on("response", self._note)
-
-    def _note(self, response: Any) -> None:
-        if response.request.method == "PATCH":
-            self.saves.append((response.status, response.request.post_data))
-
-    def _answer(self, dialog: Any) -> None:
-        self.questions.append(dialog.type)
-        if self.stays:
-            dialog.dismiss()
-        else:
-            dialog.accept()
-
-    def close(self) -> None:
-        """Close the window without a question."""
-        self.page.close()
-
-    def wait_for(self, what: Callable[[], Any], message: str, seconds: float = WAIT_S) -> Any:
-        """The first true value of `what`; the browser goes on meanwhile.
-
-        Raises:
-            AssertionError: it stayed false.
-        """
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            value = what()
-            if value:
-                return value
-            self.page.wait_for_timeout(100)
-        raise AssertionError(f"not within {seconds:g} s: {message}; at last {what()!r}")
+class ReviewPage(ReviewWindow):
+    """A reviewer's window."""
 
     # Going somewhere
 
@@ -72,28 +22,19 @@ class ReviewPage(OpenedPair):
         self.page.goto(f"{self.url}?id={sample_object_id(f'toy/{number}')}")
         self.page.wait_for_function("window.__glipforge__ && window.__glipforge__.ready")
         self.page.wait_for_selector("[data-cy=modal]")
-        self.page.wait_for_selector("#glipforge-strip .caption")
+        self.strip_follows()
+        self.drawn()
 
-    def open_view(self, slug: str) -> None:
-        """Open some pair of a saved view."""
+    def open_view(self, slug: str, images: int) -> None:
+        """Open some pair of a saved view, which holds so many."""
         self.to_grid()
         self.run("set_view", {"name": slug})
+        self.view = slug
         self.page.wait_for_function(f"location.search.includes('view={slug}')")
-        self.page.wait_for_timeout(1500)
+        samples = f"{images} sample{'s' * (images != 1)}"
+        self.page.locator("[data-cy=entry-counts]", has_text=samples).wait_for()
+        self.wait_for(lambda: self.tiles() == images, f"a grid of {images} images")
         self.click_tile()
-
-    def leave_view(self) -> None:
-        """Back to the whole dataset: a server remembers the view."""
-        self.run("clear_view", {})
-        self.page.wait_for_function("!location.search.includes('view=')")
-
-    def run(self, name: str, params: dict[str, Any]) -> None:
-        """Run one of FiftyOne's own operators."""
-        self.page.evaluate(
-            """([name, params]) =>
-            window.__foo__.executeOperator("@voxel51/operators/" + name, params)""",
-            [name, params],
-        )
 
     def to_grid(self) -> None:
         """Open the grid with no image open."""
@@ -107,20 +48,30 @@ class ReviewPage(OpenedPair):
     def open_from_grid(self) -> None:
         """Open a pair that no test has touched by its tile: only so there is a next image."""
         self.to_grid()
-        self.click_tile()
+        fresh = (n for n in range(TILES) if OpenedPair(self.bench, n).is_fresh())
+        self.click_tile(next(fresh, 0))
         self.next_untouched()
 
-    def click_tile(self) -> None:
-        """Open an image by its tile: the one at the pointer, whichever it is."""
-        tile = self.page.locator("[data-cy=looker]").nth(0)
+    def click_tile(self, place: int = 0) -> None:
+        """Open an image by its tile, of those that are on the screen."""
+        tile = self.page.locator("[data-cy=looker]").nth(place)
         tile.wait_for()
-        self.page.wait_for_timeout(500)
-        tile.evaluate(
-            """node => { for (const kind of ["mousedown", "mouseup", "click"])
-            node.dispatchEvent(new MouseEvent(kind, {bubbles: true})) }"""
-        )
-        self.page.wait_for_selector("[data-cy=modal]")
+
+        def opened() -> bool:
+            area = tile.bounding_box() or {"x": 0, "y": 0, "width": 0, "height": 0}
+            # FiftyOne opens the one at the pointer.
+            middle = area["x"] + area["width"] / 2, area["y"] + area["height"] / 2
+            self.page.mouse.move(*middle)
+            tile.evaluate(
+                """node => { for (const kind of ["mousedown", "mouseup", "click"])
+                node.dispatchEvent(new MouseEvent(kind, {bubbles: true})) }"""
+            )
+            # A tile that is not yet drawn takes no click.
+            return self.comes_true(lambda: self.page.locator("[data-cy=modal]").count(), 5)
+
+        self.wait_for(opened, "the image of a tile")
         self.strip_follows()
+        self.drawn()
 
     def strip_follows(self) -> None:
         """Wait until the strip shows the open image, and learn which pair it is."""
@@ -131,16 +82,16 @@ class ReviewPage(OpenedPair):
         )
         self.find_number()
 
+    def tiles(self) -> int:
+        """Images in the grid: a dataset of few has them all at once."""
+        return int(self.page.locator("[data-cy=looker]").count())
+
     def find_number(self) -> int:
         """Learn which pair is open."""
         ids = {str(sample_object_id(row.record_id)): n for n, row in enumerate(self.bench.rows)}
         shown = self.page.locator("#glipforge-strip").get_attribute("data-sample")
         self.number = ids.get(str(shown), self.number)
         return self.number
-
-    def strip_says(self, words: str) -> None:
-        """Wait for words in the strip above the image."""
-        self.page.locator("#glipforge-strip", has_text=words).wait_for()
 
     def next(self) -> None:
         """Go to the next image."""
@@ -160,12 +111,7 @@ class ReviewPage(OpenedPair):
 
         while not fits():
             self.next()
-        self.page.wait_for_timeout(1000)  # its boxes are drawn
-
-    @property
-    def sample_id(self) -> str:
-        """The open image."""
-        return parse_qs(urlsplit(self.page.url).query).get("id", [""])[0]
+        self.drawn()
 
     def annotate(self) -> None:
         """Choose Annotate."""
@@ -178,27 +124,40 @@ class ReviewPage(OpenedPair):
         self.actions += 1
         self.page.keyboard.press(key)
 
-    def question(self) -> str:
-        """The open question's text."""
-        return str(self.page.locator("#glipforge-question p").inner_text())
-
-    def toast(self, words: str) -> None:
-        """Wait for a message."""
-        self.page.get_by_text(words).first.wait_for()
+    def press_for(self, key: str, question: str = "") -> None:
+        """Press a key that asks, and answer by Enter, once the question is there."""
+        self.press(key)
+        asked = self.question()
+        assert question in asked, asked
+        self.press("Enter")
 
     def select(self, ordinal: int) -> None:
         """Click a box of the open image in Explore, where no other box lies."""
-        x, y = self.spot(self.free_point(ordinal))
-        self.page.mouse.move(x - 4, y - 4)
-        self.page.wait_for_timeout(300)
-        self.page.mouse.move(x, y)
-        self.page.wait_for_timeout(300)
-        before = self.selected()
-        self.page.mouse.click(x, y)
-        self.actions += 1
-        self.wait_for(lambda: self.selected() != before, f"{self.box(ordinal)} takes the click", 5)
         chosen = str(self.label(ordinal)["_id"])
-        assert (chosen in self.selected()) != (chosen in before), "another box took the click"
+        self.idle()
+        self.point_at(ordinal)
+        before = self.selected()
+
+        def taken() -> bool:
+            self.page.mouse.down()
+            self.page.mouse.up()
+            return self.comes_true(lambda: (chosen in self.selected()) != (chosen in before), 8)
+
+        self.actions += 1
+        self.wait_for(taken, f"{self.box(ordinal)} takes the click")
+        assert set(self.selected()) - set(before) <= {chosen}, "another box took the click as well"
+
+    def point_at(self, ordinal: int) -> None:
+        """Move the pointer to a box of the open image, until FiftyOne knows it there."""
+        chosen = str(self.label(ordinal)["_id"])
+
+        def is_there() -> bool:
+            x, y = self.spot(self.free_point(ordinal))
+            self.page.mouse.move(x - 4, y - 4)
+            self.page.mouse.move(x, y)
+            return self.comes_true(lambda: self.look().get("under") == chosen, 2)
+
+        self.wait_for(is_there, f"the pointer is on {self.box(ordinal)}")
 
     def spot(self, point: tuple[float, float]) -> tuple[float, float]:
         """Where a relative point of the picture is on the screen; the pictures are square."""
@@ -249,12 +208,20 @@ class ReviewPage(OpenedPair):
     def draw(self, start: tuple[int, int], end: tuple[int, int]) -> None:
         """Draw a box by the mouse in Annotate; screen coordinates."""
         self.page.locator("[data-cy=detection-mode]").click()
-        self.page.wait_for_timeout(500)
         self.drag(start, end)
 
     def drag(self, start: tuple[int, int], end: tuple[int, int]) -> None:
-        """Draw with the pencil that is in hand."""
-        self.page.mouse.move(*start)
+        """Draw with the pencil that is in hand, or soon will be."""
+        self.page.wait_for_selector("[data-cy=detection-mode][data-cy-active=true]")
+
+        def is_pencil() -> bool:
+            self.page.mouse.move(start[0] - 2, start[1] - 2)
+            self.page.mouse.move(*start)
+            cursor = "node => getComputedStyle(node).cursor"
+            canvas = self.page.locator("[data-cy=lighter-sample-renderer-canvas]")
+            return str(canvas.evaluate(cursor)) == "crosshair"
+
+        self.wait_for(is_pencil, "the pencil over the image")
         self.page.mouse.down()
         self.page.mouse.move((start[0] + end[0]) / 2, (start[1] + end[1]) / 2, steps=4)
         self.page.mouse.move(*end, steps=4)
@@ -266,31 +233,21 @@ class ReviewPage(OpenedPair):
         numeric = {"range": [least, None], "_CLS": "numeric"}
         numeric |= {"exclude": False, "isMatching": False}
         wanted = {"boxes.detections.confidence": numeric}
-        for _ in range(5):
+
+        def is_in(filters: str) -> bool:
+            return wanted.keys() <= (self.state(filters) or {}).keys()
+
+        def opened_so() -> bool:
+            """FiftyOne may drop the filters until its grid is loaded."""
             self.run("set_filters", wanted)
-            self.page.wait_for_timeout(1000)
-            if wanted.keys() <= self.state("filters").keys():
-                break
-        self.page.wait_for_timeout(1500)
-        self.click_tile()
+            if not self.comes_true(lambda: is_in("filters"), 5):
+                return False
+            self.click_tile()
+            if is_in("modalFilters"):
+                return True
+            self.run("close_sample", {})
+            self.page.wait_for_selector("[data-cy=modal]", state="detached")
+            return False
 
-    def state(self, name: str) -> Any:
-        """One of FiftyOne's own values in the page."""
-        return self.page.evaluate(
-            """async name => {
-            const here = document.querySelector('script[src*="index.umd"]').src;
-            const page = await import(new URL("page/fiftyone.js", here).href);
-            return page.inPage(async ctx => {
-              const value = await ctx.state.snapshot.getPromise(window.__fos__[name]);
-              return value instanceof Set ? [...value] : value;
-            }) }""",
-            name,
-        )
-
-    def selected(self) -> list[str]:
-        """The ids of the selected labels, on whatever image."""
-        return [str(entry["labelId"]) for entry in self.state("selectedLabels")]
-
-    def wait_reviews(self, expected: list[str]) -> None:
-        """Wait until the words on the boxes are these."""
-        self.wait_for(lambda: self.reviews() == expected, f"{expected}")
+        self.wait_for(opened_so, "an image under the grid's filter", 3 * WAIT_S)
+        self.drawn()

@@ -58,11 +58,16 @@ def test_marked_words_become_a_phrase_with_the_selected_box(page: ReviewPage) ->
 
 def mark_last_word(page: ReviewPage, inside: str) -> str:
     """Mark a word with the mouse; returns it."""
-    word, left, right, middle = page.page.evaluate(LAST_WORD, inside)
     mouse = page.page.mouse
-    mouse.move(left, middle)
-    mouse.down()
-    mouse.move(right, middle, steps=6)
-    mouse.up()
-    assert page.page.evaluate("() => getSelection().toString()") == word
-    return str(word)
+
+    def marked() -> str:
+        word, left, right, middle = page.page.evaluate(LAST_WORD, inside)
+        mouse.move(left, middle)
+        mouse.down()
+        mouse.move(right, middle, steps=6)
+        mouse.up()
+        is_marked = page.page.evaluate("() => getSelection().toString()") == word
+        return str(word) if is_marked else ""
+
+    page.idle()
+    return str(page.wait_for(marked, "the marked word"))

@@ -58,7 +58,7 @@ def test_the_panel_tells_the_progress_and_starts_operators(page: ReviewPage) -> 
     form.wait_for(state="detached")
     assert note.inner_text() == "Boxes that the policy keeps \u00b7 k: all candidates"
     hidden = "boxes.detections.level"
-    assert hidden in page.state("filters")
+    page.wait_for(lambda: hidden in page.state("filters"), "the level in the grid")
     page.run("set_filters", {})  # as FiftyOne drops them while it loads
     page.wait_for(lambda: hidden in page.state("filters"), "the level comes again")
     all_of_them = window.locator("#glipforge-hover", has_text="All candidates \u00b7 k: what the")

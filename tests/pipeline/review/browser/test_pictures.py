@@ -20,8 +20,9 @@ def test_the_page_shows_caption_boxes_and_verdicts(window: ReviewPage, tmp_path:
     window.press("a")
     window.wait_for(lambda: "accepted" in window.reviews(), "the verdict")
     window.strip_says("1 accepted")
+    window.idle()
     window.page.mouse.move(5, 700)
-    window.page.wait_for_timeout(1500)
+    window.page.wait_for_timeout(1000)  # for the look of it: nothing below leans on it
     picture = Image.open(io.BytesIO(window.page.screenshot()))
     caption = window.bench.rows[window.number].caption
     shown = window.page.locator("#glipforge-strip .caption").inner_text()

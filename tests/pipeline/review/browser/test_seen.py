@@ -15,9 +15,7 @@ def test_first_what_the_policy_keeps_and_why_it_is_suspected_then_by_key_or_slid
     noted_page: ReviewPage,
 ) -> None:
     page = noted_page
-    x, y = page.spot(page.free_point(0))
-    page.page.mouse.move(x - 4, y - 4)
-    page.page.mouse.move(x, y)
+    page.point_at(0)
     hover = page.page.locator("#glipforge-hover", has_text=REASON)
     hover.wait_for()
     text = hover.inner_text()
@@ -27,34 +25,36 @@ def test_first_what_the_policy_keeps_and_why_it_is_suspected_then_by_key_or_slid
     kept = [label["level"] == 1 for label in labels]
     assert 0 < sum(kept) < len(kept)
     page.strip_says(f"{sum(kept)} of {len(kept)} boxes: that the policy keeps")
+    page.drawn(sum(kept))
     page.press("a")
     assert page.question() == f"Accept {sum(kept)} visible pending boxes?"
     page.press("Escape")
     page.press("k")
     page.strip_says(f"{len(kept)} of {len(kept)} boxes: from score 0.00")
-    page.page.wait_for_timeout(600)
+    page.drawn(len(kept))
     page.press("a")
     assert page.question() == f"Accept {len(kept)} visible pending boxes?"
     page.press("Escape")
     page.page.locator("#glipforge-strip .level input").fill("0.5")
     page.strip_says(f"{sum(kept)} of {len(kept)} boxes: from score 0.50")
-    page.page.wait_for_timeout(600)
-    page.press("r")
-    page.press("Enter")
+    page.drawn(sum(kept))
+    page.press_for("r")
     page.wait_reviews(["rejected" if one else "pending" for one in kept])
 
 
 def test_lines_and_marks_tell_verdicts_apart_in_the_colour_of_the_phrase(page: ReviewPage) -> None:
-    assert {(line, mark) for line, mark, _ in lines(page)} == {("dotted", "?")}
+    page.wait_for(
+        lambda: {(line, mark) for line, mark, _ in lines(page)} == {("dotted", "?")}, "dotted lines"
+    )
     for ordinal, key in ((0, "a"), (1, "r")):
         page.select(ordinal)
         page.press(key)
         word = {"a": "accepted", "r": "rejected"}[key]
         page.wait_for(lambda: page.reviews()[ordinal] == word, word)  # noqa: B023
-        page.page.wait_for_timeout(500)
+    page.idle()
     phrase = [label["phrase_index"] for label in page.labels()]
-    drawn = lines(page)
-    assert {("solid", "\N{CHECK MARK}", phrase[0]), ("dashed", "\N{BALLOT X}", phrase[1])} <= drawn
+    wanted = {("solid", "\N{CHECK MARK}", phrase[0]), ("dashed", "\N{BALLOT X}", phrase[1])}
+    page.wait_for(lambda: wanted <= lines(page), f"{wanted}")
 
 
 def lines(page: ReviewPage) -> set[tuple[str, str, int]]:
@@ -93,7 +93,6 @@ def test_a_box_is_drawn_for_a_phrase(page: ReviewPage) -> None:
     count = len(page.labels())
     page.page.locator("[data-draw='1']").click()
     page.toast("draw a box for phrase 2")
-    page.page.wait_for_timeout(800)
     page.drag((600, 220), (720, 320))
     page.wait_for(lambda: len(page.labels()) == count + 1, "the drawn box")
     page.wait_for(lambda: page.label(-1)["review"] == "accepted", "its phrase")
@@ -104,10 +103,9 @@ def test_a_box_is_drawn_for_a_phrase(page: ReviewPage) -> None:
 
 
 def test_the_grid_is_ordered_by_what_is_most_suspicious(window: ReviewPage) -> None:
-    window.open_view("queue")
+    window.open_view("queue", window.bench.dataset.load_saved_view("queue").count())
     scores = [window.bench.document(window.number)["queue_score"]]
     window.next()
     scores.append(window.bench.document(window.number)["queue_score"])
     assert scores == sorted(scores, reverse=True)
     assert None not in scores
-    window.leave_view()

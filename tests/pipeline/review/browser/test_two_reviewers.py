@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from pipeline.review.app.server import AppServer, run_server
-from tests.pipeline.review.browser.review_page import SIZE, ReviewPage
+from tests.pipeline.review.browser.review_page import ReviewPage
+from tests.pipeline.review.browser.review_window import SIZE
 from tests.pipeline.review.conftest import ReviewSession
 
 pytestmark = [pytest.mark.slow, pytest.mark.fiftyone, pytest.mark.browser]
@@ -49,8 +50,7 @@ def test_two_reviewers_on_one_image_keep_both_their_works(
     assert page.others(0, 1) == untouched
     bob.strip_says("1 rejected")
     # The first still sees the second box as it was: a word on it would be about something else.
-    page.press("a")
-    page.press("Enter")
+    page.press_for("a")
     page.toast("bob changed the box")
     assert page.label(1) == moved
     assert {status for status, _ in bob.saves} == {200}
@@ -60,7 +60,6 @@ def test_each_reviewer_takes_back_their_own_change_only(page: ReviewPage, bob: R
     page.select(0)
     page.press("a")
     page.wait_for(lambda: page.reviews()[0] == "accepted", "the first word")
-    bob.page.wait_for_timeout(500)
     bob.open(page.number)
     bob.select(1)
     bob.press("r")

@@ -19,13 +19,13 @@ def test_without_a_selection_the_number_is_asked_and_escape_changes_nothing(
     page.press("Escape")
     assert page.page.locator("#glipforge-help").count() == 0
     before = page.labels()
+    page.drawn(len(before))
     page.press("a")
     assert page.question() == f"Accept {len(before)} visible pending boxes?"
     page.press("Escape")
     page.page.wait_for_timeout(800)
     assert page.labels() == before
-    page.press("r")
-    page.press("Enter")
+    page.press_for("r")
     page.wait_reviews(["rejected"] * len(before))
     assert all(label["reviewer"] and label["reviewed_at"] for label in page.labels())
 
@@ -53,9 +53,7 @@ def test_a_selection_does_not_go_to_the_next_image(window: ReviewPage) -> None:
     window.next()
     window.next_untouched()
     judged = window.labels()
-    window.press("r")
-    assert "visible" in window.question()
-    window.press("Enter")
+    window.press_for("r", "visible")
     window.wait_for(lambda: window.labels() != judged, "the verdict")
     window.wait_for(lambda: window.selected() == [], "an empty selection")
     window.number = number
@@ -67,9 +65,8 @@ def test_boxes_that_a_filter_hides_are_not_judged(window: ReviewPage) -> None:
     window.next_untouched(least_score=0.5)
     before = window.labels()
     seen = [label.get("confidence", 0) >= 0.5 for label in before]
-    window.press("r")
-    assert f"{sum(seen)} visible" in window.question()
-    window.press("Enter")
+    window.drawn(sum(seen))
+    window.press_for("r", f"{sum(seen)} visible")
     words = [label["review"] for label in before]
     window.wait_reviews(
         ["rejected" if is_seen else word for is_seen, word in zip(seen, words, strict=True)]
@@ -100,27 +97,31 @@ def test_a_phrase_without_a_selection_shows_its_boxes_only(page: ReviewPage) -> 
     page.toast("phrases, not 9")
     page.press("2")
     page.wait_for(lambda: "boxes.detections.phrase_index" in page.state("modalFilters"), "a filter")
-    page.page.wait_for_timeout(300)  # it is drawn
     indices = [label["phrase_index"] for label in page.labels()]
-    page.press("a")
-    assert page.question().startswith(f"Accept {indices.count(1)} visible")
-    page.press("Enter")
+    page.drawn(indices.count(1))
+    page.press_for("a", f"Accept {indices.count(1)} visible")
     page.wait_reviews(["accepted" if index == 1 else "pending" for index in indices])
 
 
 def test_done_goes_to_the_next_image_and_bad_asks_why(window: ReviewPage) -> None:
     window.open_from_grid()
     first = window.number
-    window.press("d")
+    count = len(window.labels())
+    window.select(0)
+    window.press("r")
+    window.press("d")  # at once: it waits for the verdict, which stays on its image
     window.wait_for(lambda: window.bench.document(first).get("pair_review") == "done", "done")
+    assert window.reviews() == ["rejected", *["pending"] * (count - 1)]
     window.wait_for(lambda: window.find_number() != first, "the next image")
-    window.page.wait_for_timeout(1000)
+    window.idle()
+    window.strip_follows()
     window.press("b")
     assert window.question() == "Why is this image bad?"
-    window.page.wait_for_timeout(400)
     window.page.keyboard.type("blurred")
     window.press("Enter")
     second = window.number
     window.wait_for(lambda: window.bench.document(second).get("pair_review") == "bad", "bad")
     assert window.bench.document(second)["pair_reason"] == "blurred"
     assert window.bench.document(second)["pair_reviewer"]
+    window.number = second
+    assert set(window.reviews()) == {"pending"}

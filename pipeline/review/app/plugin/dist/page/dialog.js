@@ -31,6 +31,9 @@ function close(answer) {
   resolve(answer);
 }
 
+// As the reviewer goes on to something else.
+export const closeQuestion = () => close(false);
+
 // True where the key was for the question.
 export function dialogKey(event) {
   const sheet = document.getElementById("glipforge-help");

@@ -3,6 +3,7 @@
 
 export const PLUGIN = "@glipforge/review/";
 export const BOXES = "boxes";
+const ANSWER_MS = 60000;
 const BUILT_IN = "@voxel51/operators/";
 const NEEDED = {
   __foo__: ["Operator", "OperatorConfig", "registerOperator", "executeOperator", "types"],
@@ -88,8 +89,11 @@ export function registerPageJob() {
 // Run a Python operator of the plugin; resolves to what it returns.
 export function python(name, params) {
   return new Promise((resolve, reject) => {
+    const late = () => reject(new Error(`no answer within ${ANSWER_MS / 1000} s; reload the page`));
+    const timer = setTimeout(late, ANSWER_MS);
     window.__foo__.executeOperator(PLUGIN + name, params, {
       callback: (answer) => {
+        clearTimeout(timer);
         if (answer && answer.error) reject(new Error(answer.errorMessage || answer.error));
         else resolve((answer && answer.result) || {});
       },

@@ -1,8 +1,9 @@
 // Verdicts on the whole image, the last click taken back, and the way to the next image.
 
 import { askText } from "./dialog.js";
-import { builtIn, look, notify, python, refresh } from "./fiftyone.js";
+import { builtIn, notify, python, refresh } from "./fiftyone.js";
 import { askSoon } from "./progress.js";
+import { lookAt } from "./turns.js";
 
 export function next() {
   const button = document.querySelector('[data-cy="nav-right-button"]');
@@ -19,8 +20,8 @@ async function put(page, answer) {
   askSoon();
 }
 
-export async function judgeImage(word, thenNext) {
-  const page = await look();
+export async function judgeImage(image, word, thenNext) {
+  const page = await lookAt(image);
   if (!page) return;
   let reason = "";
   if (word === "bad" || word === "missing") {
@@ -38,8 +39,8 @@ export async function judgeImage(word, thenNext) {
   if (thenNext) next();
 }
 
-export async function undo() {
-  const page = await look();
+export async function undo(image) {
+  const page = await lookAt(image);
   const answer = await python("undo_last", page ? { sample_id: page.sampleId } : {});
   if (page) await put(page, answer);
   if (answer.refused) notify(answer.refused, "error");

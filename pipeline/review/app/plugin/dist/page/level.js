@@ -7,10 +7,12 @@ import { BOXES, inPage, look, modal, python } from "./fiftyone.js";
 const PATH = `${BOXES}.detections.level`;
 const JUST_BELOW = 1e-6;
 const NOTICED_MS = 2000;
+const NOTICED_LOOKS = 4; // on a slow machine they take longer
 export const level = { least: 1 };
 // What was last seen of the grid; `theirs`: the reviewer set its filter in the side bar.
 const grid = { dataset: null, view: "", hides: false, shows: null, theirs: false, others: 0 };
 let touchedAt = -Infinity;
+let looksSince = Infinity;
 
 const isHidden = (label, least) => typeof label.level === "number" && label.level < least;
 
@@ -55,7 +57,10 @@ function apply() {
 // A hand in the side bar: a filter that changes soon after is the reviewer's own.
 export function watchSideBar() {
   const note = (event) => {
-    if (event.target.closest && event.target.closest('[data-cy="sidebar"]')) touchedAt = Date.now();
+    if (event.target.closest && event.target.closest('[data-cy="sidebar"]')) {
+      touchedAt = Date.now();
+      looksSince = 0;
+    }
   };
   for (const kind of ["pointerdown", "keydown"]) window.addEventListener(kind, note, true);
 }
@@ -76,15 +81,18 @@ export async function keepGrid() {
     }
     if (grid.view !== view) Object.assign(grid, { view, theirs: false, others: 0 });
     grid.shows = leastOf(filter);
+    looksSince += 1;
     if (!grid.hides || modal() || grid.theirs) return;
     if (isShown()) grid.others = 0;
-    else if (Date.now() - touchedAt < NOTICED_MS) grid.others += 1;
+    else if (isHandThere()) grid.others += 1;
     else if (grid.others) takeOver();
     else await putInGrid(level.least);
   } finally {
     busy = false;
   }
 }
+
+const isHandThere = () => looksSince < NOTICED_LOOKS || Date.now() - touchedAt < NOTICED_MS;
 
 function takeOver() {
   Object.assign(grid, { others: 0, theirs: true });

@@ -11,25 +11,24 @@ import { toggleColors } from "./marks.js";
 import { showPhrase } from "./phrase_filter.js";
 import { status, wrapFetch } from "./saves.js";
 import { showStrip, stopWaiting, waiting } from "./strip.js";
+import { inTurn, isIdle, lookAt, openImage } from "./turns.js";
 import { judge, relabel } from "./verdicts.js";
 
-const accept = () => run(judge("Accept", "accept_labels", "accepted"));
-const reject = () => run(judge("Reject", "reject_labels", "rejected"));
+const accept = () => inTurn((image) => judge(image, "Accept", "accept_labels", "accepted"));
+const reject = () => inTurn((image) => judge(image, "Reject", "reject_labels", "rejected"));
+const judgeAs = (word, thenNext) => inTurn((image) => judgeImage(image, word, thenNext));
 
-const run = (promise) =>
-  promise.catch((error) => notify(`nothing was changed: ${error.message}`, "error"));
-
-async function phrase(index) {
-  const page = await look();
+async function phrase(image, index) {
+  const page = await lookAt(image);
   const count = page ? (page.sample.phrases || []).length : 0;
   if (index >= count) return notify(`this caption has ${count} phrases, not ${index + 1}`, "warning");
   const labelId = waiting.labelId;
   if (labelId) {
-    await relabel(index, labelId);
+    await relabel(image, index, labelId);
     stopWaiting();
     return;
   }
-  if (!(await relabel(index))) await showPhrase(index);
+  if (!(await relabel(image, index))) await showPhrase(index);
 }
 
 export async function start(settings) {
@@ -41,38 +40,39 @@ export async function start(settings) {
   watchSideBar();
   showStrip({
     colors: settings.colors,
-    onPhrase: (index) => run(phrase(index)),
-    onDraw: (index) => run(drawFor(index)),
+    onPhrase: (index) => inTurn((image) => phrase(image, index)),
+    onDraw: (index) => inTurn(() => drawFor(index)),
     onFailure: (error) => notify(`the drawn box has no phrase yet: ${error.message}`, "error"),
     buttons: [
       ["accept", "✓ Accept (a)", accept],
       ["reject", "✗ Reject (r)", reject],
-      ["undo", "Undo (u)", () => run(undo())],
-      ["done", "Done, next (d)", () => run(judgeImage("done", true))],
-      ["bad", "Bad… (b)", () => run(judgeImage("bad", true))],
-      ["missing", "Missing… (m)", () => run(judgeImage("missing", false))],
-      ["phrase", "New phrase (p)", () => run(phraseOfMarked())],
+      ["undo", "Undo (u)", () => inTurn(undo)],
+      ["done", "Done, next (d)", () => judgeAs("done", true)],
+      ["bad", "Bad… (b)", () => judgeAs("bad", true)],
+      ["missing", "Missing… (m)", () => judgeAs("missing", false)],
+      ["phrase", "New phrase (p)", () => inTurn(phraseOfMarked)],
       ["help", "Keys (?)", help],
     ],
   });
   const keys = {
     a: accept,
     r: reject,
-    u: () => run(undo()),
-    d: () => run(judgeImage("done", true)),
-    b: () => run(judgeImage("bad", true)),
-    m: () => run(judgeImage("missing", false)),
-    n: next,
-    k: () => run(toggleLevel()),
-    p: () => run(phraseOfMarked()),
+    u: () => inTurn(undo),
+    d: () => judgeAs("done", true),
+    b: () => judgeAs("bad", true),
+    m: () => judgeAs("missing", false),
+    n: () => inTurn(next),
+    k: () => inTurn(toggleLevel),
+    p: () => inTurn(phraseOfMarked),
     v: () => toggleColors(settings.colors),
-    0: () => run(showPhrase(null)),
+    0: () => inTurn(() => showPhrase(null)),
     "?": help,
   };
-  for (let number = 1; number <= 9; number++) keys[String(number)] = () => run(phrase(number - 1));
+  for (let number = 1; number <= 9; number++)
+    keys[String(number)] = () => inTurn((image) => phrase(image, number - 1));
   listen(keys, { k: keys.k });
   setInterval(() => keepGrid().catch((error) => console.warn("glipforge review:", error)), 500);
-  window.__glipforge__ = { ready: true };
+  window.__glipforge__ = { ready: true, isIdle };
 }
 
 // An edit in Annotate is unsaved until FiftyOne sends it (within 3 s): leaving the page asks.
@@ -101,7 +101,7 @@ function watchEdits() {
 function watchSelection() {
   let open = null;
   setInterval(async () => {
-    const id = new URLSearchParams(location.search).get("id");
+    const id = openImage();
     if (id === open) return;
     open = id;
     const page = await look().catch(() => null);

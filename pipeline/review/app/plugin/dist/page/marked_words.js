@@ -1,6 +1,7 @@
 // Words of the caption that the reviewer marked with the mouse become a phrase.
 
-import { builtIn, look, notify, python, refresh } from "./fiftyone.js";
+import { builtIn, notify, python, refresh } from "./fiftyone.js";
+import { lookAt } from "./turns.js";
 import { scopeOf } from "./verdicts.js";
 
 // [start, end) in characters of the caption; null where nothing is marked.
@@ -26,13 +27,14 @@ function offset(caption, node, within) {
   return Array.from(copy.textContent).length;
 }
 
-export async function phraseOfMarked() {
+export async function phraseOfMarked(image) {
   const span = marked();
   if (!span) return notify("mark words of the caption above the image first", "warning");
-  const page = await look();
+  const page = await lookAt(image);
   if (!page) return;
   const scope = scopeOf(page);
   const ids = scope.how === "visible" ? [] : scope.ids;
+  builtIn("clear_selected_labels");
   const answer = await python("new_phrase", {
     sample_id: page.sampleId,
     start: span[0],
@@ -40,7 +42,6 @@ export async function phraseOfMarked() {
     label_ids: ids,
   });
   window.getSelection().removeAllRanges();
-  builtIn("clear_selected_labels");
   if (answer.labels) await refresh(page.sampleId, answer, answer.last_modified_at);
   if (answer.refused) notify(answer.refused, "error");
   else notify(`new phrase with ${ids.length} box${ids.length === 1 ? "" : "es"}`, "success");

@@ -49,6 +49,10 @@ export function showStrip(options) {
   strip.id = "glipforge-strip";
   strip.style.display = "none";
   document.body.appendChild(strip);
+  // Drawn anew between press and release, a button would miss its click and a marking its words.
+  strip.addEventListener("pointerdown", () => (held = true));
+  for (const kind of ["pointerup", "pointercancel"])
+    window.addEventListener(kind, () => (held = false), true);
   onSave((event) => {
     if (event.kind === "drawn" && !takeDrawn(event, options.onFailure))
       Object.assign(waiting, event);
@@ -63,6 +67,7 @@ export function stopWaiting() {
 }
 
 let drawing = false;
+let held = false;
 let seen = null; // what was looked at last
 
 async function draw({ colors, onPhrase, onDraw, buttons }) {
@@ -91,7 +96,7 @@ async function draw({ colors, onPhrase, onDraw, buttons }) {
     const state = JSON.stringify([
       page.sampleId, page.sample.caption, counts, words, waiting.labelId, status, level,
     ]);
-    if (state === shown) return;
+    if (state === shown || held) return;
     shown = state;
     strip.replaceChildren(
       caption(page.sample.caption || "(no caption)", phrases, counts, colors, onPhrase, onDraw),

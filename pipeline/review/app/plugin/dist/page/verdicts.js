@@ -3,8 +3,9 @@
 // question with the number, to the boxes that are drawn. Nothing else is ever named.
 
 import { ask } from "./dialog.js";
-import { builtIn, look, notify, python, refresh } from "./fiftyone.js";
+import { builtIn, notify, python, refresh } from "./fiftyone.js";
 import { status } from "./saves.js";
+import { lookAt } from "./turns.js";
 
 const SEEN = ["review", "label", "phrase_index"];
 
@@ -36,13 +37,14 @@ function seenOf(page, ids) {
 }
 
 async function send(operator, page, ids, params, done) {
+  // At once: a box that is clicked while the server works is chosen for the next key.
+  builtIn("clear_selected_labels");
   const answer = await python(operator, {
     sample_id: page.sampleId,
     label_ids: ids,
     seen: seenOf(page, ids),
     ...params,
   });
-  builtIn("clear_selected_labels");
   if (answer.labels) await refresh(page.sampleId, answer, answer.last_modified_at);
   builtIn("reload_samples");
   if (answer.refused) notify(answer.refused, "error");
@@ -50,8 +52,8 @@ async function send(operator, page, ids, params, done) {
   return answer;
 }
 
-export async function judge(verb, operator, word) {
-  const page = await look();
+export async function judge(image, verb, operator, word) {
+  const page = await lookAt(image);
   if (!page) return notify("open an image first", "warning");
   const ids = await chosen(page, verb);
   if (ids === null) return;
@@ -61,8 +63,8 @@ export async function judge(verb, operator, word) {
 }
 
 // Give boxes to a phrase of the caption; only boxes that are edited or selected, never all.
-export async function relabel(index, labelId) {
-  const page = await look();
+export async function relabel(image, index, labelId) {
+  const page = await lookAt(image);
   if (!page) return false;
   const scope = labelId ? { ids: [labelId], how: "drawn" } : scopeOf(page);
   if (scope.how === "visible" || !scope.ids.length) return false;
