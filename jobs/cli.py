@@ -143,7 +143,7 @@ def _run(args: list[str]) -> int:
     except BrokenPipeError:
         raise
     except OSError as error:
-        from pipeline.storage.errors import os_sentence
+        from schemas.errors import os_sentence
 
         if error.errno is None:  # a library's, not the operating system's: where it was matters
             raise

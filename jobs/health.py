@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from schemas.errors import GlipforgeError
+from schemas.errors import GlipforgeError, reason_of
 
 MIN_PYTHON = (3, 11)
 MIN_MEMORY_BYTES = 3 * 2**30
@@ -166,7 +166,9 @@ def _ray() -> str:
             with socket.create_connection((place.hostname, place.port), timeout=NETWORK_S):
                 pass
         except OSError as error:
-            raise _Lack(f"RAY_ADDRESS={address} does not answer ({error}); unset it") from error
+            raise _Lack(
+                f"RAY_ADDRESS={address} does not answer ({reason_of(error)}); unset it"
+            ) from error
         return f"{version('ray')}; the cluster at {address} answers"
     return f"{version('ray')}; RAY_ADDRESS={address}"
 

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.storage.errors import os_sentence
-from schemas.errors import ConfigError, RecordError
+from schemas.errors import ConfigError, RecordError, os_sentence
 from schemas.grounder import Grounding
 from schemas.records import PhraseStatus, Span
 

@@ -1,6 +1,12 @@
-"""Errors, classed by how far the damage reaches: a record, a unit, or the whole command."""
+"""Errors, classed by how far the damage reaches: a record, a unit, or the whole command.
+
+And what an error of the operating system means, in words.
+"""
 
 from __future__ import annotations
+
+import errno
+import os
 
 
 class GlipforgeError(Exception):
@@ -41,3 +47,56 @@ class FingerprintMismatch(ConfigError):
 
 class MissingDependency(ConfigError):
     """A package, program, file or weight is absent; the message says how to get it."""
+
+
+_FULL = "nothing more can be written there: {what}. Make room and repeat the command, it goes on"
+_SENTENCES = {
+    errno.ENOSPC: _FULL.format(what="the disk is full, or has no inodes left (df -h, df -i)"),
+    errno.EDQUOT: _FULL.format(what="the quota is used up"),
+    errno.EFBIG: "the file system takes no file of this size",
+    errno.EROFS: "the file system is read-only; give another place, or mount it for writing",
+    errno.EACCES: "permission denied: check the owner and mode of the file and its folders",
+    errno.EPERM: "not permitted: check the owner, mode and attributes of the file and its folders",
+    errno.ENAMETOOLONG: "the name is too long for this file system; give a shorter one",
+    errno.EMFILE: "too many open files in this process; raise `ulimit -n`",
+    errno.ENFILE: "too many open files on this machine",
+    errno.EIO: "the disk or the network mount fails (input/output error); check it",
+    errno.ESTALE: "the network mount has lost the file; mount it again",
+    errno.ENOTCONN: "the mount is not connected; mount it again",
+    errno.ENOTDIR: "a part of the path is a file, not a folder",
+    errno.EISDIR: "it is a folder, not a file",
+    errno.ELOOP: "its symbolic links go round in a circle",
+    errno.ENOENT: "does not exist",
+    errno.EEXIST: "exists already",
+    errno.EXDEV: "the two places are on different file systems",
+    errno.ENOMEM: "there is not enough memory",
+    errno.ENOTEMPTY: "the folder is not empty",
+    errno.EINVAL: "the file system does not take this (invalid argument)",
+    errno.EOPNOTSUPP: "the file system cannot do this",
+    errno.ENOSYS: "the file system cannot do this",
+    errno.ENODEV: "the device is gone",
+}
+
+
+def os_sentence(error: OSError, place: str = "") -> str:
+    """What an error of the operating system means and what to do; the one place that says so."""
+    names = [str(name) for name in (error.filename, error.filename2) if name is not None]
+    where = place or " -> ".join(names)
+    return f"{where}: {_said(error)}" if where else _said(error)
+
+
+def reason_of(error: BaseException) -> str:
+    """Why, for a message that names the place itself: the system's errors in words, else its own.
+
+    The built-in text of an `OSError`, "[Errno 13] Permission denied: 'x'", is for programmers.
+    """
+    return _said(error) if isinstance(error, OSError) else str(error) or type(error).__name__
+
+
+def _said(error: OSError) -> str:
+    number = None if type(error).__module__ == "ssl" else error.errno  # which counts otherwise
+    if number in _SENTENCES:
+        return _SENTENCES[number]
+    if number is not None and number in errno.errorcode:
+        return os.strerror(number)
+    return str(error) or type(error).__name__

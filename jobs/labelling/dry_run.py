@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pipeline.images.access import ANYTHING
-from schemas.errors import ConfigError, GlipforgeError
+from schemas.errors import ConfigError, GlipforgeError, reason_of
 from schemas.records import Annotation, CorpusRecord, PhraseStatus, Status
 
 if TYPE_CHECKING:
@@ -214,7 +214,9 @@ def save_pictures(
             folder.mkdir(parents=True, exist_ok=True)
             sheet.save(path)
         except OSError as error:
-            raise ConfigError(f"the pictures cannot be saved in {folder}: {error}") from error
+            raise ConfigError(
+                f"the pictures cannot be saved in {folder}: {reason_of(error)}"
+            ) from error
         saved.append(path)
     return saved
 

@@ -16,11 +16,10 @@ from pipeline.images.decode import ImageLimits, decode_image
 from pipeline.images.fetch import read_image_uri
 from pipeline.run.limits import image_access, image_limits, widest_limits
 from pipeline.run.store import RunStore
-from pipeline.storage.errors import os_sentence
 from pipeline.training_set.cache import build_cache
 from pipeline.training_set.mixture import TrainingMixture, TrainingSource
 from pipeline.training_set.pictures import PictureLoader, of_size, require_readable
-from schemas.errors import ConfigError
+from schemas.errors import ConfigError, os_sentence
 
 if TYPE_CHECKING:
     from model.inputs.tokenizer import GlipTokenizer

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jobs.training.recipe import Recipe, recipe_json
-from schemas.errors import ConfigError
+from schemas.errors import ConfigError, reason_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -82,7 +82,7 @@ def _set_word_embeddings(model: Glip, path: Path) -> None:
     try:
         array = np.load(path, allow_pickle=False)
     except (OSError, ValueError) as error:
-        raise ConfigError(f"word_embeddings {path} cannot be read: {error}") from error
+        raise ConfigError(f"word_embeddings {path} cannot be read: {reason_of(error)}") from error
     if array.shape != tuple(weight.shape):
         raise ConfigError(
             f"word_embeddings {path} has shape {list(array.shape)}, the network needs "

@@ -23,8 +23,7 @@ from jobs.training.network import (
 from jobs.training.recipe import Recipe, read_recipe, recipe_identity, recipe_json
 from jobs.training.sources import load_sources, sources_fingerprint
 from jobs.training.status import describe_drops
-from pipeline.storage.errors import os_sentence
-from schemas.errors import ConfigError
+from schemas.errors import ConfigError, os_sentence
 from schemas.fingerprint import require_same
 
 if TYPE_CHECKING:

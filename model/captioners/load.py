@@ -12,14 +12,12 @@ from model.captioners.kinds import KINDS, captioner_type
 from model.captioners.options import CaptionerOptions
 from model.files.source import IMAGE_FILES, TEXT_FILES
 from model.files.transformers_directory import (
-    LOADING,
-    first_line,
     load_network,
+    load_part,
     model_directory,
     model_identity,
     require_one,
 )
-from schemas.errors import ConfigError
 
 
 def captioner_directory(source: str) -> Path:
@@ -56,12 +54,7 @@ def load_captioner(
     kind = captioner_type(directory)
     for what, names in (("image processor", IMAGE_FILES), ("tokenizer", TEXT_FILES)):
         require_one(directory, what, names)
-    try:
-        processor = AutoProcessor.from_pretrained(directory, backend=BACKEND, **LOADING)
-    except (OSError, ValueError, ImportError, KeyError, TypeError) as error:
-        raise ConfigError(
-            f"model: the processor of {directory} cannot be read: {first_line(error)}"
-        ) from error
+    processor = load_part(AutoProcessor, directory, "processor", backend=BACKEND)
     model = load_network(AutoModelForImageTextToText, directory, KINDS[kind].name)
     model = model.requires_grad_(False).to(device, getattr(torch, options.precision))
     return Captioner(

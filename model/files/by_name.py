@@ -15,7 +15,7 @@ from model.files.hub import HubError, fetch, require, say_on_stderr
 from model.files.official_file import convert_checkpoint
 from model.files.published import HUB_MIRRORS, PUBLISHED, PublishedModel
 from schemas.atomic import open_as_usual, private_folder
-from schemas.errors import ConfigError, MissingDependency
+from schemas.errors import ConfigError, MissingDependency, reason_of
 from schemas.fingerprint import sha256_file
 
 SOURCE_NAME = "source.json"
@@ -63,7 +63,9 @@ def named_model(name: str, say: Callable[[str], object] = say_on_stderr) -> Path
             if not (directory / CONFIG_NAME).is_file():
                 _make(name, directory, say)
     except OSError as error:
-        raise ConfigError(f"GLIPFORGE_CACHE {home} cannot be written: {error}") from error
+        raise ConfigError(
+            f"GLIPFORGE_CACHE {home} cannot be written: {reason_of(error)}"
+        ) from error
     return directory
 
 

@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import shutil
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
@@ -22,7 +24,8 @@ from model.config import GlipConfig
 from model.inputs.tokenizer import SHIPPED_VOCAB, VOCAB_NAME
 from model.network.glip import Glip
 from schemas.atomic import write_whole
-from schemas.errors import ConfigError
+from schemas.errors import ConfigError, reason_of
+from schemas.spread import in_parts
 
 CONFIG_NAME = "config.json"
 WEIGHTS_NAME = "model.safetensors"
@@ -30,6 +33,8 @@ INDEX_NAME = "model.safetensors.index.json"
 MODEL_TYPE = "glip"
 SHARD_BYTES = 1_000_000_000
 """Weights beyond this are divided over several files."""
+_SYSTEM_ERROR = re.compile(r"\(os error (\d+)\)")
+"""How safetensors tells of an error of the operating system; it has no number of its own."""
 _NOT_FIELDS = ("model_type", "architectures", "transformers_version", "dtype")
 
 
@@ -105,7 +110,7 @@ def load_config(directory: Path) -> GlipConfig:
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise ConfigError(f"{path} cannot be read: {error}") from error
+        raise ConfigError(f"{path} cannot be read: {reason_of(error)}") from error
     if not isinstance(raw, dict) or raw.get("model_type") != MODEL_TYPE:
         kind = raw.get("model_type") if isinstance(raw, dict) else type(raw).__name__
         raise ConfigError(f"{path}: model_type must be {MODEL_TYPE!r}, got {kind!r}")
@@ -147,8 +152,8 @@ def read_weights(directory: Path) -> dict[str, Tensor]:
                     state[name] = tensor.float() if tensor.is_floating_point() else tensor
         except (OSError, SafetensorError, ValueError, RuntimeError) as error:
             raise ConfigError(
-                f"{path} cannot be read as safetensors: {error}. Restore the file, or convert or "
-                "export the model again"
+                f"{path} cannot be read as safetensors: {reason_of(error)}. Restore the file, or "
+                "convert or export the model again"
             ) from error
     return state
 
@@ -197,14 +202,8 @@ def raise_difference(
 
 
 def _write_weights(tensors: Mapping[str, Tensor], directory: Path, shard_bytes: int) -> None:
-    shards: list[dict[str, Tensor]] = [{}]
-    size = 0
-    for name, tensor in tensors.items():
-        if shards[-1] and size + tensor.nbytes > shard_bytes:
-            shards.append({})
-            size = 0
-        shards[-1][name] = tensor
-        size += tensor.nbytes
+    parts = in_parts(tensors.items(), lambda named: named[1].nbytes, max_weight=shard_bytes)
+    shards = [dict(part) for part in parts]
     if len(shards) == 1:
         _save_readable(shards[0], directory / WEIGHTS_NAME)
         return
@@ -221,7 +220,12 @@ def _write_weights(tensors: Mapping[str, Tensor], directory: Path, shard_bytes: 
 def _save_readable(tensors: dict[str, Tensor], path: Path) -> None:
     path.touch()
     mode = path.stat().st_mode
-    save_file(tensors, path, metadata={"format": "pt"})
+    try:
+        save_file(tensors, path, metadata={"format": "pt"})
+    except SafetensorError as error:
+        if number := _SYSTEM_ERROR.search(str(error)):
+            raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from error
+        raise
     path.chmod(mode)  # safetensors makes files that only their owner can read
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from model.files.stated_hash import StatedHash
-from schemas.errors import GlipforgeError, MissingDependency
+from schemas.errors import GlipforgeError, MissingDependency, os_sentence
 
 DEFAULT_ENDPOINT = "https://huggingface.co"
 
@@ -222,7 +222,9 @@ def explain(error: BaseException, repo: str, revision: str | None, file: str | N
             is_away=True,
         )
     if isinstance(error, OSError) and error.errno is not None:
-        return HubError(f"{what} cannot be kept in the hub's cache (HF_HUB_CACHE): {error}")
+        return HubError(
+            f"{what} cannot be kept in the hub's cache (HF_HUB_CACHE): {os_sentence(error)}"
+        )
     lines = str(error).strip().splitlines()
     return HubError(f"{what} cannot be fetched: {lines[0] if lines else type(error).__name__}")
 

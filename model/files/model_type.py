@@ -6,7 +6,7 @@ import json
 from collections.abc import Collection
 from pathlib import Path
 
-from schemas.errors import ConfigError
+from schemas.errors import ConfigError, reason_of
 
 CONFIG_NAME = "config.json"
 
@@ -29,7 +29,7 @@ def model_type(
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise ConfigError(f"{prefix}{path} cannot be read: {error}") from error
+        raise ConfigError(f"{prefix}{path} cannot be read: {reason_of(error)}") from error
     kind = raw.get("model_type") if isinstance(raw, dict) else None
     if kind in allowed:
         return str(kind)

@@ -25,7 +25,7 @@ from model.files.official_names import (
     with_tuned_positions,
 )
 from model.network.glip import Glip
-from schemas.errors import ConfigError
+from schemas.errors import ConfigError, reason_of
 
 Choice = Literal["model", "model_ema", "ema_state_dict"]
 """`ema_state_dict` is what mmengine's EMAHook writes beside `state_dict`."""
@@ -155,7 +155,9 @@ def _read(path: Path) -> object:
         try:
             return load_file(path)
         except (OSError, SafetensorError) as error:
-            raise ConfigError(f"{path} cannot be read as safetensors: {error}") from error
+            raise ConfigError(
+                f"{path} cannot be read as safetensors: {reason_of(error)}"
+            ) from error
     try:
         # Numbers of numpy, such as figures of an evaluation, are data like tensors.
         with warnings.catch_warnings(), torch.serialization.safe_globals(_NUMBERS):

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from model.files.source import FILES, resolve_source
-from schemas.errors import ConfigError, MissingDependency
+from schemas.errors import ConfigError, MissingDependency, reason_of
 
 HASH_DIGITS = 12
 LOADING: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
@@ -92,6 +92,27 @@ def library_versions() -> dict[str, str]:
     }
 
 
+def load_part(auto: Any, directory: Path, what: str, **options: Any) -> Any:
+    """The tokenizer or processor of a directory.
+
+    Args:
+        auto: An Auto class of transformers.
+        directory: With the files of it.
+        what: What it is, for errors.
+        options: For the class.
+
+    Raises:
+        ConfigError: its files are broken, or it needs a package.
+    """
+    try:
+        return auto.from_pretrained(directory, **options, **LOADING)
+    except (OSError, ValueError, ImportError, KeyError, TypeError) as error:
+        needs = "; pip install sentencepiece" if "sentencepiece" in str(error).lower() else ""
+        raise ConfigError(
+            f"model: the {what} of {directory} cannot be read: {first_line(error)}{needs}"
+        ) from error
+
+
 def load_network(auto: Any, directory: Path, name: str) -> Any:
     """The network of a directory, in float32, in evaluation mode.
 
@@ -132,5 +153,5 @@ def load_network(auto: Any, directory: Path, name: str) -> Any:
 
 def first_line(error: BaseException) -> str:
     """Of what an error says: some of transformers' are pages long."""
-    lines = str(error).strip().splitlines()
+    lines = reason_of(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__

@@ -10,16 +10,14 @@ import torch
 
 from model.files.source import IMAGE_FILES, TEXT_FILES
 from model.files.transformers_directory import (
-    LOADING,
-    first_line,
     load_network,
+    load_part,
     model_directory,
     model_identity,
     require_one,
 )
 from model.scorers import clip, masks
 from model.scorers.kinds import CONTRASTIVE, LAYERS_OF, scorer_type
-from schemas.errors import ConfigError
 from schemas.layer import LayerScorer
 
 
@@ -90,34 +88,18 @@ def _tokenizer(directory: Path) -> Any:
     from transformers import AutoTokenizer
 
     require_one(directory, "tokenizer", TEXT_FILES)
-    try:
-        return AutoTokenizer.from_pretrained(directory, **LOADING)
-    except (OSError, ValueError, ImportError, KeyError, TypeError) as error:
-        needs = "; pip install sentencepiece" if "sentencepiece" in str(error).lower() else ""
-        raise ConfigError(
-            f"model: the tokenizer of {directory} cannot be read: {first_line(error)}{needs}"
-        ) from error
+    return load_part(AutoTokenizer, directory, "tokenizer")
 
 
 def _image_processor(directory: Path, backend: str) -> Any:
     from transformers import AutoImageProcessor
 
     require_one(directory, "image processor", IMAGE_FILES)
-    try:
-        return AutoImageProcessor.from_pretrained(directory, backend=backend, **LOADING)
-    except (OSError, ValueError, ImportError, KeyError, TypeError) as error:
-        raise ConfigError(
-            f"model: the image processor of {directory} cannot be read: {first_line(error)}"
-        ) from error
+    return load_part(AutoImageProcessor, directory, "image processor", backend=backend)
 
 
 def _processor(directory: Path) -> Any:
     from transformers import AutoProcessor
 
     require_one(directory, "image processor", IMAGE_FILES)
-    try:
-        return AutoProcessor.from_pretrained(directory, **LOADING)
-    except (OSError, ValueError, ImportError, KeyError, TypeError) as error:
-        raise ConfigError(
-            f"model: the processor of {directory} cannot be read: {first_line(error)}"
-        ) from error
+    return load_part(AutoProcessor, directory, "processor")

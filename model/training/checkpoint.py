@@ -15,6 +15,7 @@ from pathlib import Path
 
 import torch
 
+from model.files.torch_file import save_torch
 from model.training.seal import check_seal, seal
 from schemas.atomic import replacing
 from schemas.checked import Count, CountOrZero, checked
@@ -74,12 +75,7 @@ def save_checkpoint(
     """
     path = checkpoint_path(directory, step)
     with replacing(path) as stream:
-        try:
-            torch.save({"version": CHECKPOINT_VERSION, "step": step, **state}, stream)
-        except RuntimeError as error:  # torch's words about its archive, once the disk is full
-            if isinstance(error.__context__, OSError):
-                raise error.__context__ from error
-            raise
+        save_torch({"version": CHECKPOINT_VERSION, "step": step, **state}, stream, path)
         seal(stream)
     _prune(directory, policy)
     return path

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pipeline.storage.errors import MissingFile
 from pipeline.storage.files import find_files, is_folder, list_folder, stat_file
 from pipeline.storage.url_patterns import expand_braces, fixed_folder, has_braces, has_glob
-from schemas.errors import ConfigError
+from schemas.errors import ConfigError, reason_of
 from schemas.plan import InputFile
 
 NUM_THREADS = 16
@@ -38,7 +38,7 @@ def list_inputs(uri: str) -> tuple[str, list[InputFile]]:
     except MissingFile as error:
         raise ConfigError(f"corpus {uri!r} does not exist: {error}") from error
     except OSError as error:
-        raise ConfigError(f"corpus {uri!r} cannot be read: {error}") from error
+        raise ConfigError(f"corpus {uri!r} cannot be read: {reason_of(error)}") from error
 
 
 def _matching(pattern: str) -> list[InputFile]:

@@ -8,7 +8,7 @@ from pipeline.corpus.field_names import CAPTIONS, IMAGE_PATHS, fields_of, have_a
 from pipeline.corpus.formats.rows_base import first_entries, first_rows
 from pipeline.corpus.options import CorpusOptions
 from pipeline.corpus.rows.kinds import JSON_ENDINGS, TABLE_ENDINGS, packed
-from schemas.errors import ConfigError, GlipforgeError
+from schemas.errors import ConfigError, GlipforgeError, reason_of
 from schemas.plan import InputFile
 
 MAX_LOOKED_AT = 64
@@ -57,7 +57,7 @@ def why_unread(file: InputFile) -> str:
     try:
         entry = next(iter(first_entries(file.uri)), None)
     except (GlipforgeError, OSError) as error:
-        return f" ({error})"
+        return f" ({reason_of(error)})"
     if entry is None:
         return " (it has no rows)"
     if entry.row is None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import yaml
 
-from schemas.errors import ConfigError
+from schemas.errors import ConfigError, reason_of
 
 Synonyms = Mapping[str, Collection[str]]
 """Category -> head nouns that mean it, all in lower case."""
@@ -64,7 +64,7 @@ def read_synonyms(path: str) -> Synonyms:
     try:
         content = yaml.safe_load(Path(path).read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"synonyms {path!r} cannot be read: {error}") from error
+        raise ConfigError(f"synonyms {path!r} cannot be read: {reason_of(error)}") from error
     if not isinstance(content, dict):
         raise ConfigError(
             f'synonyms {path!r} must be a map such as {{"person": ["woman", "man"]}}, '

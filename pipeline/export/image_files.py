@@ -152,9 +152,12 @@ class ImagePlaces:
         """What writes the image at a path or URL, and the file name's ending."""
         if self.mode == "link":
             source, ending = _linkable(record, self._limits, self._access, jpeg=self._as_jpeg)
-            return lambda target: _link(source, target), _ending_of(source) or ending
+            ending = ".jpg" if self._as_jpeg else _ending_of(source) or ending
+            return lambda target: _link(source, target), ending
         data, ending = plain_image(record, self._limits, jpeg=self._as_jpeg, access=self._access)
-        if not self._by_content and _same_kind(record.image_uri, ending):
+        # Readers of a format that is JPEG alone put `.jpg` behind the ids: not .JPG, not .jpeg.
+        is_free = not (self._by_content or self._as_jpeg)
+        if is_free and _same_kind(record.image_uri, ending):
             ending = _ending_of(record.image_uri)
         return lambda target: write_bytes(target, data), ending
 

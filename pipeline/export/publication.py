@@ -14,12 +14,11 @@ from pathlib import Path
 from typing import IO
 
 from pipeline.export.store_publication import MARK, store_publication
-from pipeline.storage.errors import os_sentence
 from pipeline.storage.files import place_of
 from pipeline.storage.lock_file import alone_in
 from pipeline.storage.store_place import StorePlace
 from schemas.atomic import open_as_usual, private_folder, publish
-from schemas.errors import ConfigError
+from schemas.errors import ConfigError, os_sentence
 
 STAGE = ".export-"
 OLD = ".replaced-export-"

@@ -24,7 +24,7 @@ from pipeline.images.decoder_messages import (
     NotAnAnswer,
     Request,
 )
-from schemas.errors import RecordError, RetryableError
+from schemas.errors import RecordError, RetryableError, reason_of
 from schemas.records import Status
 
 Picture = tuple[bytes, tuple[int, int]]
@@ -198,7 +198,9 @@ class DecoderProcesses:
             return DecoderChild()
         except OSError as error:
             self._may_start.release()
-            raise RetryableError(f"no process can be started to decode: {error}") from error
+            raise RetryableError(
+                f"no process can be started to decode: {reason_of(error)}"
+            ) from error
 
 
 class _Ended(Exception):

@@ -13,7 +13,7 @@ from pipeline.storage.errors import MissingFile, StorageDenied, StorageKeysRefus
 from pipeline.storage.files import read_bytes, stat_file
 from pipeline.storage.parquet_cell import read_parquet_cell
 from pipeline.storage.tar_members import read_tar_member
-from schemas.errors import ConfigError, RecordError, RetryableError, UnitError
+from schemas.errors import ConfigError, RecordError, RetryableError, UnitError, reason_of
 from schemas.records import Status
 
 MAX_IMAGE_BYTES = 256 * 2**20
@@ -67,9 +67,10 @@ def read_image_uri(
         ) from error
     except Exception as error:
         # Whatever a file system, a table or a store raises for one address: only its row suffers.
-        raise RecordError(
-            Status.IMAGE_MISSING, f"{uri} cannot be read: {type(error).__name__}: {error}"
-        ) from error
+        reason = f"{type(error).__name__}: {error}"
+        if isinstance(error, OSError) and error.errno is not None:
+            reason = reason_of(error)
+        raise RecordError(Status.IMAGE_MISSING, f"{uri} cannot be read: {reason}") from error
 
 
 def _read_file(path: str, admit: Admit) -> bytes:

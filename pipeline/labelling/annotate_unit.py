@@ -37,6 +37,7 @@ from schemas.errors import ConfigError, RecordError, RetryableError, UnitError
 from schemas.grounder import Grounder, Grounding, GroundingRequest
 from schemas.plan import BatchFailure
 from schemas.records import Annotation, CorpusRecord, Status
+from schemas.spread import in_parts
 
 MAX_CALL_PIXELS = 128_000_000
 """Of the images of one call together, and of those decoded ahead: three bytes each."""
@@ -230,17 +231,9 @@ def _pixels(call: Sequence[Pair]) -> int:
 
 
 def _within_pixels(call: list[Pair]) -> Iterator[list[Pair]]:
-    part: list[Pair] = []
-    pixels = 0
-    for pair in call:
-        more = pair.size_wh[0] * pair.size_wh[1]
-        if part and pixels + more > MAX_CALL_PIXELS:
-            yield part
-            part, pixels = [], 0
-        part.append(pair)
-        pixels += more
-    if part:
-        yield part
+    return in_parts(
+        call, lambda pair: pair.size_wh[0] * pair.size_wh[1], max_weight=MAX_CALL_PIXELS
+    )
 
 
 def _ground(

@@ -24,6 +24,7 @@ from pipeline.layers.store import LayerRows
 from schemas.errors import ConfigError, RecordError, RetryableError, UnitError
 from schemas.layer import LayerAnswer, LayerKind, LayerRequest, LayerScorer
 from schemas.records import Annotation, Status
+from schemas.spread import in_parts
 
 CALL_IMAGES = 16
 CALL_PIXELS = 48_000_000
@@ -168,17 +169,12 @@ def labelled_image(row: Annotation, access: ImageAccess = ANYTHING) -> NDArray[n
 
 
 def _calls(rows: Sequence[Annotation]) -> Iterator[list[Annotation]]:
-    call: list[Annotation] = []
-    pixels = 0
-    for row in rows:
-        size = row.width * row.height
-        if call and (len(call) == CALL_IMAGES or pixels + size > CALL_PIXELS):
-            yield call
-            call, pixels = [], 0
-        call.append(row)
-        pixels += size
-    if call:
-        yield call
+    return in_parts(
+        rows,
+        lambda row: row.width * row.height,
+        max_weight=CALL_PIXELS,
+        max_items=CALL_IMAGES,
+    )
 
 
 def _result(future: Future[NDArray[np.uint8]]) -> NDArray[np.uint8] | RecordError:

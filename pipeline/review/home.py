@@ -9,8 +9,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.storage.errors import os_sentence
-from schemas.errors import ConfigError
+from schemas.errors import ConfigError, os_sentence
 
 ENV_HOME = "GLIPFORGE_REVIEW_HOME"
 ENV_URI = "FIFTYONE_DATABASE_URI"

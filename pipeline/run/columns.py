@@ -15,8 +15,9 @@ from pipeline.run.commit_protocol import ANNOTATIONS
 from pipeline.run.store import RunStore
 from pipeline.storage.parquet_bytes import open_bytes
 from schemas.arrow_schemas import ANNOTATION_SCHEMA
-from schemas.errors import DataError
+from schemas.errors import DataError, reason_of
 from schemas.plan import UnitCommit
+from schemas.spread import in_parts
 from schemas.tables import check_schema, with_added
 
 MAX_ROWS = 8_192
@@ -52,7 +53,7 @@ def unit_tables(
                 found = parquet.read_row_groups(groups, columns=leaves, use_threads=False)
                 yield with_added(found, ANNOTATION_SCHEMA, columns)
         except (pa.ArrowException, OSError) as error:
-            raise DataError(f"{where} cannot be read: {error}") from error
+            raise DataError(f"{where} cannot be read: {reason_of(error)}") from error
         except DataError as error:
             raise DataError(f"{where}: {error}") from error
 
@@ -69,17 +70,11 @@ def run_tables(run: RunStore, columns: Collection[str] | None = None) -> Iterato
 
 def _in_groups(parquet: pq.ParquetFile) -> Iterator[list[int]]:
     """Row groups in runs of at most `MAX_ROWS` rows, or one group where that has more."""
-    groups: list[int] = []
-    rows = 0
-    for group in range(parquet.num_row_groups):
-        size = parquet.metadata.row_group(group).num_rows
-        if groups and rows + size > MAX_ROWS:
-            yield groups
-            groups, rows = [], 0
-        groups.append(group)
-        rows += size
-    if groups:
-        yield groups
+    return in_parts(
+        range(parquet.num_row_groups),
+        lambda group: int(parquet.metadata.row_group(group).num_rows),
+        max_weight=MAX_ROWS,
+    )
 
 
 def leaf_columns(parquet: pq.ParquetFile, columns: Collection[str]) -> list[str]:

@@ -27,7 +27,7 @@ from pipeline.run.commit_protocol import (
 from pipeline.storage.errors import WRITES_NOTHING, StorageFull
 from pipeline.storage.exclusive import place_exclusively
 from schemas.atomic import sync_folder, write_synced
-from schemas.errors import DataError, UnitError
+from schemas.errors import DataError, UnitError, os_sentence, reason_of
 from schemas.plan import CommittedFile, UnitCommit
 
 STAGING = "_staging"
@@ -67,8 +67,7 @@ class LocalCommitter:
                 with contextlib.suppress(OSError):
                     path.unlink()
             raise StorageFull(
-                f"out: nothing more can be written to {str(self.root)!r}: {error.strerror}. What "
-                "is committed is safe; make room, and the same command goes on"
+                f"{os_sentence(error, f'out {str(self.root)!r}')}. What is committed is safe"
             ) from error
         won = self._link_marker(staged_marker, commit.unit_id)
         if won:
@@ -169,7 +168,9 @@ class LocalCommitter:
             except FileNotFoundError:
                 continue  # published before, by us or by a recovery; `settle` checks
             except OSError as error:
-                raise UnitError(f"{commit.unit_id}: cannot publish {final}: {error}") from error
+                raise UnitError(
+                    f"{commit.unit_id}: cannot publish {final}: {reason_of(error)}"
+                ) from error
             sync_folder(final.parent)
 
 

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.storage.parquet_bytes import table_of
-from schemas.errors import DataError
+from schemas.errors import DataError, reason_of
 from schemas.fingerprint import sha256_bytes
 from schemas.plan import CommittedFile, Unit, UnitCommit
 from schemas.records import Annotation
@@ -126,7 +126,7 @@ def decode_rows(data: bytes, *, where: str) -> list[Annotation]:
     try:
         return table_to_annotations(table_of(data))
     except (pa.ArrowException, OSError) as error:
-        raise DataError(f"{where} cannot be read: {error}") from error
+        raise DataError(f"{where} cannot be read: {reason_of(error)}") from error
     except DataError as error:
         raise DataError(f"{where}: {error}") from error
 

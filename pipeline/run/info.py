@@ -16,7 +16,7 @@ from pipeline.storage.errors import MissingFile
 from pipeline.storage.files import remove, write_bytes
 from pipeline.storage.probe import require_exclusive_create
 from schemas.checked import STRICT, CountOrZero, from_json, to_plain
-from schemas.errors import ConfigError, DataError, UnitError
+from schemas.errors import ConfigError, DataError, UnitError, reason_of
 from schemas.grounder import ScoreFacts
 
 RUN_INFO = "run.json"
@@ -119,7 +119,7 @@ def require_writable(run: RunStore) -> None:
     except ConfigError:
         raise
     except (OSError, UnitError) as error:
-        raise ConfigError(f"out: cannot write to {run.uri!r}: {error}") from error
+        raise ConfigError(f"out: cannot write to {run.uri!r}: {reason_of(error)}") from error
 
 
 def read_run_info(run: RunStore) -> RunInfo:

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import os
 from collections.abc import Iterator
 
 from pipeline.storage.hub_files import is_network_failure
-from schemas.errors import ConfigError, RetryableError, UnitError
+from schemas.errors import ConfigError, RetryableError, UnitError, os_sentence
 
 
 class MissingFile(UnitError, FileNotFoundError):
@@ -39,45 +38,8 @@ class StorageFull(ConfigError, OSError):
         return str(self.args[0])
 
 
-_FULL = "nothing more can be written there: {what}. Make room and repeat the command, it goes on"
-_SENTENCES = {
-    errno.ENOSPC: _FULL.format(what="the disk is full, or has no inodes left (df -h, df -i)"),
-    errno.EDQUOT: _FULL.format(what="the quota is used up"),
-    errno.EFBIG: "the file system takes no file of this size",
-    errno.EROFS: "the file system is read-only; give another place, or mount it for writing",
-    errno.EACCES: "permission denied: check the owner and mode of the file and its folders",
-    errno.EPERM: "not permitted: check the owner, mode and attributes of the file and its folders",
-    errno.ENAMETOOLONG: "the name is too long for this file system; give a shorter one",
-    errno.EMFILE: "too many open files in this process; raise `ulimit -n`",
-    errno.ENFILE: "too many open files on this machine",
-    errno.EIO: "the disk or the network mount fails (input/output error); check it",
-    errno.ESTALE: "the network mount has lost the file; mount it again",
-    errno.ENOTCONN: "the mount is not connected; mount it again",
-    errno.ENOTDIR: "a part of the path is a file, not a folder",
-    errno.EISDIR: "it is a folder, not a file",
-    errno.ELOOP: "its symbolic links go round in a circle",
-    errno.ENOENT: "does not exist",
-    errno.EEXIST: "exists already",
-    errno.EXDEV: "the two places are on different file systems",
-    errno.ENOMEM: "there is not enough memory",
-    errno.ENOTEMPTY: "the folder is not empty",
-    errno.EINVAL: "the file system does not take this (invalid argument)",
-    errno.EOPNOTSUPP: "the file system cannot do this",
-    errno.ENOSYS: "the file system cannot do this",
-    errno.ENODEV: "the device is gone",
-}
 WRITES_NOTHING = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 """What a disk says that takes nothing more, now or ever."""
-
-
-def os_sentence(error: OSError, place: str = "") -> str:
-    """What an error of the operating system means and what to do; the one place that says so."""
-    names = [str(name) for name in (error.filename, error.filename2) if name is not None]
-    where = place or " -> ".join(names)
-    said = _SENTENCES.get(error.errno or 0)
-    if said is None:
-        said = os.strerror(error.errno) if error.errno else str(error) or type(error).__name__
-    return f"{where}: {said}" if where else said
 
 
 class StorageUnavailable(RetryableError, OSError):

@@ -7,7 +7,7 @@ import binascii
 from typing import Any
 
 from pipeline.storage.files import open_file
-from schemas.errors import RecordError
+from schemas.errors import RecordError, reason_of
 from schemas.records import Status
 
 ROWS_AT_ONCE = 8
@@ -83,7 +83,9 @@ def read_parquet_cell(url: str, row: int, column: str) -> bytes:
                         first += batch.num_rows
                 first += num_rows
         except (pa.ArrowException, OSError) as error:
-            raise RecordError(Status.IMAGE_MISSING, f"{url} cannot be read: {error}") from error
+            raise RecordError(
+                Status.IMAGE_MISSING, f"{url} cannot be read: {reason_of(error)}"
+            ) from error
     raise RecordError(Status.IMAGE_MISSING, f"{url} has {first} rows, there is no row {row}")
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from schemas.errors import MissingDependency
+from schemas.errors import MissingDependency, reason_of
 
 FOLDER = Path(__file__).parent / "glyphs"
 CELL = 96
@@ -33,7 +33,7 @@ def all_entries() -> tuple[dict[str, str], ...]:
     except OSError as error:
         raise MissingDependency(
             f"{path} is missing: install glipforge again, or run "
-            f"`python -m pipeline.world.make_atlas` in a clone ({error})"
+            f"`python -m pipeline.world.make_atlas` in a clone ({reason_of(error)})"
         ) from error
 
 

@@ -5,8 +5,9 @@
 Round after round, the same corpus is labelled into a new run on a cluster of three nodes, while at
 random moments something is killed: a worker, all workers, the driver (which is started again with
 another number of workers), a node with all that is on it (another joins), or a worker in the
-middle of a chosen step of a commit. After each kill every unit that was committed since the last
-is read; after each round the rows are compared with those of one undisturbed process.
+middle of a step of a commit. Each of them comes once in every five kills, each step once in every
+six deaths in commits. After each kill every unit that was committed since the last is read; after
+each round the rows are compared with those of one undisturbed process.
 """
 
 from __future__ import annotations
@@ -22,13 +23,11 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -36,6 +35,7 @@ from jobs.commands.label.label import Running, label
 from pipeline.run.store import PLAN, RunStore
 from schemas.plan import UnitCommit
 from tests.jobs.fake_label import FakeSetup, all_rows, asked
+from tests.jobs.small_cluster import NODES, add_node, kill, label_workers, small_cluster
 from tests.pipeline.corpus.corpora import picture
 from tests.pipeline.run.steps import STEPS_LOCAL
 
@@ -44,9 +44,6 @@ RECORDS_A_ROUND = 8000
 UNIT = 8
 """Records that are committed together, a row group: what a death costs for each unit at work."""
 MAX_PASSES = 1.05
-NODES = 2
-"""Besides the head, which takes no worker."""
-NODE_ATTEMPTS = 5
 _log = logging.getLogger(__name__)
 
 
@@ -68,22 +65,23 @@ class Storm:
     asked: int = 0
     drivers: int = 0
 
-    def run(self) -> dict[str, Any]:
+    def run(self, cluster: Any) -> dict[str, Any]:
         """All rounds; returns figures. AssertionError where something was lost or doubled."""
         rng = random.Random(self.seed)
+        kinds, steps = _Turns(KINDS, rng), _Turns(STEPS_LOCAL, rng)
         corpus = write_parquet(self.folder / "toy.parquet", RECORDS_A_ROUND)
         whole = self.folder / "whole"
         label(FakeSetup(corpus=corpus), str(whole), UNIT, Running(runner="local"))
         wanted = all_rows(whole)
         assert len(wanted) == RECORDS_A_ROUND
-        with small_cluster() as cluster:
-            while self.done.total() < self.kills:
-                one = _Round(self, cluster, corpus, self.folder / f"run-{self.rounds}", rng)
-                one.run()
-                assert RunStore(one.out).is_complete()
-                assert all_rows(one.out) == wanted, f"{one.out}: not the rows of one quiet process"
-                self.rounds += 1
-                self.asked += asked(one.log)
+        while self.done.total() < self.kills:
+            out = self.folder / f"run-{self.rounds}"
+            one = _Round(self, cluster, corpus, out, rng, kinds, steps)
+            one.run()
+            assert RunStore(one.out).is_complete()
+            assert all_rows(one.out) == wanted, f"{one.out}: not the rows of one quiet process"
+            self.rounds += 1
+            self.asked += asked(one.log)
         passes = self.asked / (self.rounds * RECORDS_A_ROUND)
         assert passes <= MAX_PASSES, f"the teacher was asked {passes:.3f} times for each record"
         return {
@@ -96,9 +94,39 @@ class Storm:
         }
 
 
+class _Turns:
+    """Things in random order, each once before any comes again."""
+
+    def __init__(self, things: tuple[str, ...], rng: random.Random) -> None:
+        self.things = things
+        self.rng = rng
+        self.left: list[str] = []
+
+    def next(self) -> str:
+        """The next one; it stays so until it is done."""
+        if not self.left:
+            self.left = self.rng.sample(self.things, len(self.things))
+        return self.left[-1]
+
+    def done(self) -> None:
+        """It was its turn."""
+        self.left.pop()
+
+
 class _Round:
-    def __init__(self, storm: Storm, cluster: Any, corpus: str, out: Path, rng: random.Random):
+    def __init__(
+        self,
+        storm: Storm,
+        cluster: Any,
+        corpus: str,
+        out: Path,
+        rng: random.Random,
+        kinds: _Turns,
+        steps: _Turns,
+    ):
         self.storm = storm
+        self.kinds = kinds
+        self.steps = steps
         self.cluster = cluster
         self.corpus = corpus
         self.out = out
@@ -121,7 +149,7 @@ class _Round:
                     continue  # nothing more is killed: the round ends by itself
                 if not self._check():
                     continue  # nothing is committed yet: wait for a moment that counts
-                kind = self.rng.choice(KINDS)
+                kind = self.kinds.next()
                 if kind == "driver":
                     os.killpg(driver.pid, signal.SIGKILL)
                     driver.wait()
@@ -136,6 +164,7 @@ class _Round:
 
     def _count(self, kind: str) -> None:
         self.storm.done[kind] += 1
+        self.kinds.done()
         _log.info("kill %d: %s", self.storm.done.total(), kind)
 
     def _start(self) -> subprocess.Popen[bytes]:
@@ -186,7 +215,7 @@ class _Round:
 
     def _kill_commit_step(self) -> bool:
         """The next worker that comes to the step dies in it."""
-        step = self.rng.choice(STEPS_LOCAL)
+        step = self.steps.next()
         trap = self.armed / step
         trap.touch()
         deadline = time.monotonic() + 20
@@ -196,6 +225,7 @@ class _Round:
                 return False
             time.sleep(0.02)
         self.storm.steps_done[step] += 1
+        self.steps.done()
         return True
 
 
@@ -209,57 +239,6 @@ def write_parquet(path: Path, records: int) -> str:
     return str(path)
 
 
-def label_workers() -> list[psutil.Process]:
-    """Processes of the storm's cluster that label now."""
-    found = []
-    for process in psutil.Process().children(recursive=True):
-        with suppress(psutil.Error):
-            if " ".join(process.cmdline()).startswith("ray::LabelActor"):
-                found.append(process)
-    return sorted(found, key=lambda process: process.pid)
-
-
-def kill(process: psutil.Process) -> bool:
-    """True where it was alive."""
-    try:
-        process.kill()
-    except psutil.NoSuchProcess:
-        return False
-    return True
-
-
-@contextmanager
-def small_cluster(nodes: int = NODES) -> Iterator[Any]:
-    """A head without room for workers, and nodes of one CPU, on this machine."""
-    from ray.cluster_utils import Cluster
-
-    os.environ.setdefault("RAY_AUTH_MODE", "disabled")
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    cluster = Cluster(
-        initialize_head=True,
-        head_node_args={"num_cpus": 0, "object_store_memory": 100_000_000},
-    )
-    try:
-        for _ in range(nodes):
-            add_node(cluster)
-        yield cluster
-    finally:
-        cluster.shutdown()
-
-
-def add_node(cluster: Any) -> None:
-    """A node of one CPU; tried again where the machine is too busy to start it in time."""
-    for left in reversed(range(NODE_ATTEMPTS)):
-        try:
-            cluster.add_node(num_cpus=1, object_store_memory=100_000_000)
-            return
-        except Exception as error:  # Ray raises this type
-            if left == 0 or "timed out" not in str(error).lower():
-                raise
-            _log.info("a node did not start in time: %s", error)
-            time.sleep(5)
-
-
 def main() -> int:
     """Run a storm; prints its figures as JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -271,7 +250,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         began = time.monotonic()
         storm = Storm(folder=options.folder or Path(folder), kills=options.kills, seed=options.seed)
-        print(json.dumps(storm.run() | {"minutes": round((time.monotonic() - began) / 60, 1)}))
+        with small_cluster() as cluster:
+            found = storm.run(cluster)
+        print(json.dumps(found | {"minutes": round((time.monotonic() - began) / 60, 1)}))
     return 0
 
 

@@ -155,6 +155,15 @@ WRITERS = {
     "audit": ["audit", "{run}", "--size", "2"],
     "leakage": ["leakage", "{run}", "--against", "{here}/images"],
     "compare": ["filter", "{run}", "--policy", "glip", "--policy", "grit", "--compare"],
+    "evaluate": [
+        "evaluate",
+        "--run",
+        "{run}",
+        "--gold",
+        "{here}/coco.json",
+        "--out",
+        "{here}/e.json",
+    ],
     "yolo": ["export", "{run}", "--format", "yolo", "--out", "{here}/yolo"],
     "goldg": ["export", "{run}", "--out", "{here}/x.json", "--copy-images", "{here}/copies"],
 }

@@ -7,8 +7,6 @@ A model directory also becomes an ONNX file of one image size, for runtimes with
 from __future__ import annotations
 
 import contextlib
-import os
-import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,11 +16,9 @@ from shlex import quote
 from typing import Annotated, Literal
 
 import tyro
-from safetensors import SafetensorError
 
 from jobs.arguments import DirPath
-from pipeline.storage.errors import os_sentence
-from schemas.errors import ConfigError
+from schemas.errors import ConfigError, reason_of
 
 EXAMPLES = ("glipforge convert glip_tiny_model_o365_goldg_cc_sbu.pth --out glip-t",)
 
@@ -74,16 +70,15 @@ def run(config: Config) -> int:
 
 
 def _to_official(config: Config) -> int:
-    import torch
-
     from model.files.official_names import to_official
     from model.files.pretrained import load_pretrained
+    from model.files.torch_file import write_torch
 
     _check_file(config, "--to-official")
     model = load_pretrained(config.checkpoint)
     state = to_official(model.state_dict(), model.config)
     with _writing(config.out):
-        torch.save({"model": {name: tensor.clone() for name, tensor in state.items()}}, config.out)
+        write_torch({"model": {name: tensor.clone() for name, tensor in state.items()}}, config.out)
     print(f"wrote {config.out}: {len(state)} tensors in the published layout")
     return 0
 
@@ -120,10 +115,9 @@ def _writing(path: Path) -> Iterator[None]:
         yield
     except BaseException as error:
         _remove(path, keep_folder=was_folder)
-        if not isinstance(error, OSError | RuntimeError | SafetensorError):
+        if not isinstance(error, OSError):
             raise
-        # torch and safetensors have their own for a full disk
-        raise ConfigError(f"--out {path} cannot be written: {_said(error, path)}") from error
+        raise ConfigError(f"--out {path} cannot be written: {reason_of(error)}") from error
 
 
 def _remove(path: Path, *, keep_folder: bool) -> None:
@@ -136,16 +130,6 @@ def _remove(path: Path, *, keep_folder: bool) -> None:
                 file.unlink()
         else:
             shutil.rmtree(path)
-
-
-def _said(error: Exception, path: Path) -> str:
-    if isinstance(error, OSError):
-        return os_sentence(error)
-    number = re.search(r"\(os error (\d+)\)", str(error))  # as Rust's libraries say it
-    if number:
-        code = int(number[1])
-        return os_sentence(OSError(code, os.strerror(code)), str(path))
-    return str(error).splitlines()[0]
 
 
 def _check_file(config: Config, option: str) -> None:

@@ -10,11 +10,10 @@ import torch
 
 from model.files.source import IMAGE_FILES, TEXT_FILES
 from model.files.transformers_directory import (
-    LOADING,
     directory_hash,
-    first_line,
     library_versions,
     load_network,
+    load_part,
 )
 from model.teacher.detectors.kinds import KINDS, DetectorKind
 from model.teacher.detectors.pixels import BACKEND
@@ -110,13 +109,8 @@ def _processors(directory: Path, kind: DetectorKind) -> tuple[Any, Any]:
             raise ConfigError(
                 f"{directory} has no {what} of {kind.name}: one of {', '.join(names)} must be there"
             )
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(directory, use_fast=True, **LOADING)
-        processor = AutoImageProcessor.from_pretrained(directory, backend=BACKEND, **LOADING)
-    except (OSError, ValueError, ImportError, KeyError, TypeError) as error:
-        raise ConfigError(
-            f"the processor of {directory} cannot be read: {first_line(error)}"
-        ) from error
+    tokenizer = load_part(AutoTokenizer, directory, "tokenizer", use_fast=True)
+    processor = load_part(AutoImageProcessor, directory, "image processor", backend=BACKEND)
     if not tokenizer.is_fast:
         raise ConfigError(f"{directory}: its tokenizer knows no character offsets")
     return tokenizer, processor

@@ -17,7 +17,7 @@ from pipeline.corpus.options import CorpusOptions
 from pipeline.corpus.record_ids import record_id, unit_id
 from pipeline.storage.files import join_url, list_folder, read_bytes, stat_file, text_url
 from schemas.caption_text import Problem
-from schemas.errors import ConfigError, GlipforgeError, RecordError, RetryableError
+from schemas.errors import ConfigError, GlipforgeError, RecordError, RetryableError, reason_of
 from schemas.plan import InputFile, Unit
 from schemas.records import CorpusRecord, Status
 
@@ -106,7 +106,7 @@ class ImageFilesCorpus(Corpus):
         except RetryableError:
             raise
         except (GlipforgeError, OSError) as error:
-            return None, (Status.RECORD_INVALID, f"{name} cannot be read: {error}")
+            return None, (Status.RECORD_INVALID, f"{name} cannot be read: {reason_of(error)}")
         if not name.endswith(".json"):
             return file_text(data), None
         row, problem = read_json_row(data)

@@ -18,7 +18,7 @@ from pipeline.corpus.formats.tar_samples import iter_samples
 from pipeline.corpus.formats.webdataset import WebdatasetCorpus
 from pipeline.storage.errors import MissingFile
 from pipeline.storage.tar_members import TarDamage, open_tar
-from schemas.errors import UnitError
+from schemas.errors import UnitError, reason_of
 from schemas.plan import InputFile, Unit
 from schemas.records import CorpusRecord, Status
 
@@ -52,7 +52,7 @@ class FailedDownloads(Corpus):
         except MissingFile:
             return  # written with save_additional_columns off, or the Parquet files were not kept
         except (pa.ArrowException, OSError, ValueError, UnitError) as error:
-            yield self._broken(uri, "@failed", f"{sidecar} cannot be read: {error}")
+            yield self._broken(uri, "@failed", f"{sidecar} cannot be read: {reason_of(error)}")
 
     def _failed_record(
         self, uri: str, row: dict[str, bytes | None], reason: str = ""

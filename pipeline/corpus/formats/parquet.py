@@ -38,7 +38,7 @@ from pipeline.corpus.image_paths import resolve_image
 from pipeline.corpus.options import CorpusOptions
 from pipeline.storage.errors import MissingFile
 from pipeline.storage.parquet_cell import image_in_cell
-from schemas.errors import ConfigError, UnitError
+from schemas.errors import ConfigError, UnitError, reason_of
 from schemas.plan import InputFile, Unit
 from schemas.records import CorpusRecord, Status
 
@@ -156,8 +156,10 @@ class ParquetCorpus(Corpus):
                 done += 1
         except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
             # The footer says how many rows there are: each of them stays a row.
-            detail = f"row group {group} cannot be read from row {first_row + done} on: {error}"
-            for row_number in range(first_row + done, first_row + num_rows):
+            bad = range(first_row + done, first_row + num_rows)
+            reason = reason_of(error)
+            detail = f"row group {group} cannot be read from row {bad.start} on: {reason}"
+            for row_number in bad:
                 yield self._broken(uri, _row_key(row_number), detail)
 
     def _records(

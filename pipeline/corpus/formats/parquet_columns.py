@@ -12,8 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.corpus.field_names import CAPTIONS, IMAGE_PATHS
+from pipeline.corpus.formats.parquet_footer import column_sizes
 from pipeline.storage.files import open_file
-from schemas.errors import GlipforgeError, UnitError
+from schemas.errors import GlipforgeError, UnitError, reason_of
 
 BUFFER_BYTES = 4 * 2**20
 MAX_INFLATED_BYTES = 512 * 2**20
@@ -36,7 +37,7 @@ def open_parquet(url: str) -> Iterator[pq.ParquetFile]:
         except GlipforgeError:
             raise
         except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
-            raise UnitError(f"{url} is not a readable Parquet file: {error}") from error
+            raise UnitError(f"{url} is not a readable Parquet file: {reason_of(error)}") from error
         with file:
             metadata = file.metadata
             in_groups = sum(metadata.row_group(g).num_rows for g in range(metadata.num_row_groups))
@@ -70,17 +71,16 @@ def read_group(
 
 
 def _require_no_bomb(file: pq.ParquetFile, group: int, names: Sequence[str]) -> None:
-    found = file.metadata.row_group(group)
-    for index in range(found.num_columns):
-        column = found.column(index)
-        packed, whole = column.total_compressed_size, column.total_uncompressed_size
+    if file.metadata.row_group(group).total_byte_size <= MAX_INFLATED_BYTES:
+        return
+    for column in column_sizes(file.metadata, group):
         if (
-            column.path_in_schema.partition(".")[0] in names
-            and whole > MAX_INFLATED_BYTES
-            and whole > MAX_INFLATION * max(packed, 1)
+            column.path.partition(".")[0] in names
+            and column.whole > MAX_INFLATED_BYTES
+            and column.whole > MAX_INFLATION * max(column.packed, 1)
         ):
             raise ValueError(
-                f"column {column.path_in_schema!r} unpacks from {packed:,} to {whole:,} bytes, "
+                f"column {column.path!r} unpacks from {column.packed:,} to {column.whole:,} bytes, "
                 f"which images never do; at most {MAX_INFLATION} times as many are read"
             )
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pipeline.curation.rules.policy import FilterPolicy
 from schemas.checked import from_object, parse_object
-from schemas.errors import ConfigError
+from schemas.errors import ConfigError, reason_of
 
 
 def default_policy() -> FilterPolicy:
@@ -143,7 +143,7 @@ def get_policy(name: str) -> FilterPolicy:
         try:
             return policy_from_json(Path(name).read_text(encoding="utf-8"), where=name)
         except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"policy file {name!r} cannot be read: {error}") from error
+            raise ConfigError(f"policy file {name!r} cannot be read: {reason_of(error)}") from error
     if name not in POLICIES:
         raise ConfigError(
             f"policy must be one of {', '.join(POLICIES)} or a path ending in .json, got {name!r}"

@@ -15,7 +15,7 @@ from pipeline.evaluation.result import EvaluationResult
 from pipeline.gold import GoldSet, load_gold
 from pipeline.storage.files import is_local
 from schemas.checked import Count, CountOrZero, checked, from_object
-from schemas.errors import ConfigError
+from schemas.errors import ConfigError, reason_of
 
 
 @checked(frozen=True, kw_only=True)
@@ -84,7 +84,7 @@ def read_suite(path: str) -> Suite:
     try:
         content = yaml.safe_load(Path(path).read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"suite {path!r} cannot be read: {error}") from error
+        raise ConfigError(f"suite {path!r} cannot be read: {reason_of(error)}") from error
     if not isinstance(content, dict):
         raise ConfigError(f"suite {path!r} must be a map with sets, got {content!r:.100}")
     folder = str(Path(path).parent)

@@ -10,7 +10,7 @@ from typing import Any
 from pipeline.gold.checks import entry_id, image_size, join_uri, read_json, require, usable_xywh
 from pipeline.gold.gold_set import GoldCounts, GoldKind, GoldSet, finish_counts
 from pipeline.gold.json_stream import stream_object
-from schemas.errors import DataError
+from schemas.errors import DataError, reason_of
 from schemas.records import TrainingSample
 
 NO_INSTANCE = "expression about an instance or an image that is not in instances.json"
@@ -136,7 +136,9 @@ def _refs(file: Path) -> list[Any]:
         except DataError:
             raise
         except OSError as error:
-            raise DataError(f"gold file {str(file)!r} cannot be read: {error}") from error
+            raise DataError(
+                f"gold file {str(file)!r} cannot be read: {reason_of(error)}"
+            ) from error
         except Exception as error:  # a broken pickle raises nearly anything
             raise DataError(f"gold file {str(file)!r} is not a pickle: {error}") from error
     if not isinstance(raw, list):

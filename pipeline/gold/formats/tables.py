@@ -23,7 +23,7 @@ from pipeline.gold.checks import (
 from pipeline.gold.class_names import find_class_label, numbered_names
 from pipeline.gold.detection_samples import DetectionImage, named_detection_set
 from pipeline.gold.gold_set import GoldCounts, GoldKind, GoldSet, finish_counts, grounding_sample
-from schemas.errors import DataError
+from schemas.errors import DataError, reason_of
 from schemas.records import Span, TrainingSample, Xyxy
 
 _Boxes = list[tuple[Xyxy, tuple[Span, ...]]]
@@ -190,11 +190,11 @@ def _rows(files: list[str], columns: list[str] | None = None) -> Iterator[tuple[
                     yield f"{file} row {number}", row
                     number += 1
         except (pa.ArrowException, OSError) as error:
-            raise DataError(f"gold file {file!r} cannot be read: {error}") from error
+            raise DataError(f"gold file {file!r} cannot be read: {reason_of(error)}") from error
 
 
 def _open(path: str) -> pq.ParquetFile:
     try:
         return pq.ParquetFile(path)
     except (pa.ArrowException, OSError) as error:
-        raise DataError(f"gold file {path!r} is not Parquet: {error}") from error
+        raise DataError(f"gold file {path!r} is not Parquet: {reason_of(error)}") from error

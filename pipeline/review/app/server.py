@@ -33,7 +33,7 @@ from pipeline.review.home import (
     fiftyone_environment,
     reviewer_name,
 )
-from schemas.errors import ConfigError, GlipforgeError
+from schemas.errors import ConfigError, GlipforgeError, reason_of
 
 DEFAULT_PORT = 5151
 BACKLOG = 128
@@ -96,7 +96,8 @@ def listening_socket(port: int | None, address: str = LOOPBACK) -> socket.socket
         except OSError as error:
             if error.errno != errno.EADDRINUSE:
                 raise ConfigError(
-                    f"the app cannot listen on address {address!r}, port {wanted}: {error}"
+                    f"the app cannot listen on address {address!r}, port {wanted}: "
+                    f"{reason_of(error)}"
                 ) from error
     if port is None:
         raise ConfigError(f"no port of address {address!r} is free")

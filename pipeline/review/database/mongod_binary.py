@@ -21,7 +21,7 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from schemas.errors import ConfigError, MissingDependency
+from schemas.errors import ConfigError, MissingDependency, reason_of
 from schemas.fingerprint import sha256_file
 
 ENV_MONGOD = "GLIPFORGE_MONGOD"
@@ -171,7 +171,7 @@ def _run_installer(command: list[str]) -> str | None:
             command, capture_output=True, text=True, timeout=FETCH_TIMEOUT_S, check=False
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        return f"{command[0]}: {error}"
+        return f"{command[0]}: {reason_of(error)}"
     if done.returncode == 0:
         return None
     lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
@@ -238,7 +238,7 @@ def _examine(path: Path, origin: str) -> Mongod:
             [str(path), "--version"], capture_output=True, text=True, timeout=60, check=False
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise MissingDependency(f"{path} does not start: {error}") from error
+        raise MissingDependency(f"{path} does not start: {reason_of(error)}") from error
     if done.returncode != 0:
         said = (done.stderr or done.stdout).strip().splitlines()
         hint = f". It needs: {_LIBRARIES}" if "shared librar" in done.stderr else ""

@@ -18,6 +18,7 @@ from jobs.cli import main
 from jobs.ray_session import ray_session
 from pipeline.layers.store import LayerStore
 from pipeline.run.store import RunStore
+from tests.jobs.lost_lock import lose_the_lock
 from tests.model.scorers.tiny_scorers import write_scorer
 from tests.pipeline.layers.runs import drawn_run
 
@@ -54,6 +55,21 @@ def test_all_layers_of_one_model_are_made_and_then_nothing_is_left_to_do(
     assert enrich(run, *words, "--model", clip, *LOCAL) == 0
     assert "rows     nothing to do in 0 units" in capsys.readouterr().out
     assert before == {name: files_of(run, name) for name in ("clip", "embeddings")}
+
+
+def test_a_lock_that_another_took_stops_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = drawn_run(tmp_path)
+    words = ("--with", "duplicates", *LOCAL)
+    with monkeypatch.context() as other:
+        lose_the_lock(other)
+        assert enrich(run, *words) == 1
+    said = capsys.readouterr().err
+    assert "glipforge enrich: another driver took the lock of" in said
+    assert "process 9 on there" in said
+    assert enrich(run, *words) == 0
+    assert ": complete" in capsys.readouterr().out
 
 
 def test_phrases_are_read_without_images(

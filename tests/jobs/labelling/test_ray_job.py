@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -50,13 +51,24 @@ def test_relative_paths_are_refused_in_a_job(monkeypatch: pytest.MonkeyPatch, ca
     assert "out: 'runs/1' is relative: inside a Ray job" in capsys.readouterr().err
 
 
+def _wait_for_head(address: str, head: subprocess.Popen[bytes]) -> None:
+    """Until it takes jobs, some seconds after its start."""
+    deadline = time.monotonic() + 120
+    while True:
+        try:
+            with urllib.request.urlopen(f"{address}/api/jobs/", timeout=10):
+                return
+        except OSError:
+            assert head.poll() is None, "the head ended"
+            assert time.monotonic() < deadline, "the head does not answer"
+            time.sleep(0.2)
+
+
 def test_ray_job_submit_and_stop(tmp_path: Path) -> None:
     """A cluster of `ray start --head`, with ports and a folder of its own."""
     from ray.job_submission import JobSubmissionClient
 
-    from jobs.cli import main
-
-    corpus, out = write_corpus(tmp_path / "toy", 4), tmp_path / "run"
+    corpus, out = write_corpus(tmp_path / "toy", 80), tmp_path / "run"
     port = 25000 + os.getpid() % 4000
     temp = Path(f"/tmp/gf{os.getpid()}")  # sockets must have short names
     ray = str(Path(sys.executable).parent / "ray")
@@ -89,25 +101,12 @@ def test_ray_job_submit_and_stop(tmp_path: Path) -> None:
         excludes = ["demo-run", "tests", "pipeline/world/glyphs", ".git", ".venv"]
         submit = [*(ray, "job", "submit", "--working-dir", ".")]
         submit += ["--runtime-env-json", json.dumps({"excludes": excludes})]
-        size = ["--records-per-unit", str(UNIT)]
-        words = ["label", *size, "--corpus", corpus, "--out", str(out), "--workers", "1"]
-        command = [*submit, "--", "python", "-m", "jobs", *words]
-        deadline = time.monotonic() + 120
-        while True:  # the head takes some seconds to answer
-            done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
-            if "submitted successfully" in done.stdout or time.monotonic() > deadline:
-                break
-            time.sleep(3)
-        assert done.returncode == 0, done.stdout + done.stderr
-        assert "units    4 of 4 committed" in done.stdout
-        assert len(all_rows(out)) == 32
-
-        # `ray job stop`: what is committed is kept, and any runner goes on.
-        corpus, out = write_corpus(tmp_path / "more", 80), tmp_path / "stopped"
-        words = ["label", *size, "--corpus", corpus, "--out", str(out)]
+        words = ["label", "--records-per-unit", str(UNIT), "--corpus", corpus, "--out", str(out)]
+        words += ["--workers", "1"]
+        _wait_for_head(env["RAY_API_SERVER_ADDRESS"], head)
         jobs = JobSubmissionClient(env["RAY_API_SERVER_ADDRESS"])
         job = jobs.submit_job(
-            entrypoint=shlex.join(["python", "-m", "jobs", *words, "--workers", "1"]),
+            entrypoint=shlex.join(["python", "-m", "jobs", *words]),
             runtime_env={"working_dir": ".", "excludes": excludes},
         )
         wait_for_units(out, 2, head)
@@ -119,7 +118,18 @@ def test_ray_job_submit_and_stop(tmp_path: Path) -> None:
         committed = RunStore(out).commits()
         assert 2 <= len(committed) < 80
         assert read_status(RunStore(out)).driver is None
-        assert main([*words, "--runner", "local"]) == 0
+
+        # What is committed is kept, and the same command goes on.
+        done = subprocess.run(
+            [*submit, "--", "python", "-m", "jobs", *words],
+            env=env,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "submitted successfully" in done.stdout
+        assert "units    80 of 80 committed" in done.stdout
         assert len(all_rows(out)) == 640
         after = RunStore(out).commits()
         assert {unit_id: after[unit_id] for unit_id in committed} == committed

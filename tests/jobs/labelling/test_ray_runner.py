@@ -15,6 +15,7 @@ import pytest
 
 from jobs.commands.label.label import Running, label
 from jobs.ray_session import ray_session
+from pipeline.run.object_lock import LockLost
 from pipeline.run.store import RunStore
 from schemas.errors import ConfigError, GlipforgeError
 from schemas.records import Status
@@ -28,6 +29,7 @@ from tests.jobs.labelling.label_process import (
     wait_for_units,
 )
 from tests.jobs.labelling.test_retry import write_lines
+from tests.jobs.lost_lock import lose_the_lock
 from tests.pipeline.corpus.corpora import picture
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray]
@@ -53,6 +55,21 @@ def test_rows_equal_those_of_the_local_runner(tmp_path: Path) -> None:
             for run in ("ray", "local")
         }
         assert written["ray"] == written["local"]
+
+
+def test_a_lock_that_another_took_stops_the_driver_and_its_workers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    setup = FakeSetup(corpus=write_corpus(tmp_path / "toy", 4), grounder={"delay_s": 0.05})
+    out = str(tmp_path / "run")
+    with monkeypatch.context() as other:
+        lose_the_lock(other)
+        with pytest.raises(LockLost, match=r"process 9 on there.* being labelled by that one"):
+            label(setup, out, UNIT, RAY)
+    assert "the same command goes on" in capsys.readouterr().err
+    assert not RunStore(out).is_complete()
+    assert label(setup, out, UNIT, LOCAL) == 0
+    assert len(all_rows(out)) == 4 * UNIT
 
 
 def test_object_stores_that_fail_now_and_then(

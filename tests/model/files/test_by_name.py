@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import multiprocessing
 import os
 import pickle
+import resource
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -157,6 +159,7 @@ def test_a_known_hash_is_compared(hub: HubServer, monkeypatch: pytest.MonkeyPatc
 
 
 def _make_it(queue) -> None:
+    torch.set_num_threads(1)  # the threads of before the fork are not there
     said: list[str] = []
     named_model("glip-t", said.append)
     queue.put(sum("converting" in line for line in said))
@@ -181,6 +184,48 @@ def test_a_cache_that_cannot_be_written_is_named(
     monkeypatch.setenv("GLIPFORGE_CACHE", str(tmp_path / "file"))
     with pytest.raises(ConfigError, match="GLIPFORGE_CACHE .*file cannot be written"):
         named_model("glip-t", lambda line: None)
+
+
+@pytest.mark.parametrize(
+    "number, said",
+    [
+        (errno.ENOSPC, "the disk is full, or has no inodes left (df -h, df -i). Make room and rep"),
+        (errno.EROFS, "the file system is read-only; give another place"),
+        (errno.EACCES, "permission denied: check the owner and mode"),
+    ],
+)
+def test_what_the_disk_says_is_a_sentence(
+    number: int,
+    said: str,
+    hub: HubServer,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def refuse(*args: object) -> None:
+        raise OSError(number, os.strerror(number), "/cache/x")
+
+    monkeypatch.setattr(by_name, "save_pretrained", refuse)
+    assert main(["models", "--fetch", "glip-t"]) == 2
+    told = capsys.readouterr().err
+    assert f"GLIPFORGE_CACHE {by_name.cache_home()} cannot be written: " in told
+    assert said in told
+    assert "Errno" not in told
+    assert list(model_directory("glip-t").parent.iterdir()) == []
+
+
+def test_weights_that_the_file_system_does_not_take_leave_nothing(
+    hub: HubServer, published: bytes
+) -> None:
+    put_here("glip-t").parent.mkdir(parents=True)
+    put_here("glip-t").write_bytes(published)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    try:
+        with pytest.raises(ConfigError, match="written: the file system takes no file of this si"):
+            named_model("glip-t", lambda line: None)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert list(model_directory("glip-t").parent.iterdir()) == []
 
 
 def test_models_fetches_by_name_ahead_of_time(

@@ -184,7 +184,7 @@ def test_pipes_devices_and_folders_are_refused_at_once(tmp_path: Path) -> None:
         ("/dev/zero", "character device"),
         (tmp_path / "folder.jpg", "folder"),
         (tmp_path / ("x" * 300), "too long"),
-        (tmp_path / "no" / "where.jpg", "No such file"),
+        (tmp_path / "no" / "where.jpg", "cannot be read: does not exist"),
     ):
         with pytest.raises(RecordError, match=kind) as caught:
             read_image_uri(str(address))

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from pipeline.gold.gold_set import GoldKind, GoldSet
+from schemas.fingerprint import sha256_bytes
 from schemas.records import CuratedRecord
 from tests.pipeline.imported.corpora import exported, imported, load, random_records
 
@@ -154,3 +157,28 @@ def test_our_coco_holds_captions_and_spans_too(tmp_path: Path) -> None:
     gold = load_gold(path, "mdetr", image_root=str(root))
     assert grounding_in(gold) == grounding_of(records)
     assert [sample.sample_id for sample in gold.samples] == [one.record_id for one in records]
+
+
+@pytest.mark.parametrize("mode", ["copy", "link"])
+def test_flickr30k_finds_images_of_any_spelling(tmp_path: Path, mode: str) -> None:
+    """Its readers put `.jpg` behind an id."""
+    root = tmp_path / "images"
+    records = []
+    for number, name in enumerate(("A.jpg", "sub/a.JPG", "b.jpeg", "B.JPG", "c.JPE", "d.png")):
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if mode == "link" and name == "d.png":
+            continue  # no link makes it a JPEG
+        Image.new("RGB", (64, 48), (number * 40, 0, 0)).save(path)
+        record = random_records(tmp_path / f"r{number}", 6, num_images=1)[0]
+        boxes = tuple(replace(box, xyxy=(1.0, 2.0, 9.0, 9.0)) for box in record.boxes[:1])
+        data = path.read_bytes()
+        changes = {"record_id": f"r/{number}", "image_uri": str(path), "boxes": boxes}
+        size = {"width": 64, "height": 48, "image_sha256": sha256_bytes(data)}
+        records.append(replace(record, **changes, **size))  # type: ignore[arg-type]
+    path = exported(records, "flickr30k", tmp_path, images=mode)
+    gold = load(path, "flickr30k", "")
+    assert len({sample.image_uri for sample in gold.samples}) == len(records)
+    for sample in gold.samples:
+        assert Path(sample.image_uri).is_file()
+        assert sample.image_uri.endswith(".jpg")

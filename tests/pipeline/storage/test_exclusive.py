@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.storage import exclusive
-from pipeline.storage.errors import StorageFull, os_sentence
+from pipeline.storage.errors import StorageFull
 from pipeline.storage.exclusive import place_exclusively
 from pipeline.storage.files import create_bytes, write_bytes
 
@@ -92,11 +92,3 @@ def test_a_disk_that_takes_nothing_is_a_sentence(
             write(str(tmp_path / "x"), b"data")
         assert str(tmp_path) in str(caught.value)
         assert os.listdir(tmp_path) == []
-
-
-@pytest.mark.parametrize("number", sorted(errno.errorcode))
-def test_every_error_of_the_system_is_a_sentence(number: int) -> None:
-    text = os_sentence(OSError(number, os.strerror(number), "/runs/1/x.json"))
-    assert text.startswith("/runs/1/x.json: ")
-    assert len(text) > len("/runs/1/x.json: ") + 4
-    assert "Errno" not in text

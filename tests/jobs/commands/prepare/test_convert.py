@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import resource
 
 import onnxruntime
 import pytest
@@ -52,6 +53,20 @@ def test_nothing_is_written_when_something_does_not_fit(checkpoint, tmp_path, ca
     assert "toy.pth does not fit glip-t:" in message
     assert "first backbone.body.layers.0.blocks.1.norm1.weight" in message
     assert not out.exists()
+
+
+def test_a_disk_that_takes_no_more_is_a_sentence_and_nothing_is_left(checkpoint, tmp_path, capsys):
+    out = tmp_path / "model"
+    words = (checkpoint, "--preset", "glip-toy", "--out", out)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, hard))
+    try:
+        assert _convert(*words) == 2
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert f"{out} cannot be written: " in capsys.readouterr().err
+    assert not out.exists()
+    assert _convert(*words) == 0
 
 
 def test_what_is_there_is_never_overwritten(checkpoint, tmp_path, capsys):

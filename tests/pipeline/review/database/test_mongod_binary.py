@@ -45,7 +45,7 @@ def test_the_environment_comes_first(bare: Path, monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize(
     "text, said",
     [
-        (None, "No such file"),
+        (None, ": does not exist"),
         ("echo 'db version v4.4.29'", "is MongoDB 4.4.29; FiftyOne needs 6.0 or newer"),
         ("echo hello", "says 'hello\\\\n', not a MongoDB version"),
         (
