@@ -108,8 +108,9 @@ def _judge(found: dict[str, Any], wanted: float) -> None:
     elif found["high"] < wanted:
         why = "it is worse; take another teacher, or a stricter --audit-policy"
     else:
+        could = math.floor(found["low"] * 1000) / 1000
         why = (
-            f"that does not show it: {math.floor(found['low'] * 1000) / 1000:g} could be required; "
+            f"that does not show it: {f'{could:g}' if could else 'no share'} could be required; "
             "more gold images narrow the interval"
         )
     raise TeacherRefused(

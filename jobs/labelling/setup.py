@@ -187,9 +187,12 @@ class TeacherSetup:
 
     def load(self) -> Tools:
         """Load the weights and the parser."""
-        from model.teacher.load import load_teacher
+        from model.teacher.load import load_teacher, torch_device
+        from model.training.memory import keep_freed_memory_of_threads
         from pipeline.labelling.class_grounder import ClassGrounder
 
+        if torch_device(self.device).type == "cpu":
+            keep_freed_memory_of_threads()
         parser = self._parser()  # it loads while the teacher does
         teacher = load_teacher(self._place(), device=self.device, options=self._settled())
 

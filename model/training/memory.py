@@ -9,7 +9,9 @@ import sys
 import torch
 
 _GIB = 2**30
-_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # names of mallopt(3)
+_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -2, -4, -8  # of mallopt(3)
+_THREAD_HEAP = 64 * 2**20  # of glibc: what threads with an arena of their own get at a time
+KEPT_BY_THREADS = 256 * 2**20
 
 
 def peak_memory_gib(device: torch.device) -> float:
@@ -26,9 +28,29 @@ def keep_freed_memory() -> bool:
     Every step of a CPU run frees and wants again the same large buffers; getting them zeroed from
     the system took 6 % of a glip-nano step. Returns False where the C library is not glibc.
     """
+    return _set_malloc({_M_MMAP_MAX: 0, _M_TRIM_THRESHOLD: 2**31 - 1})
+
+
+def keep_freed_memory_of_threads() -> bool:
+    """`keep_freed_memory` for a network that several threads ask: up to `KEPT_BY_THREADS`.
+
+    The forward of a Grounding DINO of its authors' size took a third less CPU time. Threads share
+    one arena where they have none yet; those that have one keep its heaps. Call it before threads
+    are started. Returns False where the C library is not glibc.
+    """
+    return _set_malloc(
+        {
+            _M_ARENA_MAX: 1,
+            _M_MMAP_MAX: 0,
+            _M_TRIM_THRESHOLD: KEPT_BY_THREADS,
+            _M_TOP_PAD: _THREAD_HEAP,
+        }
+    )
+
+
+def _set_malloc(settings: dict[int, int]) -> bool:
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError, TypeError):
         return False
-    largest = 2**31 - 1
-    return bool(mallopt(_M_MMAP_MAX, 0)) and bool(mallopt(_M_TRIM_THRESHOLD, largest))
+    return all([bool(mallopt(name, value)) for name, value in settings.items()])

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 
-from pipeline.curation.calibration import read_calibration
+from pipeline.curation.calibration import CurvePoint, read_calibration
 from pipeline.curation.rules.policy import FilterPolicy
 from pipeline.export.card import CardFacts
 from pipeline.gold.licenses import readme_license
@@ -86,8 +86,9 @@ def _precision(run: RunStore, policy: FilterPolicy, of_run: str) -> list[str]:
     whole = found.curve[-1]
     lines = [
         f"- policy {found.policy_id}{of_run}: {found.right:,} of {found.drawn:,} judged labels are "
-        f"right ({found.method}); of all {found.population:,} labels between {whole.low:.1%} and "
-        f"{whole.high:.1%}, with confidence {found.confidence:g}."
+        f"right ({found.method}); precision of all {found.population:,} labels"
+        f"{_estimate(whole)} between {whole.low:.1%} and {whole.high:.1%}, with confidence "
+        f"{found.confidence:g}."
     ]
     promise = None if policy.min_precision is None else found.promise(policy.min_precision)
     if promise is not None and promise.threshold is not None:
@@ -100,3 +101,7 @@ def _precision(run: RunStore, policy: FilterPolicy, of_run: str) -> list[str]:
     if found.population < found.run_labels:
         lines.append(f"- Nothing is said about the other {found.run_labels - found.population:,}.")
     return lines
+
+
+def _estimate(whole: CurvePoint) -> str:
+    return "" if whole.precision is None else f" {whole.precision:.1%},"

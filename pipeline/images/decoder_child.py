@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import math
+import mmap
 import os
 import socket
 import subprocess
@@ -93,7 +94,7 @@ class DecoderChild:
             for answer in answers
         ]
         ends = list(itertools.accumulate(math.prod(shape) for shape in shapes))
-        pixels = np.empty(ends[-1], np.uint8)
+        pixels = _room(ends[-1])
         flat, position = memoryview(pixels.data), 0
         while position < len(flat):
             if not (count := os.preadv(self._memory, [flat[position:]], position)):
@@ -124,6 +125,13 @@ class DecoderChild:
                 self._process.kill()
         self._end()
         return int(self._process.wait())
+
+
+def _room(count: int) -> NDArray[np.uint8]:
+    """For so many bytes; large ones go back to the system at once, whatever malloc is told."""
+    if count <= KEPT_BYTES:
+        return np.empty(count, np.uint8)
+    return np.frombuffer(mmap.mmap(-1, count), np.uint8)
 
 
 def _anonymous_file() -> int:

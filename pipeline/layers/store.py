@@ -173,7 +173,16 @@ class LayerStore(CommittedUnits):
         if table.schema != self.kind.schema():
             raise DataError(f"layer {self.kind.name}: its columns must be {self.kind.schema()}")
         buffer = io.BytesIO()
-        pq.write_table(table, buffer, compression="zstd", row_group_size=ROWS_PER_GROUP)
+        vectors = ["vector.list.element"] if "vector" in table.column_names else []
+        pq.write_table(
+            table,
+            buffer,
+            compression="zstd",
+            row_group_size=ROWS_PER_GROUP,
+            # A dictionary of vectors is as large as they are, and costs most of their reading.
+            use_dictionary=["status", "detail"] if vectors else True,
+            column_encoding=dict.fromkeys(vectors, "BYTE_STREAM_SPLIT") if vectors else None,
+        )
         content = UnitFile(folder="", num_rows=table.num_rows, data=buffer.getvalue())
         attempt = new_attempt()
         spent = dict(seconds) | {"write": time.perf_counter() - began}

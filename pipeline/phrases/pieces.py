@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from spacy.tokens import Doc
 
 _LINE_ENDS = "\n\r\t\v\f\x1c\x1d\x1e\x85\u2028\u2029"
-_OTHER_STOPS = "。！？；｡．｜|•·●▪■◦‣∙"  # noqa: RUF001 - stops and list signs of any script
+_OTHER_STOPS = "…。！？；｡．｜|•·●▪■◦‣∙"  # noqa: RUF001 - stops and list signs of any script
 _LINK_ENDS = "com|org|net|edu|gov|info|html?|jpe?g|png|gif|webp|php|co|io"
 _BORDER = re.compile(
     rf"[{_LINE_ENDS}{_OTHER_STOPS}]+"
     r"|</?[a-z][^<>\n]{0,100}>"  # a tag of HTML
     r"|(?<=\s)(?:-{1,3}|[–—~]|//?|\\|>|»|→|\*|=)(?=\s)"  # noqa: RUF001 - a sign that stands alone
-    rf"|(?<=[a-z]{{2}})[.;!?](?=(?!(?:{_LINK_ENDS})\b)[a-z]{{2}})"  # "cat.dog"
+    rf"|(?<=[a-z]{{2}})[.;!?](?=(?!(?:{_LINK_ENDS})\b)(?:[a-z]{{2}}|a\s))"  # "cat.dog"
     rf"|(?<=\s)[.;!?](?=(?!(?:{_LINK_ENDS}|net)\b)[a-z]{{2}})"  # "cat .dog"
     r"|(?:\\r|\\n)+(?=\w)"  # a line end that was written out
     r"|&(?:amp|quot|nbsp|lt|gt|bull|middot|ndash|mdash|hellip|laquo|raquo|#160|#8226);"

@@ -7,7 +7,7 @@ random and never counts for a promise. The sample is a review queue of its own.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated
 
 import tyro
 
@@ -15,7 +15,7 @@ from jobs.arguments import Run
 
 EXAMPLES = (
     "glipforge audit runs/1 --size 300",
-    "glipforge audit runs/1 --size 600 --strata score --strata phrase --seed 1",
+    "glipforge audit runs/1 --size 600 --strata score,phrase --seed 1",
 )
 
 
@@ -29,9 +29,10 @@ class Config:
     """Whose labels are drawn: a preset or a JSON file."""
     size: int = 300
     """Labels to draw. 300 let 0.9 be promised where at most 21 of them are wrong."""
-    strata: Annotated[tuple[Literal["score", "phrase"], ...], tyro.conf.UseAppendAction] = ()
-    """Draw evenly over bands of the score, or over frequent and rare nouns; may be given twice. A
-    simple random sample promises more with as many labels; this sees rare things better."""
+    strata: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
+    """`score`, `phrase` or `score,phrase`: draw evenly over bands of the score, over frequent and
+    rare nouns. A simple random sample promises more with as many labels; this sees rare things
+    better."""
     seed: int = 0
     """The same seed draws the same labels."""
     workers: int = 0
@@ -53,7 +54,8 @@ def run(config: Config) -> int:
             policy,
             size=config.size,
             seed=config.seed,
-            strata=config.strata,
+            # Each once, in one order: the sample does not depend on how they were typed.
+            strata=sorted({name.strip() for typed in config.strata for name in typed.split(",")}),
             workers=config.workers,
             progress=progress,
         )

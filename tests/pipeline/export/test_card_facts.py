@@ -32,6 +32,7 @@ def test_a_card_states_what_holds_and_of_which_run(tmp_path: Path) -> None:
     write_calibration(run, POLICY, calibrate_audit(run, sample, POLICY, load_decisions(run)))
     whole, last = said(run)
     assert f"policy {POLICY.policy_id}: 50 of 50 judged labels are right" in whole
+    assert "labels 100.0%, between 9" in whole
     assert last == PART
     promise = said(run, policy=replace(POLICY, min_precision=0.9))[1]
     assert "above score 0.5, of which at least 90% are right, with confidence 0.95" in promise

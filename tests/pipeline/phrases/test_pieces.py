@@ -34,6 +34,8 @@ def test_names_are_phrases_of_their_own_whatever_parts_them(between: str, spell)
         ("a black-and-white dog at 10:30", ["a black-and-white dog"]),
         ("a woman's hat, a boy's t-shirt", ["a woman's hat", "a boy's t-shirt"]),
         ("hot dog.cat.person", ["hot dog", "cat", "person"]),
+        ("A CAT.A DOG.A MAN", ["A CAT", "A DOG", "A MAN"]),
+        ("Bus… Tram… Bike", ["Bus", "Tram", "Bike"]),
         ("a man in a red\nshirt", ["a man", "shirt"]),
         ("see http://a.org/x.y|z for a dog", ["a dog"]),
         ("1) a dog\n2) a cat", ["a dog", "a cat"]),

@@ -57,9 +57,23 @@ def test_audit_and_queue_say_what_comes_next(
     shown = capsys.readouterr().out
     assert "3 of 4 labels of policy default@" in shown
     assert "next: glipforge review push RUN --queue audit" in shown
+    with pytest.raises(ConfigError, match=r"strata must be of score, phrase, got 'colour'"):
+        audit.run(audit.Config(run="RUN", strata=("score,colour",)))
     with pytest.raises(ConfigError, match=r"3 of 3 drawn labels have no verdict yet"):
         calibrate.run(calibrate.Config(run="RUN"))
     assert queue.run(queue.Config(run="RUN", size=2)) == 0
     shown = capsys.readouterr().out
     assert "fixed weights; written" in shown
     assert "--queue errors" in shown
+
+
+def test_strata_may_be_typed_with_commas_or_one_by_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    toy_run(tmp_path, monkeypatch)
+    said = []
+    for typed in (("score,phrase",), ("phrase", "score"), ("phrase, score", "score")):
+        assert audit.run(audit.Config(run="RUN", size=2, strata=typed)) == 0
+        said.append(capsys.readouterr().out)
+    assert said[0] == said[1] == said[2]
+    assert "nouns" in said[0]
