@@ -46,6 +46,7 @@ def load_recipe(
         put_field(merged, field, value)
     if sources:
         merged["sources"] = [*merged.get("sources", ()), *map(to_plain, sources)]
+    _refuse_repetitions(assignments)
     for assignment in assignments:
         set_field(merged, assignment)
     return from_object(Recipe, merged, where="recipe.")
@@ -130,6 +131,18 @@ def set_field(raw: dict[str, Any], assignment: str) -> None:
     except json.JSONDecodeError:
         value = text
     put_field(raw, name, value)
+
+
+def _refuse_repetitions(assignments: Sequence[str]) -> None:
+    given: dict[str, str] = {}
+    for assignment in assignments:
+        name = assignment.partition("=")[0]
+        if name in given and not name.endswith("+"):
+            raise ConfigError(
+                f"--set {name} was given twice, as {given[name]!r} and {assignment!r}; it is taken "
+                "once, and none of them is dropped in silence"
+            )
+        given[name] = assignment
 
 
 def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:

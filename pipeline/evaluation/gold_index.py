@@ -95,7 +95,14 @@ class Match:
     record: LabelledPair
     sample: TrainingSample
     common: int
-    """Path parts in common, from the end."""
+    """Path parts in common, from the end, whatever their case."""
+    same_case: bool = True
+    """They are also written alike: `A.JPG` may be `a.jpg`, but not where both are there."""
+
+    @property
+    def rank(self) -> tuple[int, bool]:
+        """The greater, the better it fits."""
+        return self.common, self.same_case
 
 
 def join_run(
@@ -142,12 +149,13 @@ def join_run(
 
 def _best_images(matches: Sequence[Match]) -> dict[str, set[tuple[str, ...]]]:
     """For each sample the images whose path has most in common with it: one, or it is unclear."""
-    most: defaultdict[str, int] = defaultdict(int)
+    most: dict[str, tuple[int, bool]] = {}
     for match in matches:
-        most[match.sample.sample_id] = max(most[match.sample.sample_id], match.common)
+        known = most.get(match.sample.sample_id, match.rank)
+        most[match.sample.sample_id] = max(known, match.rank)
     images: defaultdict[str, set[tuple[str, ...]]] = defaultdict(set)
     for match in matches:
-        if match.common == most[match.sample.sample_id]:
+        if match.rank == most[match.sample.sample_id]:
             images[match.sample.sample_id].add(_path(match.record))
     return images
 
@@ -169,10 +177,11 @@ class GoldIndex:
             return Match(record, own, _BY_ID)
         named = self._by_file.get(self._key(record), [])
         fitting = [sample for sample in named if _same_size(record, sample)]
-        common = [_common_parts(record.image_uri, sample.image_uri) for sample in fitting]
-        best = [s for s, parts in zip(fitting, common, strict=True) if parts == max(common)]
+        matches = [Match(record, one, *_common(_path(record), _path(one))) for one in fitting]
+        most = max((match.rank for match in matches), default=(0, True))
+        best = [match for match in matches if match.rank == most]
         if len(best) == 1:
-            return Match(record, best[0], max(common))
+            return best[0]
         counts.records_without_gold += not named
         counts.records_of_other_size += bool(named) and not fitting
         counts.ambiguous_records += bool(best)
@@ -180,7 +189,7 @@ class GoldIndex:
         return None
 
     def _key(self, pair: TrainingSample | LabelledPair) -> tuple[str, str]:
-        return (_path(pair)[-1], pair.caption if self._by_caption else "")
+        return (_path(pair)[-1].casefold(), pair.caption if self._by_caption else "")
 
 
 def _same_size(record: LabelledPair, sample: TrainingSample) -> bool:
@@ -198,17 +207,19 @@ def _parts(uri: str) -> list[str]:
     """The parts of a path or URL as people would write them: `a%20b.jpg?size=2` is `a b.jpg`."""
     if ImageAddress.of(uri).kind is UriKind.WEB:
         uri = uri.partition("?")[0]
-    return re.split(r"[/#]", unicodedata.normalize("NFC", unquote(uri)).replace("\\", "/"))
+    parts = re.split(r"[/#]", unicodedata.normalize("NFC", unquote(uri)).replace("\\", "/"))
+    return [part for part in parts[:-1] if part not in ("", ".")] + parts[-1:]
 
 
-def _common_parts(a: str, b: str) -> int:
-    """How many path parts agree, from the end."""
-    common = 0
-    for one, other in zip(reversed(_parts(a)), reversed(_parts(b)), strict=False):
-        if one != other:
+def _common(a: Sequence[str], b: Sequence[str]) -> tuple[int, bool]:
+    """How many path parts agree, from the end, whatever their case; and whether that agrees too."""
+    common, same_case = 0, True
+    for one, other in zip(reversed(a), reversed(b), strict=False):
+        if one.casefold() != other.casefold():
             break
         common += 1
-    return common
+        same_case = same_case and one == other
+    return common, same_case
 
 
 def _name(names: list[str], name: str) -> None:

@@ -76,7 +76,8 @@ def read_synonyms(path: str) -> Synonyms:
             raise ConfigError(
                 f"synonyms {path!r}: {name!r} must have a list of words, got {words!r:.100}"
             )
-    return {
-        name.lower().strip(): frozenset(word.lower().strip() for word in words)
-        for name, words in content.items()
-    }
+    found: dict[str, frozenset[str]] = {}
+    for name, words in content.items():
+        key = name.lower().strip()
+        found[key] = found.get(key, frozenset()).union(word.lower().strip() for word in words)
+    return found

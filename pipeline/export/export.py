@@ -18,6 +18,7 @@ from pipeline.export.masks import BoxMasks, require_masks
 from pipeline.export.merge import REPEATED, merged_records
 from pipeline.export.options import ExportOptions, ExportSummary
 from pipeline.export.parts import Parts
+from pipeline.phrases.class_list import planned_classes
 from pipeline.run.info import KnownCategories, read_run_info
 from pipeline.run.limits import image_access, image_limits, widest_limits
 from pipeline.run.open import open_run
@@ -154,7 +155,11 @@ class Export:
                 yield record
 
     def _known_categories(self) -> KnownCategories | None:
-        """Those of an imported run; None where several runs are merged."""
+        """The class list that all runs looked for, in its order; those of an imported run; None:
+        neither, or runs are merged that have others."""
+        asked = [planned_classes(run.plan().config) for run in self.runs]
+        if asked[0] is not None and all(classes == asked[0] for classes in asked):
+            return KnownCategories(names=asked[0].names, ids=())
         return read_run_info(self.runs[0]).categories if len(self.runs) == 1 else None
 
 

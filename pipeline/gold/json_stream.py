@@ -62,9 +62,9 @@ def _explained(path: str) -> Iterator[None]:
     try:
         yield
     except READ_ERRORS as error:
-        raise DataError(f"gold file {path!r} cannot be read: {error}") from error
+        raise DataError(f"{path!r} cannot be read: {error}") from error
     except (ValueError, RecursionError) as error:
-        raise DataError(f"gold file {path!r} is not JSON: {error}") from error
+        raise DataError(f"{path!r} is not JSON: {error}") from error
 
 
 class _Reader:

@@ -12,9 +12,11 @@ from schemas.records import Status
 
 ROWS_AT_ONCE = 8
 BUFFER_BYTES = 4 * 2**20
-ENCODED = ("/9j/", "iVBORw0KGgo", "R0lGOD", "UklGR", "Qk0", "SUkq", "TU0AK")
-"""What JPEG, PNG, GIF, WebP, BMP and TIFF begin with in base64."""
+ENCODED = ("/9j/", "_9j_", "iVBORw0KGgo", "R0lGOD", "UklGR", "Qk0", "SUkq", "TU0AK")
+"""What JPEG (also in the alphabet of URLs), PNG, GIF, WebP, BMP and TIFF begin with in base64."""
 _MIN_ENCODED = 64
+_URL_ALPHABET = str.maketrans("-_", "+/")
+"""Writers for the web use these two letters in place of others, and often leave the padding out."""
 
 
 def is_encoded(text: str) -> bool:
@@ -48,8 +50,9 @@ def image_in_cell(value: Any) -> bytes | None:
 def _decoded(text: str) -> bytes | None:
     if text.startswith("data:"):
         text = text.partition(",")[2]
+    text = "".join(text.split()).translate(_URL_ALPHABET)
     try:
-        return base64.b64decode("".join(text.split()), validate=True)
+        return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
     except (binascii.Error, ValueError):
         return None
 

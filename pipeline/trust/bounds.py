@@ -60,7 +60,9 @@ class Level:
         """True where "the precision is below `precision`" is refuted, wrongly in at most `error`
         of draws."""
         return (
-            self.lower(error) >= precision if len(self.drawn) > 1 else self._p(precision) <= error
+            self.lower(error) >= precision - 1e-9
+            if len(self.drawn) > 1
+            else self._p(precision) <= error
         )
 
     def could_pass(self, precision: float, error: float, wrong: int) -> bool:
@@ -80,13 +82,20 @@ class Level:
 
     def lower(self, error: float) -> float:
         """A bound below the precision of all strata together, too high in at most `error` of
-        draws: each stratum alone at its share of the error, weighted by its labels."""
+        draws: each stratum alone at its share of the error, weighted by its labels. A stratum
+        that was drawn whole is known, and takes no share: that does not look at verdicts."""
         total = int(self.population.sum())
         inside = np.flatnonzero(self.population)
         if not len(inside):
             return 0.0
-        each = error / len(inside)
-        bounds = [lower_bound(int(self.right[s]), int(self.drawn[s]), each) for s in inside]
+        open_strata = int((self.drawn[inside] < self.population[inside]).sum())
+        each = error / max(open_strata, 1)
+        bounds = [
+            lower_bound(int(self.right[s]), int(self.drawn[s]), each)
+            if self.drawn[s] < self.population[s]
+            else self.right[s] / self.drawn[s]
+            for s in inside
+        ]
         return float(np.dot(bounds, self.population[inside]) / total)
 
     def upper(self, error: float) -> float:

@@ -35,22 +35,29 @@ def load_imagefolder(
     folder's README.md. Sizes that the rows lack are read from the images.
 
     Raises:
-        DataError: a row breaks the format.
+        DataError: a row breaks the format, or not one says anything of boxes.
     """
     files = _metadata_files(Path(path))
     folder = Path(path) if Path(path).is_dir() else Path(path).parent
     counts = GoldCounts() if counts is None else counts
     names = read_class_names(label_map) if label_map else hugging_face_names(folder)
     images: list[DetectionImage] = []
+    bare: list[str] = []  # rows that do not say whether they have boxes
+    num_rows = 0
     for file in files:
         root = image_root or str(file.parent)
         prefix = "" if file.parent == folder else f"{file.parent.name}/"
         for where, row in read_json_lines(str(file)):
+            num_rows += 1
+            if isinstance(row, dict) and not row.keys() & {"objects", "boxes"}:
+                bare.append(where)
             with counts.entry():
                 image = _image(row, where, root, names, counts)
                 if image is not None:
                     image.sample_id = prefix + image.sample_id
                     images.append(image)
+    if bare and len(bare) == num_rows:
+        raise DataError(f"{bare[0]}: boxes must be list, got None, here and in every row")
     return named_detection_set(
         images,
         name=folder.resolve().name,
@@ -125,6 +132,8 @@ def _objects(row: Any, where: str) -> list[tuple[Any, Any, bool]]:
             )
         flags = [is_set({"iscrowd": flag}, "iscrowd", where) for flag in crowds]
         return list(zip(boxes, labels, flags or [False] * len(boxes), strict=True))
+    if isinstance(row, dict) and row.get("boxes") is None:
+        return []  # an image without boxes, beside others that have some
     return [
         _object(entry, f"{where}: boxes[{number}]")
         for number, entry in enumerate(require(row, "boxes", list, where))

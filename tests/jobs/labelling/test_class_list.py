@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -54,3 +55,17 @@ def test_other_classes_are_another_run(
     assert label(photos, out, "cat, dog") == 0
     assert label(photos, out, "cat, eel") == 2
     assert "phrases.classes" in capsys.readouterr().err
+
+
+def test_an_export_has_the_classes_in_the_order_given(photos: Path, tmp_path: Path) -> None:
+    out, file = tmp_path / "run", tmp_path / "coco.json"
+    assert label(photos, out, "zebra; Red thing: dog, cat; eel; animal: cow, -toy") == 0
+    assert main(["filter", str(out)]) == 0
+    assert main(["export", str(out), "--format", "coco", "--out", str(file)]) == 0
+    categories = json.loads(file.read_text())["categories"]
+    assert [(category["id"], category["name"]) for category in categories] == [
+        (1, "zebra"),
+        (2, "Red thing"),
+        (3, "eel"),
+        (4, "animal"),
+    ]

@@ -88,6 +88,12 @@ def test_mistakes_name_the_field_and_what_is_allowed(assignment, message):
         load(assignment)
 
 
+def test_a_field_that_is_set_twice_is_refused():
+    both = r"--set train\.seed was given twice, as 'train\.seed=1' and 'train\.seed=2'"
+    with pytest.raises(ConfigError, match=both):
+        load("train.seed=1", "train.steps=3", "train.seed=2")
+
+
 def test_a_missing_preset_file_and_object_are_refused(tmp_path):
     with pytest.raises(ConfigError, match="name a network with --preset"):
         load(preset=None)

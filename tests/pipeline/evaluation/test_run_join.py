@@ -43,6 +43,17 @@ def gold(*samples: TrainingSample, kind: GoldKind = GoldKind.GROUNDING, **more: 
         ({"image_uri": "http://h/images/0.jpg?size=2"}, [{}], "g/0"),
         ({"image_uri": "http://h/a%20b.jpg"}, [{"image_uri": "d/a b.jpg"}], "g/0"),
         ({"image_uri": "/d/caf\u0065\u0301.jpg"}, [{"image_uri": "d/caf\u00e9.jpg"}], "g/0"),
+        ({"image_uri": "/d/IMG_1.JPG"}, [{"image_uri": "d/img_1.jpg"}], "g/0"),
+        (
+            {"image_uri": "/d/a.JPG"},
+            [{"image_uri": "d/a.jpg"}, {"sample_id": "g/1", "image_uri": "d/a.JPG"}],
+            "g/1",
+        ),
+        (
+            {"image_uri": "/d//b/./0.jpg"},
+            [{"image_uri": "d/a/0.jpg"}, {"sample_id": "g/1", "image_uri": "d/b/0.jpg"}],
+            "g/1",
+        ),
         # of two folders of a Windows path the right one
         (
             {"image_uri": "/x/b/0.jpg"},
@@ -173,6 +184,22 @@ def test_captions_of_one_image_share_its_detection_gold() -> None:
     counts = JoinCounts()
     assert len(join_run(rows, photos, counts)) == 2
     assert (counts.gold_samples_joined, counts.joined_by_name_alone) == (1, 2)
+
+
+def test_a_name_in_both_cases_is_two_images() -> None:
+    images = [sample(image_uri="d/a.jpg"), sample(sample_id="g/1", image_uri="d/A.jpg")]
+    rows = [
+        make_annotation(record_id="r/0", image_uri="/x/d/A.jpg"),
+        make_annotation(record_id="r/1", image_uri="/x/d/a.jpg"),
+    ]
+    joined = join_run(rows, gold(*images), JoinCounts())
+    assert [(p.record.record_id, p.sample.sample_id) for p in joined] == [
+        ("r/0", "g/1"),
+        ("r/1", "g/0"),
+    ]
+    counts = JoinCounts()
+    assert len(join_run(rows, gold(images[0]), counts)) == 1
+    assert counts.records_unmatched == ["r/0"]
 
 
 def test_the_size_tells_images_of_one_name_apart() -> None:

@@ -9,7 +9,12 @@ from schemas.errors import ConfigError
 
 
 @pytest.mark.parametrize(
-    "name, text", [("a.json", '{"Person": ["Woman", " man"]}'), ("a.yaml", "person: [woman, man]")]
+    "name, text",
+    [
+        ("a.json", '{"Person": ["Woman", " man"]}'),
+        ("a.yaml", "person: [woman, man]"),
+        ("two.yaml", "Person: [woman]\nperson: [man]"),
+    ],
 )
 def test_a_map_file(tmp_path: Path, name: str, text: str) -> None:
     path = tmp_path / name

@@ -41,6 +41,16 @@ def test_a_census_needs_no_luck() -> None:
     assert p_value(90, 95, 0.9, 100) < p_value(90, 95, 0.9, FINITE)
 
 
+def test_a_stratum_that_was_drawn_whole_is_known() -> None:
+    right, drawn = np.array([50, 10]), np.array([50, 20])
+    whole = Level(threshold=0.5, right=right, drawn=drawn, population=drawn)
+    assert (whole.lower(0.05), whole.upper(0.05)) == pytest.approx((60 / 70, 60 / 70))
+    assert whole.passes(60 / 70, 0.05)
+    part = Level(threshold=0.5, right=right, drawn=drawn, population=np.array([900, 20]))
+    bound = lower_bound(50, 50, 0.05)  # all of the error is the other stratum's
+    assert part.lower(0.05) == pytest.approx((900 * bound + 10) / 920)
+
+
 def test_strata_are_bound_alone_and_weighted_by_their_labels() -> None:
     level = Level(
         threshold=0.5,

@@ -107,6 +107,12 @@ def encoded(number: int, prefix: str = "") -> str:
     return prefix + base64.b64encode(picture(number)).decode()
 
 
+def as_in_urls(image: bytes) -> str:
+    text = base64.urlsafe_b64encode(image).decode()
+    assert "-" in text or "_" in text
+    return text.rstrip("=")
+
+
 @pytest.mark.parametrize(
     "images",
     [
@@ -116,9 +122,19 @@ def encoded(number: int, prefix: str = "") -> str:
         pa.array([[{"bytes": picture(n), "path": None}] for n in range(2)]),
         pa.array([encoded(0), encoded(1, "data:image/png;base64,")]),
         pa.array([encoded(n).encode() for n in range(2)]),
+        pa.array([as_in_urls(picture(n)) for n in range(2)]),
         pa.array([{"bytes": encoded(n).encode(), "path": None} for n in range(2)]),
     ],
-    ids=["uint8", "large uint8", "list", "list of struct", "base64", "bytes of base64", "struct"],
+    ids=[
+        "uint8",
+        "large uint8",
+        "list",
+        "list of struct",
+        "base64",
+        "bytes of base64",
+        "URLs",
+        "struct",
+    ],
 )
 def test_images_of_every_form_are_read_and_read_again(tmp_path: Path, images: pa.Array) -> None:
     records = read(write(tmp_path / "t.parquet", images))

@@ -18,10 +18,12 @@ def test_imagefolder_both_layouts(tmp_path: Path) -> None:
         {"file_name": "images/a.jpg", "caption": "x", "boxes": mine} | size,
         {"file_name": "images/b.jpg", "objects": theirs} | size,
         {"file_name": "images/c.jpg", "boxes": []} | size,
+        {"file_name": "images/d.jpg"} | size,
+        {"file_name": "images/e.jpg", "boxes": None} | size,
     )
     gold = load_gold(str(tmp_path))
     assert gold.categories == ("cat", "dog")
-    assert [s.caption for s in gold.samples] == ["dog", "cat", ""]
+    assert [s.caption for s in gold.samples] == ["dog", "cat", "", "", ""]
     assert gold.samples[0].image_uri == f"{tmp_path}/images/a.jpg"
     assert gold.samples[0].sample_id == "images/a.jpg"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+import numpy as np
 import pytest
 from bson import ObjectId
 
@@ -42,6 +43,22 @@ def replace(position: int, field: str, value: Any, op: str = "replace") -> dict[
 
 def remove(position: int) -> dict[str, Any]:
     return {"op": "remove", "path": f"/boxes/detections/{position}"}
+
+
+def test_a_place_that_pull_and_push_wrote_again_in_32_bits_is_the_same() -> None:
+    written = box(1, bounding_box=[0.11, 0.1, 0.2, 0.2])
+    again = copy.deepcopy(written)
+    again["bounding_box"] = [float(np.float32(v * 320)) / 320 for v in written["bounding_box"]]
+    assert again != written
+    wanted = [0.12, 0.1, 0.2, 0.2]
+    edit = replace(0, "bounding_box", wanted)
+    for change, refuses in ((again, False), (box(1, bounding_box=[0.111, 0.1, 0.2, 0.2]), True)):
+        options = {"current": [change], "base": [written], "page_ids": [IDS[1]], "phrases": PHRASES}
+        if refuses:
+            with pytest.raises(WriteRefused, match="changed bounding_box of the box 'a dog'"):
+                apply_patch([edit], **options)
+        else:
+            assert apply_patch([edit], **options).labels[0]["bounding_box"] == wanted
 
 
 def draw(**changes: Any) -> dict[str, Any]:
