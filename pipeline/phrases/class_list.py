@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,6 +75,20 @@ class ClassList:
         """
         entries = [_entry(part) for part in split_names(text)]
         return cls(entries=tuple(dict.fromkeys(entries)))
+
+    @classmethod
+    def from_plain(cls, plain: Sequence[Mapping[str, Any]]) -> ClassList:
+        """The list of a plan; see `to_plain`."""
+        return cls(
+            entries=tuple(
+                ClassEntry(
+                    name=str(entry["name"]),
+                    wordings=tuple(map(str, entry["wordings"])),
+                    competitors=tuple(map(str, entry["competitors"])),
+                )
+                for entry in plain
+            )
+        )
 
     def to_plain(self) -> list[dict[str, Any]]:
         """JSON values for a plan."""
@@ -155,6 +169,14 @@ def list_caption(names: Sequence[str]) -> tuple[str, tuple[Phrase, ...]]:
         phrases.append(Phrase(text=name, start=start, end=start + len(name), head=name.lower()))
         start += len(name) + len(SEPARATOR)
     return SEPARATOR.join(names) + ".", tuple(phrases)
+
+
+def planned_classes(config: Mapping[str, Any]) -> ClassList | None:
+    """The class list of a run, from its plan's `config`; None for a run over captions."""
+    phrases = config.get("phrases", {})
+    if phrases.get("extractor") != EXTRACTOR:
+        return None
+    return ClassList.from_plain(phrases["classes"])
 
 
 def _entry(text: str) -> ClassEntry:

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from jobs.cli import main
+from pipeline.phrases.class_list import planned_classes
 from pipeline.run.store import RunStore
 from schemas.records import Status
 
@@ -33,8 +34,9 @@ def test_every_image_is_asked_for_every_class(photos: Path, tmp_path: Path) -> N
     out = tmp_path / "run"
     assert label(photos, out, "red thing; animal: dog, cat, -toy") == 0
     run = RunStore(str(out))
-    planned = run.plan().config["phrases"]["classes"]
-    assert [entry["name"] for entry in planned] == ["red thing", "animal"]
+    classes = planned_classes(run.plan().config)
+    assert classes is not None
+    assert classes.names == ("red thing", "animal")
     rows = list(run.iter_annotations())
     assert len(rows) == 3
     for row in rows:

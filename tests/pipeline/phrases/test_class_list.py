@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.phrases.class_list import ClassList, list_caption
+from pipeline.phrases.class_list import ClassList, list_caption, planned_classes
 from schemas.errors import ConfigError
 
 
@@ -26,6 +26,7 @@ def test_names_in_the_order_given(text: str, names: tuple[str, ...]) -> None:
     assert [p.text for p in classes.phrases] == list(names)
     for phrase in classes.phrases:
         assert classes.caption[phrase.start : phrase.end] == phrase.text
+    assert ClassList.from_plain(classes.to_plain()) == classes
 
 
 def test_wordings_and_what_it_must_not_be() -> None:
@@ -62,10 +63,8 @@ def test_what_cannot_be_asked_is_said(text: str, message: str) -> None:
 
 def test_a_plan_knows_its_classes() -> None:
     classes = ClassList.parse("cat; dog: puppy, -wolf")
-    assert classes.fingerprint()["classes"] == [
-        {"name": "cat", "wordings": ["cat"], "competitors": []},
-        {"name": "dog", "wordings": ["puppy"], "competitors": ["wolf"]},
-    ]
+    assert planned_classes({"phrases": classes.fingerprint()}) == classes
+    assert planned_classes({"phrases": {"extractor": "spacy-noun-chunks"}}) is None
     assert list_caption([]) == (".", ())
 
 
