@@ -34,6 +34,9 @@ def asked(extractor: PhraseExtractor, caption: str) -> list[str]:
         ("a photo of a cat", ["a cat"]),
         ("a café with a jalapeño", ["a café", "a jalapeño"]),
         ("a dog 🐶 and a cat", None),
+        # A capital sigma that ends a word has another small letter than one inside.
+        ("A Poster Of ΟΔΥΣΣΕΥΣ And A Dog", ["A Poster", "ΟΔΥΣΣΕΥΣ", "A Dog"]),
+        ("THE ΛΟΓΟΣ, İΚΑΡΟΣ AND ΜΥΘΟΣ SIGNS", None),
         ("  a dog   and\n a cat ", None),
     ],
 )
