@@ -84,7 +84,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     interrupted, 141 the reader of the output left."""
     args = list(sys.argv[1:] if argv is None else argv)
     if isinstance(sys.stdout, io.TextIOWrapper):
-        # A terminal without Unicode, or a file name that is no text, must not end a command.
+        # A terminal without Unicode, or a file name that is not text, must not end a command.
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         code = _run(args)

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 
 from schemas.errors import ConfigError, GlipforgeError
@@ -42,8 +42,17 @@ STRICT = ConfigDict(extra="forbid", strict=True)
 """No field that is unknown, no text that is taken for a number."""
 
 Share = Annotated[float, Field(ge=0, le=1)]
-Count = Annotated[int, Field(ge=1)]
-CountOrZero = Annotated[int, Field(ge=0)]
+
+
+def _countable(value: int) -> int:
+    """Refuses what no file counts: such a number is damage, and no float holds it."""
+    if value >= 2**63:
+        raise ValueError(f"must be below 2**63, got one of {value.bit_length()} bits")
+    return value
+
+
+Count = Annotated[int, Field(ge=1), AfterValidator(_countable)]
+CountOrZero = Annotated[int, Field(ge=0), AfterValidator(_countable)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 if TYPE_CHECKING:

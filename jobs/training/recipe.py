@@ -26,7 +26,7 @@ class SourceSpec:
     image_root: str = ""
     """Where the file names of `gold` start; default: beside the file."""
     curated: str | None = None
-    """A run directory that `glipforge filter` went over."""
+    """A run directory whose labels `glipforge filter` has chosen."""
     policy: str = "default"
     """The policy whose curated records are used."""
     name: str = ""

@@ -168,8 +168,8 @@ def _read(path: Path) -> object:
         if match:
             raise ConfigError(
                 f"{path} holds {match.group(1) or match.group(2)} besides tensors and is refused: "
-                "to make other objects from a file may run any code in it. Where you trust it, as "
-                "one of a training of your own, save its tensors alone and convert that: "
+                "loading such an object may run any code. If you trust the file (your own training "
+                "wrote it, say), save its tensors alone and convert that: "
                 "torch.save({'state_dict': torch.load(FILE, weights_only=False)['state_dict']}, "
                 "NEW)"
             ) from error

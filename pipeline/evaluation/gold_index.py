@@ -140,7 +140,7 @@ def join_run(
         wanted = "file name and caption" if gold.kind == GoldKind.GROUNDING else "file name"
         raise ConfigError(
             f"no record of the run is a sample of gold {gold.name!r}, by record id or by {wanted}: "
-            f"gold has {counts.gold_samples} samples; {counts.records_without_gold} records have "
+            f"gold has {counts.gold_samples} samples; {counts.records_without_gold} records fit "
             f"none, {counts.ambiguous_records} several, {counts.records_of_other_size} one of "
             f"another size, and {counts.records_outdone} one that another image fits as well"
         )

@@ -53,7 +53,7 @@ class ImagePlaces:
         self.kinds: Counter[UriKind] = Counter()
         """How images that are referenced are kept."""
         self.renamed = 0
-        """Copies that could not keep their name: another image has it, or it is no good one."""
+        """Copies that could not keep their name: another image has it, or it is not a good one."""
         self._summary = summary
         self._limits = options.limits
         self._access = options.access

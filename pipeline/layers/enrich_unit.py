@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from pipeline.images.access import ANYTHING, ImageAccess
 from pipeline.images.decode import ImageLimits, decode_image
 from pipeline.images.fetch import read_image_uri
+from pipeline.labelling.retries import Retries
 from pipeline.layers.store import LayerRows
 from schemas.errors import ConfigError, RecordError, RetryableError, UnitError
 from schemas.layer import LayerAnswer, LayerKind, LayerRequest, LayerScorer
@@ -120,6 +121,7 @@ def enrich_unit(
     calls = _calls([row for row in rows if of_pairs or row.boxes])
     ahead: deque[tuple[list[Annotation], list[Future[NDArray[np.uint8]]]]] = deque()
     failed: list[Any] = [0, ""]
+    retries = Retries()
 
     def decode_next() -> None:
         if (call := next(calls, None)) is not None:
@@ -141,7 +143,7 @@ def enrich_unit(
             if not isinstance(image, RecordError)
         ]
         asked += len(usable)
-        answers = iter(_answers([r for _, r in usable], scorers, wanted, failed))
+        answers = iter(_answers([r for _, r in usable], scorers, wanted, failed, retries))
         for row, image in zip(call, images, strict=True):
             answer = image if isinstance(image, RecordError) else next(answers)
             for part in parts.values():
@@ -203,6 +205,7 @@ def _answers(
     scorers: Sequence[LayerScorer],
     wanted: Collection[str],
     failed: list[Any],
+    retries: Retries,
 ) -> list[LayerAnswer | RecordError]:
     """One for each request; a request that a model cannot answer fails alone."""
     if not requests:
@@ -219,8 +222,10 @@ def _answers(
             failed[1] = failed[1] or f"{type(error).__name__}: {error}"
             what = f"{type(error).__name__}: {error}"
             return [RecordError(Status.TEACHER_FAILED, what)]
+        retries.count("enrich", len(requests), error)
     # Asked one by one: that shows which pair it was.
-    return [a for request in requests for a in _answers([request], scorers, wanted, failed)]
+    alone = (_answers([request], scorers, wanted, failed, retries) for request in requests)
+    return [answer for answers in alone for answer in answers]
 
 
 def _ask(

@@ -143,7 +143,8 @@ class PhraseExtractor:
                 span = strip_leading_words(span)
             start, end = offset + span.start_char, offset + span.end_char
             text = caption[start:end]
-            if len(text) != end - start or text.lower() != span.text.lower():
+            # Folded: a capital sigma has two small ones, and the word around it decides which.
+            if len(text) != end - start or text.casefold() != span.text.casefold():
                 raise DataError(f"the parser's span {start}:{end} is not in {caption!r}")
             token = _head(span)
             head = self._lemma(token)

@@ -5,7 +5,9 @@ lock stands still meanwhile. The other process has its own. A caption that ends 
 only itself: the process is started again, and `pairs` asks for the captions one by one.
 
 `python -P -m pipeline.phrases.parser_process` is the child: pickled requests on its standard input,
-answers on its standard output. It ends when the input does, so it never outlives its parent.
+answers on its standard output. It ends when the input does, so it never outlives its parent. The
+child of a `ProcessPoolExecutor` is left behind where the parent is killed, what libraries print in
+it comes out of the command, and one that dies breaks its pool for good.
 """
 
 from __future__ import annotations

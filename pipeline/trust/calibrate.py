@@ -48,8 +48,8 @@ def calibrate_audit(
     if sample.annotations_id != run.annotations_id():
         raise ConfigError(
             f"audit {sample.audit_id} was drawn from other annotations (teacher "
-            f"{', '.join(sample.teachers)}): another teacher, run, floor, or more units since. It "
-            "says nothing about these labels; draw a new one"
+            f"{', '.join(sample.teachers)}): the teacher, the run or its floor is another, or "
+            "there are more units since. It says nothing about these labels; draw a new one"
         )
     wider = FilterPolicy(**_tuples(sample.policy))
     if sample.layers_id != require_columns(run, wider.layer_columns()):

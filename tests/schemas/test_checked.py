@@ -56,6 +56,10 @@ class Cart:
         ({"name": 3}, "cart.name must be text, got 3"),
         ({"name": None}, "cart.name must be text, got None"),
         ({"name": "a", "whels": []}, "cart.whels is unknown; allowed: is_old, load, marks, name"),
+        (
+            {"name": "a", "spare": {"spokes": 10**400}},
+            r"cart.spare.spokes: must be below 2\*\*63, got one of 1329 bits",
+        ),
         ({"name": "a", "wheels": 3}, "cart.wheels must be a list, got 3"),
         ({"name": "a", "wheels": [3]}, r"cart.wheels\[0\] must be an object, got 3"),
         ({"name": "a", "wheels": [{}]}, "cart: one wheel is not enough"),

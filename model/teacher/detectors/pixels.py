@@ -34,8 +34,9 @@ class DetectorPixels:
         self._fixed = (int(size["width"]), int(size["height"])) if size.get("height") else None
         if self._fixed and (min_size or max_size):
             raise ConfigError(
-                f"min_size and max_size have no meaning for this teacher: its input is "
-                f"{self._fixed[0]} x {self._fixed[1]} pixels, got {min_size} and {max_size}"
+                f"min_size and max_size do nothing for this teacher: its input is "
+                f"{self._fixed[0]} x {self._fixed[1]} pixels; leave them out, got {min_size} and "
+                f"{max_size}"
             )
         short, long = size.get("shortest_edge"), size.get("longest_edge")
         if not self._fixed and not (short and long):

@@ -63,9 +63,9 @@ def filter_candidates(
     """
     if policy.min_precision is not None and precision_threshold is None:
         raise ConfigError(
-            f"policy {policy.name!r} asks for min_precision {policy.min_precision}: which scores "
-            "that takes is known only of a run that was calibrated, where `glipforge filter` and "
-            "what reads its labels can apply it"
+            f"policy {policy.name!r} asks for min_precision {policy.min_precision}, which no score "
+            "threshold is known for here: only a calibrated run knows one. Take a policy with a "
+            "score_threshold, or `glipforge filter` on a run that `glipforge calibrate` calibrated"
         )
     candidates = scored(candidates, policy)
     state = FilterState(candidates, _scores(candidates, policy))
@@ -113,8 +113,8 @@ def _scores(candidates: Candidates, policy: FilterPolicy) -> NDArray[np.float32]
     if candidates.region_scores is None:
         raise ConfigError(
             f"policy {policy.name!r} multiplies each score by a second model's score of the region "
-            f"(region_scores {policy.region_scores!r}), and they are not given here: glipforge "
-            "filter and export read them from the layers that `glipforge enrich` makes"
+            f"(region_scores {policy.region_scores!r}), and there are none here: `glipforge enrich "
+            "RUN` makes them, `glipforge filter` and `export` read them"
         )
     return candidates.scores * candidates.region_scores
 
@@ -201,7 +201,7 @@ def _image_codes(state: FilterState, policy: FilterPolicy) -> NDArray[np.uint8]:
 def _layer(candidates: Candidates, policy: FilterPolicy, name: str) -> NDArray[np.float32]:
     if name not in candidates.layers:
         raise ConfigError(
-            f"policy {policy.name!r} reads {name} (layer_thresholds), which is not given here: "
-            "glipforge filter and export read it from the layer that `glipforge enrich` makes"
+            f"policy {policy.name!r} reads {name} (layer_thresholds), which is not known here: "
+            "`glipforge enrich RUN` makes the layer, `glipforge filter` and `export` read it"
         )
     return candidates.layers[name]

@@ -84,9 +84,9 @@ def phrase_codes(phrases: Phrases, policy: FilterPolicy) -> NDArray[np.uint8]:
     if policy.drop_entities:
         if phrases.entities is None:
             raise ConfigError(
-                f"policy {policy.name!r} drops named entities (drop_entities), which are not given "
-                "here: glipforge filter and export read them from the layer that `glipforge enrich "
-                "RUN --with phrases` makes"
+                f"policy {policy.name!r} drops named entities (drop_entities), and none are known "
+                "here: `glipforge enrich RUN --with phrases` makes the layer that names them, "
+                "`glipforge filter` and `export` read it"
             )
         named = pc.is_in(phrases.entities, value_set=pa.array(list(policy.drop_entities)))
         named = named.to_numpy(zero_copy_only=False)

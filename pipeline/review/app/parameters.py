@@ -28,7 +28,7 @@ def object_ids(params: Mapping[str, Any], name: str) -> list[ObjectId]:
     """A list of ids.
 
     Raises:
-        WriteRefused: it is none, or an entry is no id.
+        WriteRefused: it is not a list, or an entry is not an id.
     """
     value = params.get(name)
     if not isinstance(value, list | tuple):

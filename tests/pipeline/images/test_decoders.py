@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import gc
 import signal
-import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 import psutil
 import pytest
 from PIL import Image
 
+from pipeline.images import decoder_child
 from pipeline.images.decode import DecodedImage, ImageLimits
 from pipeline.images.decoders import DecoderProcesses, InProcess
 from schemas.errors import RecordError
@@ -158,28 +158,27 @@ def test_a_process_that_was_killed_costs_nothing() -> None:
     assert decode(decoders, data, (9, 9)).width == 9
 
 
-def test_a_picture_that_ends_its_process_twice_is_a_row() -> None:
+def test_a_picture_that_ends_its_process_twice_is_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decoder_child, "PROGRAM", "tests.pipeline.images.hostile_decoder")
     decoders = DecoderProcesses(1)
-    before = {child.pid for child in children()}
-    data = encode(noise(4000, 3000), "JPEG", progressive=True)
-    done = threading.Event()
+    small = encode(noise(9, 9), "PNG")
+    with pytest.raises(RecordError, match=r"its decoder crashed twice \(signal 11\)") as caught:
+        decode(decoders, b"crash", (9, 9))
+    assert caught.value.status == Status.IMAGE_CORRUPT
+    assert decode(decoders, small, (9, 9)).width == 9
+    found = decoders.decode_all([(data, (9, 9)) for data in (small, b"crash", small)], LIMITS)
+    assert [isinstance(one, RecordError) for one in found] == [False, True, False]
 
-    def kill() -> None:
-        while not done.wait(0.02):
-            for child in children():
-                with suppress(psutil.NoSuchProcess):  # in its start it takes half of that
-                    if child.pid not in before and child.memory_info().rss > 80 * 2**20:
-                        child.send_signal(signal.SIGSEGV)
 
-    killer = threading.Thread(target=kill)
-    killer.start()
-    try:
-        with pytest.raises(RecordError, match=r"its decoder crashed twice \(signal 11\)"):
-            decode(decoders, data, (4000, 3000))
-    finally:
-        done.set()
-        killer.join()
-    assert decode(decoders, encode(noise(9, 9), "PNG"), (9, 9)).width == 9
+def test_a_picture_whose_process_ends_once_is_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process may end of something else: the hostile one removes the file and ends."""
+    monkeypatch.setattr(decoder_child, "PROGRAM", "tests.pipeline.images.hostile_decoder")
+    monkeypatch.setenv("CRASH_ONCE", str(tmp_path / "there"))
+    (tmp_path / "there").touch()
+    assert decode(DecoderProcesses(1), encode(noise(9, 9), "PNG"), (9, 9)).width == 9
+    assert not (tmp_path / "there").exists()
 
 
 def test_processes_end_with_their_pool() -> None:

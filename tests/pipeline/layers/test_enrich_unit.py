@@ -69,7 +69,10 @@ def test_images_that_are_gone_or_changed_are_rows_with_a_reason(
 
 
 def test_a_pair_that_the_model_cannot_answer_fails_alone(
-    tmp_path: Path, pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    pool: ThreadPoolExecutor,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setattr(module, "CALL_IMAGES", 4)
     rows = [drawn_row(tmp_path, number) for number in range(8)]
@@ -78,6 +81,8 @@ def test_a_pair_that_the_model_cannot_answer_fails_alone(
     statuses = found["clip_image"].table.column("status").to_pylist()
     assert statuses == ["ok", "ok", "teacher_failed", *["ok"] * 5]
     assert found["clip_image"].examples == {"teacher_failed": "toy/2: RuntimeError: no answer"}
+    (said,) = [line for line in caplog.messages if "each pair is asked alone" in line]
+    assert said.startswith("enrich: a batch of 4 pairs failed (RuntimeError: no answer)")
 
 
 def test_a_model_that_fails_on_most_is_broken(tmp_path: Path, pool: ThreadPoolExecutor) -> None:
