@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jobs.arguments import DirName, FileName
 from jobs.labelling.running import Running, worker_needs
+from pipeline.storage.files import is_local, local_path
 from schemas.errors import ConfigError, GlipforgeError
 
 if TYPE_CHECKING:
@@ -55,6 +59,22 @@ class Gate:
 
 
 NO_GATE = Gate()
+
+
+@contextmanager
+def leaves_no_folder(out: str) -> Iterator[None]:
+    """Folders on the way to `out` that are made in the block go again where it fails."""
+    folder, made = Path(local_path(out)) if is_local(out) else None, []
+    while folder is not None and not os.path.exists(folder):
+        made.append(folder)
+        folder = folder.parent
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):  # another may have begun to write there
+            for folder in made:
+                folder.rmdir()
+        raise
 
 
 def pass_gate(

@@ -8,9 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pipeline.layers.store import LayerStore
+from pipeline.layers.unit_vectors import unit_vectors
 from pipeline.run.store import RunStore
 from schemas.errors import ConfigError
 from schemas.plan import UnitCommit
@@ -23,12 +26,13 @@ class UnitCosines:
     """The vectors of one unit: `keys` (box or record ids) and `cosines`, [N] each."""
 
     unit_id: str
-    keys: list[str]
+    keys: pa.StringArray
     cosines: NDArray[np.float32]
 
 
 def cosines_of(run: RunStore, layer: str, vector: NDArray[np.float32]) -> Iterator[UnitCosines]:
-    """Unit by unit, the cosine of each stored vector with one; rows without a vector are left out.
+    """Unit by unit, the cosine of each stored vector with one; rows without a vector, or with
+    one that is not finite, are left out.
 
     Args:
         run: with the layer.
@@ -51,22 +55,25 @@ def cosines_of(run: RunStore, layer: str, vector: NDArray[np.float32]) -> Iterat
         units = pool.map(
             lambda unit_id: _unit_cosines(store, commits[unit_id], vector), run.commits()
         )
-        yield from (unit for unit in units if unit.keys)
+        yield from (unit for unit in units if len(unit.keys))
 
 
 def _unit_cosines(
     store: LayerStore, commit: UnitCommit, vector: NDArray[np.float32]
 ) -> UnitCosines:
-    table = store.read(commit, [store.kind.key, "vector"])
-    column = table.column("vector").combine_chunks()
-    keys = table.column(0).combine_chunks().filter(column.is_valid()).to_pylist()
-    flat = column.drop_null().flatten().to_numpy()
-    if len(flat) != len(keys) * len(vector):
+    found = unit_vectors(store, commit)
+    count, length = found.vectors.shape
+    if not count:
+        return UnitCosines(commit.unit_id, found.keys, np.zeros(0, np.float32))
+    if length != len(vector):
         raise ConfigError(
-            f"layer {store.kind.name!r} holds vectors of {len(flat) // len(keys)} numbers, the "
-            f"model gives {len(vector)}: give the model that made the layer"
+            f"layer {store.kind.name!r} holds vectors of {length} numbers, the model gives "
+            f"{len(vector)}: give the model that made the layer"
         )
-    return UnitCosines(commit.unit_id, keys, flat.reshape(len(keys), len(vector)) @ vector)
+    cosines = found.vectors @ vector
+    good = np.isfinite(cosines)  # a model in half precision may have overflowed
+    keys = found.keys if good.all() else found.keys.filter(pa.array(good))
+    return UnitCosines(commit.unit_id, keys, cosines[good])
 
 
 def vector_of(run: RunStore, layer: str, key: str) -> NDArray[np.float32] | None:
@@ -78,9 +85,9 @@ def vector_of(run: RunStore, layer: str, key: str) -> NDArray[np.float32] | None
     store = LayerStore(run, layer)
     store.layer()
     for commit in store.commits().values():
-        table = store.read(commit, [store.kind.key, "vector"])
-        keys = table.column(0).to_pylist()
-        if key in keys:
-            found = table.column("vector")[keys.index(key)].as_py()
-            return None if found is None else np.array(found, dtype=np.float32)
+        found = unit_vectors(store, commit)
+        place = pc.index(found.keys, key).as_py()
+        if place >= 0:
+            own: NDArray[np.float32] = found.vectors[place].copy()
+            return own
     return None

@@ -35,6 +35,8 @@ def parse_text(caption: str) -> str:
     capitals = sum(word.lstrip("\"'([{-*").strip()[:1].isupper() for word in words)
     if len(words) < _MIN_SHOUTED_WORDS or capitals < SHOUTED_SHARE * len(words):
         return caption
+    if len(lower := caption.lower()) == len(caption):
+        return lower
     # Some letters, as the dotted capital I, become two: they stay, since offsets must not move.
     return "".join(low if len(low := char.lower()) == 1 else char for char in caption)
 

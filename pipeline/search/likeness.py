@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from pipeline.curation.rules.candidates import flat_list
-from pipeline.layers.nearest import UnitCosines, cosines_of
-from pipeline.layers.store import LayerStore
+from pipeline.layers.nearest import UnitCosines, cosines_of, vector_of
+from pipeline.layers.store import FOLDER, LAYER, LayerStore
 from pipeline.run.columns import unit_tables
 from pipeline.run.store import RunStore
 from pipeline.search.words import Found, PhraseHit, read_rows
-from schemas.errors import ConfigError
+from schemas.errors import ConfigError, DataError
 from schemas.plan import UnitCommit
 from schemas.records import Annotation
 
@@ -29,6 +30,11 @@ def stored_vector(run: RunStore, key: str) -> tuple[str, NDArray[np.float32]] | 
     Raises:
         ConfigError: the layer that would hold it is missing.
     """
+    for layer in (IMAGES, REGIONS) if "#" in key else (IMAGES,):
+        if run.is_local and run.has(FOLDER, layer, LAYER):
+            vector = vector_of(run, layer, key)
+            if vector is not None:
+                return layer, vector
     record_id = key.rpartition("#")[0]
     for source in run.commits().values():
         for table in unit_tables(run, source, ("record_id",)):
@@ -84,19 +90,29 @@ def search_like(
     best: list[tuple[float, str, str, int]] = []
     pairs = found = 0
     for unit in cosines_of(run, layer, vector):
-        known = _unit_keys(run, sources[unit.unit_id], layer, allowed, min_score)
-        places, rows = _known(unit, known)
-        pairs += len(np.unique(rows))
+        if layer == IMAGES and allowed is None:
+            # A layer of pairs has the pairs of its unit: no annotations need be read to know them.
+            places, rows = np.arange(len(unit.keys)), None
+            pairs += len(places)
+        else:
+            known = _unit_keys(run, sources[unit.unit_id], layer, allowed, min_score)
+            places, rows = _known(unit, known)
+            pairs += len(np.unique(rows))
         found += len(places)
-        order = np.argsort(-unit.cosines[places], kind="stable")
-        # Ties at the cut are settled by id, as in the order itself.
-        last = unit.cosines[places[order[min(limit, len(order)) - 1]]] if len(order) else 0.0
-        chosen = np.flatnonzero(unit.cosines[places] >= last)
-        own = (
-            (-float(unit.cosines[places[n]]), unit.keys[places[n]], unit.unit_id, int(rows[n]))
-            for n in chosen
-        )
-        best = sorted([*best, *own])[:limit]
+        own = unit.cosines[places]
+        if len(own) > limit:
+            # Ties at the cut are settled by id, as in the order itself.
+            chosen = np.flatnonzero(own >= np.partition(own, -limit)[-limit])
+        else:
+            chosen = np.arange(len(own))
+        keys = unit.keys.take(pa.array(places[chosen])).to_pylist()
+        best += [
+            (-float(own[n]), key, unit.unit_id, -1 if rows is None else int(rows[n]))
+            for n, key in zip(chosen, keys, strict=True)
+        ]
+        best = sorted(best)[:limit]
+    if layer == IMAGES and allowed is None:
+        best = _with_rows(files, best)
     read = _rows(files, {(unit_id, row) for _, _, unit_id, row in best})
     hits = tuple(
         _hit(read[unit_id, row], key, layer, -cosine) for cosine, key, unit_id, row in best
@@ -144,12 +160,36 @@ def _unit_keys(
 
 def _known(unit: UnitCosines, known: _UnitKeys) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Which of a unit's vectors may be found, and the rows that they belong to."""
-    keys = pa.array(unit.keys, pa.string())
+    keys = unit.keys
     if keys.equals(known.keys):
         return np.arange(len(keys)), known.rows
     places = pc.index_in(keys, value_set=known.keys)
     good = np.flatnonzero(places.is_valid().to_numpy(zero_copy_only=False))
     return good, known.rows[places.drop_null().to_numpy().astype(np.int64)]
+
+
+def _with_rows(
+    files: Mapping[str, str], best: Sequence[tuple[float, str, str, int]]
+) -> list[tuple[float, str, str, int]]:
+    """The same pairs with the number of the row of each.
+
+    Raises:
+        DataError: a pair is not in the annotations of its unit.
+    """
+    path_of = {unit_id: path for path, unit_id in files.items()}
+    ids: dict[str, pa.Array] = {}
+    for unit_id in {unit_id for _, _, unit_id, _ in best}:
+        with pq.ParquetFile(path_of[unit_id]) as parquet:
+            table = parquet.read(columns=["record_id"], use_threads=False)
+        ids[unit_id] = table.column(0).combine_chunks()
+    found = [
+        (cosine, key, unit_id, pc.index(ids[unit_id], key).as_py())
+        for cosine, key, unit_id, _ in best
+    ]
+    for _, key, unit_id, row in found:
+        if row < 0:
+            raise DataError(f"{path_of[unit_id]} has no pair {key!r}, of which {IMAGES!r} has rows")
+    return found
 
 
 def _rows(

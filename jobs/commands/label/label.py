@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 import tyro
 
 from jobs.arguments import Corpora, Model, Run
-from jobs.labelling.gate import NO_GATE, Gate, pass_gate
+from jobs.labelling.gate import NO_GATE, Gate, leaves_no_folder, pass_gate
 from jobs.labelling.progress import LabelProgress, TooManyFailures, describe_failures
 from jobs.labelling.running import Running, run_units, statuses_to_retry
 from jobs.labelling.setup import LabelSetup, TeacherSetup
@@ -164,8 +164,9 @@ def _label(setup: LabelSetup, out: str, records_per_unit: int, running: Running,
         raise ConfigError(f"corpus {corpus.uri!r} holds no records")
     tell_what_it_never_saw(setup, corpus, units[0])
     plan = make_plan(setup, corpus, units)
-    _require_writable(store)
-    gate_said = pass_gate(gate, setup, running, read_run_info(store).gate)
+    with leaves_no_folder(out):
+        _require_writable(store)
+        gate_said = pass_gate(gate, setup, running, read_run_info(store).gate)
     with run_lock(store) as require_held:
         plan, moved = write_relocated(store, plan, running.relocate)
         recovery = store.recover(verify=running.verify)

@@ -98,11 +98,13 @@ def test_a_worse_teacher_labels_nothing(gold: str, tmp_path: Path) -> None:
         match=r"require_precision 0.8: teacher colours@0 has precision 0.000 \(0.000 to 0.459 .*"
         r"it is worse; take another teacher, or a stricter --audit-policy. Nothing was labelled",
     ):
-        label(setup, str(tmp_path / "out"), 8, LOCAL, gate)
-    assert not (tmp_path / "out" / "plan.json").exists()
+        label(setup, str(tmp_path / "runs" / "out"), 8, LOCAL, gate)
+    assert not (tmp_path / "runs").exists(), "nothing is written, not even a folder"
+    (tmp_path / "out").mkdir()
     few = Gate(require_precision=0.8, audit_gold=gold, audit_policy="strict-review")
     with pytest.raises(TeacherRefused, match=r"no label that gold 'gold' can judge on 3 images"):
         label(setup, str(tmp_path / "out"), 8, LOCAL, few)
+    assert list((tmp_path / "out").iterdir()) == [], "a folder that was there stays"
 
 
 @pytest.mark.parametrize(

@@ -77,3 +77,10 @@ def test_what_cannot_be_compared(run: RunStore) -> None:
         stored_vector(run, "toy/0")
     with pytest.raises(ConfigError, match="holds vectors of 3 numbers, the model gives 2"):
         search_like(run, IMAGES, np.zeros(2, np.float32), files={})
+
+
+def test_ties_at_the_cut_are_settled_by_id(run: RunStore) -> None:
+    with local_files(run) as files:
+        found = search_like(run, IMAGES, np.array([0, 0, 1], np.float32), files=files, limit=2)
+    assert [hit.row.record_id for hit in found.hits] == ["toy/1", "toy/2"]
+    assert (found.pairs, found.phrases) == (5, 5)

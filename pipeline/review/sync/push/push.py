@@ -43,6 +43,7 @@ from pipeline.review.sync.push.rare_phrases import note_rare_phrases
 from pipeline.review.sync.push.selection import Selection
 from pipeline.review.sync.push.stale import remove_stale
 from pipeline.review.sync.store.journal import Journal
+from pipeline.review.sync.store.label_store import remember_samples
 from pipeline.review.sync.store.ledger import Ledger
 from pipeline.review.sync.store.mongo_store import Document, StoredDataset
 from schemas.errors import RecordError
@@ -137,6 +138,7 @@ def push(
             report.left_out += len(batch) - len(shown)
             files = pool.map(lambda item: _file_of(media, item.row), shown)
             operations: list[Any] = []
+            replaced: list[Document] = []
             present: dict[ObjectId, str] = {}
             for item, (filepath, failure) in zip(shown, files, strict=True):
                 if failure is not None:
@@ -152,6 +154,10 @@ def push(
                 operation = _operation(dataset, item, filepath, old, report)
                 if operation is not None:
                     operations.append(operation)
+                    if old is not None:
+                        replaced.append(old)
+            # First: who has one of them open saves into the new one, joined field by field.
+            remember_samples(dataset.samples, replaced)
             _write(dataset, operations, report)
             ledger.add({i: r for i, r in present.items() if pushed.get(i) is not False})
             progress(report.pairs)

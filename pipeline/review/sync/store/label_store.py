@@ -16,7 +16,7 @@ from functools import lru_cache
 from typing import Any
 
 from bson import ObjectId
-from pymongo import WriteConcern
+from pymongo import ReplaceOne, WriteConcern
 from pymongo.collection import Collection
 
 from pipeline.curation.box_state import Review
@@ -132,14 +132,8 @@ class LabelStore:
 
     def remember(self, sample_id: ObjectId, key: str, version: Version) -> None:
         """Keep a version, so that an edit that starts from it can be understood."""
-        name = f"{sample_id}:{key}"
-        row = {
-            "_id": name,
-            "at": datetime.now(UTC),
-            "labels": list(version.labels),
-            "carried": {str(label_id): text for label_id, text in version.carried.items()},
-        }
-        self._versions.replace_one({"_id": name}, row, upsert=True)
+        row = _version_row(sample_id, key, version)
+        self._versions.replace_one({"_id": row["_id"]}, row, upsert=True)
 
     def rewrite(
         self,
@@ -228,6 +222,33 @@ class LabelStore:
             return dict(before), None
         after["last_modified_at"] = moment.replace(tzinfo=None)
         return after, touched
+
+
+def remember_samples(samples: Collection[Any], documents: Iterable[Mapping[str, Any]]) -> None:
+    """Keep the versions of samples that are going to be replaced whole, in one write.
+
+    Args:
+        samples: the collection of their dataset.
+        documents: the samples as they are before.
+    """
+    rows = [
+        _version_row(raw["_id"], version_key(moment), Version(labels=labels_of(raw)))
+        for raw in documents
+        if isinstance(moment := raw.get("last_modified_at"), datetime)  # else no page can save it
+    ]
+    if rows:
+        _make_indexes(samples.database.client, samples.database.name)
+        writes = [ReplaceOne({"_id": row["_id"]}, row, upsert=True) for row in rows]
+        samples.database[VERSIONS].bulk_write(writes, ordered=False)
+
+
+def _version_row(sample_id: ObjectId, key: str, version: Version) -> dict[str, Any]:
+    return {
+        "_id": f"{sample_id}:{key}",
+        "at": datetime.now(UTC),
+        "labels": list(version.labels),
+        "carried": {str(label_id): text for label_id, text in version.carried.items()},
+    }
 
 
 def _entries(

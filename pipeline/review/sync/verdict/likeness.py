@@ -41,7 +41,7 @@ def _alike(store: LabelStore, run_uri: str, layer: str, key: str, limit: int) ->
     present = {raw["_id"] for raw in store.samples.find({}, {"_id": 1})}
     best: dict[ObjectId, float] = {}
     for unit in cosines_of(run, layer, vector):
-        for own, cosine in zip(unit.keys, unit.cosines.tolist(), strict=True):
+        for own, cosine in zip(unit.keys.to_pylist(), unit.cosines.tolist(), strict=True):
             record_id = own.rpartition("#")[0] if layer == REGIONS else own
             sample_id = sample_object_id(record_id)
             if sample_id in present:

@@ -16,6 +16,8 @@ import pytest
 from pipeline.images.palette import phrase_hex
 from pipeline.review.app.server import AppServer, run_server
 from pipeline.review.child_process import port_answers
+from pipeline.review.sync.label.notes import Notes
+from pipeline.review.sync.store.label_store import VERSIONS
 from tests.pipeline.review.bench import Bench
 from tests.pipeline.review.conftest import ReviewSession
 
@@ -148,12 +150,54 @@ def test_a_save_after_an_unknown_change_is_refused_in_a_sentence(
 ) -> None:
     bench.push()
     before = bench.document(0)
-    bench.push(min_score=0.4)
-    pushed = bench.document(0)
+    bench.set("toy/0#2", "review", "accepted")  # as a notebook would
+    changed = bench.document(0)
+    assert changed["last_modified_at"] != before["last_modified_at"]
     status, body = patch(server, bench, [REJECT], document=before)
     assert status == 409  # a 412 would make the page send its whole copy
     assert "was changed since you opened it" in said(body)
-    assert bench.document(0) == pushed
+    assert bench.document(0) == changed
+
+
+def test_an_image_that_a_push_replaced_while_it_was_open_is_saved_into_the_new_one(
+    server: AppServer, bench: Bench
+) -> None:
+    bench.push()
+    bench.set("toy/0#0", "review", "rejected")
+    bench.set("toy/0#1", "bounding_box", [0.11, 0.13, 0.3, 0.3])
+    opened = bench.document(0)
+    assert bench.pull().verdicts() == {"drop": 1, "edit": 1}
+    assert bench.push(notes=Notes(keeps=lambda row: frozenset())).refreshed == 3
+    replaced = bench.document(0)
+    assert replaced["last_modified_at"] != opened["last_modified_at"]
+    moved = [0.12, 0.13, 0.3, 0.3]
+    edit = {"op": "replace", "path": "/boxes/detections/1/bounding_box", "value": moved}
+    assert patch(server, bench, [edit], document=opened)[0] == 200
+    assert bench.label("toy/0#1")["bounding_box"] == moved
+    boxes = [bench.document(0), replaced]
+    for there in boxes:
+        there["boxes"]["detections"].pop(1)
+    assert boxes[0]["boxes"] == boxes[1]["boxes"]  # with what the push wrote
+    assert bench.pull().verdicts() == {"edit": 1}
+    # What the push took away is not brought back.
+    opened = bench.document(2)
+    bench.push(min_score=0.4)
+    gone = [{"op": "replace", "path": "/boxes/detections/2/review", "value": "accepted"}]
+    status, body = patch(server, bench, gone, document=opened)
+    assert (status, "somebody deleted the box 'a café' meanwhile" in said(body)) == (409, True)
+
+
+def test_a_push_that_changes_nothing_keeps_no_version(
+    server: AppServer, bench: Bench, review_session: ReviewSession
+) -> None:
+    bench.push()
+    ids = {"_id": {"$regex": f"^{bench.document(0)['_id']}:"}}
+    versions = review_session.store[VERSIONS]
+    before = versions.count_documents(ids)
+    assert bench.push().unchanged == 3
+    assert versions.count_documents(ids) == before
+    bench.push(notes=Notes(keeps=lambda row: frozenset()))
+    assert versions.count_documents(ids) == before + 1
 
 
 REJECT = {"op": "replace", "path": "/boxes/detections/1/review", "value": "rejected"}
