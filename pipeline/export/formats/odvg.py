@@ -124,13 +124,15 @@ class OdvgDetectionWriter(Writer):
             ) as out:
                 out.writelines(line + "\n" for line in spool.lines())
         stem = self.target.name.removesuffix(".jsonl")
-        names = self.target.categories.names
+        categories = self.target.categories
+        names = categories.names
         label_map = {str(place): name for place, name in enumerate(names)}
         text = json.dumps(label_map, indent=1, ensure_ascii=False) + "\n"
         path = self.target.publication.file(f"{stem}.label_map.json")
         path.write_text(text, encoding="utf-8")
+        which = categories.described(self.options.categories)
         self.summary.notes.append(
-            f"{len(names)} categories ({self.options.categories}), labels from 0 as in "
+            f"{len(names)} categories ({which}), labels from 0 as in "
             f"{path.name}: loaders take the file for grounding where that map is not given; boxes "
             "are xyxy; labels are not exhaustive"
         )

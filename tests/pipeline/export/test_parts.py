@@ -11,6 +11,7 @@ from pipeline.export import CardFacts, ExportOptions, export_records
 from pipeline.export.categories import read_categories
 from pipeline.export.merge import REPEATED, merged_records
 from pipeline.export.parts import Part, Parts
+from pipeline.run.info import KnownCategories
 from schemas.errors import ConfigError
 from schemas.records import CuratedRecord, Phrase
 from tests.pipeline.export.golden import dogs_record, golden_records, kite_record
@@ -201,3 +202,14 @@ def test_the_card_says_what_is_in_and_who_made_it(tmp_path: Path) -> None:
         "half-open character offsets",
     ):
         assert words in text, words
+
+
+@pytest.mark.parametrize("export_format, path", [("coco", "o.json"), ("odvg-detection", "o.jsonl")])
+def test_notes_say_which_categories_head_came_to(
+    tmp_path: Path, export_format: str, path: str
+) -> None:
+    known = KnownCategories(names=("cat", "dog"), ids=())
+    for own, said in ((known, "2 categories (the run's own list)"), (None, "0 categories (head)")):
+        out = str(tmp_path / f"{own is None}-{path}")
+        summary = export_records([], export_format, out, known_categories=own)
+        assert any(note.startswith(said) for note in summary.notes), summary.notes

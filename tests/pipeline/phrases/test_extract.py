@@ -33,6 +33,10 @@ def asked(extractor: PhraseExtractor, caption: str) -> list[str]:
         ("He sees it in the afternoon", []),
         ("a photo of a cat", ["a cat"]),
         ("a café with a jalapeño", ["a café", "a jalapeño"]),
+        ('a "dog" and a "red car"', ["dog", "red car"]),
+        ("an old so-called “boat”, and the man's 'hat'", ["boat", "hat"]),
+        ('a "very" big dog', ['a "very" big dog']),
+        ("a 12\" pizza on the dogs' table", ['a 12" pizza', "the dogs' table"]),
         ("a dog 🐶 and a cat", None),
         # A capital sigma that ends a word has another small letter than one inside.
         ("A Poster Of ΟΔΥΣΣΕΥΣ And A Dog", ["A Poster", "ΟΔΥΣΣΕΥΣ", "A Dog"]),
