@@ -39,6 +39,7 @@ from model.config import get_preset
 from model.files.directory import save_pretrained
 from model.network.glip import Glip
 from model.teacher.options import TeacherOptions
+from model.training.memory import share_one_arena
 from pipeline.corpus import Corpus, CorpusOptions
 from pipeline.images.decode import ImageLimits, decode_image
 from pipeline.labelling.annotate_unit import AnnotateOptions, plan_calls
@@ -170,6 +171,8 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--wait-ms", type=float, default=0.0)
     options = parser.parse_args()
+    if options.device == "cpu":
+        share_one_arena()  # as the command does
     torch.set_num_threads(options.threads)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

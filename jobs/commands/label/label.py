@@ -86,6 +86,11 @@ class Config:
 
 def run(config: Config) -> int:
     """Label what is not labelled yet; returns 0, or 1 if units or too many of the rows failed."""
+    from model.training.memory import share_one_arena
+
+    labels_here = config.running.runner == "local" or config.dry_run
+    if labels_here and config.device in ("auto", "cpu"):
+        share_one_arena()  # before the threads of what is imported and opened below
     from jobs.ray_session import in_ray_job, require_absolute
     from pipeline.storage.files import is_local, local_path
 
