@@ -248,7 +248,9 @@ def _trimmed(chunk: Span) -> Span | None:
         start += 1
     while start < end and (doc[end - 1].is_space or doc[end - 1].is_punct):
         end -= 1
-    start, end = _without_open_quote(chunk, start, end)
+    inner = _without_open_quote(chunk, start, end)
+    if inner != (start, end):
+        return _trimmed(doc[slice(*inner)])
     if start == end or not any(map(str.isalnum, doc[start:end].text)):
         return None
     return doc[start:end]

@@ -141,7 +141,7 @@ def test_a_full_disk_ends_the_run_before_all_is_labelled_in_vain(
 
     with monkeypatch.context() as patch:
         patch.setattr("pipeline.run.commit_local.write_synced", full)
-        with pytest.raises(StorageFull, match=r"make room, and the same command goes on"):
+        with pytest.raises(StorageFull, match=r"Make room and repeat the command, it goes on"):
             label(setup, str(out), UNIT, LOCAL)
     assert asked(log) <= 4 * UNIT
     assert label(setup, str(out), UNIT, LOCAL) == 0

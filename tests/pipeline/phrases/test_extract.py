@@ -35,6 +35,8 @@ def asked(extractor: PhraseExtractor, caption: str) -> list[str]:
         ("a café with a jalapeño", ["a café", "a jalapeño"]),
         ('a "dog" and a "red car"', ["dog", "red car"]),
         ("an old so-called “boat”, and the man's 'hat'", ["boat", "hat"]),
+        ('a "  dog runs', ["dog"]),
+        ('a "- dog', ["dog"]),
         ('a "very" big dog', ['a "very" big dog']),
         ("a 12\" pizza on the dogs' table", ['a 12" pizza', "the dogs' table"]),
         ("a dog 🐶 and a cat", None),
