@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -174,6 +174,28 @@ class NearIndex:
         distance; -1 where there is none. Flat ones have none."""
         best = np.full(len(hashes), -1, dtype=np.int64)
         distance = np.full(len(hashes), HASH_BITS + 1, dtype=np.int64)
+        for rows, places, far in self._within(hashes):
+            # The farthest first, so that of several the nearest is written last.
+            for one in np.argsort(-far, kind="stable"):
+                row = rows[one]
+                if far[one] < distance[row]:
+                    best[row], distance[row] = places[one], far[one]
+        return best, np.where(best < 0, -1, distance)
+
+    def pairs(self) -> NDArray[np.int64]:
+        """[P, 2], places of two hashes of the index within the distance, the lower place first; a
+        pair may come several times. Flat ones are in none."""
+        found = [
+            np.stack([rows, places], axis=1)[rows < places]
+            for rows, places, _ in self._within(self._hashes)
+        ]
+        return np.concatenate(found).astype(np.int64)
+
+    def _within(
+        self, hashes: NDArray[np.uint64]
+    ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]]:
+        """Part by part: places in `hashes`, those in the index, and the distances of what is
+        near."""
         mine = np.flatnonzero(~is_flat(hashes))
         parts = _parts(hashes[mine], self._width)
         for number, (order, values) in enumerate(zip(self._order, self._sorted, strict=True)):
@@ -184,12 +206,7 @@ class NearIndex:
             places = self._usable[order[first + np.arange(len(rows))]] if len(rows) else rows
             far = np.bitwise_count(hashes[mine[rows]] ^ self._hashes[places]).sum(axis=1)
             near = np.flatnonzero(far <= self._max)
-            # The farthest first, so that of several the nearest is written last.
-            for one in near[np.argsort(-far[near].astype(np.int64), kind="stable")]:
-                row = mine[rows[one]]
-                if far[one] < distance[row]:
-                    best[row], distance[row] = places[one], far[one]
-        return best, np.where(best < 0, -1, distance)
+            yield mine[rows[near]], places[near], far[near].astype(np.int64)
 
 
 def _parts(hashes: NDArray[np.uint64], width: type) -> NDArray[Any]:

@@ -22,6 +22,7 @@ VERBS = {
     "undo_any": "Take back a change",
     "export_view": "Export this view",
     "sort_by_likeness": "Show what looks like this",
+    "show_duplicates": "Show duplicates",
     "new_phrase": "New phrase",
     "split_phrase": "Split a phrase",
     "merge_phrases": "Merge phrases",

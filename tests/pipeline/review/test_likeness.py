@@ -11,6 +11,7 @@ from schemas.layer import KINDS
 from tests.pipeline.layers.test_store import define
 from tests.pipeline.review.app.test_plugin import execute, selected
 from tests.pipeline.review.bench import Bench
+from tests.pipeline.trust.test_duplicates import hashed
 
 pytestmark = [pytest.mark.slow, pytest.mark.fiftyone]
 
@@ -75,3 +76,18 @@ def test_what_is_missing_is_said(bench: Bench) -> None:
     params = {"box_id": "toy/0#2"}
     refused = execute(bench, "sort_by_likeness", params=params).result["refused"]
     assert "has no vector of 'toy/0#2'" in refused
+
+
+def test_duplicates_stand_side_by_side(bench: Bench) -> None:
+    bench.push()
+    dataset = bench.dataset
+    dataset.info = {"run": bench.run.uri}
+    dataset.save()
+    assert "duplicates" in execute(bench, "show_duplicates").result["refused"]
+    looks = {"toy/0": "0123456789abcdef" * 2, "toy/2": "0123456789abcdee" * 2}
+    hashed(bench.run, {key: (key, look) for key, look in looks.items()})
+    found = execute(bench, "show_duplicates")
+    assert found.result == {"groups": [ids(0, 2)]}
+    requests = found.executor.to_json()["requests"]
+    assert any("set_view" in request["operator_uri"] for request in requests)
+    assert execute(bench, "show_duplicates", params={"distance": 0}).result == {"groups": []}

@@ -16,6 +16,7 @@ from pipeline.review.app.box_operators import (
     UndoAny,
 )
 from pipeline.review.app.caption_panel import CaptionPanel
+from pipeline.review.app.duplicates_operator import ShowDuplicates
 from pipeline.review.app.likeness_operator import SortByLikeness
 from pipeline.review.app.operators import (
     AcceptLabels,
@@ -43,6 +44,7 @@ PARTS = (
     UndoAny,
     ExportView,
     SortByLikeness,
+    ShowDuplicates,
     ReadProgress,
     Begin,
     CaptionPanel,
