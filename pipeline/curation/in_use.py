@@ -10,6 +10,7 @@ import contextlib
 import os
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO, Any
 
 from pipeline.storage.files import is_local, local_path
@@ -38,9 +39,14 @@ class InUse:
         """
         if not is_local(self.folder):
             remove_old_files(self.folder, named(), suffix=".parquet", newest=newest, kept_s=KEPT_S)
-        elif self.stream is not None and try_lock(self.stream):
+        elif self.stream is not None and self._is_of_its_run() and try_lock(self.stream):
             remove_other_files(self.folder, named(), suffix=".parquet")
             _remove_staged(local_path(self.folder))
+
+    def _is_of_its_run(self) -> bool:
+        """False where a link, as a run from others may hold, leads to files of somebody else."""
+        place = Path(local_path(self.folder))
+        return Path(os.path.realpath(place)).is_relative_to(os.path.realpath(place.parents[1]))
 
 
 @contextlib.contextmanager

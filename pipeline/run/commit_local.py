@@ -96,12 +96,7 @@ class LocalCommitter:
         """Remove the data first: a marker without data is found again, data without one is not."""
         for file in commit.files:
             path = self.root / file.path
-            # A run that came from others may hold links: what lies elsewhere is not ours to delete.
-            if not path.parent.resolve().is_relative_to(self.root.resolve()):
-                raise DataError(
-                    f"{path.parent} leads out of the run {self.root}; nothing there is deleted. "
-                    "Put the folder itself there, and the same command goes on"
-                )
+            self._require_inside(path.parent)
             path.unlink(missing_ok=True)
         (self.root / marker_path(commit.unit_id)).unlink(missing_ok=True)
 
@@ -122,6 +117,7 @@ class LocalCommitter:
     def clean(self, commits: Iterable[UnitCommit]) -> None:
         """Empty the staging folder, when every unit has its marker: publish what a killed winner
         left there, remove what losers left."""
+        self._require_inside(self.root / STAGING)
         with contextlib.suppress(FileNotFoundError):
             staged = {entry.name for entry in os.scandir(self.root / STAGING)}
             for commit in commits if staged else ():
@@ -134,6 +130,14 @@ class LocalCommitter:
                 os.rmdir(self.root / STAGING)
 
     # --- parts ---------------------------------------------------------------------------------
+
+    def _require_inside(self, folder: Path) -> None:
+        # A run that came from others may hold links: what lies elsewhere is not ours to delete.
+        if not Path(os.path.realpath(folder)).is_relative_to(os.path.realpath(self.root)):
+            raise DataError(
+                f"{folder} leads out of the run {self.root}; nothing there is deleted. "
+                "Put the folder itself there, and the same command goes on"
+            )
 
     def _staged(self, commit: UnitCommit, file: CommittedFile) -> Path:
         kind = folder_of(file.path) or "rows"

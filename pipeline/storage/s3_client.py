@@ -106,7 +106,11 @@ def explained(path: str) -> Iterator[None]:
             ) from error
         raise OSError(f"s3://{path}: {error}") from error
     except ParamValidationError as error:
-        raise FileNotFoundError(f"s3://{path}: not a valid bucket and key: {error}") from error
+        # botocore's own words hold what was typed, which may be keys written into the URL.
+        raise FileNotFoundError(
+            f"s3://{path}: not a valid bucket and key: a bucket's name is letters, digits, dots, "
+            "hyphens and underscores; keys to a store are given by variables or a profile"
+        ) from error
     except (CredentialRetrievalError, TokenRetrievalError) as error:
         raise StorageKeysRefused(
             f"s3://{path}: the credentials cannot be had: {error}; get new ones and repeat the "

@@ -81,6 +81,32 @@ def test_a_folder_that_leads_out_of_the_run_is_not_emptied(tmp_path: Path) -> No
     assert victim.read_bytes() == b"somebody's"
 
 
+def test_a_staging_folder_of_others_is_not_emptied(tmp_path: Path) -> None:
+    run = RunStore(folder_run(tmp_path / "run", toy_rows(tmp_path)).uri)
+    victim = tmp_path / "elsewhere" / "thesis.txt"
+    victim.parent.mkdir()
+    victim.write_text("here")
+    staging = tmp_path / "run" / "_staging"
+    staging.symlink_to(victim.parent)
+    with pytest.raises(Exception, match="_staging leads out of the run"):
+        run.committer.clean(run.read_markers(["u0"]).values())
+    assert victim.read_text() == "here"
+
+
+def test_a_curation_of_others_is_not_tidied(tmp_path: Path) -> None:
+    run = folder_run(tmp_path / "run", toy_rows(tmp_path))
+    assert glipforge(["filter", run.uri]) == 0
+    (folder,) = (tmp_path / "run" / "curated").iterdir()
+    elsewhere = folder.rename(tmp_path / "elsewhere")
+    folder.symlink_to(elsewhere)
+    victims = [elsewhere / name for name in ("table.parquet", ".hidden")]
+    for victim in victims:
+        victim.write_text("here")
+    (elsewhere / "manifest.json").write_text("{}")
+    assert glipforge(["filter", run.uri]) == 0
+    assert [victim.read_text() for victim in victims] == ["here", "here"]
+
+
 def test_a_plan_of_others_names_no_path(tmp_path: Path, capsys) -> None:
     run = folder_run(tmp_path / "run", toy_rows(tmp_path))
     _change(tmp_path / "run/_plan.json", lambda content: content["units"][0].update(unit_id="../x"))
