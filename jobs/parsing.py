@@ -7,10 +7,13 @@ names an option as it is typed (`--image-field`), although the code that raised 
 from __future__ import annotations
 
 import dataclasses
+import os
 import re
+import stat
 import types
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 import tyro
@@ -20,6 +23,9 @@ from schemas.errors import ConfigError
 
 _SAID_OF_A_FIELD = r"(?=: |,? (must|has|is|does|cannot|ends?|names?|holds?)\b)"
 """What comes after a field's name where a message begins with it."""
+_WRITTEN = ("out", "errors", "sheet")
+"""Options whose file is written: `--out /dev/null` is meant."""
+_OF_THE_SHELL = ("/dev/fd/", "/dev/stdin", "/proc/self/fd/")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,11 +41,12 @@ def parse(config_type: Any, words: Sequence[str], *, prog: str, description: str
     """The `Config` that the words describe.
 
     Raises:
-        ConfigError: an option is repeated that takes one value, or a value is not allowed.
+        ConfigError: an option is repeated that takes one value, a value is not allowed, or a pipe
+            or a device is given where a file is read.
         SystemExit: help was asked for (0), or an option is unknown or missing (2); it was printed.
     """
     _refuse_repetitions(options_of(config_type), words)
-    return tyro.cli(
+    config = tyro.cli(
         config_type,
         args=list(words),
         prog=prog,
@@ -47,6 +54,8 @@ def parse(config_type: Any, words: Sequence[str], *, prog: str, description: str
         config=(tyro.conf.DisallowNone, tyro.conf.FlagCreatePairsOff),
         registry=_registry(),
     )
+    _refuse_special_files(config)
+    return config
 
 
 def options_of(config_type: Any) -> dict[str, Option]:
@@ -135,6 +144,34 @@ def _refuse_repetitions(options: Mapping[str, Option], words: Sequence[str]) -> 
                 f"{typed} was given {len(given)} times{shown}; it is taken once, and none of them "
                 "is dropped in silence"
             )
+
+
+def _refuse_special_files(config: Any) -> None:
+    """A pipe without a writer never begins and a device never ends; the shell's own, as of
+    `@<(sort names)`, do both."""
+    if not dataclasses.is_dataclass(config):
+        return
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        _refuse_special_files(value)
+        if field.name in _WRITTEN:
+            continue
+        for one in value if isinstance(value, tuple) else (value,):
+            path = str(one).removeprefix("@") if isinstance(one, str | Path) else ""
+            if kind := "" if path.startswith(_OF_THE_SHELL) else _special_kind(path):
+                raise ConfigError(f"{field.name}: {path} is a {kind}, not a file")
+
+
+def _special_kind(path: str) -> str:
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError):  # not there, or not a path at all
+        return ""
+    if stat.S_ISREG(mode) or stat.S_ISDIR(mode):
+        return ""
+    from pipeline.storage.local_place import special_kind
+
+    return special_kind(mode)
 
 
 def _registry() -> ConstructorRegistry:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import tyro
 
 from jobs.arguments import Run
+from schemas.redaction import shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -86,7 +87,7 @@ def _print(config: Agree, people: list[PairAgreement], found: list[BoxConflict])
         )
     for conflict in found[: config.show]:
         words = ", ".join(f"{word.reviewer} {word.verdict}" for word in conflict.words)
-        print(f"conflict: {conflict.box_id}: {words}")
+        print(shown(f"conflict: {conflict.box_id}: {words}"))
     if len(found) > config.show:
         print(f"...and {len(found) - config.show:,} more")
     print(f"{len(found):,} conflicts open; the latest word stands meanwhile")

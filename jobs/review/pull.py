@@ -14,6 +14,7 @@ from jobs.arguments import MaybeDir, Run
 from jobs.review.ending import interrupt_on_signals
 from pipeline.review.sync.store.run_dataset import pushed_dataset, review_store
 from schemas.records import Verdict
+from schemas.redaction import shown
 
 if TYPE_CHECKING:
     from pipeline.review.sync.pull.pull import PullReport
@@ -85,12 +86,13 @@ def print_pull(report: PullReport) -> None:
         print(f"by reviewer: {_counted(report.reviewers())}")
     bad = [d for d in report.decisions if d.verdict == Verdict.BAD]
     for decision in bad[:SHOWN_CONFLICTS]:
-        print(f"bad: {decision.record_id}: {decision.reason} ({decision.reviewer})")
+        print(shown(f"bad: {decision.record_id}: {decision.reason} ({decision.reviewer})"))
     if len(bad) > SHOWN_CONFLICTS:
         print(f"...and {len(bad) - SHOWN_CONFLICTS} more")
     for conflict in report.conflicts[:SHOWN_CONFLICTS]:
         about = conflict.box_id or conflict.record_id
-        print(f"conflict: {about}: {conflict.kind}: {conflict.detail}", file=sys.stderr)
+        said = shown(f"conflict: {about}: {conflict.kind}: {conflict.detail}")
+        print(said, file=sys.stderr)
     if report.conflicts:
         print(
             f"{len(report.conflicts)} conflicts; they are in the saved view 'conflicts'. Correct "

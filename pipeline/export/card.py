@@ -110,8 +110,11 @@ def _head(summary: ExportSummary, categories: Categories, facts: CardFacts) -> l
 
 
 def _yaml(text: str) -> str:
-    # A JSON string is a YAML string.
-    return json.dumps(text, ensure_ascii=False)
+    # A JSON string is a YAML string, but that YAML takes no control character as it is.
+    return "".join(
+        letter if letter.isprintable() else f"\\U{ord(letter):08x}"
+        for letter in json.dumps(text, ensure_ascii=False)
+    )
 
 
 def _table(label: str, value: str, rows: Any) -> list[str]:

@@ -11,6 +11,7 @@ from pipeline.images.connections import Admit, NotAdmitted
 from pipeline.images.web import fetch_web
 from pipeline.storage.errors import MissingFile, StorageDenied, StorageKeysRefused
 from pipeline.storage.files import read_bytes, stat_file
+from pipeline.storage.local_place import special_kind
 from pipeline.storage.parquet_cell import read_parquet_cell
 from pipeline.storage.tar_members import read_tar_member
 from schemas.errors import ConfigError, RecordError, RetryableError, UnitError, reason_of
@@ -97,11 +98,4 @@ def _require_size(uri: str, size: int, admit: Admit) -> None:
 
 
 def _kind(mode: int) -> str:
-    kinds = {
-        stat.S_IFDIR: "folder",
-        stat.S_IFIFO: "named pipe",
-        stat.S_IFCHR: "character device",
-        stat.S_IFBLK: "block device",
-        stat.S_IFSOCK: "socket",
-    }
-    return kinds.get(stat.S_IFMT(mode), "special file")
+    return "folder" if stat.S_ISDIR(mode) else special_kind(mode) or "special file"

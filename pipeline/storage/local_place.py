@@ -4,13 +4,27 @@ from __future__ import annotations
 
 import glob
 import os
+import stat
 from pathlib import Path
 from typing import BinaryIO
 
 from pipeline.storage.exclusive import place_exclusively
 from pipeline.storage.place import Place, join_url
 from schemas.atomic import beside, sync_folder, write_synced, write_whole
+from schemas.errors import ConfigError
 from schemas.plan import InputFile
+
+_SPECIAL = {
+    stat.S_IFIFO: "named pipe",
+    stat.S_IFCHR: "character device",
+    stat.S_IFBLK: "block device",
+    stat.S_IFSOCK: "socket",
+}
+
+
+def special_kind(mode: int) -> str:
+    """What a path is by its mode where it is neither a file nor a folder; else empty."""
+    return _SPECIAL.get(stat.S_IFMT(mode), "")
 
 
 class LocalPlace(Place):
@@ -33,14 +47,20 @@ class LocalPlace(Place):
 
     def read(self, start: int | None, stop: int | None) -> bytes:
         """As `Place.read`."""
-        with open(self.path, "rb") as stream:
+        with self.open() as stream:
             if start is None and stop is None:
                 return stream.read()
             stream.seek(start or 0)
             return stream.read(-1 if stop is None else max(0, stop - (start or 0)))
 
     def open(self) -> BinaryIO:
-        """As `Place.open`."""
+        """As `Place.open`.
+
+        Raises:
+            ConfigError: a pipe or a device is there, which may never end or never begin.
+        """
+        if kind := special_kind(os.stat(self.path).st_mode):
+            raise ConfigError(f"{self.url} is a {kind}, not a file")
         return open(self.path, "rb")
 
     def children(self) -> tuple[list[InputFile], list[str]]:

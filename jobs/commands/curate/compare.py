@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import tyro
 
 from jobs.arguments import Run
+from schemas.redaction import shown
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -84,6 +85,7 @@ def _lines(config: Config, found: RunComparison) -> list[str]:
 
 
 def _noun_table(found: RunComparison, number: int) -> Table:
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table(
@@ -96,7 +98,7 @@ def _noun_table(found: RunComparison, number: int) -> Table:
         shift = f"{change.mean_shift:+.3f}" if change.kept else ""
         numbers = (change.kept, change.moved, change.missed, change.added)
         counts = (f"{number:,}" for number in numbers)
-        table.add_row(noun, *counts, _share(change.agreement), shift)
+        table.add_row(escape(shown(noun)), *counts, _share(change.agreement), shift)
     return table
 
 

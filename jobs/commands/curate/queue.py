@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 import tyro
 
 from jobs.arguments import Run
+from schemas.redaction import shown
 
 EXAMPLES = ("glipforge queue runs/1 --size 500",)
 
@@ -61,7 +62,8 @@ def run(config: Config) -> int:
         return 0
     for one in found[: config.show]:
         what = one.box_id or f"{one.record_id} (nothing boxed yet)"
-        print(f"{one.queue_score:.2f}  {what}  {one.phrase!r}: {'; '.join(one.queue_reasons)}")
+        reasons = "; ".join(one.queue_reasons)
+        print(shown(f"{one.queue_score:.2f}  {what}  {one.phrase!r}: {reasons}"))
     how = f"learnt from {judge.judged} verdicts" if judge.judged else "fixed weights"
     if judge.columns:
         how += f", with {', '.join(judge.columns)}"

@@ -16,6 +16,7 @@ import tyro
 
 from jobs.arguments import FileName, MaybeDir, Model, Run
 from schemas.errors import ConfigError
+from schemas.redaction import shown
 
 if TYPE_CHECKING:
     import numpy as np
@@ -172,7 +173,7 @@ def _print(config: Config, found: Found) -> None:
 def _plain(text: str) -> str:
     from rich.markup import escape
 
-    return escape(text)
+    return escape(shown(text))
 
 
 def _write_sheet(config: Config, labelled: RunStore, found: Found) -> None:

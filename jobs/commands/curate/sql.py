@@ -16,6 +16,7 @@ import tyro
 
 from jobs.arguments import Run
 from schemas.errors import ConfigError
+from schemas.redaction import shown
 
 EXAMPLES = (
     'glipforge sql runs/1 "select head, count(*) n from boxes where score > 0.5 group by 1"',
@@ -68,7 +69,7 @@ def _print(names: list[str], rows: list[tuple[Any, ...]]) -> None:
     for name in names:
         table.add_column(escape(name))
     for row in rows[:SHOWN_ROWS]:
-        table.add_row(*(escape(_cell(value)) for value in row))
+        table.add_row(*(escape(shown(_cell(value))) for value in row))
     console = Console()
     console.print(table, soft_wrap=True)
     if len(rows) > SHOWN_ROWS:

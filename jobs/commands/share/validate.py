@@ -13,6 +13,7 @@ import tyro
 from jobs.arguments import DirName, FileName
 from schemas.errors import ConfigError
 from schemas.gold_format import GoldFormat
+from schemas.redaction import shown
 
 EXAMPLES = ("glipforge validate labels.json --image-root images",)
 
@@ -64,10 +65,10 @@ def run(config: Config) -> int:
         print(json_module.dumps(asdict(found), indent=1, sort_keys=True, ensure_ascii=False))
         return 1 if found.counts else 0
     total = found.counts.total()
-    lines = [f"{problem.where}: {problem.what}" for problem in found.problems]
+    lines = [shown(f"{problem.where}: {problem.what}") for problem in found.problems]
     if total > len(found.problems):
         lines.append(f"... and {total - len(found.problems):,} more; --show {total} prints all")
-    lines += [f"{number:,} x {what}" for what, number in found.counts.most_common(20)]
+    lines += [shown(f"{number:,} x {what}") for what, number in found.counts.most_common(20)]
     lines.append(
         f"{found.format or 'unknown'}: {found.samples:,} samples, {found.boxes:,} boxes, "
         f"{found.images:,} images looked at; {total:,} problems"

@@ -76,7 +76,7 @@ class RowsCorpus(Corpus):
         self.images_repeat = is_table and len(set(names)) <= _SHARED * len(names)
         self.image_below = ""
         if not options.image_root and not self.images_inside:
-            self.image_below = find_folder(files[0].uri.rpartition("/")[0], names)
+            self.image_below = find_folder(_folder(files[0].uri), names)
         below = f" below {self.image_below!r}" if self.image_below else ""
         self.explanation = (
             f"{len(files):,} file(s) of rows; image from {self.image_field!r}{below}, caption "
@@ -126,7 +126,7 @@ class RowsCorpus(Corpus):
             yield self._broken(uri, f"@{entry.start}", entry.problem)
             return
         row, offset = entry.row, entry.start
-        folder = self.options.image_root or uri.rpartition("/")[0]
+        folder = self.options.image_root or _folder(uri)
         if self.image_below:
             folder = f"{folder}/{self.image_below}"
         image_uri, problem = resolve_image(
@@ -211,3 +211,8 @@ def first_entries(uri: str) -> list[Entry]:
 
 def _mark(record_id: str) -> int:
     return int.from_bytes(hashlib.blake2b(record_id.encode(), digest_size=8).digest())
+
+
+def _folder(uri: str) -> str:
+    """Where the names in a file start from; of a bare name, here."""
+    return uri.rpartition("/")[0] or "."

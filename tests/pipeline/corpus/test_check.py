@@ -44,6 +44,16 @@ def test_what_is_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert "e.g. toy/pairs/2.png@" in said or "caption_missing" in said
 
 
+def test_a_file_that_is_named_without_its_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(write(tmp_path / "toy").parent)
+    for words in ([], ["--untrusted"]):
+        assert main(["corpus", "check", "pairs.jsonl", "--json", *words]) == 0
+        found = json.loads(capsys.readouterr().out)
+        assert (found["records"], found["usable"]) == (6, 3)
+
+
 def test_a_part(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["corpus", "check", str(write(tmp_path / "toy")), "--limit", "2"]) == 0
     assert "pairs    2 looked at, 2 usable" in capsys.readouterr().out

@@ -5,10 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import yaml
+
 from pipeline.curation.calibration import write_calibration
 from pipeline.curation.decisions import append_decisions, load_decisions
 from pipeline.curation.rules.policy import FilterPolicy
+from pipeline.export.card import CardFacts, card_text
 from pipeline.export.card_facts import PART, card_facts
+from pipeline.export.categories import Categories
+from pipeline.export.options import ExportSummary
 from pipeline.run.store import RunStore
 from pipeline.trust.audit import draw_audit
 from pipeline.trust.calibrate import calibrate_audit
@@ -49,3 +54,21 @@ def test_a_card_states_what_holds_and_of_which_run(tmp_path: Path) -> None:
     )
     append_decisions(run, [back])
     assert "its calibration no longer holds" in said(run)[0]
+
+
+def test_the_head_of_a_card_is_yaml_whatever_a_name_holds() -> None:
+    names = [
+        "a: b",
+        "- x",
+        'say "hi" #1',
+        "bell\x07\x7f\x85\u2028",
+        "tag\U000e0041",
+        "---\nx: 1",
+        "\U0001f600",
+    ]
+    summary = ExportSummary(format="hf-imagefolder", paths=[])
+    facts = CardFacts(made_with="glipforge", license="mit\n---\nx: *y")
+    text = card_text(summary, Categories(names, mode="names"), facts)
+    head = yaml.safe_load(text.removeprefix("---").partition("\n---\n")[0])
+    assert list(head["glipforge"]["class_label"]["names"].values()) == names
+    assert head["license"] == facts.license

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ from PIL import Image
 from jobs.cli import main
 from pipeline.run.store import RunStore
 from tests.model.scorers.tiny_scorers import write_scorer
-from tests.pipeline.layers.runs import draw, drawn_run
+from tests.pipeline.folder_run import folder_run
+from tests.pipeline.layers.runs import draw, drawn_row, drawn_run
+from tests.schemas.builders import make_phrase
 
 
 @pytest.fixture
@@ -27,6 +30,33 @@ def test_search_prints_a_table(run: RunStore, capsys: pytest.CaptureFixture[str]
     assert "a red box" in out
     assert main(["search", run.uri, "zebra"]) == 0
     assert "nothing was found" in capsys.readouterr().out
+
+
+def test_a_caption_cannot_write_on_the_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hostile = "a \x1b[31mred\x9b2J box[/red]"
+    row = replace(
+        drawn_row(tmp_path, 0),
+        record_id="toy/\x1b]0;owned\x07",
+        caption=hostile,
+        image_uri="https://me:secret@host/0.png",
+        phrases=(
+            make_phrase(hostile, hostile, head="box[/red]\x1b[2J", best_score=0.9),
+            make_phrase(hostile, "a", head="a\x9b2J", best_score=0.8),
+        ),
+    )
+    run = folder_run(tmp_path / "run", [row]).uri
+    for words in (
+        ["search", run, "red"],
+        ["sql", run, "select record_id, caption, image_uri from pairs"],
+        ["queue", run],
+        ["compare", run, run],
+    ):
+        assert main(words) == 0, words
+        said = capsys.readouterr().out
+        assert not {"\x1b", "\x9b", "\x07"} & set(said), words
+        assert "secret" not in said
 
 
 def test_search_as_json_and_as_a_sheet(
