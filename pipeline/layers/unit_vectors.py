@@ -79,6 +79,8 @@ def _copy_path(store: LayerStore, commit: UnitCommit) -> Path | None:
 def _mapped(path: Path) -> UnitVectors | None:
     """None where there is no whole copy, or one that is not as `_write` makes them: a run that
     came from elsewhere may hold anything."""
+    if not path.is_file():  # to open a named pipe is to wait for whoever writes to it
+        return None
     try:
         with pa.memory_map(str(path)) as source:
             table = pa.ipc.open_file(source).read_all().combine_chunks()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -125,6 +126,15 @@ def test_a_copy_whose_offsets_lead_out_of_it_is_made_again(run: RunStore) -> Non
     path.write_bytes(whole.replace(good, bad))
     assert all_cosines(run) == first
     assert path.read_bytes() == whole
+
+
+def test_a_pipe_in_place_of_a_copy_is_not_waited_for(run: RunStore) -> None:
+    store, first = LayerStore(run, NAME), all_cosines(run)
+    path = copies(store)[0]
+    path.unlink()
+    os.mkfifo(path)
+    assert all_cosines(run) == first
+    assert path.is_file()
 
 
 def test_a_copy_of_another_file_is_not_taken(run: RunStore) -> None:
