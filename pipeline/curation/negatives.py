@@ -2,27 +2,28 @@
 
 No box is no absence: a phrase counts where it was asked for, no candidate of it reached the
 policy's `negative_below`, no person says otherwise, and it shares no words with a phrase that has a
-box or of which a person says so.
+box or of which a person says so. Nor is "the dog" absent where "a dog" has a box.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 
+from pipeline.curation.rules.phrase_rules import bare_text
 from schemas.records import CuratedRecord, PhraseStatus
 
 
 def negative_phrases(record: CuratedRecord, below: float) -> tuple[list[int], int]:
     """Places of the negatives among the record's phrases, and how many more would be negatives
-    but overlap such a phrase.
+    but overlap or repeat such a phrase.
 
     Args:
         record: a curated pair.
         below: the policy's `negative_below`: best scores from there on say nothing.
     """
     named = {index for box in record.boxes for index in box.phrase_indices}
-    spans = [
-        (phrase.start, phrase.end)
+    there = [
+        (phrase.start, phrase.end, bare_text(phrase.text))
         for index, phrase in enumerate(record.phrases)
         if index in named or phrase.status == PhraseStatus.DOUBTED
     ]
@@ -30,7 +31,11 @@ def negative_phrases(record: CuratedRecord, below: float) -> tuple[list[int], in
     for index, phrase in enumerate(record.phrases):
         if index in named or phrase.status != PhraseStatus.OK or phrase.best_score >= below:
             continue
-        if any(phrase.start < end and start < phrase.end for start, end in spans):
+        words = bare_text(phrase.text)
+        if any(
+            (phrase.start < end and start < phrase.end) or words == other
+            for start, end, other in there
+        ):
             overlapping += 1
         else:
             found.append(index)

@@ -21,7 +21,7 @@ from schemas.records import (
 
 NO_BOX = "pair without a box, which this format cannot say"
 CROWD = "region to ignore (crowd, group or difficult object), which this format cannot say"
-NEGATIVE_OVERLAP = "negative phrase that overlaps a named one"
+NEGATIVE_OVERLAP = "negative phrase that overlaps or repeats a named one"
 
 
 class ExportBorder:

@@ -77,14 +77,24 @@ def _copy_path(store: LayerStore, commit: UnitCommit) -> Path | None:
 
 
 def _mapped(path: Path) -> UnitVectors | None:
-    """None where there is no whole copy."""
+    """None where there is no whole copy, or one that is not as `_write` makes them: a run that
+    came from elsewhere may hold anything."""
+    if not path.is_file():  # to open a named pipe is to wait for whoever writes to it
+        return None
     try:
         with pa.memory_map(str(path)) as source:
             table = pa.ipc.open_file(source).read_all().combine_chunks()
+        table.validate(full=True)  # offsets beyond the file would end the process
         keys, vectors = (table.column(name).chunk(0) for name in ("key", "vector"))
-        return UnitVectors(keys, vectors.flatten().to_numpy().reshape(len(keys), -1))
-    except (OSError, pa.ArrowException, KeyError, IndexError):
+    except (OSError, pa.ArrowException, KeyError, IndexError, UnicodeDecodeError):
         return None
+    kind = vectors.type
+    if keys.type != pa.string() or not pa.types.is_fixed_size_list(kind):
+        return None
+    flat = vectors.flatten()
+    if kind.value_type != pa.float32() or keys.null_count or vectors.null_count or flat.null_count:
+        return None
+    return UnitVectors(keys, flat.to_numpy().reshape(len(keys), kind.list_size))
 
 
 def _write(path: Path, commit: UnitCommit, keys: pa.Array, vectors: pa.Array) -> None:

@@ -9,7 +9,7 @@ from pipeline.curation.rules.policy import FilterPolicy
 from pipeline.run.store import RunStore
 from pipeline.storage.files import read_bytes, write_bytes
 from pipeline.storage.folders import list_files
-from schemas.checked import checked, from_json, to_plain
+from schemas.checked import Share, checked, from_json, to_plain
 from schemas.errors import ConfigError, DataError
 from schemas.fingerprint import canonical_json
 
@@ -27,10 +27,10 @@ class DrawnLabel:
     phrase: str
     noun: str
     xyxy: tuple[float, float, float, float]
-    level: float
+    level: Share
     """The greatest threshold below which it stays; its score, for most policies."""
     stratum: int
-    probability: float
+    probability: Share
     """Of being drawn."""
 
 

@@ -69,6 +69,7 @@ def calibrate_audit(
         raise ConfigError(
             f"{missing} of {len(sample.drawn)} drawn labels have no verdict yet: judge them and "
             "pull (glipforge review pull), or count them as wrong with --missing-is-wrong"
+            + _carried(sample, judged, decisions)
         )
     policy = base_policy(policy)
     labels, keep = _audited(run, sample, policy, judged)
@@ -91,6 +92,18 @@ def calibrate_audit(
         keys=keys,
         words_id=words_id(keys, decisions),
     )
+
+
+def _carried(sample: AuditSample, judged: Judged, decisions: Sequence[Decision]) -> str:
+    """Where a drawn label looks judged in review and is not."""
+    keys = {(one.record_id, one.box_id) for one in decisions if one.carried_from}
+    number = sum(
+        truth is Truth.MISSING and (one.record_id, one.box_id) in keys
+        for one, truth in zip(sample.drawn, judged.truths, strict=True)
+    )
+    if not number:
+        return ""
+    return f". {number} have one of another run (--carry), which judged that run's box: judge again"
 
 
 def _audited(

@@ -79,6 +79,21 @@ def test_exports_and_training_have_the_same_negatives(
     assert [CAPTION[a:b] for a, b in sample.negative_spans] == expected
 
 
+def test_words_that_have_a_box_elsewhere_are_no_negative(tmp_path: Path) -> None:
+    caption = "a hot dog by a dog, the Hot dog and a cold dog"
+    phrases = ("a hot dog", "a dog", "the Hot dog", "a cold dog")
+    row = make_annotation(
+        record_id="n/1",
+        caption=caption,
+        phrases=tuple(make_phrase(caption, text, best_score=0.01) for text in phrases),
+        boxes=(make_box(box_id="n/1#0", phrase_index=0, score=0.9, xyxy=(1.0, 1.0, 20.0, 20.0)),),
+    )
+    run, policy = folder_run(tmp_path / "run", [row]), FilterPolicy(name="n", score_threshold=0.5)
+    curate_run(run, policy)
+    (record,) = iter_curated(run, policy.policy_id)
+    assert negative_phrases(record, 0.1) == ([1, 3], 1)
+
+
 def test_what_a_person_doubts_in_one_run_is_no_negative_of_two(tmp_path: Path) -> None:
     doubted = curated(tmp_path / "a", [MISSING])
     assert doubted.phrases[1].status is PhraseStatus.DOUBTED

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -84,6 +85,56 @@ def test_a_torn_copy_is_made_again(run: RunStore, damage: bytes | None) -> None:
     path.write_bytes(whole[: len(whole) // 2] if damage is None else damage)
     assert all_cosines(run) == first
     assert copies(store)[0].read_bytes() == whole
+
+
+NUMBERS = pa.array([0.5] * 6, pa.float32())
+THREE = pa.FixedSizeListArray.from_arrays(NUMBERS, 3)
+
+
+@pytest.mark.parametrize(
+    ("keys", "vectors"),
+    [
+        (pa.array(["a", "b"]), pa.array(["x", "y"])),
+        (pa.array([1, 2]), THREE),
+        (pa.array([None, "b"]), THREE),
+        (pa.array(["a", "b"]).dictionary_encode(), THREE),
+        (pa.array(["a", "b"]), THREE.cast(pa.list_(pa.float64(), 3))),
+        (pa.array(["a", "b"]), pa.array([[0.5] * 6, []], pa.list_(pa.float32()))),
+        (pa.array(["a", "b"]), pa.array([None, [0.5] * 3], pa.list_(pa.float32(), 3))),
+        (pa.array(["a", "b"]), pa.array([[0.5, None, 0.5]] * 2, pa.list_(pa.float32(), 3))),
+    ],
+)
+def test_a_copy_of_other_columns_is_made_again(
+    run: RunStore, keys: pa.Array, vectors: pa.Array
+) -> None:
+    store, first = LayerStore(run, NAME), all_cosines(run)
+    path = copies(store)[0]
+    whole = path.read_bytes()
+    table = pa.table({"key": keys, "vector": vectors})
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table)
+    assert all_cosines(run) == first
+    assert path.read_bytes() == whole
+
+
+def test_a_copy_whose_offsets_lead_out_of_it_is_made_again(run: RunStore) -> None:
+    store, first = LayerStore(run, NAME), all_cosines(run)
+    path = copies(store)[0]
+    whole = path.read_bytes()
+    good, bad = (np.array(offsets, np.int32).tobytes() for offsets in ([0, 5, 10], [0, 5, 2**30]))
+    assert whole.count(good) == 1
+    path.write_bytes(whole.replace(good, bad))
+    assert all_cosines(run) == first
+    assert path.read_bytes() == whole
+
+
+def test_a_pipe_in_place_of_a_copy_is_not_waited_for(run: RunStore) -> None:
+    store, first = LayerStore(run, NAME), all_cosines(run)
+    path = copies(store)[0]
+    path.unlink()
+    os.mkfifo(path)
+    assert all_cosines(run) == first
+    assert path.is_file()
 
 
 def test_a_copy_of_another_file_is_not_taken(run: RunStore) -> None:

@@ -11,7 +11,7 @@ from pipeline.curation.rules.policy import FilterPolicy
 from pipeline.run.store import RunStore
 from pipeline.trust.audit import draw_audit
 from pipeline.trust.audit_sample import find_audit, read_audits, write_audit
-from schemas.errors import ConfigError
+from schemas.errors import ConfigError, DataError
 from tests.pipeline.trust.simulated import simulated_run
 
 POLICY = FilterPolicy(name="sim", score_threshold=0.5)
@@ -87,3 +87,7 @@ def test_samples_are_found_by_policy_and_id(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"has 2 audits \("):
         find_audit(run, POLICY)
     assert find_audit(run, POLICY, two.audit_id[:10]) == two
+    path = Path(write_audit(run, two))
+    path.write_text(path.read_text().replace(f'"level":{two.drawn[0].level!r}', '"level":NaN', 1))
+    with pytest.raises(DataError, match=r"drawn\[\d\]\.level must be in \[0, 1\], got nan; delete"):
+        find_audit(run, POLICY)

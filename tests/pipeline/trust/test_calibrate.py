@@ -177,7 +177,10 @@ def test_labels_without_a_verdict_stop_it_or_count_as_wrong(
     some = honest_verdicts(sample, truth)[:40]
     with pytest.raises(ConfigError, match=r"10 of 50 drawn labels have no verdict yet"):
         calibrate_audit(run, sample, POLICY, some)
-    found = calibrate_audit(run, sample, POLICY, some, missing_is_wrong=True)
+    carried = [replace(one, carried_from="old") for one in honest_verdicts(sample, truth)[40:47]]
+    with pytest.raises(ConfigError, match=r"10 of 50 .*-is-wrong\. 7 have one of another run \(--"):
+        calibrate_audit(run, sample, POLICY, [*some, *carried])
+    found = calibrate_audit(run, sample, POLICY, [*some, *carried], missing_is_wrong=True)
     assert (found.drawn, found.missing) == (50, 10)
     assert found.right == sum(truth[one.box_id] for one in sample.drawn[:40])
     # what people decided about other boxes plays no part
