@@ -15,6 +15,7 @@ from typing import IO, Any
 
 from pipeline.storage.files import is_local, local_path
 from pipeline.storage.folders import remove_old_files, remove_other_files
+from pipeline.storage.local_place import refuse_special
 from pipeline.storage.lock_file import try_lock, wait_shared
 
 LOCK = ".lock"
@@ -62,6 +63,7 @@ def in_use(folder: str, *, writes: bool = False) -> Iterator[InUse]:
             try:
                 os.makedirs(local_path(folder), exist_ok=True)
                 path = os.path.join(local_path(folder), LOCK)
+                refuse_special(path)
                 stream = opened.enter_context(open(path, "a+b"))
             except OSError:
                 if writes:

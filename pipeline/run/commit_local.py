@@ -26,6 +26,7 @@ from pipeline.run.commit_protocol import (
 )
 from pipeline.storage.errors import WRITES_NOTHING, StorageFull
 from pipeline.storage.exclusive import place_exclusively
+from pipeline.storage.local_place import refuse_special
 from schemas.atomic import sync_folder, write_synced
 from schemas.errors import DataError, UnitError, os_sentence, reason_of
 from schemas.plan import CommittedFile, UnitCommit
@@ -83,6 +84,7 @@ class LocalCommitter:
         final, staged = self.root / file.path, self._staged(commit, file)
         for path in (final, staged, final):
             with contextlib.suppress(FileNotFoundError):
+                refuse_special(path)
                 data = path.read_bytes()
                 if is_intact(data, file):
                     return data
@@ -179,6 +181,7 @@ class LocalCommitter:
 
 
 def _text(path: Path) -> str:
+    refuse_special(path)
     # What is not UTF-8 is damage, which reading the marker names.
     return path.read_text(encoding="utf-8", errors="surrogateescape")
 

@@ -22,6 +22,7 @@ from pipeline.run.object_lock import RequireHeld, object_lock
 from pipeline.run.store import RunStore
 from pipeline.storage.errors import MissingFile
 from pipeline.storage.files import read_bytes
+from pipeline.storage.local_place import refuse_special
 from pipeline.storage.lock_file import try_lock
 from schemas.damage import whole
 from schemas.errors import ConfigError
@@ -80,6 +81,7 @@ def lock_holder(run: RunStore) -> LockHolder | None:
 
 def folder_holder(folder: Path) -> LockHolder | None:
     """The driver that holds a folder now; None if there is none."""
+    refuse_special(folder / LOCK)
     try:
         with open(folder / LOCK) as stream:
             if try_lock(stream, shared=True):
@@ -108,6 +110,7 @@ def folder_lock(folder: str, held: Callable[[dict[str, Any]], str]) -> Iterator[
     """Hold a folder of a file system; `held` makes the refusal from what the holder wrote."""
     path = os.path.join(folder, LOCK)
     os.makedirs(folder, exist_ok=True)
+    refuse_special(path)
     # Never deleted: a second driver could lock the deleted file and a third one a new file.
     with open(path, "a+") as stream:
         # `lock_holder` takes the lock for an instant to look: that is not a driver.

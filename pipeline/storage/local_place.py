@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import os
 import stat
@@ -25,6 +26,17 @@ _SPECIAL = {
 def special_kind(mode: int) -> str:
     """What a path is by its mode where it is neither a file nor a folder; else empty."""
     return _SPECIAL.get(stat.S_IFMT(mode), "")
+
+
+def refuse_special(path: str | Path) -> None:
+    """Pass where a file, a folder or nothing is.
+
+    Raises:
+        ConfigError: a pipe or a device is there, which may never begin or never end.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        if kind := special_kind(os.stat(path).st_mode):
+            raise ConfigError(f"{path} is a {kind}, not a file")
 
 
 class LocalPlace(Place):
@@ -54,13 +66,8 @@ class LocalPlace(Place):
             return stream.read(-1 if stop is None else max(0, stop - (start or 0)))
 
     def open(self) -> BinaryIO:
-        """As `Place.open`.
-
-        Raises:
-            ConfigError: a pipe or a device is there, which may never end or never begin.
-        """
-        if kind := special_kind(os.stat(self.path).st_mode):
-            raise ConfigError(f"{self.url} is a {kind}, not a file")
+        """As `Place.open`; a pipe or a device is refused."""
+        refuse_special(self.path)
         return open(self.path, "rb")
 
     def children(self) -> tuple[list[InputFile], list[str]]:

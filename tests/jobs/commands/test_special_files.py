@@ -10,6 +10,8 @@ import pytest
 from jobs.cli import main
 from pipeline.storage.files import open_file, read_bytes
 from schemas.errors import ConfigError
+from tests.jobs.toy_run import toy_rows
+from tests.pipeline.folder_run import folder_run
 
 
 @pytest.mark.parametrize(
@@ -49,3 +51,21 @@ def test_a_pipe_in_a_received_run_is_refused(tmp_path: Path) -> None:
     for read in (read_bytes, open_file):
         with pytest.raises(ConfigError, match=r"_plan\.json is a named pipe, not a file"):
             read(place)
+
+
+@pytest.mark.parametrize(
+    "name", ["_commits/u0.json", "annotations/u0.parquet", "run.json", "_lock", "curated/.lock"]
+)
+def test_no_command_waits_for_a_pipe_of_a_received_run(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = folder_run(tmp_path / "run", toy_rows(tmp_path))
+    assert main(["filter", run.uri]) == 0
+    place = tmp_path / "run" / name
+    if name == "curated/.lock":
+        (place,) = (tmp_path / "run").glob("curated/*/.lock")
+    place.unlink(missing_ok=True)
+    os.mkfifo(place)
+    words = ["status"] if name == "_lock" else ["filter"]
+    assert main([*words, run.uri]) in (1, 2)
+    assert f"{place} is a named pipe, not a file" in capsys.readouterr().err
