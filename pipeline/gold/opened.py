@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from pipeline.storage.local_place import refuse_special
 from schemas.errors import DataError
 
 READ_ERRORS = (OSError, EOFError, zlib.error)
@@ -28,6 +29,7 @@ _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 @contextmanager
 def opened(path: str | Path) -> Iterator[IO[bytes]]:
     """The bytes of a file, unpacked where it is gzip, whatever its name."""
+    refuse_special(path)
     with open(path, "rb") as raw:
         if raw.peek(2)[:2] == _GZIP:
             with gzip.GzipFile(fileobj=raw) as packed:

@@ -23,6 +23,7 @@ from pipeline.gold.checks import (
 from pipeline.gold.class_names import find_class_label, numbered_names
 from pipeline.gold.detection_samples import DetectionImage, named_detection_set
 from pipeline.gold.gold_set import GoldCounts, GoldKind, GoldSet, finish_counts, grounding_sample
+from pipeline.storage.local_place import refuse_special
 from schemas.errors import DataError, reason_of
 from schemas.records import Span, TrainingSample, Xyxy
 
@@ -195,6 +196,7 @@ def _rows(files: list[str], columns: list[str] | None = None) -> Iterator[tuple[
 
 def _open(path: str) -> pq.ParquetFile:
     try:
+        refuse_special(path)
         return pq.ParquetFile(path)
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"gold file {path!r} is not Parquet: {reason_of(error)}") from error

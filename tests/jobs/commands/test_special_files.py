@@ -69,3 +69,12 @@ def test_no_command_waits_for_a_pipe_of_a_received_run(
     words = ["status"] if name == "_lock" else ["filter"]
     assert main([*words, run.uri]) in (1, 2)
     assert f"{place} is a named pipe, not a file" in capsys.readouterr().err
+
+
+def test_gold_waits_for_no_pipe_of_its_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    os.mkfifo(tmp_path / "rows.parquet")
+    for words in (["validate"], ["evaluate", "--run", "run", "--gold"]):
+        assert main([*words, str(tmp_path)]) in (1, 2)
+        assert "rows.parquet is a named pipe, not a file" in capsys.readouterr().err
