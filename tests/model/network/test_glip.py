@@ -131,7 +131,7 @@ def test_every_preset_survives_json(name):
         ({"fusion_dim": 33}, "fusion_dim must be a multiple of fusion_heads 2, got 33"),
         ({"max_tokens": 4}, r"max_tokens must be in \[8, 512\], got 4"),
         ({"dropblock": 1.5}, r"dropblock must be in \[0, 1\), got 1.5"),
-        ({"anchor_scale": 0.0}, "anchor_scale must be > 0, got 0.0"),
+        ({"anchor_scale": 0.0}, "anchor_scale must be > 0, at most 1024, got 0.0"),
         ({"min_size": 200}, "min_size must be in .*max_size 128.*, got 200"),
         (
             {"text": TextConfig(hidden_size=30, num_heads=4)},
