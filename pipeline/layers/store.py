@@ -150,6 +150,19 @@ class LayerStore(CommittedUnits):
         done = self.commits()
         return [source for unit_id, source in self.run.commits().items() if unit_id not in done]
 
+    def require_whole(self) -> None:
+        """Pass where every committed unit of the run has its rows.
+
+        Raises:
+            ConfigError: the layer is missing or lacks units; says which command makes it.
+        """
+        self.layer()
+        if missing := self.pending():
+            raise ConfigError(
+                f"layer {self.kind.name!r} of run {self.run.uri!r} lacks {len(missing):,} units; "
+                "the `glipforge enrich` command that made it goes on"
+            )
+
     def recover(self, *, verify: bool = False) -> Recovery:
         """Finish commits that a kill interrupted; take back those whose data is gone or whose unit
         was labelled again. Only the driver that holds the lock may do this."""

@@ -10,7 +10,6 @@ from pipeline.layers.store import LayerStore
 from pipeline.run.columns import unit_tables
 from pipeline.run.store import RunStore
 from pipeline.trust.near_images import NearIndex, as_words
-from schemas.errors import ConfigError
 
 
 def duplicate_groups(run: RunStore, max_distance: int) -> list[tuple[str, ...]]:
@@ -30,12 +29,7 @@ def duplicate_groups(run: RunStore, max_distance: int) -> list[tuple[str, ...]]:
         ConfigError: the layer is missing or lacks units, or `max_distance` is out of range.
     """
     layer = LayerStore(run, "duplicates")
-    layer.layer()
-    if missing := layer.pending():
-        raise ConfigError(
-            f"layer 'duplicates' of run {run.uri!r} lacks {len(missing):,} units; `glipforge "
-            "enrich --with duplicates` on the run goes on"
-        )
+    layer.require_whole()
     images: dict[str, list[str]] = {}
     looks: dict[str, tuple[str, str]] = {}
     commits = layer.commits()

@@ -88,12 +88,7 @@ def find_leakage(
         ConfigError: the layer is missing or lacks units, or `max_distance` is out of range.
     """
     layer = LayerStore(run, "duplicates")
-    layer.layer()
-    if missing := layer.pending():
-        raise ConfigError(
-            f"layer 'duplicates' of run {run.uri!r} lacks {len(missing):,} units; `glipforge "
-            "enrich --with duplicates` on the run goes on"
-        )
+    layer.require_whole()
     found = _Counts()
     indices = [NearIndex(other.hashes, max_distance) for other in others]
     commits = layer.commits()
