@@ -26,6 +26,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -134,11 +135,11 @@ def request(pair: Pair) -> GroundingRequest:
 
 def cpu_seconds() -> float:
     """Of this process and its living children."""
-    times = [
-        process.cpu_times()
-        for process in (psutil.Process(), *psutil.Process().children(recursive=True))
-    ]
-    return sum(t.user + t.system for t in times)
+    total = 0.0
+    for process in (psutil.Process(), *psutil.Process().children(recursive=True)):
+        with suppress(psutil.NoSuchProcess):
+            total += sum(process.cpu_times()[:2])
+    return total
 
 
 def timed(work: Callable[[], object]) -> tuple[float, float]:

@@ -177,7 +177,8 @@ def test_a_worker_that_is_killed_is_replaced(tmp_path: Path) -> None:
                 title = " ".join(process.info["cmdline"] or ())
                 if title.startswith("ray::LabelActor.label") and process.pid not in killed:
                     killed.append(process.pid)
-                    process.kill()
+                    with suppress(psutil.NoSuchProcess):
+                        process.kill()
                     break
 
     thread = threading.Thread(target=killer)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import signal
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -51,11 +52,13 @@ def outcome(decoder: DecoderProcesses | InProcess, data: bytes) -> tuple[object,
 
 
 def children() -> list[psutil.Process]:
-    return [
-        child
-        for child in psutil.Process().children()
-        if "pipeline.images.decoder_process" in child.cmdline()
-    ]
+    """Decoder processes that this one has; those of other tests end while it looks."""
+    found = []
+    for child in psutil.Process().children():
+        with suppress(psutil.NoSuchProcess):
+            if "pipeline.images.decoder_process" in child.cmdline():
+                found.append(child)
+    return found
 
 
 @pytest.mark.parametrize("name", list(IMAGES))
