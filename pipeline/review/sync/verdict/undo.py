@@ -121,13 +121,15 @@ def _check_unchanged(
     """
     there, then = now or {}, after or {}
     changed = {name for name in {*before, *then} if before.get(name) != then.get(name)}
-    same = all(
-        _is_same(name, there.get(name), then.get(name))
+    other = {
+        name
         for name in (changed - _BY_PULL_AND_PUSH) | _SAID
-    )
-    if (now is None) != (after is None) or not (same or after is None):
+        if not _is_same(name, there.get(name), then.get(name))
+    }
+    if (now is None) != (after is None) or (other and after is not None):
         who = there.get(REVIEWER) or "somebody"
-        raise WriteRefused(f"{who} changed or judged the same box since; nothing was taken back")
+        did = "judged" if other == {REVIEWER} else "changed"
+        raise WriteRefused(f"{who} {did} the same box since; nothing was taken back")
 
 
 def _is_rejected(label: Label | None, *, by: str) -> bool:
