@@ -30,7 +30,8 @@ _UNIT_WORDS = (
 )
 _UNITS = frozenset(_UNIT_WORDS.split())
 _MEASURE = re.compile(rf"[\d.,:/]+(?:{'|'.join(sorted(map(re.escape, _UNITS)))})", re.IGNORECASE)
-_LINK = re.compile(r"(?:https?://|www\.|[#@]\w)|^\S+\.(?:com|org|net|jpe?g|png|html?)$", re.I)
+FILE_ENDS = "jpe?g|png|gif|webp|bmp|tiff?|heic|html?|txt|pdf|csv|mp4|mov|avi"
+_LINK = re.compile(rf"(?:https?://|www\.|[#@]\w)|^\S+\.(?:com|org|net|{FILE_ENDS})$", re.I)
 
 
 def parse_text(caption: str) -> str:

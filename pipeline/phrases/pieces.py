@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from pipeline.phrases.cut_words import FILE_ENDS
+
 if TYPE_CHECKING:
     from spacy.tokens import Doc
 
@@ -45,7 +47,7 @@ _LINK = re.compile(
     r"(?<!\S)[#@]\w+(?=\s+[#@]\w)"  # in a row of tags
     rf"|(?<=[\w.!?,]){_NO_TAG_AFTER}\s+[#@]\w+(?=\s*$)"
     r"|(?<![^\s(\[])(?:(?:https?://|www\.)[^\s<>]+"
-    r"|[^\s()\[\]<>\"']+\.(?:com|org|net|jpe?g|png|gif|webp|html?)(?![\w.]))",
+    rf"|[^\s()\[\]<>\"']+\.(?:com|org|net|{FILE_ENDS})(?![\w.]))",
     re.IGNORECASE,
 )
 _WORD_BEFORE, _WORD_AFTER = re.compile(r"\S*\Z"), re.compile(r"\S*")

@@ -32,6 +32,7 @@ def test_a_name_alone(name: str, around: str) -> None:
         ("smiling", []),
         ("sad, lonely, tired", []),
         ("a horse, etc.", ["a horse"]),
+        ("a horse - see data/list/README.txt", ["a horse"]),
         ("Do not enter", []),
     ],
 )
