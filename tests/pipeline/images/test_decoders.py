@@ -148,7 +148,7 @@ def test_who_waits_for_a_process_that_dies_gets_another() -> None:
     with ThreadPoolExecutor(3) as pool:
         asked = [pool.submit(ask) for _ in range(3)]
         for one in asked:
-            one.result(timeout=60)
+            one.result(timeout=300)
 
 
 def test_a_process_that_was_killed_costs_nothing() -> None:
@@ -197,5 +197,5 @@ def test_processes_end_with_their_pool() -> None:
     started = work()
     assert 1 <= len(started) <= 3
     gc.collect()
-    psutil.wait_procs(started, timeout=5)
+    psutil.wait_procs(started, timeout=120)
     assert not [child for child in started if child.is_running()]
