@@ -32,7 +32,7 @@ def start(args: list[str]) -> subprocess.Popen[bytes]:
 
 
 def wait_for_units(out: Path, number: int, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 300
+    deadline = time.monotonic() + 600
     while time.monotonic() < deadline and process.poll() is None:
         if len(list((out / "_commits").glob("*.json"))) >= number:
             return
