@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
@@ -23,6 +24,7 @@ from pipeline.gold.checks import (
 from pipeline.gold.class_names import find_class_label, numbered_names
 from pipeline.gold.detection_samples import DetectionImage, named_detection_set
 from pipeline.gold.gold_set import GoldCounts, GoldKind, GoldSet, finish_counts, grounding_sample
+from pipeline.storage.inflation import parquet_batches
 from pipeline.storage.local_place import refuse_special
 from schemas.errors import DataError, reason_of
 from schemas.records import Span, TrainingSample, Xyxy
@@ -185,13 +187,14 @@ def _class_names(path: str) -> dict[int, str]:
 def _rows(files: list[str], columns: list[str] | None = None) -> Iterator[tuple[str, Any]]:
     for file in files:
         number = 0
+        what, size = f"gold file {file!r}", os.path.getsize(file)
         try:
-            for batch in _open(file).iter_batches(1_000, columns=columns, use_threads=False):
+            for batch in parquet_batches(file, what, size, rows=1_000, columns=columns):
                 for row in batch.to_pylist():
                     yield f"{file} row {number}", row
                     number += 1
         except (pa.ArrowException, OSError) as error:
-            raise DataError(f"gold file {file!r} cannot be read: {reason_of(error)}") from error
+            raise DataError(f"{what} cannot be read: {reason_of(error)}") from error
 
 
 def _open(path: str) -> pq.ParquetFile:
