@@ -9,7 +9,7 @@ from pipeline.gold.formats.coco import load_coco, load_lvis
 from pipeline.gold.formats.cvat import load_cvat
 from pipeline.gold.formats.flickr30k import load_flickr30k
 from pipeline.gold.formats.glip_tsv import load_glip_tsv
-from pipeline.gold.formats.imagefolder import load_imagefolder
+from pipeline.gold.formats.imagefolder import METADATA_NAMES, load_imagefolder
 from pipeline.gold.formats.label_studio import is_label_studio, load_label_studio
 from pipeline.gold.formats.mdetr import load_mdetr
 from pipeline.gold.formats.odvg import load_odvg
@@ -154,7 +154,7 @@ def _guess_folder(folder: Path) -> str:
 
 _FOLDER_MARKS = {
     "flickr30k": ("Sentences/",),
-    "imagefolder": ("metadata.jsonl", "*/metadata.jsonl"),
+    "imagefolder": (*METADATA_NAMES, *(f"*/{name}" for name in METADATA_NAMES)),
     "yolo": ("data.yaml",),
     "refcoco": ("refs(*).p", "refs(*).json"),
     "voc": ("Annotations/*.xml", "*.xml"),
@@ -182,7 +182,10 @@ def _guess_file(file: Path, grounding: bool) -> str:
         case ".xml":
             return "cvat" if b"<annotations" in _head(path) else ""
         case ".csv":
-            return "openimages" if b"XMin" in _head(path) else ""
+            head = _head(path)
+            return (
+                "openimages" if b"XMin" in head else "imagefolder" if b"file_name" in head else ""
+            )
     return ""
 
 

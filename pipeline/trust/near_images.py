@@ -71,10 +71,14 @@ def image_files(against: str, images: str = "") -> list[str]:
     if not path.is_file():
         raise ConfigError(f"against must be a folder of images or a COCO file, got {against!r}")
     names: list[str] = []
+    keys: set[str] = set()
     try:
         for key, number, entry in stream_object(against):
+            keys.add(key)
             if key == "images" and number is not None:
                 names.append(require(entry, "file_name", str, f"images[{number}]"))
+        if "images" not in keys:
+            raise DataError("images must be list, got None")
     except DataError as error:
         raise ConfigError(
             f"against: {against!r} is not a COCO file with images[].file_name: {error}"

@@ -31,6 +31,7 @@ from pipeline.gold.picture_sizes import entry_size
 from schemas.errors import DataError
 
 NO_ID = "image or category whose id is null or a fraction"
+NOT_KNOWN = "has an id which is not in categories"
 NO_NAME = "category without a name: it is called by its id"
 NO_FILE_NAME = "image without a file name: it is looked for by its id"
 _OBJECTS365 = re.compile(r"images/v[12]/(patch\d+/[^/]+)")
@@ -236,11 +237,11 @@ class _Reader:
         keys = ("neg_category_ids", "not_exhaustive_category_ids")
         for key, listed in zip(keys, lists, strict=True):
             for category in listed:
-                if not isinstance(category, int | str) or category not in index_of:
-                    raise DataError(
-                        f"{where}: {key} has {category!r:.100}, which is not in categories"
-                    )
-            found.append(tuple(index_of[category] for category in listed))
+                if not isinstance(category, int | str):
+                    raise DataError(f"{where}: {key} must hold ids, got {category!r:.100}")
+                if category not in index_of:  # a file of some categories keeps the lists of all
+                    self.counts.drop(f"{key} {NOT_KNOWN}", where=where)
+            found.append(tuple(index_of[one] for one in listed if one in index_of))
         return found[0], found[1]
 
     def _check_id(self, entry: Any, where: str) -> None:

@@ -191,7 +191,8 @@ def test_captions_from_several_runs_bring_what_each_says_of_the_image(
     assert len(crowds_of("o.json")) == 2
     (image,) = json.loads(Path("o.json").read_text())["images"]
     assert (image["license"], image["captions"]) == (1, ["cat", "dining table"])
-    out = ["--merge", "two", "--format", "coco", "--categories", "cat", "--out", "c.json"]
+    names = ["--categories", "cat, dog"]
+    out = ["--merge", "two", "--format", "coco", *names, "--out", "c.json"]
     assert main(["export", "one", *out]) == 0
     assert "2 x region to ignore whose image is left out" in capsys.readouterr().out
 

@@ -197,7 +197,7 @@ def test_odd_category_lists_are_explained(tmp_path: Path, listed: list[Any]) -> 
     raw = coco_file()
     for image in raw["images"]:
         image |= {"neg_category_ids": listed, "not_exhaustive_category_ids": []}
-    with pytest.raises(DataError, match=r"images\[0\]: neg_category_ids has .* not in categories"):
+    with pytest.raises(DataError, match=r"images\[0\]: neg_category_ids must hold ids, got"):
         load_gold(write_json(tmp_path / "a.json", raw))
 
 
@@ -223,5 +223,6 @@ def test_lvis_keeps_listed_negatives_and_counts_what_is_not_exhaustive(tmp_path:
     assert gold.not_exhaustive == {"lvis/7": (1,)}
     raw["images"][0]["neg_category_ids"] = [4]
     path = write_json(tmp_path / "lvis.json", raw)
-    with pytest.raises(DataError, match=r"neg_category_ids has 4, which is not in categories"):
-        load_gold(path)
+    gold = load_gold(path)  # as the lvis package: a file of some categories may list others
+    assert gold.absent == {}
+    assert gold.counts["dropped: neg_category_ids has an id which is not in categories"] == 1
