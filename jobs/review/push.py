@@ -200,7 +200,6 @@ def carry_decisions(run_store: RunStore, old_uri: str, *, min_iou: float) -> Car
     from pipeline.curation.carry import carry
     from pipeline.curation.decisions import append_decisions, decisions_by_record, load_decisions
     from pipeline.run.open import open_run
-    from pipeline.storage.files import write_bytes
     from schemas.errors import ConfigError
 
     old_store = open_run(old_uri)
@@ -224,12 +223,12 @@ def carry_decisions(run_store: RunStore, old_uri: str, *, min_iou: float) -> Car
         for one in report.left
     ]
     text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    write_bytes(run_store.url(NOT_CARRIED), text.encode())
+    where = run_store.write(text.encode(), NOT_CARRIED)
     print(f"{len(report.decisions):,} decisions carried over from {old_uri}")
     for reason, count in report.reasons().most_common():
         print(f"not carried: {count:,} x {reason}")
     if report.left:
-        print(f"each of them: {run_store.url(NOT_CARRIED)}")
+        print(f"each of them: {where}")
     return report
 
 

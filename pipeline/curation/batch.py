@@ -25,7 +25,6 @@ from pipeline.curation.rules.policy import FilterPolicy
 from pipeline.curation.second_spans import with_second_spans
 from pipeline.run.columns import unit_tables
 from pipeline.run.store import RunStore
-from pipeline.storage.files import write_bytes
 from schemas.arrow_schemas import CURATED_SCHEMA
 from schemas.fingerprint import sha256_bytes
 from schemas.plan import UnitCommit
@@ -203,5 +202,5 @@ def _write_file(
     digest = sha256_bytes(data)
     # A name from the content: an older manifest goes on naming whole files until it is replaced.
     name = f"{unit_id}-{digest[:16]}.parquet"
-    write_bytes(run.url(FOLDER, stats.policy_id, name), data)
+    run.write(data, FOLDER, stats.policy_id, name)
     stats.files.append(CuratedFile(name=name, num_rows=num_rows, sha256=digest))

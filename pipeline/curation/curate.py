@@ -21,7 +21,7 @@ from pipeline.layers.columns import require_columns
 from pipeline.run.map_units import Mapper, map_run, num_workers
 from pipeline.run.store import RunStore
 from pipeline.storage.errors import MissingFile
-from pipeline.storage.files import join_url, read_bytes, write_bytes
+from pipeline.storage.files import read_bytes
 from pipeline.storage.folders import list_folders
 from pipeline.storage.parquet_bytes import open_bytes
 from schemas.checked import to_plain
@@ -76,8 +76,7 @@ def _curate(
     waiting, done = set(work.decisions), 0
     batches = in_batches(commits)
     pool = num_workers(total, len(batches), workers)
-    folder = run.url(FOLDER, stats.policy_id)
-    with in_use(folder, writes=True) as use:
+    with in_use(run.url(FOLDER, stats.policy_id), writes=True) as use:
         for part in mapper(run, curate_batch, batches, work, workers=pool):
             stats.merge(part.stats)
             of_candidates.merge(part.candidates)
@@ -93,7 +92,7 @@ def _curate(
                 f"is not among the committed annotations of this run ({len(waiting)} such pairs)"
             )
         stats.candidates, stats.labels = of_candidates.counts(), of_labels.counts()
-        write_bytes(join_url(folder, MANIFEST), stats.to_json().encode())
+        run.write(stats.to_json().encode(), FOLDER, stats.policy_id, MANIFEST)
         use.remove_leftovers(lambda: _named(run, stats.policy_id), MANIFEST)
     return stats
 

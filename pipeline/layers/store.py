@@ -69,7 +69,7 @@ class LayerStore(CommittedUnits):
     def __init__(self, run: RunStore, name: str) -> None:
         if name not in KINDS:
             raise ConfigError(f"layer must be one of {', '.join(KINDS)}, got {name!r}")
-        super().__init__(run.url(FOLDER, name), folders=("",))
+        super().__init__(run.url(FOLDER, name), folders=("",), within=run.uri)
         self.run = run
         self.kind: LayerKind = KINDS[name]
         self._layer_id = ""
@@ -82,7 +82,7 @@ class LayerStore(CommittedUnits):
         Raises:
             FingerprintMismatch: the layer is there and was made with another model or options.
         """
-        if not create_bytes(self.url(LAYER), layer.to_json().encode()):
+        if not create_bytes(self.writable(LAYER), layer.to_json().encode()):
             found = self.layer()
             remedy = f"Delete {self.uri} to make the layer anew, or give what it was made with"
             before, now = ({**one.maker, "run_plan": one.run_plan} for one in (found, layer))

@@ -24,7 +24,6 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pipeline.layers.store import LayerStore
-from pipeline.storage.files import write_bytes
 from schemas.errors import DataError, GlipforgeError
 from schemas.plan import UnitCommit
 
@@ -65,7 +64,7 @@ def unit_vectors(store: LayerStore, commit: UnitCommit) -> UnitVectors:
         )
     flat = column.flatten()
     if path is not None and lengths["max"]:
-        _write(path, commit, keys, pa.FixedSizeListArray.from_arrays(flat, lengths["max"]))
+        _write(store, path, commit, keys, pa.FixedSizeListArray.from_arrays(flat, lengths["max"]))
     return UnitVectors(keys, flat.to_numpy().reshape(len(keys), lengths["max"]))
 
 
@@ -97,7 +96,9 @@ def _mapped(path: Path) -> UnitVectors | None:
     return UnitVectors(keys, flat.to_numpy().reshape(len(keys), kind.list_size))
 
 
-def _write(path: Path, commit: UnitCommit, keys: pa.Array, vectors: pa.Array) -> None:
+def _write(
+    store: LayerStore, path: Path, commit: UnitCommit, keys: pa.Array, vectors: pa.Array
+) -> None:
     """A search goes on where its copy cannot be kept."""
     with contextlib.suppress(OSError, GlipforgeError):
         table = pa.table({"key": keys, "vector": vectors})
@@ -106,7 +107,7 @@ def _write(path: Path, commit: UnitCommit, keys: pa.Array, vectors: pa.Array) ->
         sink = pa.BufferOutputStream()
         with pa.ipc.new_file(sink, table.schema) as writer:
             writer.write_table(table)
-        write_bytes(str(path), sink.getvalue().to_pybytes())
+        store.write(sink.getvalue().to_pybytes(), FOLDER, path.name)
         for entry in list(os.scandir(path.parent)):
             unit_id, _, ending = entry.name.removesuffix(".arrow").rpartition(".")
             if unit_id == commit.unit_id and len(ending) == HASH_CHARS and entry.name != path.name:

@@ -153,7 +153,7 @@ def _compare(
         found = compare_policies(
             labelled, policies, workers=config.workers, progress=progress, mapper=mapper
         )
-    out = config.out or labelled.url("policies.html")
+    out = config.out or labelled.writable("policies.html")
     write_bytes(out, comparison_page(found, title=f"policies over {config.run}").encode())
     if config.json:
         print(json_module.dumps(found.to_dict(), indent=1, sort_keys=True))

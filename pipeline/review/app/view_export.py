@@ -14,7 +14,6 @@ from pipeline.review.child_process import last_line, module_root, run_to_end
 from pipeline.review.home import dataset_slug
 from pipeline.review.sync.store.label_store import WriteRefused
 from pipeline.run.store import RunStore
-from pipeline.storage.files import write_bytes
 
 FOLDER = "exports"
 TIMEOUT_S = 1800.0
@@ -48,8 +47,8 @@ def export_pairs(dataset: str, run_uri: str, name: str, records: Iterable[str]) 
     if not chosen:
         raise WriteRefused("this view has no pair to export")
     run = RunStore(run_uri)
-    pairs, out = run.url(FOLDER, f"{slug}.pairs.txt"), run.url(FOLDER, f"{slug}.json")
-    write_bytes(pairs, ("\n".join(chosen) + "\n").encode())
+    out = run.writable(FOLDER, f"{slug}.json")
+    pairs = run.write(("\n".join(chosen) + "\n").encode(), FOLDER, f"{slug}.pairs.txt")
     _glipforge("review", "pull", run_uri, "--dataset", dataset)
     said = _glipforge("export", run_uri, "--pairs", pairs, "--out", out, "--force")
     return Exported(out, said)
