@@ -16,7 +16,7 @@ from schemas.checked import STRICT, from_json, to_plain
 from schemas.counts import Counts, Number
 from schemas.errors import DataError
 
-MANIFEST_VERSION = 3
+MANIFEST_VERSION = 4
 
 
 @with_config(STRICT)

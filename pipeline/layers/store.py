@@ -10,7 +10,6 @@ labelled again, after its data was lost, makes the layer's rows of it void: they
 
 from __future__ import annotations
 
-import io
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,8 +17,8 @@ from datetime import UTC, datetime
 from shlex import quote
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from pipeline.layers.vector_file import layer_file
 from pipeline.run.commit_protocol import UnitFile
 from pipeline.run.commit_unit import new_attempt
 from pipeline.run.committed import CommittedUnits, Recovery
@@ -36,7 +35,6 @@ from schemas.plan import UnitCommit
 
 FOLDER = "layers"
 LAYER = "layer.json"
-ROWS_PER_GROUP = 16_384
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,18 +190,7 @@ class LayerStore(CommittedUnits):
         table = rows.table
         if table.schema != self.kind.schema():
             raise DataError(f"layer {self.kind.name}: its columns must be {self.kind.schema()}")
-        buffer = io.BytesIO()
-        vectors = ["vector.list.element"] if "vector" in table.column_names else []
-        pq.write_table(
-            table,
-            buffer,
-            compression="zstd",
-            row_group_size=ROWS_PER_GROUP,
-            # A dictionary of vectors is as large as they are, and costs most of their reading.
-            use_dictionary=["status", "detail"] if vectors else True,
-            column_encoding=dict.fromkeys(vectors, "BYTE_STREAM_SPLIT") if vectors else None,
-        )
-        content = UnitFile(folder="", num_rows=table.num_rows, data=buffer.getvalue())
+        content = UnitFile(folder="", num_rows=table.num_rows, data=layer_file(table))
         attempt = new_attempt()
         spent = dict(seconds) | {"write": time.perf_counter() - began}
         commit = UnitCommit(
