@@ -11,7 +11,6 @@ from pipeline.gold.gold_set import Crowd, ImageFacts, Mask
 from pipeline.layers.store import LayerStore
 from pipeline.run.store import RunStore
 from schemas.boxes import pairwise_iou
-from schemas.errors import ConfigError
 from schemas.records import CuratedRecord
 
 LAYER = "gold_facts"
@@ -68,12 +67,8 @@ class UnitFacts:
 
     def __init__(self, run: RunStore) -> None:
         self._store = LayerStore(run, LAYER)
+        self._store.require_whole()
         self._commits = self._store.commits()
-        if missing := len(run.commits()) - len(self._commits):
-            raise ConfigError(
-                f"layer {LAYER!r} of run {run.uri!r} lacks {missing:,} units: the `glipforge "
-                "import` command that made the run goes on"
-            )
 
     def of(self, unit_id: str) -> Callable[[CuratedRecord], CuratedRecord]:
         """Gives the unit's records their facts."""

@@ -107,8 +107,10 @@ def _has(boxes: list[CuratedBox], box: CuratedBox, place: int) -> bool:
 def _one_phrase(own: Phrase, other: Phrase) -> Phrase:
     statuses = {own.status, other.status}
     status = own.status if len(statuses) == 1 else PhraseStatus.OK
-    if PhraseStatus.DOUBTED in statuses:
-        status = PhraseStatus.DOUBTED
+    for careful in (PhraseStatus.DOUBTED, PhraseStatus.DROPPED):
+        if careful in statuses:
+            status = careful
+            break
     best = max(own.best_score, other.best_score)
     return replace(own, status=status, best_score=best, head=own.head or other.head)
 

@@ -220,7 +220,8 @@ def test_an_import_that_was_cut_off_goes_on(gold: Path, capsys: pytest.CaptureFi
     Path("run/layers/gold_facts/_commits", f"{commit}.json").unlink()
     out = ["--format", "coco", "--out", "o.json"]
     assert main(["export", "run", *out]) == 2
-    assert "lacks 1 units: the `glipforge import` command" in capsys.readouterr().err
+    assert "lacks 1 of 1 units, the first " in (said := capsys.readouterr().err)
+    assert "the `glipforge import` command that made it goes on" in said
     assert main(["import", str(gold), "--out", "run"]) == 0
     assert main(["export", "run", *out]) == 0
     assert len(crowds_of("o.json")) == 4

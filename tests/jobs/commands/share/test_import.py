@@ -57,7 +57,7 @@ def test_gold_boxes_become_a_run_and_come_out_the_same(
         "record_invalid         1",
         "no_phrases             1",
         "1 x image of another size than its labels say",
-        "1 x image that is not there (is image_root right?)",
+        "1 x image that is not there (is --image-root right?)",
         "next: glipforge export run",
     ):
         assert line in shown
