@@ -19,8 +19,8 @@ from schemas.records import CuratedRecord
 REPEATED = "pair that an earlier run has (same image and caption)"
 JOINED = "pair of another run joined with its boxes"
 OTHER_SIZE = "pair of another run whose image has another size there: the first run's boxes stay"
-LEFT_CROWD = "region to ignore that a later run has for a pair (merge_rule union keeps it)"
-LEFT_STATED = "licence or address that a later run has for a pair (merge_rule union keeps it)"
+LEFT_CROWD = "region to ignore that a later run has for a pair (--merge-rule union keeps it)"
+LEFT_STATED = "licence or address that a later run has for a pair (--merge-rule union keeps it)"
 LEFT_OUT = (REPEATED, LEFT_CROWD, LEFT_STATED)
 RENAMED = "record id that an earlier run has for another pair: it got a number"
 
