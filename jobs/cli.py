@@ -136,10 +136,9 @@ def _run(args: list[str]) -> int:
         return EXIT_USAGE
     try:
         return _run_command(name, rest)
-    except ConfigError as error:
-        return _refuse(name, _as_typed(name, error), EXIT_USAGE)
     except GlipforgeError as error:
-        return _refuse(name, str(error), 1)
+        code = EXIT_USAGE if isinstance(error, ConfigError) else 1
+        return _refuse(name, _as_typed(name, error), code)
     except ModuleNotFoundError as error:
         return _refuse(name, _missing_package(error), EXIT_USAGE)
     except BrokenPipeError:
@@ -191,7 +190,7 @@ def _missing_package(error: ModuleNotFoundError) -> str:
     )
 
 
-def _as_typed(name: str, error: ConfigError) -> str:
+def _as_typed(name: str, error: GlipforgeError) -> str:
     from jobs.parsing import as_typed, options_of
 
     module = importlib.import_module(COMMANDS[name][0])

@@ -174,7 +174,8 @@ def _curate(
         )
         if record is not None:
             misses = said.pair.review == PairReview.MISSING
-            records.append(with_doubts(record, asked=len(row.phrases), misses_a_box=misses))
+            goes = outcome.phrase_goes[slice(*found.phrases.offsets[place : place + 2])]
+            records.append(with_doubts(record, goes=goes.tolist(), misses_a_box=misses))
             places.append(place)
     if records:
         rows = np.concatenate([rows, places])

@@ -10,7 +10,7 @@ from pipeline.images.decode import ImageLimits, image_size
 from pipeline.images.fetch import read_image_uri
 from schemas.errors import DataError, RecordError
 
-NO_SIZE = "image whose size is not in the file and that cannot be read (is image_root right?)"
+NO_SIZE = "image whose size is not in the file and that cannot be read (is --image-root right?)"
 ODD_SIZE = "width and height must be at least 1 and whole: the size of the image was taken"
 ANY_SIZE = ImageLimits(min_side_px=1, max_aspect=1e9, max_pixels=2**62)
 

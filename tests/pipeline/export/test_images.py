@@ -95,7 +95,7 @@ def test_formats_of_a_file_per_image_have_no_shards(
     records = [record_of(uri, n) for n, uri in enumerate(uris)]
     options = ExportOptions(shard_pairs=2, split=split)
     summary = export_records(records, name, str(tmp_path / "out"), options)
-    assert f"shard_pairs changes nothing for {name}" in summary.notes
+    assert f"--shard-pairs changes nothing for {name}" in summary.notes
     assert summary.records == len(load_gold(str(tmp_path / "out")).samples) == 6
 
 
