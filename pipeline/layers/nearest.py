@@ -43,14 +43,8 @@ def cosines_of(run: RunStore, layer: str, vector: NDArray[np.float32]) -> Iterat
         ConfigError: the layer is missing or lacks units, or holds vectors of another length.
     """
     store = LayerStore(run, layer)
-    store.layer()
+    store.require_whole()
     commits = store.commits()
-    for unit_id in run.commits():
-        if unit_id not in commits:
-            raise ConfigError(
-                f"layer {layer!r} of run {run.uri!r} has no rows of unit {unit_id!r} yet; the "
-                "`glipforge enrich` command that made it goes on"
-            )
     with ThreadPoolExecutor(min(len(os.sched_getaffinity(0)), MAX_THREADS)) as pool:
         units = pool.map(
             lambda unit_id: _unit_cosines(store, commits[unit_id], vector), run.commits()
@@ -62,15 +56,14 @@ def _unit_cosines(
     store: LayerStore, commit: UnitCommit, vector: NDArray[np.float32]
 ) -> UnitCosines:
     found = unit_vectors(store, commit)
-    count, length = found.vectors.shape
-    if not count:
+    if not len(found.keys):
         return UnitCosines(commit.unit_id, found.keys, np.zeros(0, np.float32))
-    if length != len(vector):
+    if other := found.lengths() - {len(vector)}:
         raise ConfigError(
-            f"layer {store.kind.name!r} holds vectors of {length} numbers, the model gives "
+            f"layer {store.kind.name!r} holds vectors of {min(other)} numbers, the model gives "
             f"{len(vector)}: give the model that made the layer"
         )
-    cosines = found.vectors @ vector
+    cosines = np.concatenate([part @ vector for part in found.parts])
     good = np.isfinite(cosines)  # a model in half precision may have overflowed
     keys = found.keys if good.all() else found.keys.filter(pa.array(good))
     return UnitCosines(commit.unit_id, keys, cosines[good])
@@ -88,6 +81,5 @@ def vector_of(run: RunStore, layer: str, key: str) -> NDArray[np.float32] | None
         found = unit_vectors(store, commit)
         place = pc.index(found.keys, key).as_py()
         if place >= 0:
-            own: NDArray[np.float32] = found.vectors[place].copy()
-            return own
+            return found.row(place)
     return None

@@ -62,7 +62,7 @@ def test_nodes_that_go_while_a_worker_loads_do_not_end_the_run(
         assert driver.returncode == 0, said.decode()
     finally:
         driver.kill()
-    assert said.count(b"a worker's node went while it was loading") >= MAX_FAILED_STARTS
+    assert said.count(b"a worker's node was lost while it loaded") >= MAX_FAILED_STARTS
     assert len(all_rows(out)) == 2 * UNIT
 
 

@@ -163,7 +163,7 @@ def test_what_an_untrusted_corpus_may_read_is_kept_with_other_captions(tmp_path:
     "words, said",
     [
         (["--captions", "nowhere"], "--captions must be all, first, none, or a folder that"),
-        (["--captions", "{captions}", "--names", "cat"], "captions and names exclude each other"),
+        (["--captions", "{captions}", "--names", "cat"], "give captions or names, not both"),
     ],
 )
 def test_wrong_captions_are_a_sentence(
