@@ -74,7 +74,7 @@ def push_run(
     from pipeline.curation.decisions import load_decisions
     from pipeline.curation.kept_boxes import kept_box_ids
     from pipeline.curation.pushed import Pushed, write_pushed
-    from pipeline.curation.recommended import policy_for, policy_of
+    from pipeline.curation.recommended import policy_for
     from pipeline.review.sync.dataset.dataset import LAYOUT, LAYOUT_KEY
     from pipeline.review.sync.dataset.dataset_process import (
         drop_dataset,
@@ -112,7 +112,7 @@ def push_run(
         # Rows know no layers: the columns are asked.
         kept = kept_box_ids(run_store, selection.policy, min_score=config.min_score)
         selection = Selection(box_ids=kept, queue=selection.name)
-    shown = selection.policy or policy_for(run_store, policy_of(run_store))
+    shown = selection.policy or policy_for(run_store, None)
     show_all = bool(config.policy or config.queue) or chosen is not None
     notes = read_notes(run_store, shown, show_all=show_all)
     for sentence in notes.said:

@@ -181,27 +181,23 @@ def iter_curated(run: RunStore, policy: str) -> Iterator[CuratedRecord]:
         ConfigError: the run was not curated with it.
         DataError: a file is not the one that the manifest names, or a row breaks the contract.
     """
-    policy_id = find_curated(run, policy)
-    for file in iter_curated_files(run, policy_id):
-        yield from read_curated_file(run, policy_id, file)
+    for _, records in curated_units(run, find_curated(run, policy)):
+        yield from records
 
 
-def iter_curated_files(run: RunStore, policy_id: str) -> Iterator[CuratedFile]:
-    """The files of a curation as its manifest names them now; they stay until the last was taken.
+def curated_units(run: RunStore, policy_id: str) -> Iterator[tuple[str, Iterator[CuratedRecord]]]:
+    """unit_id and curated records of each unit that has any, as the manifest names them now; the
+    files stay until the last was taken.
 
     Raises:
-        DataError: the manifest is missing or of another version.
+        DataError: the manifest is missing or of another version, or as `iter_curated`.
     """
     with in_use(run.url(FOLDER, policy_id)):
-        yield from read_curate_stats(run, policy_id).files
+        for file in read_curate_stats(run, policy_id).files:
+            yield file.unit_id, _records_of(run, policy_id, file)
 
 
-def read_curated_file(run: RunStore, policy_id: str, file: CuratedFile) -> Iterator[CuratedRecord]:
-    """The records of one file that the manifest names.
-
-    Raises:
-        DataError: the file is not the one that the manifest names, or a row breaks the contract.
-    """
+def _records_of(run: RunStore, policy_id: str, file: CuratedFile) -> Iterator[CuratedRecord]:
     try:
         data = read_bytes(run.url(FOLDER, policy_id, file.name))
     except MissingFile as error:

@@ -35,6 +35,11 @@ class CuratedFile:
     num_rows: Number
     sha256: str
 
+    @property
+    def unit_id(self) -> str:
+        """The unit whose records it holds."""
+        return self.name.rpartition("-")[0]
+
 
 @with_config(STRICT)
 @dataclass(kw_only=True)

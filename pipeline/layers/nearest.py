@@ -45,14 +45,8 @@ def cosines_of(run: RunStore, layer: str, vector: NDArray[np.float32]) -> Iterat
         ConfigError: the layer is missing or lacks units, or holds vectors of another length.
     """
     store = LayerStore(run, layer)
-    store.layer()
+    store.require_whole()
     commits = store.commits()
-    for unit_id in run.commits():
-        if unit_id not in commits:
-            raise ConfigError(
-                f"layer {layer!r} of run {run.uri!r} has no rows of unit {unit_id!r} yet; the "
-                "`glipforge enrich` command that made it goes on"
-            )
     with ThreadPoolExecutor(min(len(os.sched_getaffinity(0)), MAX_THREADS)) as pool:
         units = pool.map(
             lambda unit_id: _unit_cosines(store, commits[unit_id], vector), run.commits()

@@ -11,7 +11,7 @@ labelled again, after its data was lost, makes the layer's rows of it void: they
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from shlex import quote
@@ -148,18 +148,25 @@ class LayerStore(CommittedUnits):
         done = self.commits()
         return [source for unit_id, source in self.run.commits().items() if unit_id not in done]
 
-    def require_whole(self) -> None:
-        """Pass where every committed unit of the run has its rows.
+    def require_whole(self) -> Layer:
+        """What the layer was made with, where every committed unit of the run has its rows.
 
         Raises:
             ConfigError: the layer is missing or lacks units; says which command makes it.
         """
-        self.layer()
+        found = self.layer()
         if missing := self.pending():
-            raise ConfigError(
-                f"layer {self.kind.name!r} of run {self.run.uri!r} lacks {len(missing):,} units; "
-                "the `glipforge enrich` command that made it goes on"
-            )
+            raise self.lacks(missing)
+        return found
+
+    def lacks(self, missing: Sequence[UnitCommit]) -> ConfigError:
+        """The error about units of the run without rows here."""
+        command = "import" if self.kind.name in IMPORTED else "enrich"
+        return ConfigError(
+            f"layer {self.kind.name!r} of run {self.run.uri!r} lacks {len(missing):,} of "
+            f"{len(self.run.commits()):,} units, the first {missing[0].unit_id!r}; the `glipforge "
+            f"{command}` command that made it goes on"
+        )
 
     def recover(self, *, verify: bool = False) -> Recovery:
         """Finish commits that a kill interrupted; take back those whose data is gone or whose unit
@@ -229,6 +236,8 @@ class LayerStore(CommittedUnits):
 
 MADE_BY = {"clip_image": "clip"}
 """Layers that are made together with the one that a user asks for."""
+IMPORTED = ("gold_facts",)
+"""Layers that come with an imported run."""
 
 
 def layers_of(run: RunStore) -> list[LayerStore]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.gold.checks import require
+from pipeline.gold.json_stream import stream_object
 from pipeline.images.decode import ImageLimits, decode_image
 from pipeline.images.fetch import read_image_uri
 from pipeline.layers.perceptual_hash import (
@@ -22,7 +23,7 @@ from pipeline.layers.perceptual_hash import (
     pixels_sha256,
     turned_dhashes,
 )
-from schemas.errors import ConfigError, RecordError
+from schemas.errors import ConfigError, DataError, RecordError
 
 MAX_DISTANCE = 15
 MIN_SET_BITS = 8
@@ -77,12 +78,18 @@ def image_files(against: str, images: str = "") -> list[str]:
         return found
     if not path.is_file():
         raise ConfigError(f"against must be a folder of images or a COCO file, got {against!r}")
+    names: list[str] = []
+    keys: set[str] = set()
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-        names = [str(entry["file_name"]) for entry in raw["images"]]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        for key, number, entry in stream_object(against):
+            keys.add(key)
+            if key == "images" and number is not None:
+                names.append(require(entry, "file_name", str, f"images[{number}]"))
+        if "images" not in keys:
+            raise DataError("images must be list, got None")
+    except DataError as error:
         raise ConfigError(
-            f"against: {against!r} is not a COCO file with images[].file_name: {error!r}"
+            f"against: {against!r} is not a COCO file with images[].file_name: {error}"
         ) from error
     if not names:
         raise ConfigError(f"against: {against!r} names no image")

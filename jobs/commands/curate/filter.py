@@ -249,7 +249,7 @@ def _closing_lines(stats: CurateStats) -> list[str]:
     if stats.second_spans:
         lines.append(f"{stats.second_spans:,} second spans: phrases that boxes carry too")
     if not stats.is_complete:
-        lines.append("the run is not finished: units without a commit are not in")
+        lines.append("the run is not finished: units that are still to do are left out")
     return lines
 
 
