@@ -18,9 +18,12 @@ from pipeline.gold.checks import (
 )
 from pipeline.gold.detection_samples import DetectionImage, named_detection_set
 from pipeline.gold.gold_set import GoldCounts, GoldSet
+from pipeline.gold.picture_sizes import picture_size
 from schemas.errors import DataError
 
 NO_SHAPE = "result that is not a rectangle or a polygon"
+NO_LABEL = "shape without a label"
+NO_SIZE = "task without a shape whose image cannot be read (is image_root right?)"
 NOBODY = "task that nobody has labelled"
 _IMAGE_KEYS = ("image", "img", "image_url", "url")
 
@@ -93,14 +96,22 @@ def _task(task: Any, where: str, name: str, root: str, counts: GoldCounts) -> De
         own = value.get("rectanglelabels") or value.get("polygonlabels")
         if own is not None and not isinstance(own, list):
             raise DataError(f"{at}: labels must be list, got {own!r:.100}")
-        for label in own or labels_of.get(result.get("id")) or ():
+        labels = own or labels_of.get(result.get("id"))
+        if not labels:
+            counts.drop(NO_LABEL, where=at)
+        for label in labels or ():
             xyxy = usable_xyxy(corners, image.size_wh, counts, at)
             if xyxy is not None:
                 image.boxes.append((xyxy, whole_text(str(label), "label", at)))
-    if image is None:
-        # Only results know the size; a task with none says that nothing is there.
-        counts.drop(NOBODY, where=where)
-    return image
+    if image is not None:
+        return image
+    # Results alone know the size; a task with none says that nothing is there.
+    uri = join_uri(root, image_path(data[key]))
+    own_size = picture_size(uri)
+    if own_size is None:
+        counts.drop(NO_SIZE, where=where)
+        return None
+    return DetectionImage(sample_id=sample_id, image_uri=uri, size_wh=own_size)
 
 
 def _results(task: dict[str, Any], where: str) -> list[Any] | None:
