@@ -74,9 +74,8 @@ def as_typed(message: str, options: Mapping[str, Option]) -> str:
     `--limit must be`. Quoted values stay, and so do words that are not options."""
     for option in options.values():
         if "_" in option.field:  # an identifier: it cannot be a word of a sentence
-            message = re.sub(
-                rf"(?<![\w.'\"/=-]){re.escape(option.field)}(?![\w.'\"/])", option.typed, message
-            )
+            name = rf"(?<![\w.'\"/=-]){re.escape(option.field)}(?![\w'\"/]|\.\w)"
+            message = re.sub(name, option.typed, message)
         else:
             name = re.escape(option.field)
             message = re.sub(rf"^{name}{_SAID_OF_A_FIELD}", option.typed, message)

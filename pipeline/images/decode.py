@@ -78,6 +78,10 @@ class ImageLimits:
             raise ConfigError(f"max_aspect must be a number >= 1, got {self.max_aspect}")
 
 
+NO_LIMITS = ImageLimits(max_pixels=2**40, min_side_px=1, max_aspect=1e9)
+"""For an image that passed the limits of its own run when it was labelled."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecodedImage:
     """Pixels as they should be looked at.

@@ -7,7 +7,7 @@ from typing import Any
 from pipeline.curation.calibration import FOLDER, base_policy
 from pipeline.curation.rules.policy import FilterPolicy
 from pipeline.run.store import RunStore
-from pipeline.storage.files import read_bytes, write_bytes
+from pipeline.storage.files import read_bytes
 from pipeline.storage.folders import list_files
 from schemas.checked import Share, checked, from_json, to_plain
 from schemas.errors import ConfigError, DataError
@@ -73,9 +73,8 @@ class AuditSample:
 
 def write_audit(run: RunStore, sample: AuditSample) -> str:
     """Write the sample beside the run; returns its address."""
-    where = run.url(FOLDER, f"audit-{sample.audit_id}.json")
-    write_bytes(where, (canonical_json(to_plain(sample)) + "\n").encode())
-    return where
+    text = canonical_json(to_plain(sample)) + "\n"
+    return run.write(text.encode(), FOLDER, f"audit-{sample.audit_id}.json")
 
 
 def read_audits(run: RunStore) -> list[AuditSample]:

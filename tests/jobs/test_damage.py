@@ -103,7 +103,7 @@ def test_a_curation_of_others_is_not_tidied(tmp_path: Path) -> None:
     for victim in victims:
         victim.write_text("here")
     (elsewhere / "manifest.json").write_text("{}")
-    assert glipforge(["filter", run.uri]) == 0
+    assert glipforge(["filter", run.uri]) == 1
     assert [victim.read_text() for victim in victims] == ["here", "here"]
 
 

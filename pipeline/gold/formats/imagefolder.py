@@ -1,11 +1,15 @@
-"""An image folder whose `metadata.jsonl` lists boxes: `boxes: [{bbox: xywh, category, iscrowd}]`.
+"""An image folder whose metadata lists boxes: `boxes: [{bbox: xywh, category, iscrowd}]`.
 
 Hugging Face's object-detection layout, `objects: {bbox: [...], categories: [...]}`, is read too,
-also as AutoTrain takes it (numbers as categories, no sizes).
+also as AutoTrain takes it (numbers as categories, no sizes). The metadata is `metadata.jsonl`,
+`metadata.csv` with the boxes as JSON in their cells, or `metadata.parquet`.
 """
 
 from __future__ import annotations
 
+import csv
+import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +25,20 @@ from pipeline.gold.checks import (
 )
 from pipeline.gold.class_names import hugging_face_names, read_class_names
 from pipeline.gold.detection_samples import DetectionImage, named_detection_set
+from pipeline.gold.formats.tables import parquet_rows
 from pipeline.gold.gold_set import GoldCounts, GoldSet, IgnoredBox
+from pipeline.gold.opened import READ_ERRORS, bare_suffix, opened_text
 from pipeline.gold.picture_sizes import NO_SIZE, picture_size
-from schemas.errors import DataError
+from schemas.errors import DataError, reason_of
+
+METADATA_NAMES = ("metadata.jsonl", "metadata.csv", "metadata.parquet")
+"""As Hugging Face's image folders have them."""
 
 
 def load_imagefolder(
     path: str, *, image_root: str = "", label_map: str = "", counts: GoldCounts | None = None
 ) -> GoldSet:
-    """Boxes of an image folder (its directory or its `metadata.jsonl`). Labels are exhaustive.
+    """Boxes of an image folder (its directory or its metadata file). Labels are exhaustive.
 
     Categories that are numbers get their names from `label_map`, else from the `class_label` of the
     folder's README.md. Sizes that the rows lack are read from the images.
@@ -47,7 +56,7 @@ def load_imagefolder(
     for file in files:
         root = image_root or str(file.parent)
         prefix = "" if file.parent == folder else f"{file.parent.name}/"
-        for where, row in read_json_lines(str(file)):
+        for where, row in _rows(str(file)):
             num_rows += 1
             if isinstance(row, dict) and not row.keys() & {"objects", "boxes"}:
                 bare.append(where)
@@ -70,12 +79,46 @@ def load_imagefolder(
 
 def _metadata_files(path: Path) -> list[Path]:
     """The file itself, the folder's own, or those of the folder's splits."""
-    if not path.is_dir() or (path / "metadata.jsonl").is_file():
-        return [path / "metadata.jsonl" if path.is_dir() else path]
-    found = sorted(path.glob("*/metadata.jsonl"))
-    if not found:
-        raise DataError(f"{path} has no metadata.jsonl: it is not an image folder with boxes")
-    return found
+    if not path.is_dir():
+        return [path]
+    for folders in ([path], sorted(one for one in path.iterdir() if one.is_dir())):
+        found = [folder / name for folder in folders for name in METADATA_NAMES]
+        if files := [file for file in found if file.is_file()]:
+            return files
+    raise DataError(
+        f"{path} has no {' or '.join(METADATA_NAMES)}: it is not an image folder with boxes"
+    )
+
+
+def _rows(path: str) -> Iterator[tuple[str, Any]]:
+    ending = bare_suffix(path)
+    if ending == ".parquet":
+        yield from parquet_rows([path])
+    elif ending == ".csv":
+        yield from _csv_rows(path)
+    else:
+        yield from read_json_lines(path)
+
+
+def _csv_rows(path: str) -> Iterator[tuple[str, Any]]:
+    """Rows with the cells of sizes and boxes as their JSON values; empty cells are absent."""
+    try:
+        with opened_text(path) as lines:
+            rows = csv.DictReader(lines)
+            for row in rows:
+                where = f"{path} line {rows.line_num}"
+                yield where, {key: _cell(key, text, where) for key, text in row.items() if text}
+    except (*READ_ERRORS, UnicodeError, csv.Error) as error:
+        raise DataError(f"gold file {path!r} cannot be read: {reason_of(error)}") from error
+
+
+def _cell(key: str | None, text: Any, where: str) -> Any:
+    if key not in ("objects", "boxes", "width", "height"):
+        return text
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError, TypeError):
+        raise DataError(f"{where}: {key} must be JSON, got {text!r:.100}") from None
 
 
 def _image(

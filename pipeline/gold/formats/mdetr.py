@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from pipeline.gold.annotated import stream_annotated
 from pipeline.gold.checks import (
     CROWD,
     NO_IMAGE,
@@ -24,7 +25,7 @@ from pipeline.gold.checks import (
     usable_spans,
     usable_xywh,
 )
-from pipeline.gold.formats.coco import NO_ID, lenient_id, stream_annotated
+from pipeline.gold.formats.coco import NO_ID, lenient_id
 from pipeline.gold.formats.coco_masks import read_mask
 from pipeline.gold.gold_set import (
     Crowd,
@@ -70,8 +71,8 @@ def load_mdetr(
     reader = _Reader(path, image_root, GoldCounts() if counts is None else counts, masks=masks)
     entries = {"images": reader.image, "annotations": reader.annotation}
     more = {"licenses": reader.licenses.entry, "categories": reader.category}
-    stream_annotated(path, entries, reader.counts, more)
-    return reader.finish()
+    found = stream_annotated(path, entries, reader.counts, optional=more, may_lack=("annotations",))
+    return replace(reader.finish(), is_labelled="annotations" in found)
 
 
 class _Reader:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
@@ -23,6 +24,7 @@ from pipeline.gold.checks import (
 from pipeline.gold.class_names import find_class_label, numbered_names
 from pipeline.gold.detection_samples import DetectionImage, named_detection_set
 from pipeline.gold.gold_set import GoldCounts, GoldKind, GoldSet, finish_counts, grounding_sample
+from pipeline.storage.inflation import parquet_batches
 from pipeline.storage.local_place import refuse_special
 from schemas.errors import DataError, reason_of
 from schemas.records import Span, TrainingSample, Xyxy
@@ -31,7 +33,7 @@ _Boxes = list[tuple[Xyxy, tuple[Span, ...]]]
 
 
 def table_kind(path: str) -> str:
-    """`grit`, `boxes` or `hf` by the columns of a Parquet file; empty: none of them.
+    """`grit`, `boxes`, `hf` or `imagefolder` by the columns of a Parquet file; empty: none.
 
     Raises:
         DataError: it is not a Parquet file.
@@ -41,6 +43,8 @@ def table_kind(path: str) -> str:
         return "grit"
     if {"phrase", "start", "end", "x0", "box_id"} <= names:
         return "boxes"
+    if {"file_name", "objects"} <= names:
+        return "imagefolder"
     return "hf" if {"image", "objects"} <= names else ""
 
 
@@ -85,7 +89,7 @@ def _grounding_set(
 
 def _grit(files: list[str], name: str, root: str, counts: GoldCounts) -> Iterator[TrainingSample]:
     """Boxes are shares of the image; offsets are floats. A box of several phrases is one box."""
-    for where, row in _rows(files):
+    for where, row in parquet_rows(files):
         with counts.entry():
             size_wh = image_size(row, where)
             caption = require(row, "caption", str, where)
@@ -112,7 +116,7 @@ def _box_rows(
     files: list[str], name: str, root: str, counts: GoldCounts
 ) -> Iterator[TrainingSample]:
     """Rows of one record follow one another; rows with one box_id are one box."""
-    for record_id, rows in groupby(_rows(files), key=lambda row: row[1]["record_id"]):
+    for record_id, rows in groupby(parquet_rows(files), key=lambda row: row[1]["record_id"]):
         boxes: dict[str, tuple[Xyxy, list[Span]]] = {}
         with counts.entry():
             for where, row in rows:
@@ -136,7 +140,7 @@ def _load_hf(files: list[str], name: str, counts: GoldCounts) -> GoldSet:
     names = _class_names(files[0])
     for file in files:
         columns = [one for one in _open(file).schema_arrow.names if one != "image"]
-        for number, (where, row) in enumerate(_rows([file], columns)):
+        for number, (where, row) in enumerate(parquet_rows([file], columns)):
             with counts.entry():
                 size_wh = image_size(row, where)
                 objects = require(row, "objects", dict, where)
@@ -182,16 +186,22 @@ def _class_names(path: str) -> dict[int, str]:
     return numbered_names(found, f"class names of {path!r}") if found else {}
 
 
-def _rows(files: list[str], columns: list[str] | None = None) -> Iterator[tuple[str, Any]]:
+def parquet_rows(files: list[str], columns: list[str] | None = None) -> Iterator[tuple[str, Any]]:
+    """Every row of some files with its place in words.
+
+    Raises:
+        DataError: a file is not Parquet, or is torn.
+    """
     for file in files:
         number = 0
+        what, size = f"gold file {file!r}", os.path.getsize(file)
         try:
-            for batch in _open(file).iter_batches(1_000, columns=columns, use_threads=False):
+            for batch in parquet_batches(file, what, size, rows=1_000, columns=columns):
                 for row in batch.to_pylist():
                     yield f"{file} row {number}", row
                     number += 1
         except (pa.ArrowException, OSError) as error:
-            raise DataError(f"gold file {file!r} cannot be read: {reason_of(error)}") from error
+            raise DataError(f"{what} cannot be read: {reason_of(error)}") from error
 
 
 def _open(path: str) -> pq.ParquetFile:

@@ -75,11 +75,11 @@ def test_options_that_a_format_has_no_use_for_are_named(tmp_path: Path) -> None:
     )
     summary = export_records(many(3), "goldg", str(tmp_path / "o.json"), options)
     assert [note for note in summary.notes if "changes nothing" in note] == [
-        "categories changes nothing for goldg",
-        "keep_pairs changes nothing for goldg",
-        "tsv_version changes nothing for goldg",
-        "image_names changes nothing for goldg",
-        "seed changes nothing for goldg without split",
+        "--categories changes nothing for goldg",
+        "--keep-pairs changes nothing for goldg",
+        "--tsv-version changes nothing for goldg",
+        "--image-names changes nothing for goldg",
+        "--seed changes nothing for goldg without --split",
     ]
 
 

@@ -1,7 +1,12 @@
 from __future__ import annotations
 
+import csv
+import io
+import json
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from pipeline.gold import load_gold
@@ -26,6 +31,38 @@ def test_imagefolder_both_layouts(tmp_path: Path) -> None:
     assert [s.caption for s in gold.samples] == ["dog", "cat", "", "", ""]
     assert gold.samples[0].image_uri == f"{tmp_path}/images/a.jpg"
     assert gold.samples[0].sample_id == "images/a.jpg"
+
+
+def test_metadata_of_every_kind_that_datasets_reads(tmp_path: Path) -> None:
+    objects = {"bbox": [[1, 2, 3, 4]], "categories": ["cat"]}
+    rows = [
+        {"file_name": "a,b.jpg", "width": 64, "height": 48, "objects": objects},
+        {"file_name": "b.jpg", "width": 64, "height": 48, "objects": None},
+    ]
+    for name in "jpc":
+        (tmp_path / name).mkdir()
+    write_lines(tmp_path / "j" / "metadata.jsonl", *rows)
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "p" / "metadata.parquet")
+    lines = io.StringIO()
+    table = csv.DictWriter(lines, list(rows[0]))
+    table.writeheader()
+    table.writerow(rows[0] | {"objects": json.dumps(objects)})
+    table.writerow(rows[1])
+    (tmp_path / "c" / "metadata.csv").write_text(lines.getvalue())
+    for name in ("j/metadata.jsonl", "p/metadata.parquet", "c/metadata.csv"):
+        for path in (tmp_path / name, (tmp_path / name).parent):
+            gold = load_gold(str(path))
+            assert (gold.format, gold.categories) == ("imagefolder", ("cat",))
+            assert [(s.sample_id, s.boxes) for s in gold.samples] == [
+                ("a,b.jpg", ((1, 2, 4, 6),)),
+                ("b.jpg", ()),
+            ]
+    (tmp_path / "c" / "metadata.csv").write_text("file_name,objects\na.jpg,{'bbox'\n")
+    with pytest.raises(DataError, match=r"metadata.csv line 2: objects must be JSON, got"):
+        load_gold(str(tmp_path / "c"))
+    (tmp_path / "c" / "metadata.csv").write_text("file_name,text\na.jpg,a cat\n")
+    with pytest.raises(DataError, match=r"line 2: boxes must be list, got None, here and in every"):
+        load_gold(str(tmp_path / "c"))
 
 
 def test_hugging_face_rows_with_numbers_and_without_sizes(tmp_path: Path) -> None:
