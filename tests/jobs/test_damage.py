@@ -56,7 +56,7 @@ def test_a_marker_of_others_reaches_nothing_outside(path: str, tmp_path: Path, c
     marker = tmp_path / "run" / "_commits" / "u0.json"
     _change(marker, lambda content: content["files"][0].update(path=path))
     with pytest.raises(
-        GlipforgeError, match=r"u0.json: files.path must be annotations/NAME.parquet"
+        GlipforgeError, match="files.path must be annotations/NAME.parquet"
     ):
         RunStore(run.uri).recover()
     assert glipforge(["status", run.uri]) == 1
