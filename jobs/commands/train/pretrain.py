@@ -195,9 +195,7 @@ def _check(config: Config) -> None:
     if config.steps is not None and config.epochs is not None:
         raise ConfigError("give --steps or --epochs, not both")
     if config.shots and not config.gold:
-        raise ConfigError(
-            "--shots is of the --gold given here; in a recipe, a source has its own shots"
-        )
+        raise ConfigError("--shots goes with --gold; in a recipe, a source has shots of its own")
     if config.workers < 1:
         raise ConfigError(f"--workers must be >= 1, got {config.workers}")
     if config.threads < 0:

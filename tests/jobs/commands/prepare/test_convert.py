@@ -114,10 +114,10 @@ def test_an_onnx_file_computes_what_the_network_computes(preset, tmp_path, capsy
     ("options", "message"),
     [
         (["--to-onnx", "--to-official"], "--to-official or --to-onnx, not both"),
-        (["--size", "64x64"], "--size is of --to-onnx alone"),
+        (["--size", "64x64"], "--size goes with --to-onnx"),
         (["--to-onnx", "--size", "64"], "size must be HEIGHTxWIDTH, as 800x1088, got '64'"),
         (["--to-onnx", "--size", "64x65"], "in multiples of 32, got 64x65"),
-        (["--to-onnx", "--preset", "glip-t"], "--preset has no meaning with --to-onnx"),
+        (["--to-onnx", "--preset", "glip-t"], "--preset does not go with --to-onnx"),
     ],
 )
 def test_wrong_onnx_options_are_explained(options, message, tmp_path, capsys):
