@@ -55,9 +55,7 @@ def test_a_marker_of_others_reaches_nothing_outside(path: str, tmp_path: Path, c
     run = folder_run(tmp_path / "run", toy_rows(tmp_path))
     marker = tmp_path / "run" / "_commits" / "u0.json"
     _change(marker, lambda content: content["files"][0].update(path=path))
-    with pytest.raises(
-        GlipforgeError, match="files.path must be annotations/NAME.parquet"
-    ):
+    with pytest.raises(GlipforgeError, match="files.path must be annotations/NAME.parquet"):
         RunStore(run.uri).recover()
     assert glipforge(["status", run.uri]) == 1
     assert "delete it, and `glipforge label` does its unit again" in capsys.readouterr().err
