@@ -99,11 +99,11 @@ def run(config: Config) -> int:
     from pipeline.evaluation.results_file import detections_figures
     from pipeline.gold import load_gold
 
-    given = [config.teacher, config.run, config.detections]
-    if sum(one is not None for one in given) != 1:
+    given = {"teacher": config.teacher, "run": config.run, "detections": config.detections}
+    if sum(one is not None for one in given.values()) != 1:
+        got = [f"--{name}" for name, one in given.items() if one is not None]
         raise ConfigError(
-            f"give one of --teacher, --run and --detections, got teacher={config.teacher!r}, "
-            f"run={config.run!r} and detections={config.detections!r}"
+            f"give one of --teacher, --run and --detections, got {' and '.join(got) or 'none'}"
         )
     for name, value, least in (
         ("negatives", config.negatives, -1),
