@@ -23,7 +23,7 @@ from schemas.errors import DataError
 
 NO_SHAPE = "result that is not a rectangle or a polygon"
 NO_LABEL = "shape without a label"
-NO_SIZE = "task without a shape whose image cannot be read (is image_root right?)"
+NO_SIZE = "task without a shape whose image cannot be read (is --image-root right?)"
 NOBODY = "task that nobody has labelled"
 _IMAGE_KEYS = ("image", "img", "image_url", "url")
 
