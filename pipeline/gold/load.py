@@ -38,6 +38,7 @@ def load_gold(
     counts: GoldCounts | None = None,
     masks: bool = False,
     labelled: bool = True,
+    sizes: bool = True,
 ) -> GoldSet:
     """Gold boxes of a file or directory, in memory.
 
@@ -45,7 +46,8 @@ def load_gold(
     ids for flickr30k; `label_map` names the categories of ODVG detection files and of image folders
     with numbers; `counts` takes what was left out, and may report every problem with its place;
     `masks` asks for those of COCO's, LVIS's and MDETR's files; with `labelled` a file without
-    annotations is refused, because its images are not known to be empty.
+    annotations is refused, because its images are not known to be empty; without `sizes` COCO's
+    and LVIS's images whose size is not said need not be there.
 
     Raises:
         ConfigError: a path does not exist, the format is unknown or cannot be told.
@@ -70,6 +72,7 @@ def load_gold(
         label_map=label_map,
         counts=counts,
         masks=masks,
+        sizes=sizes,
     )
     if labelled and not gold.is_labelled:
         raise DataError(
@@ -95,6 +98,7 @@ def _load(
     label_map: str,
     counts: GoldCounts | None,
     masks: bool,
+    sizes: bool,
 ) -> GoldSet:
     beside = image_root or str(Path(path).parent)
     match found:
@@ -107,7 +111,7 @@ def _load(
         case "mdetr":
             return load_mdetr(path, image_root=beside, counts=counts, masks=masks)
         case "lvis":
-            return load_lvis(path, image_root=beside, counts=counts, masks=masks)
+            return load_lvis(path, image_root=beside, counts=counts, masks=masks, sizes=sizes)
         case "openimages":
             return load_open_images(path, image_root=beside, label_map=label_map, counts=counts)
         case "refcoco":
@@ -124,7 +128,7 @@ def _load(
             return load_glip_tsv(path, image_root=beside, counts=counts)
         case "grit" | "boxes" | "hf":
             return load_table(path, found, image_root=beside, counts=counts)
-    return load_coco(path, image_root=beside, counts=counts, masks=masks)
+    return load_coco(path, image_root=beside, counts=counts, masks=masks, sizes=sizes)
 
 
 def guess_format(path: str, *, grounding: bool = False) -> str:

@@ -125,6 +125,7 @@ def run(config: Config) -> int:
         image_root=config.image_root,
         split=config.split,
         label_map=config.label_map,
+        sizes=config.detections is None or config.errors is not None,
     )
     if config.run is not None:
         result = _of_run(config.run, config.policy, gold, config.synonyms)

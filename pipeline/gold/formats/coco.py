@@ -39,38 +39,56 @@ _OBJECTS365 = re.compile(r"images/v[12]/(patch\d+/[^/]+)")
 
 
 def load_coco(
-    path: str, *, image_root: str, counts: GoldCounts | None = None, masks: bool = False
+    path: str,
+    *,
+    image_root: str,
+    counts: GoldCounts | None = None,
+    masks: bool = False,
+    sizes: bool = True,
 ) -> GoldSet:
     """Instances of a COCO file (Objects365 too). Crowd regions become regions to ignore.
 
     As pycocotools, it takes string ids, repeated ids, ids that are null or a fraction, names that
     are numbers or missing, files without annotations or categories, and annotations of images or
-    categories that are not listed; what it cannot use is counted.
+    categories that are not listed; what it cannot use is counted. Without `sizes` an image whose
+    size is not said needs not be there: its boxes are taken as they stand.
 
     Raises:
         DataError: the file breaks the format.
     """
-    return _load(path, image_root, counts, is_lvis=False, masks=masks)
+    return _load(path, image_root, counts, is_lvis=False, masks=masks, sizes=sizes)
 
 
 def load_lvis(
-    path: str, *, image_root: str, counts: GoldCounts | None = None, masks: bool = False
+    path: str,
+    *,
+    image_root: str,
+    counts: GoldCounts | None = None,
+    masks: bool = False,
+    sizes: bool = True,
 ) -> GoldSet:
     """Instances of an LVIS file: only the listed negatives of an image are known to be absent.
 
-    Categories that are not exhaustively labelled in an image are counted; their boxes stay.
+    Categories that are not exhaustively labelled in an image are counted; their boxes stay. `sizes`
+    as in `load_coco`.
 
     Raises:
         DataError: the file breaks the format.
     """
-    return _load(path, image_root, counts, is_lvis=True, masks=masks)
+    return _load(path, image_root, counts, is_lvis=True, masks=masks, sizes=sizes)
 
 
 def _load(
-    path: str, image_root: str, counts: GoldCounts | None, *, is_lvis: bool, masks: bool
+    path: str,
+    image_root: str,
+    counts: GoldCounts | None,
+    *,
+    is_lvis: bool,
+    masks: bool,
+    sizes: bool,
 ) -> GoldSet:
     counts = GoldCounts() if counts is None else counts
-    reader = _Reader(path, image_root, counts, is_lvis=is_lvis, masks=masks)
+    reader = _Reader(path, image_root, counts, is_lvis=is_lvis, masks=masks, sizes=sizes)
     entries = {
         "images": reader.image,
         "categories": reader.category,
@@ -90,11 +108,18 @@ class _Reader:
     """Boxes keep the id of their category until all categories are known."""
 
     def __init__(
-        self, path: str, image_root: str, counts: GoldCounts, *, is_lvis: bool, masks: bool
+        self,
+        path: str,
+        image_root: str,
+        counts: GoldCounts,
+        *,
+        is_lvis: bool,
+        masks: bool,
+        sizes: bool,
     ) -> None:
         self.name, self.counts = Path(path).stem, counts
         self.licenses = Licenses()
-        self._masks = masks
+        self._masks, self._sizes = masks, sizes
         self._path = path
         self._root = image_root
         self._is_lvis = is_lvis
@@ -117,7 +142,7 @@ class _Reader:
             return
         record_id = entry.get("record_id")
         uri = self._uri(self._file_name(entry, image_id, where))
-        size_wh = entry_size(entry, uri, where, self.counts)
+        size_wh = entry_size(entry, uri, where, self.counts, needed=self._sizes)
         if size_wh is None:
             return
         image = DetectionImage(

@@ -154,14 +154,14 @@ def test_a_lost_answer_to_the_locks_own_write_is_not_another_driver(store: Fault
     began = time.monotonic()
     with run_lock(run, beat_s=5, stale_s=60):
         pass
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 50  # it did not wait until the lock was stale
     assert lock_holder(run) is None
 
 
 def work_while(run: RunStore, other: bytes, require_held: RequireHeld) -> None:
     """As a driver does: it asks now and then. The other takes the lock, and takes it again where
     a beat that had just looked wrote over it; in life a driver is silent long before."""
-    for _ in range(200):
+    for _ in range(1200):
         if read_bytes(run.url(LOCK)) != other:
             write_bytes(run.url(LOCK), other)
         time.sleep(0.05)

@@ -59,6 +59,7 @@ def test_a_box_without_a_mask(nothing: Any) -> None:
         [[1, 2, 3, 4, 5, "6"]],
         [[1, 2, 3, 4, 5, float("nan")]],
         [[1, 2, 3, 4, 5, 1e30]],
+        [[0, 0, 8, 7] * 300_000],  # no memory holds what it is drawn with
         [[1, 2, 3, 4, 5, 6], None],
         {"counts": [96]},
         {"size": [12, 8], "counts": [96]},  # of another image
