@@ -16,7 +16,7 @@ from pipeline.export.card_facts import card_facts
 from pipeline.export.chosen_pairs import read_pairs
 from pipeline.export.layered import layered_records
 from pipeline.export.masks import BoxMasks, require_masks
-from pipeline.export.merge import REPEATED, merged_records
+from pipeline.export.merge import LEFT_OUT, merged_records
 from pipeline.export.options import ExportOptions, ExportSummary
 from pipeline.export.parts import Parts
 from pipeline.phrases.class_list import planned_classes
@@ -117,7 +117,8 @@ class Export:
             )
         if self.options.masks and (note := self.options.masks.note()):
             summary.notes.append(note)
-        summary.left_out += Counter({REPEATED: merge_counts.pop(REPEATED, 0)}) + self._counts
+        summary.left_out += Counter({key: merge_counts.pop(key, 0) for key in LEFT_OUT})
+        summary.left_out += self._counts
         summary.notes += [f"{number:,} x {note}" for note, number in merge_counts.items() if number]
         return summary
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from pipeline.gold.gold_set import Crowd, ImageFacts, Mask
 from pipeline.layers.store import LayerStore
 from pipeline.run.store import RunStore
+from schemas.boxes import pairwise_iou
 from schemas.records import CuratedRecord
 
 LAYER = "gold_facts"
 NOTHING = ImageFacts()
+SAME_IOU = 0.5
+"""Regions of one category that overlap by so much are one."""
+OTHER_STATED = "licence or address that another run states otherwise: the first run's stays"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +38,24 @@ def with_facts(record: CuratedRecord, facts: ImageFacts) -> CuratedRecord:
         return record
     own = {field.name: getattr(record, field.name) for field in fields(CuratedRecord)}
     return KnownRecord(**own, facts=facts)
+
+
+def joined_facts(first: ImageFacts, other: ImageFacts, counts: Counter[str]) -> ImageFacts:
+    """What two runs say of one image: of each licence and address the first that is stated, and
+    the regions of both, each once. What is stated twice and differs is counted."""
+    if other == NOTHING or first == other:
+        return first
+    stated: dict[str, str] = {}
+    for group in (("license", "license_url"), ("coco_url",), ("flickr_url",)):
+        own, theirs = ([getattr(facts, name) for name in group] for facts in (first, other))
+        stated |= zip(group, own if any(own) else theirs, strict=True)
+        counts[OTHER_STATED] += any(own) and any(theirs) and own != theirs
+    crowds = list(first.crowds)
+    for crowd in other.crowds:
+        rivals = [one.xyxy for one in first.crowds if one.category == crowd.category]
+        if not rivals or not (pairwise_iou([crowd.xyxy], rivals) >= SAME_IOU).any():
+            crowds.append(crowd)
+    return replace(first, crowds=tuple(crowds), **stated)
 
 
 class UnitFacts:

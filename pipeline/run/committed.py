@@ -21,7 +21,7 @@ from pipeline.run.plan_difference import check_marker
 from pipeline.storage.files import exists, is_local, join_url, local_path, read_bytes, write_bytes
 from pipeline.storage.inside import require_inside
 from schemas.damage import whole
-from schemas.errors import DataError
+from schemas.errors import ConfigError, DataError
 from schemas.plan import CommittedFile, UnitCommit
 
 
@@ -54,6 +54,10 @@ class CommittedUnits(ABC):
         within: str = "",
     ) -> None:
         self.uri = fspath(uri)
+        if not self.uri.strip() or (self.uri.endswith("/") and self.uri.rstrip("/").endswith(":")):
+            raise ConfigError(
+                f"run must be a path, or a URL such as s3://bucket/runs/1, got {self.uri!r}"
+            )
         self.is_local = is_local(self.uri)
         self.committer: Committer
         if self.is_local:

@@ -71,6 +71,10 @@ class RunStore(CommittedUnits):
         if self._plan is None:
             try:
                 text = self.read_text(PLAN)
+            except NotADirectoryError as error:
+                raise ConfigError(
+                    f"{self.uri} is a file; a labelling run is the folder that holds {PLAN}"
+                ) from error
             except MissingFile as error:
                 raise ConfigError(
                     f"{self.uri} is not a labelling run: it has no {PLAN}; `glipforge label "

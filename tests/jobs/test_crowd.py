@@ -40,7 +40,7 @@ def crowd(commands: list[list[str]]) -> dict[str, dict[str, Any]]:
         [sys.executable, "-m", "tests.jobs.crowd", str(SECONDS), json.dumps(commands)],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=400,
     )
     assert found.returncode == 0, found.stderr
     return {" ".join(told["words"]): told for told in json.loads(found.stdout)}

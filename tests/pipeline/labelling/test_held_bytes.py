@@ -70,7 +70,7 @@ def label_two(
             )
             for records in units
         ]
-        return [future.result(timeout=60) for future in futures]
+        return [future.result(timeout=300) for future in futures]
 
 
 def test_images_of_an_archive_go_one_after_the_other() -> None:
@@ -126,7 +126,7 @@ def test_the_first_in_line_never_waits_and_the_next_does_until_it_ends() -> None
             waiter.join(0.05)
             assert waiter.is_alive()
             first.give(60)
-            waiter.join(10)
+            waiter.join(120)
             assert not waiter.is_alive()
     assert memory.total == 0
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -11,7 +12,7 @@ from pipeline.review.app.server import AppServer
 from tests.pipeline.review.bench import Bench
 from tests.pipeline.review.browser.opened_pair import OpenedPair
 
-WAIT_S = 40.0
+WAIT_S = 120.0
 IN_PAGE = """async name => {
 const here = document.querySelector('script[src*="index.umd"]').src;
 const page = await import(new URL("page/fiftyone.js", here).href);
@@ -58,6 +59,26 @@ class ReviewWindow(OpenedPair):
                 self.leave_view()
         finally:
             self.page.close()
+
+    @contextmanager
+    def held_saves(self) -> Iterator[None]:
+        """No edit arrives within the block: FiftyOne sends one every three seconds, whenever."""
+        held: list[Any] = []
+        is_held = True
+
+        def send(route: Any) -> None:
+            if is_held and route.request.method == "PATCH":
+                held.append(route)
+            else:
+                route.continue_()
+
+        self.page.route("**/dataset/**", send)
+        try:
+            yield
+        finally:
+            is_held = False
+            for route in held:
+                route.continue_()
 
     def wait_for(self, what: Callable[[], Any], message: str, seconds: float = WAIT_S) -> Any:
         """The first true value of `what`; the browser goes on meanwhile.
