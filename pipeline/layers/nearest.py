@@ -19,6 +19,8 @@ from schemas.errors import ConfigError
 from schemas.plan import UnitCommit
 
 MAX_THREADS = 8
+BLOCK = 2**17
+"""Numbers that are multiplied at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +65,23 @@ def _unit_cosines(
             f"layer {store.kind.name!r} holds vectors of {min(other)} numbers, the model gives "
             f"{len(vector)}: give the model that made the layer"
         )
-    cosines = np.concatenate([part @ vector for part in found.parts])
+    cosines = np.concatenate([_products(part, vector) for part in found.parts])
     good = np.isfinite(cosines)  # a model in half precision may have overflowed
     keys = found.keys if good.all() else found.keys.filter(pa.array(good))
     return UnitCosines(commit.unit_id, keys, cosines[good])
+
+
+def _products(vectors: NDArray[np.float32], vector: NDArray[np.float32]) -> NDArray[np.float32]:
+    """[N], each of `vectors` [N, D] times one. By blocks that fit a cache and that BLAS does not
+    cut for threads of its own: mapped numbers may lie at odd addresses, and are copied first."""
+    count = max(1, BLOCK // len(vector))
+    block = np.empty((min(count, len(vectors)), len(vector)), np.float32)
+    found = np.empty(len(vectors), np.float32)
+    for first in range(0, len(vectors), count):
+        own = vectors[first : first + count]
+        block[: len(own)] = own
+        np.dot(block[: len(own)], vector, out=found[first : first + count])
+    return found
 
 
 def vector_of(run: RunStore, layer: str, key: str) -> NDArray[np.float32] | None:

@@ -49,12 +49,15 @@ def parquet_batches(
     rows: int,
     columns: Collection[str] | None = None,
     row_groups: Collection[int] | None = None,
+    large_values: bool = False,
+    metadata: pq.FileMetaData | None = None,
     **options: object,
 ) -> Iterator[pa.RecordBatch]:
     """Batches of a Parquet file, as `iter_batches` gives them, within `most_unpacked(size)`.
 
     Text and bytes are read as the dictionaries that they are stored as, counted, and only then
-    written out: a value that many rows name takes its memory once.
+    written out: a value that many rows name takes its memory once. With `large_values` (images,
+    where that takes five times as long) batches are made short instead, but for those of lists.
 
     Args:
         source: Path, or seekable stream.
@@ -63,6 +66,8 @@ def parquet_batches(
         rows: Of a batch, at most.
         columns: Top-level columns; None: all.
         row_groups: None: all.
+        large_values: As above.
+        metadata: Of the file, where it is known.
         options: For `pyarrow.parquet.ParquetFile`.
 
     Raises:
@@ -71,10 +76,14 @@ def parquet_batches(
     """
     import pyarrow.parquet as pq
 
-    file = pq.ParquetFile(source, **options)
+    file = pq.ParquetFile(source, metadata=metadata, **options)
     groups = range(file.num_row_groups) if row_groups is None else row_groups
     limit = most_unpacked(size)
     texts = _texts(file, groups, columns, what, limit)
+    if large_values:
+        flat = {path: most for path, most in texts.items() if not _is_repeated(file, path)}
+        texts = {path: most for path, most in texts.items() if path not in flat}
+        rows = max(1, min(rows, FREE_BYTES // max(sum(flat.values()), 1)))
     wanted = file.schema_arrow
     if texts:
         file = pq.ParquetFile(
@@ -97,9 +106,10 @@ def _texts(
     columns: Collection[str] | None,
     what: str,
     limit: int,
-) -> set[str]:
-    """Paths of the text and byte columns that may grow when they are written out."""
-    found: set[str] = set()
+) -> dict[str, int]:
+    """Paths of the text and byte columns that may grow when they are written out, and the most
+    bytes that one value may have."""
+    found: dict[str, int] = {}
     total = 0
     for group in groups:
         part = file.metadata.row_group(group)
@@ -114,8 +124,13 @@ def _texts(
                 raise refusal(what, limit)
             is_text = chunk.physical_type == "BYTE_ARRAY"
             if is_text and chunk.total_uncompressed_size * chunk.num_values > FREE_BYTES:
-                found.add(path)
+                found[path] = max(found.get(path, 0), chunk.total_uncompressed_size)
     return found
+
+
+def _is_repeated(file: pq.ParquetFile, path: str) -> bool:
+    columns = [file.schema.column(place) for place in range(len(file.schema))]
+    return any(one.path == path and one.max_repetition_level > 0 for one in columns)
 
 
 def _parts(batch: pa.RecordBatch) -> Iterator[tuple[pa.RecordBatch, int]]:

@@ -90,6 +90,8 @@ def read_parquet_cell(url: str, row: int, column: str) -> bytes:
                         rows=ROWS_AT_ONCE,
                         columns=[column],
                         row_groups=[group],
+                        large_values=True,
+                        metadata=file.metadata,
                         pre_buffer=False,
                         buffer_size=BUFFER_BYTES,
                     ):

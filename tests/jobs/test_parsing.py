@@ -15,7 +15,7 @@ import tyro
 
 from jobs import parsing
 from jobs.arguments import Repeated, Run
-from jobs.cli import COMMANDS
+from jobs.cli import COMMANDS, main
 from jobs.parsing import Option, as_typed, options_of, parse
 from schemas.errors import ConfigError
 
@@ -152,3 +152,25 @@ def _printed(tree: ast.Module) -> Iterator[tuple[int, str]]:
             text = node.value if isinstance(node.value, str) else ""
             if " " in text.strip():
                 yield node.lineno, text
+
+
+def test_what_stands_alone_is_said_where_it_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    for words, said in (
+        (
+            ["filter", "--run", "x"],
+            "--run is not an option: RUN stands alone, as in `glipforge fil",
+        ),
+        (["review", "push", "--run=x"], "RUN stands alone, as in `glipforge review push RUN`"),
+        (
+            ["import", "--file", "x", "--out", "y"],
+            "FILE stands alone, as in `glipforge import FILE",
+        ),
+    ):
+        assert main(words) == 2
+        assert said in capsys.readouterr().err
+
+
+def test_help_of_a_command_by_the_word_help(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["help", "label"])
+    assert "usage: glipforge label" in capsys.readouterr().out

@@ -24,7 +24,7 @@ from pipeline.gold.checks import (
     whole_text,
 )
 from pipeline.gold.detection_samples import DetectionImage, detection_set
-from pipeline.gold.formats.coco_masks import read_mask
+from pipeline.gold.formats.coco_masks import MaskReader
 from pipeline.gold.gold_set import GoldCounts, GoldSet, IgnoredBox, Mask
 from pipeline.gold.licenses import Licenses
 from pipeline.gold.picture_sizes import entry_size
@@ -119,7 +119,8 @@ class _Reader:
     ) -> None:
         self.name, self.counts = Path(path).stem, counts
         self.licenses = Licenses()
-        self._masks, self._sizes = masks, sizes
+        self._masks = MaskReader(path, counts) if masks else None
+        self._sizes = sizes
         self._path = path
         self._root = image_root
         self._is_lvis = is_lvis
@@ -201,9 +202,9 @@ class _Reader:
                 image.masks.append(self._mask(entry, image, where))
 
     def _mask(self, entry: Any, image: DetectionImage, where: str) -> Mask | None:
-        if not self._masks:
+        if self._masks is None:
             return None
-        return read_mask(entry.get("segmentation"), image.size_wh, self.counts, where)
+        return self._masks.read(entry.get("segmentation"), image.size_wh, where)
 
     def finish(self) -> GoldSet:
         order = sorted(self._categories, key=lambda one: (isinstance(one, str), one))

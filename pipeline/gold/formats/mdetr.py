@@ -26,7 +26,7 @@ from pipeline.gold.checks import (
     usable_xywh,
 )
 from pipeline.gold.formats.coco import NO_ID, lenient_id
-from pipeline.gold.formats.coco_masks import read_mask
+from pipeline.gold.formats.coco_masks import MaskReader
 from pipeline.gold.gold_set import (
     Crowd,
     GoldCounts,
@@ -80,6 +80,7 @@ class _Reader:
         self.name, self.counts = Path(path).stem, counts
         self.licenses = Licenses()
         self._with_masks = masks
+        self._read = MaskReader(path, counts)
         self._masks: dict[str, tuple[Mask | None, ...]] = {}
         self._root = image_root
         self._pairs: dict[Any, _Pair] = {}
@@ -150,7 +151,7 @@ class _Reader:
         if xyxy is None:
             return
         if is_crowd:
-            mask = read_mask(entry.get("segmentation"), pair.size_wh, self.counts, where)
+            mask = self._read.read(entry.get("segmentation"), pair.size_wh, where)
             crowd = Crowd(xyxy=xyxy, category="", mask=mask)
             category = entry.get("category_id")
             pair.crowds.append((crowd, category if isinstance(category, int | str) else None))
@@ -161,7 +162,7 @@ class _Reader:
             pair.boxes.append((xyxy, self._spans.setdefault(spans, spans)))
             if self._with_masks:
                 shape = entry.get("segmentation")
-                pair.masks.append(read_mask(shape, pair.size_wh, self.counts, where))
+                pair.masks.append(self._read.read(shape, pair.size_wh, where))
         else:
             self.counts.drop(NO_SPAN, where=where)
 

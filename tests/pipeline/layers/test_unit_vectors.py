@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.layers.nearest import cosines_of, vector_of
+from pipeline.layers.nearest import _products, cosines_of, vector_of
 from pipeline.layers.store import LayerRows, LayerStore
 from pipeline.layers.unit_vectors import unit_vectors
 from pipeline.run.store import RunStore
@@ -197,3 +197,17 @@ def test_vectors_that_are_not_finite_are_left_out(run: RunStore) -> None:
     found = all_cosines(run)
     assert "a" in found
     assert "b" not in found
+
+
+@pytest.mark.parametrize("length", [1, 3, 512, 2**17, 2**17 + 1])
+def test_products_of_numbers_at_odd_addresses(length: int) -> None:
+    rng = np.random.default_rng(length)
+    rows = 3 if length > 2**16 else 700
+    drawn = rng.standard_normal((rows, length), np.float32)
+    vector = rng.standard_normal(length, np.float32)
+    odd = np.frombuffer(b"x" + drawn.tobytes(), np.float32, offset=1).reshape(rows, length)
+    assert not odd.flags.aligned
+    expected = drawn.astype(np.float64) @ vector.astype(np.float64)
+    for vectors in (drawn, odd):
+        assert _products(vectors, vector) == pytest.approx(expected, abs=1e-3 * length**0.5)
+    assert _products(drawn[:0], vector).shape == (0,)

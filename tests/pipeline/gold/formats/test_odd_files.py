@@ -117,7 +117,7 @@ def test_label_studio_shapes_that_say_little(tmp_path: Path) -> None:
     ]
     dropped = {key: n for key, n in gold.counts.items() if ":" in key}
     assert dropped.pop("dropped: shape without a label") == 2
-    assert dropped.pop("dropped: result that is not a rectangle or a polygon") == 4
+    assert dropped.pop("dropped: result that is not a rectangle, a polygon or an ellipse") == 4
     assert list(dropped.values()) == [1]  # of the image that is gone
 
 
