@@ -16,6 +16,7 @@ import sys
 from collections.abc import Sequence
 from types import ModuleType
 
+from jobs.safe_output import safe_output
 from schemas.errors import ConfigError, GlipforgeError
 from schemas.redaction import shown
 
@@ -87,7 +88,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         # A terminal without Unicode, or a file name that is not text, must not end a command.
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        code = _run(args)
+        with safe_output():
+            code = _run(args)
         sys.stdout.flush()
     except BrokenPipeError:
         # The reader has seen enough (`| head`). Python would complain again when it flushes.
@@ -118,6 +120,8 @@ def _help() -> str:
 
 
 def _run(args: list[str]) -> int:
+    if args[:1] == ["help"] and args[1:2]:
+        args = [*args[1:], "--help"]
     if not args or args[0] in ("-h", "--help", "help"):
         print(_help())
         return 0 if args else EXIT_USAGE
@@ -134,10 +138,9 @@ def _run(args: list[str]) -> int:
         return EXIT_USAGE
     try:
         return _run_command(name, rest)
-    except ConfigError as error:
-        return _refuse(name, _as_typed(name, error), EXIT_USAGE)
     except GlipforgeError as error:
-        return _refuse(name, str(error), 1)
+        code = EXIT_USAGE if isinstance(error, ConfigError) else 1
+        return _refuse(name, _as_typed(name, error), code)
     except ModuleNotFoundError as error:
         return _refuse(name, _missing_package(error), EXIT_USAGE)
     except BrokenPipeError:
@@ -189,7 +192,7 @@ def _missing_package(error: ModuleNotFoundError) -> str:
     )
 
 
-def _as_typed(name: str, error: ConfigError) -> str:
+def _as_typed(name: str, error: GlipforgeError) -> str:
     from jobs.parsing import as_typed, options_of
 
     module = importlib.import_module(COMMANDS[name][0])

@@ -13,7 +13,7 @@ from pipeline.evaluation.suites.suite import SuiteResult
 
 
 def print_figures(result: EvaluationResult, *, nouns: int, out: Path | None) -> None:
-    """Print figures, the `nouns` worst nouns, notes, and what the gold lost."""
+    """Print figures, the `nouns` worst nouns, notes, and what of gold was lost or adjusted."""
     console = Console()
     console.print(f"{result.subject} on {result.gold} ({result.gold_format})", markup=False)
     console.print(_table(result))
@@ -25,8 +25,9 @@ def print_figures(result: EvaluationResult, *, nouns: int, out: Path | None) -> 
     for note in result.notes:
         console.print(f"note: {note}", markup=False, soft_wrap=True)
     for reason, number in result.gold_counts.items():
-        if reason.startswith("dropped") and number:
-            console.print(f"gold {reason}: {number}", markup=False, soft_wrap=True)
+        if reason.startswith(("dropped", "clipped")) and number:
+            said = reason.replace("clipped:", "adjusted:", 1)
+            console.print(f"gold {said}: {number}", markup=False, soft_wrap=True)
     if out is not None:
         console.print(f"written {out}", markup=False, soft_wrap=True)
 

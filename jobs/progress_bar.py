@@ -5,17 +5,29 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from jobs.safe_output import terminal_of
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    # Named: rich puts itself in the place of sys.stderr while a bar is up.
+    return Console(file=terminal_of(sys.stderr))
 
 
 @contextmanager
 def reading_bar(label: str, total: int) -> Iterator[Callable[[int], None]]:
     """A progress bar on a terminal's stderr; gives the function that takes how much is done."""
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
     columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(
-        *columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()
+        *columns, console=_console(), transient=True, disable=not sys.stderr.isatty()
     ) as progress:
         task = progress.add_task(label, total=total)
         yield lambda done: progress.update(task, completed=done)
@@ -28,7 +40,6 @@ class LineBar:
     """
 
     def __init__(self) -> None:
-        from rich.console import Console
         from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
         from rich.table import Column
 
@@ -37,7 +48,7 @@ class LineBar:
             BarColumn(bar_width=20),
             TaskProgressColumn(),
             TextColumn("{task.description}", markup=False, table_column=text),
-            console=Console(stderr=True),
+            console=_console(),
             expand=True,
             auto_refresh=False,
             # What is printed into a file or a pipe must go there.

@@ -16,7 +16,7 @@ def caption_problem(text: str | None, max_chars: int) -> Problem | None:
     if len(text) > max_chars:
         return (
             Status.CAPTION_INVALID,
-            f"{len(text):,} characters; at most {max_chars:,} are labelled (max_caption_chars)",
+            f"{len(text):,} characters; at most {max_chars:,} are labelled (--max-caption-chars)",
         )
     if "\0" in text:
         return (Status.CAPTION_INVALID, f"a NUL character at {text.index(chr(0))}")

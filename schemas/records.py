@@ -51,6 +51,7 @@ class PhraseStatus(StrEnum):
     OK = "ok"
     TRUNCATED = "truncated"  # beyond the teacher's token limit, not seen
     DOUBTED = "doubted"  # curated rows: no box, and a person says that something is there
+    DROPPED = "dropped"  # curated rows: the policy drops such phrases, so no box says nothing
     NOT_VISUAL = "not_visual"  # pronoun, abstract or generic word: kept, not grounded
 
 

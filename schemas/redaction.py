@@ -6,6 +6,7 @@ left out of everything that people read or send: details, messages, ids, logs an
 
 from __future__ import annotations
 
+import json
 import re
 
 HIDDEN = "***"
@@ -39,6 +40,25 @@ def printable(text: str) -> str:
     """`text` with control characters written out: `\\x1b` can neither move a cursor nor hide."""
     text = _CONTROL.sub(lambda found: ascii(found[0])[1:-1], text)
     return text.encode("utf-8", "backslashreplace").decode()
+
+
+def page_text(html: str) -> str:
+    """A page with controls written out; marks of direction stay, which a browser needs."""
+    text = re.sub("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]", lambda c: ascii(c[0])[1:-1], html)
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def one_line(text: str) -> str:
+    """`text` as a part of one line, whatever it holds."""
+    return " ".join(printable(text).split())
+
+
+def yaml_string(text: str) -> str:
+    """`text` in quotes: a JSON string is one of YAML, which takes no control character as it is."""
+    return "".join(
+        letter if letter.isprintable() else f"\\U{ord(letter):08x}"
+        for letter in json.dumps(text, ensure_ascii=False)
+    )
 
 
 def shown(text: str) -> str:

@@ -124,14 +124,15 @@ def _judge(found: dict[str, Any], wanted: float) -> None:
     if found["low"] >= wanted:
         return
     if found["precision"] is None:
-        why = "gold says nothing of it; take gold with the phrases or classes of the corpus"
+        why = "gold says nothing about it; take gold with the phrases or classes of the corpus"
     elif found["high"] < wanted:
         why = "it is worse; take another teacher, or a stricter --audit-policy"
     else:
         could = math.floor(found["low"] * 1000) / 1000
         why = (
-            f"that does not show it: {f'{could:g}' if could else 'no share'} could be required; "
-            "more gold images narrow the interval"
+            "the interval begins below that; "
+            f"{f'require {could:g} at most, or take' if could else 'take'} more gold images, which "
+            "narrow it"
         )
     raise TeacherRefused(
         f"require_precision {wanted:g}: teacher {found['teacher_id']} has {found['says']}: {why}. "

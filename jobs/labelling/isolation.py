@@ -99,8 +99,8 @@ class Isolating:
                 return list(found)
             self.deaths += 1
         raise UnitError(
-            f"unit {self.unit.unit_id!r}: reading {self.unit.uri!r} ends the worker, without the "
-            "teacher being asked"
+            f"unit {self.unit.unit_id!r}: workers die while they read {self.unit.uri!r}, before "
+            "the teacher is asked"
         )
 
     def _chunk(self, records: list[CorpusRecord], start: int, stop: int) -> list[Annotation]:

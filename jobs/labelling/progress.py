@@ -150,7 +150,7 @@ def describe_failures(statuses: Mapping[str, int], max_rate: float) -> str:
         return ""
     return (
         f"{failed:,} of {rows:,} rows ({share:.1%}) could not be labelled, more than "
-        f"max_failure_rate {max_rate:.1%}: {_reasons(statuses)}"
+        f"--max-failure-rate {max_rate:.1%}: {_reasons(statuses)}"
     )
 
 

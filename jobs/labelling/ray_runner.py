@@ -222,7 +222,7 @@ class RayRunner:
         if not slot.is_ready:
             self._failed_starts += not lost_node
             if lost_node:
-                _log.warning("a worker's node went while it was loading: %s", reason)
+                _log.warning("a worker's node was lost while it loaded: %s", reason)
             elif self._failed_starts >= MAX_FAILED_STARTS:
                 raise GlipforgeError(
                     f"{MAX_FAILED_STARTS} workers in a row died while loading the teacher; the "

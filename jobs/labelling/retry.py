@@ -79,8 +79,8 @@ def label_again(
     found = annotate(to_do())
     if len(order) != commit.rows_out or set(order) != old.keys():
         raise UnitError(
-            f"unit {unit.unit_id!r} of {unit.uri!r} has {len(order):,} records, its rows are "
-            f"{commit.rows_out:,}, or others: it cannot be done again in part"
+            f"unit {unit.unit_id!r} of {unit.uri!r} has {len(order):,} records now and was "
+            f"labelled with {commit.rows_out:,}, or with others: it cannot be done again in part"
         )
     new = {row.record_id: _with_reason(row, failed[row.record_id]) for row in found.rows}
     changed = [row for name, row in failed.items() if new[name] != row]

@@ -109,7 +109,9 @@ class TeacherSetup:
         from pipeline.corpus.joined import open_corpora
 
         if self.classes is not None:
-            raise ConfigError("captions and names exclude each other: a class list is the caption")
+            raise ConfigError(
+                "give captions or names, not both: a class list takes the place of the captions"
+            )
         store = open_captions(captions)
         images = replace(self.corpus_options, captions="none")
         if self.captions_for == "all":

@@ -74,7 +74,7 @@ def push_run(
     from pipeline.curation.decisions import load_decisions
     from pipeline.curation.kept_boxes import kept_box_ids
     from pipeline.curation.pushed import Pushed, write_pushed
-    from pipeline.curation.recommended import policy_for, policy_of
+    from pipeline.curation.recommended import policy_for
     from pipeline.review.sync.dataset.dataset import LAYOUT, LAYOUT_KEY
     from pipeline.review.sync.dataset.dataset_process import (
         drop_dataset,
@@ -112,7 +112,7 @@ def push_run(
         # Rows know no layers: the columns are asked.
         kept = kept_box_ids(run_store, selection.policy, min_score=config.min_score)
         selection = Selection(box_ids=kept, queue=selection.name)
-    shown = selection.policy or policy_for(run_store, policy_of(run_store))
+    shown = selection.policy or policy_for(run_store, None)
     show_all = bool(config.policy or config.queue) or chosen is not None
     notes = read_notes(run_store, shown, show_all=show_all)
     for sentence in notes.said:
@@ -200,7 +200,6 @@ def carry_decisions(run_store: RunStore, old_uri: str, *, min_iou: float) -> Car
     from pipeline.curation.carry import carry
     from pipeline.curation.decisions import append_decisions, decisions_by_record, load_decisions
     from pipeline.run.open import open_run
-    from pipeline.storage.files import write_bytes
     from schemas.errors import ConfigError
 
     old_store = open_run(old_uri)
@@ -224,12 +223,12 @@ def carry_decisions(run_store: RunStore, old_uri: str, *, min_iou: float) -> Car
         for one in report.left
     ]
     text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    write_bytes(run_store.url(NOT_CARRIED), text.encode())
+    where = run_store.write(text.encode(), NOT_CARRIED)
     print(f"{len(report.decisions):,} decisions carried over from {old_uri}")
     for reason, count in report.reasons().most_common():
         print(f"not carried: {count:,} x {reason}")
     if report.left:
-        print(f"each of them: {run_store.url(NOT_CARRIED)}")
+        print(f"each of them: {where}")
     return report
 
 

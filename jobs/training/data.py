@@ -56,7 +56,7 @@ def build_mixture(
         except OSError as error:
             raise ConfigError(
                 f"the image cache {cache_root} cannot be written: {os_sentence(error)}; name "
-                "another place with --cache, or set cache_side=0"
+                "another place with --cache, or do without: --set cache_side=0"
             ) from error
     for source in sources:
         left_out = require_readable(source.name, source.samples, load, recipe.train.max_unreadable)

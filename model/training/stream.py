@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -68,9 +69,12 @@ def _ahead(loader: Iterable[_Shipped]) -> Iterator[TrainBatch]:
     with ThreadPoolExecutor(1, thread_name_prefix="batches") as pool:
         shipped = pool.submit(iter, loader).result()
         following = pool.submit(_take, shipped)
-        while (arrived := following.result()) is not None:
-            following = pool.submit(_take, shipped)
-            yield _receive(arrived)
+        try:
+            while (arrived := following.result()) is not None:
+                following = pool.submit(_take, shipped)
+                yield _receive(arrived)
+        finally:
+            del shipped, following  # else an exception holds both, and they hold it
 
 
 def _receive(shipped: _Shipped) -> TrainBatch:
@@ -86,7 +90,7 @@ def _take(shipped: Iterator[_Shipped]) -> _Shipped | None:
         RetryableError: a process was killed, or the memory that it shares ran out.
     """
     try:
-        return next(shipped, None)
+        return _next(shipped)
     except (RuntimeError, OSError, EOFError) as error:
         said = str(error)
         if not _is_a_death(error):
@@ -97,6 +101,16 @@ def _take(shipped: Iterator[_Shipped]) -> _Shipped | None:
             "full: give fewer --loader-processes (0: none) or more of either. The same command "
             "goes on from the last checkpoint"
         ) from error
+
+
+def _next(shipped: Iterator[_Shipped]) -> _Shipped | None:
+    try:
+        return next(shipped, None)
+    except BaseException as error:
+        # torch's frames hold the error that holds them, and the loader: its processes would end
+        # when the garbage collector comes by, which then waits five seconds for each.
+        traceback.clear_frames(error.__traceback__)
+        raise
 
 
 def _is_a_death(error: Exception) -> bool:

@@ -25,7 +25,6 @@ from pipeline.curation.rules.policy import FilterPolicy
 from pipeline.curation.second_spans import with_second_spans
 from pipeline.run.columns import unit_tables
 from pipeline.run.store import RunStore
-from pipeline.storage.files import write_bytes
 from schemas.arrow_schemas import CURATED_SCHEMA
 from schemas.fingerprint import sha256_bytes
 from schemas.plan import UnitCommit
@@ -175,7 +174,8 @@ def _curate(
         )
         if record is not None:
             misses = said.pair.review == PairReview.MISSING
-            records.append(with_doubts(record, asked=len(row.phrases), misses_a_box=misses))
+            goes = outcome.phrase_goes[slice(*found.phrases.offsets[place : place + 2])]
+            records.append(with_doubts(record, goes=goes.tolist(), misses_a_box=misses))
             places.append(place)
     if records:
         rows = np.concatenate([rows, places])
@@ -203,5 +203,5 @@ def _write_file(
     digest = sha256_bytes(data)
     # A name from the content: an older manifest goes on naming whole files until it is replaced.
     name = f"{unit_id}-{digest[:16]}.parquet"
-    write_bytes(run.url(FOLDER, stats.policy_id, name), data)
+    run.write(data, FOLDER, stats.policy_id, name)
     stats.files.append(CuratedFile(name=name, num_rows=num_rows, sha256=digest))

@@ -14,7 +14,7 @@ from pipeline.curation.rules.policy import FilterPolicy
 from pipeline.curation.standing_words import words_id
 from pipeline.layers.columns import require_columns
 from pipeline.run.store import RunStore
-from pipeline.storage.files import exists, read_bytes, write_bytes
+from pipeline.storage.files import exists, read_bytes
 from schemas.checked import Share, checked, from_json, to_plain
 from schemas.errors import ConfigError, DataError
 from schemas.fingerprint import canonical_json, fingerprint
@@ -148,14 +148,17 @@ def base_policy(policy: FilterPolicy) -> FilterPolicy:
 
 def calibration_path(run: RunStore, policy: FilterPolicy) -> str:
     """Where the calibration of a policy stands, whatever the policy is called."""
-    return run.url(FOLDER, f"calibration-{base_policy(policy).rules_id}.json")
+    return run.url(FOLDER, _file_name(policy))
+
+
+def _file_name(policy: FilterPolicy) -> str:
+    return f"calibration-{base_policy(policy).rules_id}.json"
 
 
 def write_calibration(run: RunStore, policy: FilterPolicy, found: Calibration) -> str:
     """Write it beside the run; returns its address."""
-    where = calibration_path(run, policy)
-    write_bytes(where, (canonical_json(to_plain(found)) + "\n").encode())
-    return where
+    text = canonical_json(to_plain(found)) + "\n"
+    return run.write(text.encode(), FOLDER, _file_name(policy))
 
 
 def read_calibration(

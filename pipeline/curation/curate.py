@@ -21,7 +21,7 @@ from pipeline.layers.columns import require_columns
 from pipeline.run.map_units import Mapper, map_run, num_workers
 from pipeline.run.store import RunStore
 from pipeline.storage.errors import MissingFile
-from pipeline.storage.files import join_url, read_bytes, write_bytes
+from pipeline.storage.files import read_bytes
 from pipeline.storage.folders import list_folders
 from pipeline.storage.parquet_bytes import open_bytes
 from schemas.checked import to_plain
@@ -76,8 +76,7 @@ def _curate(
     waiting, done = set(work.decisions), 0
     batches = in_batches(commits)
     pool = num_workers(total, len(batches), workers)
-    folder = run.url(FOLDER, stats.policy_id)
-    with in_use(folder, writes=True) as use:
+    with in_use(run.url(FOLDER, stats.policy_id), writes=True) as use:
         for part in mapper(run, curate_batch, batches, work, workers=pool):
             stats.merge(part.stats)
             of_candidates.merge(part.candidates)
@@ -93,7 +92,7 @@ def _curate(
                 f"is not among the committed annotations of this run ({len(waiting)} such pairs)"
             )
         stats.candidates, stats.labels = of_candidates.counts(), of_labels.counts()
-        write_bytes(join_url(folder, MANIFEST), stats.to_json().encode())
+        run.write(stats.to_json().encode(), FOLDER, stats.policy_id, MANIFEST)
         use.remove_leftovers(lambda: _named(run, stats.policy_id), MANIFEST)
     return stats
 
@@ -182,27 +181,23 @@ def iter_curated(run: RunStore, policy: str) -> Iterator[CuratedRecord]:
         ConfigError: the run was not curated with it.
         DataError: a file is not the one that the manifest names, or a row breaks the contract.
     """
-    policy_id = find_curated(run, policy)
-    for file in iter_curated_files(run, policy_id):
-        yield from read_curated_file(run, policy_id, file)
+    for _, records in curated_units(run, find_curated(run, policy)):
+        yield from records
 
 
-def iter_curated_files(run: RunStore, policy_id: str) -> Iterator[CuratedFile]:
-    """The files of a curation as its manifest names them now; they stay until the last was taken.
+def curated_units(run: RunStore, policy_id: str) -> Iterator[tuple[str, Iterator[CuratedRecord]]]:
+    """unit_id and curated records of each unit that has any, as the manifest names them now; the
+    files stay until the last was taken.
 
     Raises:
-        DataError: the manifest is missing or of another version.
+        DataError: the manifest is missing or of another version, or as `iter_curated`.
     """
     with in_use(run.url(FOLDER, policy_id)):
-        yield from read_curate_stats(run, policy_id).files
+        for file in read_curate_stats(run, policy_id).files:
+            yield file.unit_id, _records_of(run, policy_id, file)
 
 
-def read_curated_file(run: RunStore, policy_id: str, file: CuratedFile) -> Iterator[CuratedRecord]:
-    """The records of one file that the manifest names.
-
-    Raises:
-        DataError: the file is not the one that the manifest names, or a row breaks the contract.
-    """
+def _records_of(run: RunStore, policy_id: str, file: CuratedFile) -> Iterator[CuratedRecord]:
     try:
         data = read_bytes(run.url(FOLDER, policy_id, file.name))
     except MissingFile as error:

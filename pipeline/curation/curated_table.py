@@ -6,14 +6,17 @@ import io
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.curation.rules.candidates import Candidates, Ints, flat_list
 from pipeline.curation.rules.filter_result import FilterOutcome
 from schemas.arrow_schemas import ANNOTATION_SCHEMA, CURATED_BOX_TYPE, CURATED_SCHEMA
+from schemas.records import PhraseStatus
 
 PASSED_ON = tuple(name for name in CURATED_SCHEMA.names if name in ANNOTATION_SCHEMA.names)
-"""Columns of an annotation that its curated row has too; all but `boxes` go through unchanged."""
+"""Columns of an annotation that its curated row has too; all but `boxes`, and the status of some
+phrases, go through unchanged."""
 COLUMNS = (*(name for name in PASSED_ON if name != "boxes"), "boxes.box_id")
 """What `curated_table` needs of a table of annotations, beside what the rules need."""
 
@@ -47,10 +50,15 @@ def curated_table(
     """
     chosen = table.select([name for name in PASSED_ON if name != "boxes"]).take(pa.array(rows))
     boxes = _boxes(table, candidates, outcome, rows)
+    phrases = chosen.column("phrases")
+    if outcome.phrase_goes.any():
+        phrases = _phrases(phrases.combine_chunks(), candidates, outcome, rows)
     columns = []
     for column in CURATED_SCHEMA:
         if column.name == "boxes":
             columns.append(boxes)
+        elif column.name == "phrases":
+            columns.append(phrases)
         elif column.name in ("policy_id", "decisions_id"):
             value = policy_id if column.name == "policy_id" else decisions_id
             columns.append(pa.repeat(pa.scalar(value, column.type), len(rows)))
@@ -82,6 +90,25 @@ def _boxes(
     per_row = np.bincount(candidates.row_of[kept], minlength=candidates.num_rows)[rows]
     offsets = np.concatenate([[0], np.cumsum(per_row)]).astype(np.int32)
     return pa.ListArray.from_arrays(offsets, struct, type=CURATED_SCHEMA.field("boxes").type)
+
+
+def _phrases(
+    chosen: pa.ListArray, candidates: Candidates, outcome: FilterOutcome, rows: Ints
+) -> pa.ListArray:
+    """The phrases of some pairs; those that go say so, unless they were not asked for."""
+    starts, sizes = candidates.phrases.offsets[rows], np.diff(candidates.phrases.offsets)[rows]
+    ends = np.cumsum(sizes)
+    places = np.arange(sizes.sum()) + np.repeat(starts - (ends - sizes), sizes)
+    values = chosen.flatten()
+    status = values.field("status")
+    goes = pc.and_(pa.array(outcome.phrase_goes[places]), pc.equal(status, PhraseStatus.OK.value))
+    said = pc.if_else(goes, PhraseStatus.DROPPED.value, status)
+    arrays = [said if f.name == "status" else values.field(f.name) for f in values.type]
+    return pa.ListArray.from_arrays(
+        np.concatenate([[0], ends]).astype(np.int32),
+        pa.StructArray.from_arrays(arrays, fields=list(values.type)),
+        type=chosen.type,
+    )
 
 
 def _phrase_indices(candidates: Candidates, outcome: FilterOutcome, kept: Ints) -> pa.ListArray:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow.parquet as pq
 
-from pipeline.storage.files import read_bytes, write_bytes
+from pipeline.storage.files import read_bytes
 from pipeline.storage.folders import list_files
 from pipeline.storage.parquet_bytes import table_of
 from schemas.damage import whole
@@ -43,7 +43,7 @@ def append_decisions(run: RunStore, rows: Sequence[Decision]) -> str | None:
     data = buffer.getvalue()
     stamp = re.sub(r"\D", "", min(row.decided_at for row in rows))[:14]
     name = f"{stamp}-{sha256_bytes(data)[:16]}.parquet"
-    write_bytes(run.url(FOLDER, name), data)
+    run.write(data, FOLDER, name)
     return name
 
 

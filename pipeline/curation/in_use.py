@@ -15,8 +15,9 @@ from typing import IO, Any
 
 from pipeline.storage.files import is_local, local_path
 from pipeline.storage.folders import remove_old_files, remove_other_files
-from pipeline.storage.local_place import refuse_special
+from pipeline.storage.inside import open_lock, require_inside
 from pipeline.storage.lock_file import try_lock, wait_shared
+from schemas.errors import DataError
 
 LOCK = ".lock"
 KEPT_S = 6 * 3600.0
@@ -40,32 +41,30 @@ class InUse:
         """
         if not is_local(self.folder):
             remove_old_files(self.folder, named(), suffix=".parquet", newest=newest, kept_s=KEPT_S)
-        elif self.stream is not None and self._is_of_its_run() and try_lock(self.stream):
+        elif self.stream is not None and try_lock(self.stream):
             remove_other_files(self.folder, named(), suffix=".parquet")
             _remove_staged(local_path(self.folder))
-
-    def _is_of_its_run(self) -> bool:
-        """False where a link, as a run from others may hold, leads to files of somebody else."""
-        place = Path(local_path(self.folder))
-        return Path(os.path.realpath(place)).is_relative_to(os.path.realpath(place.parents[1]))
 
 
 @contextlib.contextmanager
 def in_use(folder: str, *, writes: bool = False) -> Iterator[InUse]:
-    """Keep the files of a curation's folder while in the block, whoever filters meanwhile.
+    """Keep the files of a curation's folder, RUN/curated/<policy>, while in the block, whoever
+    filters meanwhile.
 
     Raises:
         OSError: `writes`, and the folder takes no files.
+        DataError: `writes`, and a link leads out of the run.
+        ConfigError: the lock is a pipe or a device.
     """
     with contextlib.ExitStack() as opened:
         stream: IO[Any] | None = None
         if is_local(folder):
+            place = Path(local_path(folder))
             try:
-                os.makedirs(local_path(folder), exist_ok=True)
-                path = os.path.join(local_path(folder), LOCK)
-                refuse_special(path)
-                stream = opened.enter_context(open(path, "a+b"))
-            except OSError:
+                require_inside(place, place.parents[1])
+                place.mkdir(parents=True, exist_ok=True)
+                stream = opened.enter_context(open_lock(str(place / LOCK), written=False))
+            except (OSError, DataError):
                 if writes:
                     raise
             else:

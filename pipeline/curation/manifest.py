@@ -16,7 +16,7 @@ from schemas.checked import STRICT, from_json, to_plain
 from schemas.counts import Counts, Number
 from schemas.errors import DataError
 
-MANIFEST_VERSION = 3
+MANIFEST_VERSION = 4
 
 
 @with_config(STRICT)
@@ -34,6 +34,11 @@ class CuratedFile:
     ]
     num_rows: Number
     sha256: str
+
+    @property
+    def unit_id(self) -> str:
+        """The unit whose records it holds."""
+        return self.name.rpartition("-")[0]
 
 
 @with_config(STRICT)

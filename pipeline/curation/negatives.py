@@ -1,12 +1,14 @@
 """Phrases that were looked for and are known to be absent. Pure.
 
-No box is no absence: a phrase counts where it was asked for, no candidate of it reached the
-policy's `negative_below`, no person says otherwise, and it shares no words with a phrase that has a
-box or of which a person says so. Nor is "the dog" absent where "a dog" has a box.
+No box is no absence: a phrase counts where it was asked for, the policy drops it not by its words,
+no candidate of it reached the policy's `negative_below`, no person says otherwise, and it shares no
+words with a phrase that has a box or of which a person says so. Nor is "the dog" absent where "a
+dog" has a box.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from pipeline.curation.rules.phrase_rules import bare_text
@@ -42,21 +44,25 @@ def negative_phrases(record: CuratedRecord, below: float) -> tuple[list[int], in
     return found, overlapping
 
 
-def with_doubts(record: CuratedRecord, *, asked: int, misses_a_box: bool) -> CuratedRecord:
+def with_doubts(
+    record: CuratedRecord, *, goes: Sequence[bool], misses_a_box: bool
+) -> CuratedRecord:
     """The record with the phrases marked of which no box says nothing.
 
     Args:
         record: a curated pair that people decided about.
-        asked: how many of its phrases the teacher knew; people marked those behind.
+        goes: for each phrase that the teacher knew, whether the policy drops it with all of its
+            boxes; people marked the phrases behind these.
         misses_a_box: a person says that something in the caption has no box, not what: then no
             phrase is known to be absent.
     """
-    first = 0 if misses_a_box else asked
     named = {index for box in record.boxes for index in box.phrase_indices}
-    phrases = tuple(
-        replace(phrase, status=PhraseStatus.DOUBTED)
-        if index >= first and index not in named and phrase.status == PhraseStatus.OK
-        else phrase
-        for index, phrase in enumerate(record.phrases)
-    )
-    return replace(record, phrases=phrases)
+    phrases = list(record.phrases)
+    for index, phrase in enumerate(phrases):
+        if index in named or phrase.status != PhraseStatus.OK:
+            continue
+        if misses_a_box or index >= len(goes):
+            phrases[index] = replace(phrase, status=PhraseStatus.DOUBTED)
+        elif goes[index]:
+            phrases[index] = replace(phrase, status=PhraseStatus.DROPPED)
+    return replace(record, phrases=tuple(phrases))

@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 
 from pipeline.run.store import RunStore
-from pipeline.storage.files import exists, read_bytes, write_bytes
+from pipeline.storage.files import exists, read_bytes
 from schemas.checked import checked, from_json, to_plain
 from schemas.errors import DataError
 
@@ -27,7 +27,7 @@ class Pushed:
 
 def write_pushed(run: RunStore, pushed: Pushed) -> None:
     """Write RUN/review.json."""
-    write_bytes(run.url(FILE), (json.dumps(to_plain(pushed)) + "\n").encode())
+    run.write((json.dumps(to_plain(pushed)) + "\n").encode(), FILE)
 
 
 def read_pushed(run: RunStore) -> Pushed | None:

@@ -3,19 +3,15 @@ that fits one may keep all or nothing of another."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
-from pathlib import Path
 
 from pipeline.curation.rules.policy import FilterPolicy
-from pipeline.curation.rules.presets import default_policy, get_policy, policy_from_json
+from pipeline.curation.rules.presets import RECOMMENDED, default_policy, get_policy
 from pipeline.gold.gold_set import GoldKind
 from pipeline.run.info import IMPORTED, read_run_info
 from pipeline.run.store import RunStore
 from schemas.errors import ConfigError
 from schemas.grounder import ScoreFacts
-
-RECOMMENDED = "recommended"
 
 
 def run_scores(run: RunStore) -> ScoreFacts | None:
@@ -31,18 +27,19 @@ def policy_of(run: RunStore) -> str:
     return "people-boxes" if plan.config.get("kind") == GoldKind.DETECTION else "people"
 
 
-def policy_for(run: RunStore, name: str) -> FilterPolicy:
+def policy_for(run: RunStore, name: str | None) -> FilterPolicy:
     """A policy for one run: as `get_policy`, and the threshold that the run's teacher recommends.
 
     Args:
         run: Its run.json says what its teacher recommends.
         name: `recommended`: the default rules with that threshold; or the path of a JSON file,
-            whose `score_threshold` may be "recommended"; or a preset.
+            whose `score_threshold` may be "recommended"; or a preset; None: that of `policy_of`.
 
     Raises:
         ConfigError: as `get_policy`; or the run does not say what its teacher recommends.
     """
-    return with_scores(name, run_scores(run), whose=run.url("run.json"))
+    wanted = policy_of(run) if name is None else name
+    return with_scores(wanted, run_scores(run), whose=run.url("run.json"))
 
 
 def with_scores(name: str, scores: ScoreFacts | None, *, whose: str) -> FilterPolicy:
@@ -51,18 +48,13 @@ def with_scores(name: str, scores: ScoreFacts | None, *, whose: str) -> FilterPo
     Raises:
         ConfigError: as `policy_for`.
     """
+
+    def recommended() -> float:
+        return _threshold(scores, whose)
+
     if name == RECOMMENDED:
-        threshold = _threshold(scores, whose)
-        return replace(default_policy(), name=RECOMMENDED, score_threshold=threshold)
-    if name.endswith(".json"):
-        try:
-            raw = json.loads(Path(name).read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError):
-            return get_policy(name)  # which says what is wrong with it
-        if isinstance(raw, dict) and raw.get("score_threshold") == RECOMMENDED:
-            raw["score_threshold"] = _threshold(scores, whose)
-            return policy_from_json(json.dumps(raw), where=name)
-    return get_policy(name)
+        return replace(default_policy(), name=RECOMMENDED, score_threshold=recommended())
+    return get_policy(name, recommended=recommended)
 
 
 def _threshold(scores: ScoreFacts | None, whose: str) -> float:

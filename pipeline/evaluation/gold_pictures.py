@@ -64,7 +64,7 @@ def require_some(number: int, gold: GoldSet, left_out: Counter[str]) -> None:
             reasons = [f"{n} x {reason}" for reason, n in dropped.items()] or ["no box in it"]
             hint = "see what the file says of its boxes"
         else:
-            hint = "is image_root right?"
+            hint = "is --image-root right?"
         raise ConfigError(
             f"not one image of gold {gold.name!r} can be used ({', '.join(reasons)}); {hint}"
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,8 @@ def load_results(path: str, gold: GoldSet) -> tuple[dict[str, Detected], ResultC
     Ids match as they are, else as text: results of "12" find the image 12.
 
     Raises:
-        ConfigError: the gold is not a COCO or LVIS file, or no result is of its images.
+        ConfigError: there is no such file, the gold is not a COCO or LVIS file, or no result is of
+            its images.
         DataError: the file is not a list of results.
     """
     if gold.kind != GoldKind.DETECTION or not gold.image_ids or not gold.category_ids:
@@ -39,6 +41,9 @@ def load_results(path: str, gold: GoldSet) -> tuple[dict[str, Detected], ResultC
         )
     samples = _as_text_too({one: place for place, one in enumerate(gold.image_ids.values())})
     categories = _as_text_too({category: at for at, category in enumerate(gold.category_ids)})
+    if not Path(path).is_file():
+        reason = "is a folder, not a file" if Path(path).is_dir() else "does not exist"
+        raise ConfigError(f"detections {path!r} {reason}")
     counts = ResultCounts()
     table = _Table()
     try:

@@ -2,8 +2,11 @@
 
 The score of a pair is the mean, over the phrases of the caption, of the best score that any box of
 the image has for the phrase. Recall@k is the share of queries with a right answer among the k best
-(Karpathy and Fei-Fei, arXiv:1412.2306). Equal scores count as drawn at random, so that a teacher
-that cannot tell has exactly the recall of chance.
+(Karpathy and Fei-Fei, arXiv:1412.2306). Equal scores count as drawn at random: of three pairs that
+lead with the right one among them, a third of a hit at 1. The field's evaluators leave ties to the
+order of the data (BLIP's `itm_eval` by `argsort`, CLIP_benchmark's `recall_at_k` by `topk`), which
+gives a teacher that cannot tell anything from nothing to all. Here it has the recall of chance.
+Without ties the figures are theirs.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ from typing import Any
 from pipeline.export.categories import Categories
 from pipeline.export.options import ExportSummary
 from pipeline.export.publication import Publication
+from schemas.redaction import one_line, yaml_string
 
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (10**6, "100K<n<1M"))
 _SIZES += ((10**7, "1M<n<10M"), (10**8, "10M<n<100M"), (10**9, "100M<n<1B"))  # type: ignore[assignment]
@@ -60,7 +61,7 @@ def card_text(summary: ExportSummary, categories: Categories, facts: CardFacts) 
         "## How it was made",
         "",
         f"With {facts.made_with}"
-        + (f" from {', '.join(facts.corpora)}" if facts.corpora else "")
+        + (f" from {', '.join(map(one_line, facts.corpora))}" if facts.corpora else "")
         + ". A teacher finds boxes for the noun phrases of a caption; a policy chooses among them; "
         "boxes of origin `human` were drawn or moved by a person, those of origin `gold` come from "
         "a data set that people labelled.",
@@ -88,16 +89,21 @@ def card_text(summary: ExportSummary, categories: Categories, facts: CardFacts) 
     if summary.left_out:
         parts += _table("left out", "number", summary.left_out)
     if summary.notes:
-        parts += ["## Notes for readers", "", *(f"- {note}" for note in summary.notes), ""]
+        parts += [
+            "## Notes for readers",
+            "",
+            *(f"- {one_line(note)}" for note in summary.notes),
+            "",
+        ]
     return "\n".join(parts)
 
 
 def _head(summary: ExportSummary, categories: Categories, facts: CardFacts) -> list[str]:
     size = next((name for limit, name in _SIZES if summary.records < limit), _MOST)
-    lines = [f"license: {_yaml(facts.license or 'unknown')}"]
+    lines = [f"license: {yaml_string(facts.license or 'unknown')}"]
     lines += ["task_categories:", "- object-detection", "- zero-shot-object-detection"]
     lines += ["tags:", "- grounding", "- phrase-grounding", f"- {summary.format}"]
-    lines += ["size_categories:", f"- {_yaml(size)}"]
+    lines += ["size_categories:", f"- {yaml_string(size)}"]
     if summary.format == "hf":
         lines += ["configs:", "- config_name: default", "  data_files:"]
         for split in summary.split_pairs or {"": 0}:
@@ -105,23 +111,16 @@ def _head(summary: ExportSummary, categories: Categories, facts: CardFacts) -> l
             lines += [f"  - split: {name}", f"    path: data/{name}-*.parquet"]
     if summary.format == "hf-imagefolder" and categories.mode != "head":
         lines += ["glipforge:", "  class_label:", "    names:"]
-        lines += [f"      '{place}': {_yaml(name)}" for place, name in enumerate(categories.names)]
+        lines += [
+            f"      '{place}': {yaml_string(name)}" for place, name in enumerate(categories.names)
+        ]
     return lines
-
-
-def _yaml(text: str) -> str:
-    # A JSON string is a YAML string, but that YAML takes no control character as it is.
-    return "".join(
-        letter if letter.isprintable() else f"\\U{ord(letter):08x}"
-        for letter in json.dumps(text, ensure_ascii=False)
-    )
 
 
 def _table(label: str, value: str, rows: Any) -> list[str]:
     if not rows:
         return []
     cells = [
-        f"| {str(key).replace('|', '/').replace(chr(10), ' ')} | {number:,} |"
-        for key, number in rows.items()
+        f"| {one_line(str(key)).replace('|', '/')} | {number:,} |" for key, number in rows.items()
     ]
     return [f"| {label} | {value} |", "|---|---|", *cells, ""]

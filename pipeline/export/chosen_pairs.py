@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
-
 from pipeline.storage.errors import MissingFile
 from pipeline.storage.files import read_bytes
 from schemas.errors import ConfigError
-from schemas.records import CuratedRecord
 
 
 def read_pairs(path: str, *, option: str = "pairs") -> frozenset[str]:
@@ -31,10 +28,3 @@ def read_pairs(path: str, *, option: str = "pairs") -> frozenset[str]:
     if not found:
         raise ConfigError(f"{option} {path!r} names no record id; it must hold one a line")
     return found
-
-
-def only_pairs(
-    records: Iterable[CuratedRecord], pairs: Collection[str] | None
-) -> Iterator[CuratedRecord]:
-    """The records whose ids are among these; None: all."""
-    return (record for record in records if pairs is None or record.record_id in pairs)

@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from pipeline.curation.curate import ensure_curated
-from pipeline.curation.recommended import policy_for, policy_of
+from pipeline.curation.recommended import policy_for
+from pipeline.curation.rules.policy import FilterPolicy
 from pipeline.export import export_records, format_of
 from pipeline.export.card_facts import card_facts
-from pipeline.export.chosen_pairs import only_pairs, read_pairs
+from pipeline.export.chosen_pairs import read_pairs
 from pipeline.export.layered import layered_records
 from pipeline.export.masks import BoxMasks, require_masks
-from pipeline.export.merge import REPEATED, merged_records
+from pipeline.export.merge import LEFT_OUT, merged_records
 from pipeline.export.options import ExportOptions, ExportSummary
 from pipeline.export.parts import Parts
 from pipeline.phrases.class_list import planned_classes
 from pipeline.run.info import KnownCategories, read_run_info
 from pipeline.run.limits import image_access, image_limits, widest_limits
 from pipeline.run.open import open_run
+from pipeline.run.store import RunStore
 from pipeline.storage.files import exists
 from pipeline.trust.leakage import leaking
 from schemas.errors import ConfigError
@@ -75,7 +77,7 @@ class Export:
             raise ConfigError(f"masks must go with format coco or lvis, got {request.format!r}")
         self.request = request
         self.runs = [open_run(uri) for uri in request.runs]
-        self.policies = [policy_for(run, request.policy or policy_of(run)) for run in self.runs]
+        self.policies = [policy_for(run, request.policy or None) for run in self.runs]
         self.options = self._options_of_runs()
         if not chosen.is_folder and not request.force:
             self._require_new()
@@ -83,6 +85,8 @@ class Export:
         self._leaks = [leaking(run) if request.without_leaks else () for run in self.runs]
         self._counts: Counter[str] = Counter()
         """Pairs that are left out here -> how many."""
+        self._read = 0
+        """Curated records that were read."""
 
     def write(self, bar: Bar) -> ExportSummary:
         """Curate what is not curated yet, and write; all files appear, or none.
@@ -95,10 +99,13 @@ class Export:
             with bar("curate", run.num_records()) as progress:
                 total += ensure_curated(run, policy, progress=progress).records_out
         merge_counts: Counter[str] = Counter()
-        records = merged_records(list(self._streams()), merge_counts, request.merge_rule)
         with bar("export", total) as progress:
+            streams = [
+                self._records(run, policy, leaks, progress)
+                for run, policy, leaks in zip(self.runs, self.policies, self._leaks, strict=True)
+            ]
             summary = export_records(
-                _counted(records, progress),
+                merged_records(streams, merge_counts, request.merge_rule),
                 request.format,
                 request.out,
                 self.options,
@@ -110,7 +117,8 @@ class Export:
             )
         if self.options.masks and (note := self.options.masks.note()):
             summary.notes.append(note)
-        summary.left_out += Counter({REPEATED: merge_counts.pop(REPEATED, 0)}) + self._counts
+        summary.left_out += Counter({key: merge_counts.pop(key, 0) for key in LEFT_OUT})
+        summary.left_out += self._counts
         summary.notes += [f"{number:,} x {note}" for note, number in merge_counts.items() if number]
         return summary
 
@@ -135,18 +143,21 @@ class Export:
             if exists(path):
                 raise ConfigError(f"out {path!r} exists; give --force to replace it")
 
-    def _streams(self) -> Iterator[Iterator[CuratedRecord]]:
-        """The chosen records of each run."""
-        masks = self.request.masks
-        for run, policy, leaks in zip(self.runs, self.policies, self._leaks, strict=True):
-            records = layered_records(run, policy.policy_id, masks=masks)
-            yield self._without(only_pairs(records, self._pairs), leaks)
-
-    def _without(
-        self, records: Iterable[CuratedRecord], leaks: Collection[str]
+    def _records(
+        self,
+        run: RunStore,
+        policy: FilterPolicy,
+        leaks: Collection[str],
+        progress: Callable[[int], object],
     ) -> Iterator[CuratedRecord]:
+        """The curated records of a run that are asked for, their images where these are now."""
         access = self.options.access
-        for record in records:
+        for record in layered_records(run, policy.policy_id, masks=self.request.masks):
+            self._read += 1
+            if self._read % 500 == 0:
+                progress(self._read)
+            if self._pairs is not None and record.record_id not in self._pairs:
+                continue
             if record.record_id in leaks:
                 self._counts[LEAKED] += 1
             elif access.moved:
@@ -161,12 +172,3 @@ class Export:
         if asked[0] is not None and all(classes == asked[0] for classes in asked):
             return KnownCategories(names=asked[0].names, ids=())
         return read_run_info(self.runs[0]).categories if len(self.runs) == 1 else None
-
-
-def _counted(
-    records: Iterable[CuratedRecord], progress: Callable[[int], object]
-) -> Iterator[CuratedRecord]:
-    for done, record in enumerate(records, start=1):
-        yield record
-        if done % 500 == 0:
-            progress(done)

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from pipeline.gold.gold_set import Crowd, ImageFacts, Mask
 from pipeline.layers.store import LayerStore
 from pipeline.run.store import RunStore
-from schemas.errors import ConfigError
+from schemas.boxes import pairwise_iou
 from schemas.records import CuratedRecord
 
 LAYER = "gold_facts"
 NOTHING = ImageFacts()
+SAME_IOU = 0.5
+"""Regions of one category that overlap by so much are one."""
+OTHER_STATED = "licence or address that another run states otherwise: the first run's stays"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +40,24 @@ def with_facts(record: CuratedRecord, facts: ImageFacts) -> CuratedRecord:
     return KnownRecord(**own, facts=facts)
 
 
+def joined_facts(first: ImageFacts, other: ImageFacts, counts: Counter[str]) -> ImageFacts:
+    """What two runs say of one image: of each licence and address the first that is stated, and
+    the regions of both, each once. What is stated twice and differs is counted."""
+    if other == NOTHING or first == other:
+        return first
+    stated: dict[str, str] = {}
+    for group in (("license", "license_url"), ("coco_url",), ("flickr_url",)):
+        own, theirs = ([getattr(facts, name) for name in group] for facts in (first, other))
+        stated |= zip(group, own if any(own) else theirs, strict=True)
+        counts[OTHER_STATED] += any(own) and any(theirs) and own != theirs
+    crowds = list(first.crowds)
+    for crowd in other.crowds:
+        rivals = [one.xyxy for one in first.crowds if one.category == crowd.category]
+        if not rivals or not (pairwise_iou([crowd.xyxy], rivals) >= SAME_IOU).any():
+            crowds.append(crowd)
+    return replace(first, crowds=tuple(crowds), **stated)
+
+
 class UnitFacts:
     """The layer of a run, read unit by unit.
 
@@ -45,12 +67,8 @@ class UnitFacts:
 
     def __init__(self, run: RunStore) -> None:
         self._store = LayerStore(run, LAYER)
+        self._store.require_whole()
         self._commits = self._store.commits()
-        if missing := len(run.commits()) - len(self._commits):
-            raise ConfigError(
-                f"layer {LAYER!r} of run {run.uri!r} lacks {missing:,} units: the `glipforge "
-                "import` command that made the run goes on"
-            )
 
     def of(self, unit_id: str) -> Callable[[CuratedRecord], CuratedRecord]:
         """Gives the unit's records their facts."""

@@ -225,7 +225,10 @@ def original_name(uri: str, ending: str) -> str:
 
 def _plain_name(name: str) -> str:
     """A name that loaders find and file systems take: loaders skip those that begin with a dot or
-    two underscores, and labels and temporary files have longer names than their image."""
+    two underscores, take a backslash for a folder, and list names by line without blanks around
+    them; labels and temporary files have longer names than their image."""
+    stem, ending = posixpath.splitext(name.translate(_UNSAFE))
+    name = (stem.strip() or "image") + ending.strip()
     if name.startswith((".", "__")):
         name = f"image{name}"
     if len(name.encode("utf-8", "replace")) <= _LONGEST_NAME:
@@ -235,6 +238,7 @@ def _plain_name(name: str) -> str:
     return f"{short}-{hashlib.sha256(name.encode('utf-8', 'replace')).hexdigest()[:10]}{ending}"
 
 
+_UNSAFE = {ord(one): "_" for one in "\\\x7f\x85\u2028\u2029"} | dict.fromkeys(range(32), "_")
 _LONGEST_NAME = 200
 """Bytes; most file systems take 255."""
 _KNOWN_ENDINGS = {*_EXTENSIONS.values(), *_SAME_ENDING, ".bmp", ".gif", ".tif", ".tiff", ".avif"}

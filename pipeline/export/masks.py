@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from pipeline.layers.columns import require_columns
 from pipeline.layers.store import LayerStore
 from pipeline.run.store import RunStore
 from schemas.records import CuratedBox, CuratedRecord
@@ -90,4 +89,4 @@ def require_masks(run: RunStore) -> None:
     Raises:
         ConfigError: the layer is missing or lacks units.
     """
-    require_columns(run, ["masks.area"])
+    LayerStore(run, "masks").require_whole()

@@ -13,7 +13,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from pipeline.export.store_publication import MARK, store_publication
+from pipeline.export.store_publication import (
+    MARK,
+    StorePublication,
+    require_replaceable,
+    written_meanwhile,
+)
 from pipeline.storage.files import place_of
 from pipeline.storage.lock_file import alone_in
 from pipeline.storage.store_place import StorePlace
@@ -70,12 +75,13 @@ def publication(out: str, *, is_folder: bool = False, force: bool = False) -> It
     """
     place = place_of(out.rstrip("/") if is_folder else out)
     if isinstance(place, StorePlace):
+        store = StorePublication(place, out, is_folder=is_folder, force=force)
         with (
-            store_publication(place, out, is_folder=is_folder, force=force) as send,
+            store.held(),
             _staged(out, Path(tempfile.gettempdir()), is_folder=is_folder) as found,
         ):
             yield found
-            send(found.stage, _files_of(found.stage))
+            store.send(found.stage, _files_of(found.stage))
         return
     target = Path(place.path)
     if is_folder:
@@ -144,14 +150,11 @@ def _remove_leftovers(folder: Path) -> None:
 
 
 def _check_folder(out: str, target: Path, *, force: bool) -> None:
-    if target.is_dir() and not any(target.iterdir()):
+    if not target.exists():
         return
-    if target.exists() and not target.is_dir():
+    if not target.is_dir():
         raise ConfigError(f"out {out!r} is a file; this format writes a folder")
-    if target.exists() and not (target / MARK).is_file():
-        raise ConfigError(f"out {out!r} has files that no export wrote; give another folder")
-    if target.exists() and not force:
-        raise ConfigError(f"out {out!r} exists; give --force to replace it")
+    require_replaceable(out, os.listdir(target), force=force)
 
 
 def _refuse_newer(places: Sequence[Path], begin: Path) -> None:
@@ -159,10 +162,7 @@ def _refuse_newer(places: Sequence[Path], begin: Path) -> None:
     for place in places:
         with contextlib.suppress(FileNotFoundError):
             if place.stat().st_ctime_ns > begin.stat().st_ctime_ns:
-                raise ConfigError(
-                    f"out {str(place)!r} was written meanwhile, by another export; its files stand "
-                    "whole. Give another name, or --force to replace them"
-                )
+                raise ConfigError(written_meanwhile(f"out {str(place)!r}"))
 
 
 def _replace_folder(stage: Path, target: Path) -> None:

@@ -20,7 +20,7 @@ def add_remarks(summary: ExportSummary, images: ImagePlaces, chosen: Format) -> 
         summary.notes.append(f"{summary.crowds:,} regions to ignore are annotations with iscrowd 1")
     if images.outside_root:
         summary.notes.append(
-            f"{images.outside_root:,} images are outside of the image root: their whole addresses "
+            f"{images.outside_root:,} images are outside of --image-root: their whole addresses "
             "are written"
         )
     if images.renamed:
@@ -45,7 +45,8 @@ def idle_options(
         "seed": bool(options.split),
     }
     return [
-        f"{name} changes nothing for {export_format}" + (" without split" * (name == "seed"))
+        f"--{name.replace('_', '-')} changes nothing for {export_format}"
+        + (" without --split" * (name == "seed"))
         for name, is_used in uses.items()
         if not is_used and getattr(options, name) != getattr(usual, name)
     ]

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import pickle
 import sqlite3
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from pipeline.export.gold_facts import NOTHING, facts_of, with_facts
+from pipeline.export.gold_facts import SAME_IOU, facts_of, joined_facts, with_facts
 from schemas.boxes import pairwise_iou
 from schemas.records import CuratedBox, CuratedRecord, Phrase, PhraseStatus
 
-SAME_IOU = 0.5
-"""Boxes of one phrase that overlap by so much show one thing."""
 _BY_TEACHER = "teacher"
 
 
-def united(first: CuratedRecord, other: CuratedRecord) -> CuratedRecord:
+def united(
+    first: CuratedRecord, other: CuratedRecord, counts: Counter[str] | None = None
+) -> CuratedRecord:
     """`first` with what `other` has besides.
 
     Phrases are those of both, by their place in the caption. Of two boxes of one phrase with an IoU
     of 0.5 or more one stays: the one that a person made, else the one of `first`; a box that two
-    phrases share loses only the phrase that has its box already.
+    phrases share loses only the phrase that has its box already. Licences and regions to ignore
+    are joined as `joined_facts` says; `counts` takes what it counts.
     """
     phrases = list(first.phrases)
     place_of = {(phrase.start, phrase.end): place for place, phrase in enumerate(phrases)}
@@ -56,8 +58,8 @@ def united(first: CuratedRecord, other: CuratedRecord) -> CuratedRecord:
         if left:
             kept.append((side, replace(box, phrase_indices=left)))
     boxes = [box for _, box in sorted(kept, key=lambda one: one[0])]
-    if facts_of(first) == NOTHING:
-        first = with_facts(first, facts_of(other))
+    counts = Counter() if counts is None else counts
+    first = with_facts(first, joined_facts(facts_of(first), facts_of(other), counts))
     return replace(
         first,
         phrases=tuple(phrases),
@@ -105,8 +107,10 @@ def _has(boxes: list[CuratedBox], box: CuratedBox, place: int) -> bool:
 def _one_phrase(own: Phrase, other: Phrase) -> Phrase:
     statuses = {own.status, other.status}
     status = own.status if len(statuses) == 1 else PhraseStatus.OK
-    if PhraseStatus.DOUBTED in statuses:
-        status = PhraseStatus.DOUBTED
+    for careful in (PhraseStatus.DOUBTED, PhraseStatus.DROPPED):
+        if careful in statuses:
+            status = careful
+            break
     best = max(own.best_score, other.best_score)
     return replace(own, status=status, best_score=best, head=own.head or other.head)
 

@@ -14,7 +14,7 @@ from urllib.parse import unquote
 
 from pipeline.gold.gold_set import GoldCounts
 from pipeline.gold.opened import READ_ERRORS, opened, opened_lines, opened_text
-from schemas.errors import DataError
+from schemas.errors import DataError, reason_of
 from schemas.records import Span, Xyxy
 
 BAD_BOX = "box is not four finite numbers"
@@ -38,7 +38,7 @@ _TINY = 1.0
 """A box with a smaller side may have none in single precision, in which runs keep corners."""
 _FLOAT32 = struct.Struct("4f")
 _PARENTHESES = re.compile(r"\([^()]*\)")
-_FLAGS = {0: False, 1: True, None: False, "0": False, "1": True, "false": False, "true": True}
+_FLAGS = {None: False, "0": False, "1": True, "false": False, "true": True}
 
 
 def read_json(path: str) -> Any:
@@ -51,7 +51,7 @@ def read_json(path: str) -> Any:
         with opened(path) as stream:
             return json.loads(stream.read())
     except READ_ERRORS as error:
-        raise DataError(f"gold file {path!r} cannot be read: {error}") from error
+        raise DataError(f"gold file {path!r} cannot be read: {reason_of(error)}") from error
     except (ValueError, RecursionError) as error:
         raise DataError(f"gold file {path!r} is not JSON: {error}") from error
 
@@ -69,7 +69,7 @@ def read_json_lines(path: str) -> Iterator[tuple[str, Any]]:
                 if line.strip():
                     yield f"{path} line {number}", json.loads(line)
     except READ_ERRORS as error:
-        raise DataError(f"gold file {path!r} cannot be read: {error}") from error
+        raise DataError(f"gold file {path!r} cannot be read: {reason_of(error)}") from error
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path} line {number} is not JSON: {error}") from error
 
@@ -84,7 +84,7 @@ def read_text(path: str | Path) -> str:
         with opened_text(path) as text:
             return text.read().replace("\r\n", "\n")
     except (*READ_ERRORS, UnicodeError) as error:
-        raise DataError(f"gold file {str(path)!r} cannot be read: {error}") from error
+        raise DataError(f"gold file {str(path)!r} cannot be read: {reason_of(error)}") from error
 
 
 def require(row: Any, key: str, kind: type | tuple[type, ...], where: str) -> Any:
@@ -145,12 +145,14 @@ def image_size(row: Any, where: str) -> tuple[int, int]:
 
 
 def is_set(row: Any, key: str, where: str) -> bool:
-    """A flag of a row: 0 or 1, true or false, also as text; absent is false.
+    """A flag of a row: a number (0 is false), true or false, also as text; absent is false.
 
     Raises:
         DataError: the value is none of these.
     """
     value = row.get(key)
+    if isinstance(value, int | float):
+        return bool(value)
     value = value.lower() if isinstance(value, str) else value
     try:
         return _FLAGS[value]

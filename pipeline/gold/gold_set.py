@@ -102,6 +102,9 @@ class GoldSet:
     """Detection: sample_id -> for each box of the sample the index of its category."""
     is_exhaustive: bool = False
     """True where a category without a box in an image is known to be absent there (COCO)."""
+    is_labelled: bool = True
+    """False for a COCO file that lists images and no annotations at all (image_info of a test
+    set): nothing is known of its images."""
     ignored: Mapping[str, tuple[IgnoredBox, ...]] = field(default_factory=dict)
     """sample_id -> regions to ignore when detections are scored."""
     absent: Mapping[str, tuple[int, ...]] = field(default_factory=dict)

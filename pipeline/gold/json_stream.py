@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from pipeline.gold.opened import READ_ERRORS, opened
-from schemas.errors import DataError
+from schemas.errors import DataError, reason_of
 
 
 class NotAnObject(DataError):
@@ -62,7 +62,7 @@ def _explained(path: str) -> Iterator[None]:
     try:
         yield
     except READ_ERRORS as error:
-        raise DataError(f"{path!r} cannot be read: {error}") from error
+        raise DataError(f"{path!r} cannot be read: {reason_of(error)}") from error
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path!r} is not JSON: {error}") from error
 

@@ -9,7 +9,7 @@ from pipeline.gold.formats.coco import load_coco, load_lvis
 from pipeline.gold.formats.cvat import load_cvat
 from pipeline.gold.formats.flickr30k import load_flickr30k
 from pipeline.gold.formats.glip_tsv import load_glip_tsv
-from pipeline.gold.formats.imagefolder import load_imagefolder
+from pipeline.gold.formats.imagefolder import METADATA_NAMES, load_imagefolder
 from pipeline.gold.formats.label_studio import is_label_studio, load_label_studio
 from pipeline.gold.formats.mdetr import load_mdetr
 from pipeline.gold.formats.odvg import load_odvg
@@ -21,7 +21,7 @@ from pipeline.gold.formats.yolo import load_yolo
 from pipeline.gold.gold_set import GoldCounts, GoldSet
 from pipeline.gold.json_stream import NotAnObject, stream_object
 from pipeline.gold.opened import READ_ERRORS, bare_suffix, opened
-from schemas.errors import ConfigError, DataError
+from schemas.errors import ConfigError, DataError, reason_of
 from schemas.gold_format import GOLD_FORMATS
 
 _LOOK_AT = 1_000
@@ -37,16 +37,20 @@ def load_gold(
     label_map: str = "",
     counts: GoldCounts | None = None,
     masks: bool = False,
+    labelled: bool = True,
+    sizes: bool = True,
 ) -> GoldSet:
     """Gold boxes of a file or directory, in memory.
 
     `image_root` is where file names start (empty: beside the file); `split` is a list of image
     ids for flickr30k; `label_map` names the categories of ODVG detection files and of image folders
     with numbers; `counts` takes what was left out, and may report every problem with its place;
-    `masks` asks for those of COCO's, LVIS's and MDETR's files.
+    `masks` asks for those of COCO's, LVIS's and MDETR's files; with `labelled` a file without
+    annotations is refused, because its images are not known to be empty; without `sizes` COCO's
+    and LVIS's images whose size is not said need not be there.
 
     Raises:
-        ConfigError: the path does not exist, the format is unknown or cannot be told.
+        ConfigError: a path does not exist, the format is unknown or cannot be told.
         DataError: the content breaks its format.
     """
     if gold_format not in GOLD_FORMATS:
@@ -55,7 +59,47 @@ def load_gold(
         )
     if not Path(path).exists():
         raise ConfigError(f"gold {path!r} does not exist")
+    if label_map and not Path(label_map).is_file():
+        raise ConfigError(f"label_map {label_map!r} does not exist, or is not a file")
     found = guess_format(path) if gold_format == "auto" else gold_format
+    if found in _FILES_ALONE and Path(path).is_dir():
+        raise ConfigError(f"gold {path!r} is a folder, and gold of format {found} is a file in one")
+    gold = _load(
+        path,
+        found,
+        image_root=image_root,
+        split=split,
+        label_map=label_map,
+        counts=counts,
+        masks=masks,
+        sizes=sizes,
+    )
+    if labelled and not gold.is_labelled:
+        raise DataError(
+            f"gold {path!r} has no annotations: it lists the images of a test set, whose boxes are "
+            "not published. Give the file with the boxes"
+        )
+    return gold
+
+
+_FILES_ALONE = frozenset(
+    {"coco", "lvis", "objects365", "mdetr", "odvg", "openimages", "label-studio", "cvat"}
+    | {"glip-tsv"}
+)
+"""Formats of which one file is all."""
+
+
+def _load(
+    path: str,
+    found: str,
+    *,
+    image_root: str,
+    split: str,
+    label_map: str,
+    counts: GoldCounts | None,
+    masks: bool,
+    sizes: bool,
+) -> GoldSet:
     beside = image_root or str(Path(path).parent)
     match found:
         case "imagefolder":
@@ -67,7 +111,7 @@ def load_gold(
         case "mdetr":
             return load_mdetr(path, image_root=beside, counts=counts, masks=masks)
         case "lvis":
-            return load_lvis(path, image_root=beside, counts=counts, masks=masks)
+            return load_lvis(path, image_root=beside, counts=counts, masks=masks, sizes=sizes)
         case "openimages":
             return load_open_images(path, image_root=beside, label_map=label_map, counts=counts)
         case "refcoco":
@@ -84,7 +128,7 @@ def load_gold(
             return load_glip_tsv(path, image_root=beside, counts=counts)
         case "grit" | "boxes" | "hf":
             return load_table(path, found, image_root=beside, counts=counts)
-    return load_coco(path, image_root=beside, counts=counts, masks=masks)
+    return load_coco(path, image_root=beside, counts=counts, masks=masks, sizes=sizes)
 
 
 def guess_format(path: str, *, grounding: bool = False) -> str:
@@ -114,7 +158,7 @@ def _guess_folder(folder: Path) -> str:
 
 _FOLDER_MARKS = {
     "flickr30k": ("Sentences/",),
-    "imagefolder": ("metadata.jsonl", "*/metadata.jsonl"),
+    "imagefolder": (*METADATA_NAMES, *(f"*/{name}" for name in METADATA_NAMES)),
     "yolo": ("data.yaml",),
     "refcoco": ("refs(*).p", "refs(*).json"),
     "voc": ("Annotations/*.xml", "*.xml"),
@@ -142,7 +186,10 @@ def _guess_file(file: Path, grounding: bool) -> str:
         case ".xml":
             return "cvat" if b"<annotations" in _head(path) else ""
         case ".csv":
-            return "openimages" if b"XMin" in _head(path) else ""
+            head = _head(path)
+            return (
+                "openimages" if b"XMin" in head else "imagefolder" if b"file_name" in head else ""
+            )
     return ""
 
 
@@ -152,7 +199,7 @@ def _head(path: str) -> bytes:
         with opened(path) as stream:
             return stream.read(2_000).replace(b"\0", b"")
     except READ_ERRORS as error:
-        raise DataError(f"gold file {path!r} cannot be read: {error}") from error
+        raise DataError(f"gold file {path!r} cannot be read: {reason_of(error)}") from error
 
 
 def _guess_lines(path: str) -> str:
@@ -195,4 +242,4 @@ def _guess_object(path: str, grounding: bool) -> str:
         return "mdetr"
     if "caption" in marks and "ours" not in marks and grounds:
         return "mdetr"
-    return "coco" if "categories" in keys else ""
+    return "coco" if "categories" in keys or "annotations" not in keys else ""

@@ -12,15 +12,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from pipeline.storage.inflation import most_unpacked, refusal
 from pipeline.storage.local_place import refuse_special
-from schemas.errors import DataError
+from schemas.errors import DataError, reason_of
 
 READ_ERRORS = (OSError, EOFError, zlib.error)
 """What reading a file may raise that is gone, or is damaged gzip data."""
-FREE_BYTES = 256 << 20
-"""So many bytes may come out of any gzip file."""
-MOST_TIMES = 100
-"""Beyond that, of its size: JSON of boxes is packed to a tenth, at most a thirtieth."""
 _BLOCK = 1 << 16
 _GZIP = b"\x1f\x8b"
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
@@ -43,7 +40,7 @@ class _Unpacked(io.RawIOBase):
 
     def __init__(self, packed: gzip.GzipFile, path: str) -> None:
         self._packed, self._path = packed, path
-        self._limit = max(FREE_BYTES, MOST_TIMES * Path(path).stat().st_size)
+        self._limit = most_unpacked(Path(path).stat().st_size)
         self._read = 0
 
     def readable(self) -> bool:
@@ -53,11 +50,8 @@ class _Unpacked(io.RawIOBase):
         data = self._packed.read(len(buffer))
         self._read += len(data)
         if self._read > self._limit:
-            raise DataError(
-                f"gold file {self._path!r} unpacks to more than {self._limit:,} bytes, "
-                f"{MOST_TIMES} times its size: it is not read further. If it is right, unpack it "
-                "with gunzip and give the plain file"
-            )
+            advice = "If it is right, unpack it with gunzip and give the plain file"
+            raise refusal(f"gold file {self._path!r}", self._limit, advice)
         buffer[: len(data)] = data
         return len(data)
 
@@ -109,7 +103,7 @@ def read_xml(path: str | Path) -> ElementTree.Element:
         with opened(path) as stream:
             root = ElementTree.fromstring(stream.read())
     except READ_ERRORS as error:
-        raise DataError(f"gold file {str(path)!r} cannot be read: {error}") from error
+        raise DataError(f"gold file {str(path)!r} cannot be read: {reason_of(error)}") from error
     except (ElementTree.ParseError, ValueError, LookupError) as error:
         raise DataError(f"gold file {str(path)!r} is not XML: {error}") from error
     for element in root.iter():

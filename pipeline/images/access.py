@@ -12,8 +12,7 @@ import os
 import posixpath
 from dataclasses import dataclass
 
-from pipeline.storage.files import is_local, local_path
-from pipeline.storage.zip_members import zip_parts
+from pipeline.storage.files import is_local, local_path, zip_parts
 from schemas.errors import RecordError
 from schemas.records import Status
 

@@ -7,8 +7,7 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
-from pipeline.storage.files import is_local, local_path
-from pipeline.storage.zip_members import zip_parts
+from pipeline.storage.files import is_local, local_path, zip_parts
 
 _IN_ARCHIVE = re.compile(r"(?P<file>.+?\.(?:tar|tar\.gz|tgz|zip))#(?P<member>.+)", re.DOTALL)
 _IN_TABLE = re.compile(r"(?P<file>.+?\.parquet)#(?P<member>\d+/.+)", re.DOTALL)

@@ -15,7 +15,7 @@ from schemas.errors import RecordError
 from schemas.fingerprint import sha256_bytes
 from schemas.records import Status
 
-MISSING = "image that is not there (is image_root right?)"
+MISSING = "image that is not there (is --image-root right?)"
 UNREADABLE = "image that is there and cannot be read, or not to its end"
 DAMAGED = "image whose bytes are damaged"
 OTHER_SIZE = "image of another size than its labels say"

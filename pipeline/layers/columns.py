@@ -132,16 +132,16 @@ def read_phrases(run: RunStore, commits: Iterable[UnitCommit]) -> PhraseReadings
 def _made(store: LayerStore, wanted: Sequence[UnitCommit]) -> list[UnitCommit]:
     """The layer's commits of these units of the run."""
     found = store.read_markers([commit.unit_id for commit in wanted])
-    made = []
+    made, missing = [], []
     for source in wanted:
         commit = found.get(source.unit_id)
         if commit is None or commit.plan != store.marker_plan(source):
-            store.layer()  # which says it where the whole layer is not there
-            raise ConfigError(
-                f"layer {store.kind.name!r} of run {store.run.uri!r} has no rows of unit "
-                f"{source.unit_id!r} yet; the `glipforge enrich` command that made it goes on"
-            )
-        made.append(commit)
+            missing.append(source)
+        else:
+            made.append(commit)
+    if missing:
+        store.layer()  # which says it where the whole layer is not there
+        raise store.lacks(missing)
     return made
 
 
@@ -153,12 +153,5 @@ def require_columns(run: RunStore, names: Sequence[str]) -> str:
     """
     ids = []
     for layer in dict.fromkeys(check_column(name)[0] for name in names):
-        store = LayerStore(run, layer)
-        ids.append([layer, store.layer().layer_id])
-        if missing := store.pending():
-            raise ConfigError(
-                f"layer {layer!r} of run {run.uri!r} lacks {len(missing):,} of "
-                f"{len(run.commits()):,} units, the first {missing[0].unit_id!r}; the `glipforge "
-                "enrich` command that made it goes on"
-            )
+        ids.append([layer, LayerStore(run, layer).require_whole().layer_id])
     return " ".join(f"{layer}@{layer_id}" for layer, layer_id in ids)

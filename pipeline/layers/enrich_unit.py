@@ -18,7 +18,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.images.access import ANYTHING, ImageAccess
-from pipeline.images.decode import ImageLimits, decode_image
+from pipeline.images.decode import NO_LIMITS, decode_image
 from pipeline.images.fetch import read_image_uri
 from pipeline.labelling.retries import Retries
 from pipeline.layers.store import LayerRows
@@ -33,7 +33,6 @@ CALL_PIXELS = 48_000_000
 CALLS_AHEAD = 2
 EXAMPLE_CHARS = 300
 # The run had its own limits when it decoded the same bytes.
-_NO_LIMITS = ImageLimits(max_pixels=2**40, min_side_px=1, max_aspect=1e9)
 
 
 @dataclass(slots=True)
@@ -160,7 +159,7 @@ def labelled_image(row: Annotation, access: ImageAccess = ANYTHING) -> NDArray[n
     Raises:
         RecordError: the image is gone, cannot be decoded, or is not the one that was labelled.
     """
-    decoded = decode_image(read_image_uri(row.image_uri, access=access), _NO_LIMITS)
+    decoded = decode_image(read_image_uri(row.image_uri, access=access), NO_LIMITS)
     if (decoded.width, decoded.height) != (row.width, row.height) or (
         row.image_sha256 and decoded.sha256 != row.image_sha256
     ):

@@ -19,6 +19,8 @@ from schemas.errors import ConfigError
 from schemas.plan import UnitCommit
 
 MAX_THREADS = 8
+BLOCK = 2**17
+"""Numbers that are multiplied at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +45,8 @@ def cosines_of(run: RunStore, layer: str, vector: NDArray[np.float32]) -> Iterat
         ConfigError: the layer is missing or lacks units, or holds vectors of another length.
     """
     store = LayerStore(run, layer)
-    store.layer()
+    store.require_whole()
     commits = store.commits()
-    for unit_id in run.commits():
-        if unit_id not in commits:
-            raise ConfigError(
-                f"layer {layer!r} of run {run.uri!r} has no rows of unit {unit_id!r} yet; the "
-                "`glipforge enrich` command that made it goes on"
-            )
     with ThreadPoolExecutor(min(len(os.sched_getaffinity(0)), MAX_THREADS)) as pool:
         units = pool.map(
             lambda unit_id: _unit_cosines(store, commits[unit_id], vector), run.commits()
@@ -62,18 +58,30 @@ def _unit_cosines(
     store: LayerStore, commit: UnitCommit, vector: NDArray[np.float32]
 ) -> UnitCosines:
     found = unit_vectors(store, commit)
-    count, length = found.vectors.shape
-    if not count:
+    if not len(found.keys):
         return UnitCosines(commit.unit_id, found.keys, np.zeros(0, np.float32))
-    if length != len(vector):
+    if other := found.lengths() - {len(vector)}:
         raise ConfigError(
-            f"layer {store.kind.name!r} holds vectors of {length} numbers, the model gives "
+            f"layer {store.kind.name!r} holds vectors of {min(other)} numbers, the model gives "
             f"{len(vector)}: give the model that made the layer"
         )
-    cosines = found.vectors @ vector
+    cosines = np.concatenate([_products(part, vector) for part in found.parts])
     good = np.isfinite(cosines)  # a model in half precision may have overflowed
     keys = found.keys if good.all() else found.keys.filter(pa.array(good))
     return UnitCosines(commit.unit_id, keys, cosines[good])
+
+
+def _products(vectors: NDArray[np.float32], vector: NDArray[np.float32]) -> NDArray[np.float32]:
+    """[N], each of `vectors` [N, D] times one. By blocks that fit a cache and that BLAS does not
+    cut for threads of its own: mapped numbers may lie at odd addresses, and are copied first."""
+    count = max(1, BLOCK // len(vector))
+    block = np.empty((min(count, len(vectors)), len(vector)), np.float32)
+    found = np.empty(len(vectors), np.float32)
+    for first in range(0, len(vectors), count):
+        own = vectors[first : first + count]
+        block[: len(own)] = own
+        np.dot(block[: len(own)], vector, out=found[first : first + count])
+    return found
 
 
 def vector_of(run: RunStore, layer: str, key: str) -> NDArray[np.float32] | None:
@@ -88,6 +96,5 @@ def vector_of(run: RunStore, layer: str, key: str) -> NDArray[np.float32] | None
         found = unit_vectors(store, commit)
         place = pc.index(found.keys, key).as_py()
         if place >= 0:
-            own: NDArray[np.float32] = found.vectors[place].copy()
-            return own
+            return found.row(place)
     return None

@@ -8,6 +8,7 @@ grey copy.
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -19,6 +20,12 @@ from schemas.layer import KINDS, LayerAnswer, LayerKind, LayerRequest
 
 HASH_BITS = 128
 VERSION = 1
+_CROP_GRIDS = ((0.8, 9), (0.9, 7))
+"""Share of the area, and places along each side."""
+_CROP_SQUARES = 9
+CROPS = sum(count * count for _, count in _CROP_GRIDS) + _CROP_SQUARES
+_CROP_SOURCE_PX = 256
+_NEARLY_ALL = 0.96
 
 
 def dhash(image: NDArray[np.uint8]) -> str:
@@ -41,11 +48,44 @@ def turned_dhashes(image: NDArray[np.uint8]) -> list[str]:
     return found
 
 
+def crop_dhashes(image: NDArray[np.uint8]) -> list[str | None]:
+    """The hashes of `CROPS` crops of an image; None for one that is nearly all of it.
+
+    Crops of 0.8 and of 0.9 of its area at the places of two grids, and the largest squares.
+    """
+    grey = Image.fromarray(image).convert("L")
+    if max(grey.size) > _CROP_SOURCE_PX:
+        grey.thumbnail((_CROP_SOURCE_PX, _CROP_SOURCE_PX), Image.Resampling.BOX)
+    width, height = grey.size
+    sizes = [
+        (width * area**0.5, height * area**0.5, places)
+        for area, count in _CROP_GRIDS
+        for places in itertools.product(np.linspace(0, 1, count), repeat=2)
+    ]
+    square = min(grey.size)
+    sizes += [(square, square, (place, place)) for place in np.linspace(0, 1, _CROP_SQUARES)]
+    found: list[str | None] = []
+    for across, down, (x, y) in sizes:
+        left, top = x * (width - across), y * (height - down)
+        box = (left, top, left + across, top + down)
+        whole = across * down > _NEARLY_ALL * width * height
+        found.append(None if whole else _digits(*_resized(grey, box)))
+    return found
+
+
 def _small_copies(image: NDArray[np.uint8]) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
     """Grey copies [8, 9] and [9, 8]."""
-    grey = Image.fromarray(image).convert("L")
-    across = np.asarray(grey.resize((9, 8), Image.Resampling.BOX), dtype=np.int16)
-    return across, np.asarray(grey.resize((8, 9), Image.Resampling.BOX), dtype=np.int16)
+    return _resized(Image.fromarray(image).convert("L"))
+
+
+def _resized(
+    grey: Image.Image, box: tuple[float, float, float, float] | None = None
+) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
+    across, down = (
+        np.asarray(grey.resize(size, Image.Resampling.BOX, box=box), dtype=np.int16)
+        for size in ((9, 8), (8, 9))
+    )
+    return across, down
 
 
 def _digits(across: NDArray[np.int16], down: NDArray[np.int16]) -> str:

@@ -10,16 +10,15 @@ labelled again, after its data was lost, makes the layer's rows of it void: they
 
 from __future__ import annotations
 
-import io
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from shlex import quote
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from pipeline.layers.vector_file import layer_file
 from pipeline.run.commit_protocol import UnitFile
 from pipeline.run.commit_unit import new_attempt
 from pipeline.run.committed import CommittedUnits, Recovery
@@ -36,7 +35,6 @@ from schemas.plan import UnitCommit
 
 FOLDER = "layers"
 LAYER = "layer.json"
-ROWS_PER_GROUP = 16_384
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +67,7 @@ class LayerStore(CommittedUnits):
     def __init__(self, run: RunStore, name: str) -> None:
         if name not in KINDS:
             raise ConfigError(f"layer must be one of {', '.join(KINDS)}, got {name!r}")
-        super().__init__(run.url(FOLDER, name), folders=("",))
+        super().__init__(run.url(FOLDER, name), folders=("",), within=run.uri)
         self.run = run
         self.kind: LayerKind = KINDS[name]
         self._layer_id = ""
@@ -82,7 +80,7 @@ class LayerStore(CommittedUnits):
         Raises:
             FingerprintMismatch: the layer is there and was made with another model or options.
         """
-        if not create_bytes(self.url(LAYER), layer.to_json().encode()):
+        if not create_bytes(self.writable(LAYER), layer.to_json().encode()):
             found = self.layer()
             remedy = f"Delete {self.uri} to make the layer anew, or give what it was made with"
             before, now = ({**one.maker, "run_plan": one.run_plan} for one in (found, layer))
@@ -150,18 +148,25 @@ class LayerStore(CommittedUnits):
         done = self.commits()
         return [source for unit_id, source in self.run.commits().items() if unit_id not in done]
 
-    def require_whole(self) -> None:
-        """Pass where every committed unit of the run has its rows.
+    def require_whole(self) -> Layer:
+        """What the layer was made with, where every committed unit of the run has its rows.
 
         Raises:
             ConfigError: the layer is missing or lacks units; says which command makes it.
         """
-        self.layer()
+        found = self.layer()
         if missing := self.pending():
-            raise ConfigError(
-                f"layer {self.kind.name!r} of run {self.run.uri!r} lacks {len(missing):,} units; "
-                "the `glipforge enrich` command that made it goes on"
-            )
+            raise self.lacks(missing)
+        return found
+
+    def lacks(self, missing: Sequence[UnitCommit]) -> ConfigError:
+        """The error about units of the run without rows here."""
+        command = "import" if self.kind.name in IMPORTED else "enrich"
+        return ConfigError(
+            f"layer {self.kind.name!r} of run {self.run.uri!r} lacks {len(missing):,} of "
+            f"{len(self.run.commits()):,} units, the first {missing[0].unit_id!r}; the `glipforge "
+            f"{command}` command that made it goes on"
+        )
 
     def recover(self, *, verify: bool = False) -> Recovery:
         """Finish commits that a kill interrupted; take back those whose data is gone or whose unit
@@ -185,18 +190,7 @@ class LayerStore(CommittedUnits):
         table = rows.table
         if table.schema != self.kind.schema():
             raise DataError(f"layer {self.kind.name}: its columns must be {self.kind.schema()}")
-        buffer = io.BytesIO()
-        vectors = ["vector.list.element"] if "vector" in table.column_names else []
-        pq.write_table(
-            table,
-            buffer,
-            compression="zstd",
-            row_group_size=ROWS_PER_GROUP,
-            # A dictionary of vectors is as large as they are, and costs most of their reading.
-            use_dictionary=["status", "detail"] if vectors else True,
-            column_encoding=dict.fromkeys(vectors, "BYTE_STREAM_SPLIT") if vectors else None,
-        )
-        content = UnitFile(folder="", num_rows=table.num_rows, data=buffer.getvalue())
+        content = UnitFile(folder="", num_rows=table.num_rows, data=layer_file(table))
         attempt = new_attempt()
         spent = dict(seconds) | {"write": time.perf_counter() - began}
         commit = UnitCommit(
@@ -240,8 +234,10 @@ class LayerStore(CommittedUnits):
             return parquet.read(columns=columns, use_threads=False)
 
 
-MADE_BY = {"clip_image": "clip"}
-"""Layers that are made together with the one that a user asks for."""
+MADE_BY = {"clip_image": "clip", "region_embeddings": "region-embeddings"}
+"""What a user asks for, where that has another name than the layer."""
+IMPORTED = ("gold_facts",)
+"""Layers that come with an imported run."""
 
 
 def layers_of(run: RunStore) -> list[LayerStore]:

@@ -1,22 +1,12 @@
-"""The vectors of a unit of a layer, and a copy of them that is mapped into memory and not decoded.
-
-Decoding Parquet costs most of a search by likeness: 7 of 8 CPU seconds for a million vectors of
-512 numbers. So the first search of a run on a disk writes what it decoded as an Arrow file,
-
-    _vectors/<unit>.<first digits of the Parquet file's hash>.arrow
-
-the same float32 numbers. It is derived: it may be deleted at any time, one of another Parquet file
-is not taken and goes away, and where none can be written (a run that may only be read, a disk that
-is nearly full, an object store) Parquet is read as before.
-"""
+"""The vectors of a unit of a layer: mapped into memory where its file lies on a disk and holds them
+plainly (`vector_file`), else decoded."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import shutil
+import stat
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -24,90 +14,68 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pipeline.layers.store import LayerStore
-from pipeline.storage.files import write_bytes
-from schemas.errors import DataError, GlipforgeError
+from pipeline.layers.vector_file import Vectors, stored_vectors
+from schemas.damage import whole
+from schemas.errors import DataError
 from schemas.plan import UnitCommit
-
-FOLDER = "_vectors"
-HASH_CHARS = 16
-ROOM = 4
-"""A copy is written where the disk has this many times its size free."""
 
 
 @dataclass(frozen=True, slots=True)
 class UnitVectors:
-    """Rows that have a vector: `keys` (box or record ids) [N], and `vectors` [N, D]."""
+    """Rows that have a vector: `keys` (box or record ids) [N], and `parts`, their vectors in that
+    order, [n, D] each."""
 
     keys: pa.StringArray
-    vectors: NDArray[np.float32]
+    parts: Vectors
+
+    def lengths(self) -> set[int]:
+        """D of every part."""
+        return {part.shape[1] for part in self.parts if len(part)}
+
+    def row(self, place: int) -> NDArray[np.float32]:
+        """One vector, [D]."""
+        for part in self.parts:
+            if place < len(part):
+                return np.array(part[place])
+            place -= len(part)
+        raise IndexError(place)
 
 
 def unit_vectors(store: LayerStore, commit: UnitCommit) -> UnitVectors:
-    """The vectors of a unit: from its copy, which is written where there is none.
+    """The vectors of a unit.
+
+    A file on a disk is not read whole, so its size is compared and its hash is not, as for SQL;
+    `glipforge enrich --verify` compares hashes.
 
     Raises:
         DataError: the layer's file is missing or torn, or its vectors differ in length.
     """
-    path = _copy_path(store, commit)
-    if path is not None and (found := _mapped(path)) is not None:
-        return found
+    (file,) = commit.files
+    where = store.url(file.path)
+    found = None
+    with whole(where, store.redo):
+        if store.is_local:
+            with contextlib.suppress(FileNotFoundError):
+                on_disk = os.stat(where)
+                if stat.S_ISREG(on_disk.st_mode) and on_disk.st_size == file.size > 0:
+                    found = stored_vectors(pa.memory_map(where))
+        else:
+            found = stored_vectors(pa.BufferReader(store.read_committed(commit, file)))
+    if found is not None:
+        return UnitVectors(*found)
     table = store.read(commit, [store.kind.key, "vector"])
     column = table.column("vector").combine_chunks()
     keys = table.column(0).combine_chunks().filter(column.is_valid())
     column = column.drop_null()
     if not len(keys):
-        return UnitVectors(keys, np.zeros((0, 0), np.float32))
+        return UnitVectors(keys, ())
     lengths = pc.min_max(pc.list_value_length(column)).as_py()
     if lengths["min"] != lengths["max"]:
         raise DataError(
-            f"{store.url(commit.files[0].path)} holds vectors of {lengths['min']} and of "
-            f"{lengths['max']} numbers; {store.redo}"
+            f"{where} holds vectors of {lengths['min']} and of {lengths['max']} numbers; "
+            f"{store.redo}"
         )
     flat = column.flatten()
-    if path is not None and lengths["max"]:
-        _write(path, commit, keys, pa.FixedSizeListArray.from_arrays(flat, lengths["max"]))
-    return UnitVectors(keys, flat.to_numpy().reshape(len(keys), lengths["max"]))
-
-
-def _copy_path(store: LayerStore, commit: UnitCommit) -> Path | None:
-    if not store.is_local:
-        return None
-    (file,) = commit.files
-    return Path(store.uri) / FOLDER / f"{commit.unit_id}.{file.sha256[:HASH_CHARS]}.arrow"
-
-
-def _mapped(path: Path) -> UnitVectors | None:
-    """None where there is no whole copy, or one that is not as `_write` makes them: a run that
-    came from elsewhere may hold anything."""
-    if not path.is_file():  # to open a named pipe is to wait for whoever writes to it
-        return None
-    try:
-        with pa.memory_map(str(path)) as source:
-            table = pa.ipc.open_file(source).read_all().combine_chunks()
-        table.validate(full=True)  # offsets beyond the file would end the process
-        keys, vectors = (table.column(name).chunk(0) for name in ("key", "vector"))
-    except (OSError, pa.ArrowException, KeyError, IndexError, UnicodeDecodeError):
-        return None
-    kind = vectors.type
-    if keys.type != pa.string() or not pa.types.is_fixed_size_list(kind):
-        return None
-    flat = vectors.flatten()
-    if kind.value_type != pa.float32() or keys.null_count or vectors.null_count or flat.null_count:
-        return None
-    return UnitVectors(keys, flat.to_numpy().reshape(len(keys), kind.list_size))
-
-
-def _write(path: Path, commit: UnitCommit, keys: pa.Array, vectors: pa.Array) -> None:
-    """A search goes on where its copy cannot be kept."""
-    with contextlib.suppress(OSError, GlipforgeError):
-        table = pa.table({"key": keys, "vector": vectors})
-        if shutil.disk_usage(path.parents[1]).free < ROOM * table.nbytes:
-            return
-        sink = pa.BufferOutputStream()
-        with pa.ipc.new_file(sink, table.schema) as writer:
-            writer.write_table(table)
-        write_bytes(str(path), sink.getvalue().to_pybytes())
-        for entry in list(os.scandir(path.parent)):
-            unit_id, _, ending = entry.name.removesuffix(".arrow").rpartition(".")
-            if unit_id == commit.unit_id and len(ending) == HASH_CHARS and entry.name != path.name:
-                os.unlink(entry.path)
+    if flat.null_count:
+        raise DataError(f"{where} holds vectors with missing numbers; {store.redo}")
+    return UnitVectors(keys, (flat.to_numpy().reshape(len(keys), lengths["max"]),))

@@ -24,6 +24,8 @@ _COMMA = re.compile(r",(?![^(]*\))")
 """A comma that is not inside parentheses."""
 _PROMPT = re.compile(r"\s*[^.,;:\n]+(\.\s*[^.,;:\n]+)+\.\s*")
 """`a cat. a dog.`: how Grounding DINO is asked."""
+_LISTED = re.compile(r"\s*(?:[-*•]\s)?\s*(?P<q>[\"']?)(?P<name>.*?)(?P=q)\s*[,;]*\s*")
+"""Any line of a file: what YAML, JSON and spreadsheets put around a name is no part of it."""
 _IN_PARENTHESES = re.compile(r"\([^()]*\)")
 _EXAMPLE = '"cat, dog", "person: person, man; helmet: -cap, -hat", or @FILE with a class a line'
 
@@ -125,13 +127,15 @@ def split_names(text: str) -> list[str]:
     """The classes of `--names`: what stands between commas, or between semicolons where there is
     one or a colon; between line ends; a line each of `@FILE`; or a Grounding DINO prompt.
 
-    Blank parts are left out; in a file, so is what follows ` #` or a `#` at the start.
+    Blank parts are left out; in a file, so are what follows ` #` or a `#` at the start, the dash
+    of a list, a comma at the end and quote marks around a name.
 
     Raises:
         ConfigError: the file cannot be read, or commas and semicolons are mixed.
     """
     if text.startswith("@"):
-        return _stripped(re.split(r"(?:^|\s)#", line)[0] for line in _lines_of(text[1:]))
+        lines = (re.split(r"(?:^|\s)#", line)[0] for line in _lines_of(text[1:]))
+        return _stripped(_LISTED.fullmatch(line)["name"] for line in lines)  # type: ignore[index]
     if _PROMPT.fullmatch(text):
         return _stripped(text.split("."))
     if ":" not in text and ";" not in text:
@@ -185,6 +189,13 @@ def _entry(text: str) -> ClassEntry:
     words = [_SPACES.sub(" ", word).strip() for word in rest.split(",")] if colon else []
     wordings = tuple(dict.fromkeys(word for word in words if word and word[0] != "-"))
     competitors = (word[1:].strip() for word in words if word.startswith("-"))
+    if name.startswith("-"):
+        raise ConfigError(
+            f"names: {name!r} is a word that a class must not be; name the class before it, as in "
+            '"helmet: -cap"'
+        )
+    if any(unicodedata.category(char) == "Cc" for char in text.strip()):
+        raise ConfigError(f"names: {text.strip()!r} has a control character in it")
     if not name:
         raise ConfigError(f"names: {text.strip()!r} has no name before the colon; {_EXAMPLE}")
     return ClassEntry(

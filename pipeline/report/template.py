@@ -7,6 +7,8 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
+from schemas.redaction import page_text
+
 
 def fill(name: str, **values: object) -> str:
     """The text of `templates/<name>.html` with its values.
@@ -14,8 +16,7 @@ def fill(name: str, **values: object) -> str:
     Raises:
         jinja2.UndefinedError: a value of the template is not given.
     """
-    # A file name may be no text: what UTF-8 cannot say is written out.
-    return _template(name).render(values).encode("utf-8", "backslashreplace").decode()
+    return page_text(_template(name).render(values))
 
 
 @cache

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 LOOPBACK = "127.0.0.1"
@@ -21,6 +22,32 @@ def end_with_parent() -> None:
     """
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def run_to_end(
+    command: Sequence[str], *, timeout_s: float, folder: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    """A command that ended, with what it wrote; it is asked nothing.
+
+    Raises:
+        OSError: it does not start.
+        subprocess.TimeoutExpired: it did not end in time.
+    """
+    return subprocess.run(
+        command,
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        check=False,
+    )
+
+
+def last_line(text: str) -> str:
+    """The last line of an output that says something, for an error message."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1] if lines else "no message"
 
 
 def stop_child(child: subprocess.Popen[bytes], *, patience_s: float) -> int:

@@ -26,9 +26,10 @@ from pipeline.run.commit_protocol import (
 )
 from pipeline.storage.errors import WRITES_NOTHING, StorageFull
 from pipeline.storage.exclusive import place_exclusively
+from pipeline.storage.inside import require_inside
 from pipeline.storage.local_place import refuse_special
 from schemas.atomic import sync_folder, write_synced
-from schemas.errors import DataError, UnitError, os_sentence, reason_of
+from schemas.errors import UnitError, os_sentence, reason_of
 from schemas.plan import CommittedFile, UnitCommit
 
 STAGING = "_staging"
@@ -38,11 +39,13 @@ class LocalCommitter:
     """Commits below a directory.
 
     Args:
-        root: The run directory.
+        root: The run directory, or that of a layer.
+        within: The run; nothing is written or deleted through a link that leads out of it.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, within: Path | None = None) -> None:
         self.root = root
+        self.within = within or root
 
     def path_of(self, file: UnitFile, unit_id: str, attempt: str) -> str:
         """`annotations/<unit>.parquet`, whichever attempt wins."""
@@ -56,6 +59,7 @@ class LocalCommitter:
         """
         staged_marker = self.root / STAGING / f"{commit.unit_id}.{commit.attempt}.json"
         staged = [self._staged(commit, file) for file in commit.files]
+        require_inside(self.root / STAGING, self.within)
         try:
             for content, path in zip(files, staged, strict=True):
                 self._stage(path, content.data)
@@ -98,9 +102,11 @@ class LocalCommitter:
         """Remove the data first: a marker without data is found again, data without one is not."""
         for file in commit.files:
             path = self.root / file.path
-            self._require_inside(path.parent)
+            require_inside(path.parent, self.within)
             path.unlink(missing_ok=True)
-        (self.root / marker_path(commit.unit_id)).unlink(missing_ok=True)
+        marker = self.root / marker_path(commit.unit_id)
+        require_inside(marker.parent, self.within)
+        marker.unlink(missing_ok=True)
 
     def markers(self, unit_ids: Sequence[str], known: Iterable[str]) -> dict[str, str | None]:
         """Texts of the markers that are there, None for known ones."""
@@ -119,7 +125,7 @@ class LocalCommitter:
     def clean(self, commits: Iterable[UnitCommit]) -> None:
         """Empty the staging folder, when every unit has its marker: publish what a killed winner
         left there, remove what losers left."""
-        self._require_inside(self.root / STAGING)
+        require_inside(self.root / STAGING, self.within)
         with contextlib.suppress(FileNotFoundError):
             staged = {entry.name for entry in os.scandir(self.root / STAGING)}
             for commit in commits if staged else ():
@@ -132,14 +138,6 @@ class LocalCommitter:
                 os.rmdir(self.root / STAGING)
 
     # --- parts ---------------------------------------------------------------------------------
-
-    def _require_inside(self, folder: Path) -> None:
-        # A run that came from others may hold links: what lies elsewhere is not ours to delete.
-        if not Path(os.path.realpath(folder)).is_relative_to(os.path.realpath(self.root)):
-            raise DataError(
-                f"{folder} leads out of the run {self.root}; nothing there is deleted. "
-                "Put the folder itself there, and the same command goes on"
-            )
 
     def _staged(self, commit: UnitCommit, file: CommittedFile) -> Path:
         kind = folder_of(file.path) or "rows"
@@ -159,6 +157,7 @@ class LocalCommitter:
 
     def _link_marker(self, staged: Path, unit_id: str) -> bool:
         final = self.root / marker_path(unit_id)
+        require_inside(final.parent, self.within)
         final.parent.mkdir(parents=True, exist_ok=True)
         if not place_exclusively(staged, final):
             return False
@@ -166,8 +165,10 @@ class LocalCommitter:
         return True
 
     def _publish(self, commit: UnitCommit) -> None:
+        require_inside(self.root / STAGING, self.within)
         for file in commit.files:
             staged, final = self._staged(commit, file), self.root / file.path
+            require_inside(final.parent, self.within)
             final.parent.mkdir(parents=True, exist_ok=True)
             try:
                 os.replace(staged, final)

@@ -6,6 +6,7 @@ Layout and protocol are in the data contract; how one commit is made is in `comm
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,8 +19,9 @@ from pipeline.run.commit_objects import NUM_THREADS, ObjectCommitter
 from pipeline.run.commit_protocol import ANNOTATIONS, MARKERS, QUARANTINE, Committer
 from pipeline.run.plan_difference import check_marker
 from pipeline.storage.files import exists, is_local, join_url, local_path, read_bytes, write_bytes
+from pipeline.storage.inside import require_inside
 from schemas.damage import whole
-from schemas.errors import DataError
+from schemas.errors import ConfigError, DataError
 from schemas.plan import CommittedFile, UnitCommit
 
 
@@ -38,6 +40,7 @@ class CommittedUnits(ABC):
     Args:
         uri: A directory, or a URL such as s3://bucket/runs/1.
         folders: Where data files are, relative to the place; `""`: in the place itself.
+        within: The run that this is a part of; itself where it is empty.
     """
 
     redo = "run `glipforge label` on it again: the unit is then done again"
@@ -48,17 +51,23 @@ class CommittedUnits(ABC):
         uri: str | PathLike[str],
         *,
         folders: Sequence[str] = (ANNOTATIONS, QUARANTINE),
+        within: str = "",
     ) -> None:
         self.uri = fspath(uri)
+        if not self.uri.strip() or (self.uri.endswith("/") and self.uri.rstrip("/").endswith(":")):
+            raise ConfigError(
+                f"run must be a path, or a URL such as s3://bucket/runs/1, got {self.uri!r}"
+            )
         self.is_local = is_local(self.uri)
         self.committer: Committer
         if self.is_local:
             self.uri = local_path(self.uri)
-            self.committer = LocalCommitter(Path(self.uri))
+            self.committer = LocalCommitter(Path(self.uri), within=Path(within or self.uri))
         else:
             self.uri = self.uri.rstrip("/")
             self.committer = ObjectCommitter(self.uri, folders=folders)
         self.folders = tuple(folders)
+        self._within = within or self.uri
         self._commits: dict[str, UnitCommit] = {}
 
     # --- files -----------------------------------------------------------------------------------
@@ -81,12 +90,36 @@ class CommittedUnits(ABC):
         with whole(self.url(*parts), "put the file back as it was"):
             return data.decode()
 
-    def write_text_atomic(self, text: str, *parts: str) -> None:
+    def writable(self, *parts: str) -> str:
+        """As `url`, of a file that is to be written.
+
+        Raises:
+            DataError: a link, as a run from others may hold, leads out of the run.
+        """
+        url = self.url(*parts)
+        if is_local(url):
+            require_inside(os.path.dirname(url), self._within)
+        return url
+
+    def write(self, data: bytes, *parts: str) -> str:
         """Write a file of the run; a reader sees the old one or all of the new one.
+
+        Returns:
+            Its address.
+
+        Raises:
+            DataError: as `writable`.
+        """
+        url = self.writable(*parts)
+        write_bytes(url, data)
+        return url
+
+    def write_text_atomic(self, text: str, *parts: str) -> None:
+        """As `write`, of a text.
 
         File names may be no text: what UTF-8 cannot say is written as JSON writes it.
         """
-        write_bytes(self.url(*parts), text.encode("utf-8", "backslashreplace"))
+        self.write(text.encode("utf-8", "backslashreplace"), *parts)
 
     # --- commits ---------------------------------------------------------------------------------
 

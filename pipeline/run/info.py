@@ -110,7 +110,7 @@ def require_writable(run: RunStore) -> None:
     Raises:
         ConfigError: it cannot, or it overwrites what was to be created only; says what to check.
     """
-    probe = run.url("_writable")
+    probe = run.writable("_writable")
     try:
         write_bytes(probe, b"")
         remove(probe)

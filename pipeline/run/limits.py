@@ -10,6 +10,7 @@ from pipeline.images.decode import ImageLimits
 from pipeline.run.relocation import moved_places
 from pipeline.run.store import RunStore
 from pipeline.storage.url_patterns import fixed_folder, has_braces, has_glob
+from schemas.plan import InputFile
 
 
 def image_limits(run: RunStore) -> ImageLimits:
@@ -35,7 +36,7 @@ def image_access(*runs: RunStore) -> ImageAccess:
         parts = options.get("joined", [options])
         for uri, part in zip(plan.corpus.split(" + "), parts, strict=False):
             is_untrusted |= bool(part.get("untrusted"))
-            roots.append(str(part.get("image_root") or _root(uri, run)))
+            roots.append(str(part.get("image_root") or _root(uri, plan.inputs)))
     places = ImageAccess(moved=tuple(moved.items()))
     if not is_untrusted:
         return places
@@ -43,12 +44,12 @@ def image_access(*runs: RunStore) -> ImageAccess:
     return replace(places, untrusted=True, root=roots[0], others=tuple(roots[1:]))
 
 
-def _root(uri: str, run: RunStore) -> str:
+def _root(uri: str, inputs: Iterable[InputFile]) -> str:
     """The folder of a corpus that a plan names."""
     if has_braces(uri) or has_glob(uri):
         return fixed_folder(uri)
     prefix = uri.rstrip("/") + "/"
-    is_folder = any(file.uri.startswith(prefix) for file in run.plan().inputs)
+    is_folder = any(file.uri.startswith(prefix) for file in inputs)
     return uri if is_folder else uri.rpartition("/")[0]
 
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import IO, Any, TextIO
+from typing import IO, Any
 
 from pipeline.run.committed import CommittedUnits
 from pipeline.run.lock_holder import LOCK, LockHolder, held_by, myself, parsed, taken_by
@@ -22,6 +22,7 @@ from pipeline.run.object_lock import RequireHeld, object_lock
 from pipeline.run.store import RunStore
 from pipeline.storage.errors import MissingFile
 from pipeline.storage.files import read_bytes
+from pipeline.storage.inside import open_lock
 from pipeline.storage.local_place import refuse_special
 from pipeline.storage.lock_file import try_lock
 from schemas.damage import whole
@@ -30,7 +31,7 @@ from schemas.errors import ConfigError
 BEAT_S = 15.0
 STALE_S = 60.0
 LOOKS = 5
-_streams: set[IO[str]] = set()
+_streams: set[IO[bytes]] = set()
 """Lock files that this process holds."""
 
 
@@ -52,6 +53,7 @@ def run_lock(
     """
     held = partial(held_by, run.uri, doing)
     if run.is_local:
+        run.writable(LOCK)
         with folder_lock(run.uri, held):
             yield lambda: None  # the kernel's: nobody takes it from a living process
     else:
@@ -83,7 +85,7 @@ def folder_holder(folder: Path) -> LockHolder | None:
     """The driver that holds a folder now; None if there is none."""
     refuse_special(folder / LOCK)
     try:
-        with open(folder / LOCK) as stream:
+        with open(folder / LOCK, "rb") as stream:
             if try_lock(stream, shared=True):
                 return None
             return LockHolder.of(_read_holder(stream))
@@ -110,9 +112,8 @@ def folder_lock(folder: str, held: Callable[[dict[str, Any]], str]) -> Iterator[
     """Hold a folder of a file system; `held` makes the refusal from what the holder wrote."""
     path = os.path.join(folder, LOCK)
     os.makedirs(folder, exist_ok=True)
-    refuse_special(path)
     # Never deleted: a second driver could lock the deleted file and a third one a new file.
-    with open(path, "a+") as stream:
+    with open_lock(path, written=True) as stream:
         # `lock_holder` takes the lock for an instant to look: that is not a driver.
         for _ in range(LOOKS):
             if try_lock(stream):
@@ -121,7 +122,7 @@ def folder_lock(folder: str, held: Callable[[dict[str, Any]], str]) -> Iterator[
         else:
             raise ConfigError(held(_read_holder(stream)))
         stream.truncate(0)
-        stream.write(json.dumps(myself()))
+        stream.write(json.dumps(myself()).encode())
         stream.flush()
         _streams.add(stream)
         try:
@@ -140,6 +141,6 @@ def _forget_locks() -> None:
 os.register_at_fork(after_in_child=_forget_locks)
 
 
-def _read_holder(stream: TextIO) -> dict[str, Any]:
+def _read_holder(stream: IO[bytes]) -> dict[str, Any]:
     stream.seek(0)
-    return parsed(stream.buffer.read())
+    return parsed(stream.read())

@@ -19,7 +19,7 @@ from pipeline.images.access import is_at
 from pipeline.images.fetch import read_image_uri
 from pipeline.run.store import PLAN, RunStore
 from pipeline.storage.errors import MissingFile
-from pipeline.storage.files import is_local, local_path, read_bytes, write_bytes
+from pipeline.storage.files import is_local, local_path, read_bytes
 from schemas.damage import whole
 from schemas.errors import ConfigError, RecordError
 from schemas.fingerprint import sha256_bytes
@@ -188,7 +188,7 @@ def _remember(run: RunStore, more: list[Relocation]) -> None:
     found = _remembered(run)
     if more and (found or any(one.old != one.new for one in more)):
         said = [{"old": one.old, "new": one.new} for one in [*found, *more]]
-        write_bytes(run.url(RELOCATED), json.dumps(said, indent=1).encode() + b"\n")
+        run.write(json.dumps(said, indent=1).encode() + b"\n", RELOCATED)
 
 
 def _clean(place: str) -> str:

@@ -19,7 +19,7 @@ from pipeline.run.committed import CommittedUnits, Recovery
 from pipeline.run.plan_difference import check_unit_ids, require_same_plan
 from pipeline.run.totals import RunTotals
 from pipeline.storage.errors import MissingFile
-from pipeline.storage.files import create_bytes, read_bytes, remove, write_bytes
+from pipeline.storage.files import create_bytes, read_bytes, remove
 from schemas.damage import whole
 from schemas.errors import ConfigError, DataError
 from schemas.fingerprint import fingerprint
@@ -53,7 +53,7 @@ class RunStore(CommittedUnits):
         """
         check_unit_ids(plan.units)
         text = plan.to_json()
-        if not self.has(PLAN) and create_bytes(self.url(PLAN), text.encode()):
+        if not self.has(PLAN) and create_bytes(self.writable(PLAN), text.encode()):
             self._plan = Plan.from_json(text, where=PLAN)
         else:
             require_same_plan(
@@ -71,6 +71,10 @@ class RunStore(CommittedUnits):
         if self._plan is None:
             try:
                 text = self.read_text(PLAN)
+            except NotADirectoryError as error:
+                raise ConfigError(
+                    f"{self.uri} is a file; a labelling run is the folder that holds {PLAN}"
+                ) from error
             except MissingFile as error:
                 raise ConfigError(
                     f"{self.uri} is not a labelling run: it has no {PLAN}; `glipforge label "
@@ -167,7 +171,7 @@ class RunStore(CommittedUnits):
                 "plan": self.plan_id(),
                 "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
             }
-            write_bytes(self.url(SUCCESS), as_json(content))
+            self.write(as_json(content), SUCCESS)
         self.committer.clean(commits.values())
         return True
 

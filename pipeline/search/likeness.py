@@ -90,9 +90,14 @@ def search_like(
     best: list[tuple[float, str, str, int]] = []
     pairs = found = 0
     for unit in cosines_of(run, layer, vector):
-        if layer == IMAGES and allowed is None:
+        if layer == IMAGES:
             # A layer of pairs has the pairs of its unit: no annotations need be read to know them.
-            places, rows = np.arange(len(unit.keys)), None
+            rows = None
+            if allowed is None:
+                places = np.arange(len(unit.keys))
+            else:
+                good = pc.is_in(unit.keys, value_set=allowed)
+                places = np.flatnonzero(good.to_numpy(zero_copy_only=False))
             pairs += len(places)
         else:
             known = _unit_keys(run, sources[unit.unit_id], layer, allowed, min_score)
@@ -111,7 +116,7 @@ def search_like(
             for n, key in zip(chosen, keys, strict=True)
         ]
         best = sorted(best)[:limit]
-    if layer == IMAGES and allowed is None:
+    if layer == IMAGES:
         best = _with_rows(files, best)
     read = _rows(files, {(unit_id, row) for _, _, unit_id, row in best})
     hits = tuple(

@@ -10,7 +10,14 @@ import errno
 from collections.abc import Iterator
 
 from pipeline.storage.hub_files import is_network_failure
-from schemas.errors import ConfigError, RetryableError, UnitError, os_sentence
+from schemas.errors import (
+    ConfigError,
+    GlipforgeError,
+    RetryableError,
+    UnitError,
+    os_sentence,
+    reason_of,
+)
 
 
 class MissingFile(UnitError, FileNotFoundError):
@@ -49,12 +56,25 @@ class StorageUnavailable(RetryableError, OSError):
         return str(self.args[0])
 
 
+_ALLOWED = (
+    "a run or a corpus is a path, or a URL such as s3://bucket/key, gs://bucket/key or "
+    "hf://datasets/owner/name"
+)
+_OURS = (TypeError, AttributeError, NameError, AssertionError, MemoryError)
+"""Faults of a program: a sentence about an address would hide them."""
+
+
+def _is_elsewhere(url: str) -> bool:
+    """True for an address that a library of fsspec asks; what it raises is its own affair."""
+    return "://" in url and not url.startswith(("file://", "s3://", "s3a://", "zip://"))
+
+
 @contextlib.contextmanager
 def explained(url: str) -> Iterator[None]:
     """What a file system or a store raises about a URL, as one of the errors above."""
     try:
         yield
-    except (MissingFile, StorageDenied, StorageUnavailable):
+    except GlipforgeError:
         raise
     except FileNotFoundError as error:
         text = str(error) if error.errno is None and error.args else f"{url} does not exist"
@@ -64,8 +84,21 @@ def explained(url: str) -> Iterator[None]:
     except OSError as error:
         if error.errno in WRITES_NOTHING:
             raise StorageFull(os_sentence(error, url)) from error
+        if _is_elsewhere(url):
+            raise StorageUnavailable(_unreached(url, error)) from error
         raise
     except Exception as error:
         if is_network_failure(error):
-            raise StorageUnavailable(f"{url}: the hub does not answer: {error}") from error
-        raise
+            raise StorageUnavailable(
+                f"{url}: the hub does not answer: {error}. Check the network, or HF_ENDPOINT"
+            ) from error
+        if not _is_elsewhere(url) or isinstance(error, _OURS):
+            raise
+        if isinstance(error, ValueError):
+            raise ConfigError(f"{url} is not an address: {error}; {_ALLOWED}") from error
+        raise StorageUnavailable(_unreached(url, error)) from error
+
+
+def _unreached(url: str, error: Exception) -> str:
+    reason = reason_of(error).removeprefix(f"[Errno {getattr(error, 'errno', None)}] ")
+    return f"{url} cannot be reached: {reason}. Check the address and the network; {_ALLOWED}"

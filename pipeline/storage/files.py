@@ -13,18 +13,12 @@ from functools import lru_cache
 from typing import BinaryIO
 from urllib.parse import quote, unquote_to_bytes, urlsplit
 
-from fsspec.core import url_to_fs
-
 from pipeline.storage.errors import explained
-from pipeline.storage.hub_files import SCHEME, hub_files
 from pipeline.storage.local_place import LocalPlace
 from pipeline.storage.place import Place, join_url
-from pipeline.storage.store_place import StorePlace
-from pipeline.storage.zip_members import ZipMembers, zip_parts
-from schemas.errors import ConfigError, MissingDependency
+from pipeline.storage.store_place import StorePlace, store_place
+from pipeline.storage.zip_members import ZipMembers
 from schemas.plan import InputFile
-
-_S3 = ("s3://", "s3a://")
 
 __all__ = [
     "create_bytes",
@@ -42,7 +36,19 @@ __all__ = [
     "stat_file",
     "text_url",
     "write_bytes",
+    "zip_parts",
 ]
+
+_ZIP_MARK = ".zip#"
+"""Between an archive's name and that of a member."""
+
+
+def zip_parts(url: str) -> tuple[str, str] | None:
+    """The archive and the member that a URL names; None where it names no member of an archive."""
+    at = url.lower().find(_ZIP_MARK)
+    if at < 0:
+        return None
+    return url[: at + len(_ZIP_MARK) - 1], url[at + len(_ZIP_MARK) :].strip("/")
 
 
 def is_local(url: str) -> bool:
@@ -81,24 +87,7 @@ def place_of(url: str) -> LocalPlace | StorePlace:
         archive = place_of(parts[0])
         tag = archive.stat().etag if isinstance(archive, LocalPlace) else ""
         return StorePlace(url, parts[1], _zip_members(parts[0], tag))
-    if url.startswith(_S3):
-        # Ours, and nobody else's s3 of this process: fsspec's table is left alone.
-        from pipeline.storage.s3_filesystem import S3FileSystem
-
-        store = S3FileSystem()
-        return StorePlace(url, str(store._strip_protocol(url)), store, creates=True)
-    if url.startswith(SCHEME):
-        hub, path = hub_files(url)
-        return StorePlace(url, path, hub)
-    try:
-        filesystem, path = url_to_fs(url)
-    except ImportError as error:
-        raise MissingDependency(f"{url}: {error}") from error
-    except ValueError as error:
-        raise ConfigError(
-            f"{url!r}: {error}; give a path, or a URL such as s3://bucket/key"
-        ) from error
-    return StorePlace(url, path, filesystem)
+    return store_place(url)
 
 
 @lru_cache(maxsize=8)

@@ -21,9 +21,19 @@ def open_bytes(data: bytes) -> pq.ParquetFile:
         ArrowException, OSError: it is not Parquet.
     """
     import pyarrow as pa
+
+    return open_source(pa.BufferReader(data))
+
+
+def open_source(source: pa.NativeFile) -> pq.ParquetFile:
+    """The Parquet file behind an Arrow stream of a buffer or of mapped memory; likewise.
+
+    Raises:
+        ArrowException, OSError: it is not Parquet.
+    """
     import pyarrow.parquet as pq
 
-    return pq.ParquetFile(pa.BufferReader(data))
+    return pq.ParquetFile(source)
 
 
 def table_of(data: bytes) -> pa.Table:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import base64
 import binascii
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipeline.storage.files import open_file
+from pipeline.storage.inflation import Inflates, parquet_batches
 from schemas.errors import RecordError, reason_of
 from schemas.records import Status
+
+if TYPE_CHECKING:
+    import pyarrow.parquet as pq
 
 ROWS_AT_ONCE = 8
 BUFFER_BYTES = 4 * 2**20
@@ -63,7 +67,8 @@ def read_parquet_cell(url: str, row: int, column: str) -> bytes:
     Reads the one column of the row group that holds the row, up to the row.
 
     Raises:
-        RecordError: IMAGE_MISSING, there is no such row or column, or the cell holds no bytes.
+        RecordError: IMAGE_MISSING, there is no such row or column, or the cell holds no bytes;
+            IMAGE_TOO_LARGE, far more comes out of it than an image has.
         MissingFile: there is no such file.
     """
     import pyarrow as pa
@@ -78,18 +83,37 @@ def read_parquet_cell(url: str, row: int, column: str) -> bytes:
                 if row < first + num_rows:
                     if column not in file.schema_arrow.names:
                         raise RecordError(Status.IMAGE_MISSING, f"{url} has no column {column!r}")
-                    only = {"row_groups": [group], "columns": [column]}
-                    for batch in file.iter_batches(ROWS_AT_ONCE, **only, use_threads=False):
+                    for batch in parquet_batches(
+                        stream,
+                        url,
+                        _packed_bytes(file, group, column),
+                        rows=ROWS_AT_ONCE,
+                        columns=[column],
+                        row_groups=[group],
+                        large_values=True,
+                        metadata=file.metadata,
+                        pre_buffer=False,
+                        buffer_size=BUFFER_BYTES,
+                    ):
                         if row < first + batch.num_rows:
                             value = batch.column(0)[row - first].as_py()
                             return _cell_bytes(value, url, row, column)
                         first += batch.num_rows
                 first += num_rows
+        except Inflates as error:
+            raise RecordError(Status.IMAGE_TOO_LARGE, f"row {row}: {error}") from error
         except (pa.ArrowException, OSError) as error:
             raise RecordError(
                 Status.IMAGE_MISSING, f"{url} cannot be read: {reason_of(error)}"
             ) from error
     raise RecordError(Status.IMAGE_MISSING, f"{url} has {first} rows, there is no row {row}")
+
+
+def _packed_bytes(file: pq.ParquetFile, group: int, column: str) -> int:
+    part = file.metadata.row_group(group)
+    chunks = [part.column(place) for place in range(part.num_columns)]
+    own = [one for one in chunks if one.path_in_schema.partition(".")[0] == column]
+    return sum(one.total_compressed_size for one in own)
 
 
 def _cell_bytes(value: Any, url: str, row: int, column: str) -> bytes:

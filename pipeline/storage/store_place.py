@@ -7,12 +7,15 @@ import shutil
 from datetime import UTC, datetime
 from typing import Any, BinaryIO, cast
 
+from fsspec.core import url_to_fs
 from fsspec.spec import AbstractFileSystem
 
+from pipeline.storage.hub_files import SCHEME, hub_files
 from pipeline.storage.place import Place, join_url
-from schemas.errors import ConfigError
+from schemas.errors import ConfigError, MissingDependency
 from schemas.plan import InputFile
 
+_S3 = ("s3://", "s3a://")
 _PART_BYTES = 4 * 2**20
 _TIMES = ("LastModified", "mtime", "modified", "updated", "created")
 _VERSIONS = ("ETag", "etag", "mtime", "LastModified", "created", "CRC", "blob_id")
@@ -143,6 +146,33 @@ class StorePlace(Place):
                 f"{self.url}: runs can be written to local paths and s3:// stores; "
                 f"{self.url.partition('://')[0]} has no exclusive create here"
             )
+
+
+def store_place(url: str) -> StorePlace:
+    """What is at the URL of a store.
+
+    Raises:
+        ConfigError: the scheme is not known.
+        MissingDependency: the scheme needs a package that is not installed.
+    """
+    if url.startswith(_S3):
+        # Ours, and nobody else's s3 of this process: fsspec's table is left alone.
+        from pipeline.storage.s3_filesystem import S3FileSystem
+
+        store = S3FileSystem()
+        return StorePlace(url, str(store._strip_protocol(url)), store, creates=True)
+    if url.startswith(SCHEME):
+        hub, path = hub_files(url)
+        return StorePlace(url, path, hub)
+    try:
+        filesystem, path = url_to_fs(url)
+    except ImportError as error:
+        raise MissingDependency(f"{url}: {error}") from error
+    except ValueError as error:
+        raise ConfigError(
+            f"{url!r}: {error}; give a path, or a URL such as s3://bucket/key"
+        ) from error
+    return StorePlace(url, path, filesystem)
 
 
 def _input_file(url: str, entry: dict[str, Any]) -> InputFile:

@@ -8,17 +8,7 @@ from typing import Any
 
 from fsspec.implementations.zip import ZipFileSystem
 
-MARK = ".zip#"
-"""Between an archive's name and that of a member."""
 _READ_ERRORS = (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, EOFError)
-
-
-def zip_parts(url: str) -> tuple[str, str] | None:
-    """The archive and the member that a URL names; None where it names no member of an archive."""
-    at = url.lower().find(MARK)
-    if at < 0:
-        return None
-    return url[: at + len(MARK) - 1], url[at + len(MARK) :].strip("/")
 
 
 class ZipMembers(ZipFileSystem):  # type: ignore[misc]

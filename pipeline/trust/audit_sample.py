@@ -7,7 +7,7 @@ from typing import Any
 from pipeline.curation.calibration import FOLDER, base_policy
 from pipeline.curation.rules.policy import FilterPolicy
 from pipeline.run.store import RunStore
-from pipeline.storage.files import read_bytes, write_bytes
+from pipeline.storage.files import read_bytes
 from pipeline.storage.folders import list_files
 from schemas.checked import Share, checked, from_json, to_plain
 from schemas.errors import ConfigError, DataError
@@ -73,9 +73,8 @@ class AuditSample:
 
 def write_audit(run: RunStore, sample: AuditSample) -> str:
     """Write the sample beside the run; returns its address."""
-    where = run.url(FOLDER, f"audit-{sample.audit_id}.json")
-    write_bytes(where, (canonical_json(to_plain(sample)) + "\n").encode())
-    return where
+    text = canonical_json(to_plain(sample)) + "\n"
+    return run.write(text.encode(), FOLDER, f"audit-{sample.audit_id}.json")
 
 
 def read_audits(run: RunStore) -> list[AuditSample]:
@@ -105,11 +104,13 @@ def find_audit(
         fits = [one for one in samples if policy is None or is_of(one, policy)]
         what = f"policy {wanted}" if wanted else "this run"
     if len(fits) != 1:
-        known = ", ".join(f"{one.audit_id} of {one.policy_id}" for one in fits or samples) or "none"
-        remedy = "give --audit and its id" if fits else "draw one with glipforge audit RUN"
+        known = ", ".join(f"{one.audit_id} of {one.policy_id}" for one in fits or samples)
+        remedy = "give --audit and its id" if fits else "draw one with `glipforge audit RUN`"
         if samples and not fits and not audit_id:
             remedy += ", or give --audit and its id where this policy is stricter"
-        raise ConfigError(f"{what} has {len(fits)} audits ({known}); {remedy}")
+        number = f"{len(fits)} audits" if fits else "no audit"
+        others = f" ({known})" if fits else f"; the run has {known}" if samples else ""
+        raise ConfigError(f"{what} has {number}{others}; {remedy}")
     return fits[0]
 
 

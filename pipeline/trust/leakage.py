@@ -1,7 +1,8 @@
 """Which pairs of a run show an image of a test set: exact copies and near ones.
 
 A model that was trained on its test images measures nothing. Exact is the same file or the same
-pixels; near is a perceptual hash (`pipeline/layers/perceptual_hash.py`) that differs in few bits.
+pixels; near is a perceptual hash (`pipeline/layers/perceptual_hash.py`) that differs in few bits,
+and crop is one that is near to a part of the other image.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+import numpy as np
 from pydantic import with_config
 
-from pipeline.layers.perceptual_hash import HASH_BITS
+from pipeline.layers.perceptual_hash import CROPS, HASH_BITS
 from pipeline.layers.store import LayerStore
 from pipeline.run.columns import unit_tables
 from pipeline.run.store import RunStore
@@ -24,6 +26,7 @@ from schemas.errors import ConfigError, DataError
 
 LEAKAGE = "leakage.json"
 LEAKAGE_VERSION = 1
+LeakKind = Literal["exact", "near", "crop"]
 
 
 @with_config(STRICT)
@@ -33,7 +36,8 @@ class Leak:
 
     record_id: str
     image_uri: str
-    kind: Literal["exact", "near"]
+    kind: LeakKind
+    """`crop`: it looks like a part of the other image."""
     other: str
     """Name of the other image."""
     against: str
@@ -90,7 +94,10 @@ def find_leakage(
     layer = LayerStore(run, "duplicates")
     layer.require_whole()
     found = _Counts()
-    indices = [NearIndex(other.hashes, max_distance) for other in others]
+    indices = [
+        (NearIndex(other.hashes, max_distance), NearIndex(other.crops, max_distance))
+        for other in others
+    ]
     commits = layer.commits()
     for unit_id, source in run.commits().items():
         hashes = layer.read(commits[unit_id])
@@ -99,8 +106,8 @@ def find_leakage(
         for table in unit_tables(run, source, ("record_id", "image_uri", "image_sha256")):
             pairs = table.select(["record_id", "image_uri", "image_sha256"]).to_pylist()
             own = [rows[place_of[pair["record_id"]]] for pair in pairs]
-            for other, index in zip(others, indices, strict=True):
-                found.leaks += _of_set(pairs, own, other, index)
+            for other, looks in zip(others, indices, strict=True):
+                found.leaks += _of_set(pairs, own, other, looks)
             readable = [row["dhash"] for row in own if row["dhash"]]
             found.pairs += len(pairs)
             found.unhashed += len(pairs) - len(readable)
@@ -122,23 +129,34 @@ def _of_set(
     pairs: Sequence[Mapping[str, str]],
     rows: Sequence[Mapping[str, str | None]],
     other: ImageHashes,
-    index: NearIndex,
+    indices: tuple[NearIndex, NearIndex],
 ) -> Iterator[Leak]:
+    """Leaks of some pairs; a copy of the whole image comes before a crop of one."""
     blank = "0" * (HASH_BITS // 4)  # flat: never near
-    places, distances = index.nearest(as_words([row["dhash"] or blank for row in rows]))
-    for pair, row, place, distance in zip(pairs, rows, places, distances, strict=True):
+    hashes = as_words([row["dhash"] or blank for row in rows])
+    looks = zip(
+        *(np.stack(index.nearest(hashes), axis=1).tolist() for index in indices), strict=True
+    )
+    for pair, row, ((near, near_far), (crop, crop_far)) in zip(pairs, rows, looks, strict=True):
         exact = other.files.get(pair["image_sha256"])
         if exact is None:
             exact = other.pixels.get(row["pixels_sha256"] or "")
-        if exact is None and place < 0:
+        kind: LeakKind
+        if exact is not None:
+            kind, place, distance = "exact", exact, 0
+        elif near >= 0:
+            kind, place, distance = "near", near // TURNS, near_far
+        elif crop >= 0:
+            kind, place, distance = "crop", crop // CROPS, crop_far
+        else:
             continue
         yield Leak(
             record_id=pair["record_id"],
             image_uri=pair["image_uri"],
-            kind="near" if exact is None else "exact",
-            other=other.names[int(place) // TURNS if exact is None else exact],
+            kind=kind,
+            other=other.names[place],
             against=other.name,
-            distance=int(distance) if exact is None else 0,
+            distance=distance,
         )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,10 +12,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.gold.checks import require
+from pipeline.gold.json_stream import stream_object
 from pipeline.images.decode import ImageLimits, decode_image
 from pipeline.images.fetch import read_image_uri
-from pipeline.layers.perceptual_hash import HASH_BITS, pixels_sha256, turned_dhashes
-from schemas.errors import ConfigError, RecordError
+from pipeline.layers.perceptual_hash import (
+    CROPS,
+    HASH_BITS,
+    crop_dhashes,
+    pixels_sha256,
+    turned_dhashes,
+)
+from schemas.errors import ConfigError, DataError, RecordError
 
 MAX_DISTANCE = 15
 MIN_SET_BITS = 8
@@ -40,6 +47,8 @@ class ImageHashes:
     """SHA-256 of the pixels -> place of a name."""
     hashes: NDArray[np.uint64]
     """[N x TURNS, 2], of each image as it is, turned and mirrored; zeros of a nearly flat one."""
+    crops: NDArray[np.uint64]
+    """[N x CROPS, 2], of parts of each image; zeros where there is none."""
     unreadable: tuple[str, ...] = ()
     """`<name>: <reason>` of those left out."""
 
@@ -59,8 +68,8 @@ def image_files(against: str, images: str = "") -> list[str]:
         if images:
             raise ConfigError(f"images is for a COCO file; against {against!r} is a folder")
         found = sorted(
-            str(Path(folder) / name)
-            for folder, _, names in os.walk(path, followlinks=True)
+            os.path.join(folder, name)
+            for folder, names in _folders(path)
             for name in names
             if name.lower().endswith(ENDINGS)
         )
@@ -69,12 +78,18 @@ def image_files(against: str, images: str = "") -> list[str]:
         return found
     if not path.is_file():
         raise ConfigError(f"against must be a folder of images or a COCO file, got {against!r}")
+    names: list[str] = []
+    keys: set[str] = set()
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-        names = [str(entry["file_name"]) for entry in raw["images"]]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        for key, number, entry in stream_object(against):
+            keys.add(key)
+            if key == "images" and number is not None:
+                names.append(require(entry, "file_name", str, f"images[{number}]"))
+        if "images" not in keys:
+            raise DataError("images must be list, got None")
+    except DataError as error:
         raise ConfigError(
-            f"against: {against!r} is not a COCO file with images[].file_name: {error!r}"
+            f"against: {against!r} is not a COCO file with images[].file_name: {error}"
         ) from error
     if not names:
         raise ConfigError(f"against: {against!r} names no image")
@@ -85,6 +100,17 @@ def image_files(against: str, images: str = "") -> list[str]:
             "--images with the folder of its images"
         )
     return [str(root / name) for name in dict.fromkeys(names)]
+
+
+def _folders(path: Path) -> Iterator[tuple[str, list[str]]]:
+    """A folder and those in it with the names of their files, each once: a link may lead back."""
+    seen: set[str] = set()
+    for folder, folders, names in os.walk(path, followlinks=True):
+        if (place := os.path.realpath(folder)) in seen:
+            folders.clear()
+            continue
+        seen.add(place)
+        yield folder, names
 
 
 def hash_images(
@@ -103,6 +129,7 @@ def hash_images(
     files: dict[str, int] = {}
     pixels: dict[str, int] = {}
     hashes: list[str] = []
+    crops: list[NDArray[np.uint64]] = []
     unreadable: list[str] = []
     with ThreadPoolExecutor(workers) as pool:
         for done, (path, found) in enumerate(zip(paths, pool.map(_hashed, paths), strict=True)):
@@ -110,11 +137,12 @@ def hash_images(
             if isinstance(found, RecordError):
                 unreadable.append(f"{path}: {found.detail}")
                 continue
-            file, content, looks = found
+            file, content, looks, parts = found
             files.setdefault(file, len(names))
             pixels.setdefault(content, len(names))
             names.append(path)
             hashes += looks
+            crops.append(as_words(parts))
     if not names:
         raise ConfigError(f"against: no image of {name!r} can be read; the first: {unreadable[0]}")
     return ImageHashes(
@@ -123,19 +151,22 @@ def hash_images(
         files=files,
         pixels=pixels,
         hashes=as_words(hashes),
+        crops=np.concatenate(crops),
         unreadable=tuple(unreadable),
     )
 
 
-def _hashed(path: str) -> tuple[str, str, list[str]] | RecordError:
+def _hashed(path: str) -> tuple[str, str, list[str], list[str]] | RecordError:
     try:
         image = decode_image(read_image_uri(path), _LIMITS)
     except RecordError as error:
         return error
-    looks = turned_dhashes(image.array)
+    looks, none = turned_dhashes(image.array), "0" * (HASH_BITS // 4)
     if is_flat(as_words(looks[:1]))[0]:
-        looks = ["0" * (HASH_BITS // 4)] * TURNS
-    return image.sha256, pixels_sha256(image.array), looks
+        looks, crops = [none] * TURNS, [none] * CROPS
+    else:
+        crops = [crop or none for crop in crop_dhashes(image.array)]
+    return image.sha256, pixels_sha256(image.array), looks, crops
 
 
 def as_words(hashes: Sequence[str]) -> NDArray[np.uint64]:
@@ -166,7 +197,9 @@ class NearIndex:
         width = np.uint16 if max_distance < HASH_BITS // 16 else np.uint8
         self._width = width
         parts = _parts(hashes[self._usable], width)
-        self._order = [np.argsort(parts[:, n], kind="stable") for n in range(parts.shape[1])]
+        self._order = [
+            np.argsort(parts[:, n], kind="stable").astype(np.uint32) for n in range(parts.shape[1])
+        ]
         self._sorted = [parts[order, n] for n, order in enumerate(self._order)]
 
     def nearest(self, hashes: NDArray[np.uint64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from pipeline.curation.calibration import FOLDER, base_policy
 from pipeline.curation.rules.policy import FilterPolicy
 from pipeline.run.store import RunStore
-from pipeline.storage.files import exists, read_bytes, write_bytes
+from pipeline.storage.files import exists, read_bytes
 from pipeline.storage.parquet_bytes import table_of
 from schemas.errors import ConfigError
 
@@ -71,9 +71,7 @@ def write_queue(run: RunStore, policy: FilterPolicy, suspects: Sequence[Suspect]
     columns = {field.name: [getattr(one, field.name) for one in suspects] for field in QUEUE_SCHEMA}
     buffer = io.BytesIO()
     pq.write_table(pa.table(columns, schema=QUEUE_SCHEMA), buffer, compression="zstd")
-    where = queue_path(run, policy)
-    write_bytes(where, buffer.getvalue())
-    return where
+    return run.write(buffer.getvalue(), FOLDER, _file_name(policy))
 
 
 def read_queue(run: RunStore, policy: FilterPolicy) -> list[Suspect]:
@@ -94,4 +92,8 @@ def read_queue(run: RunStore, policy: FilterPolicy) -> list[Suspect]:
 
 def queue_path(run: RunStore, policy: FilterPolicy) -> str:
     """Where the queue of a policy stands."""
-    return run.url(FOLDER, f"queue-{base_policy(policy).policy_id}.parquet")
+    return run.url(FOLDER, _file_name(policy))
+
+
+def _file_name(policy: FilterPolicy) -> str:
+    return f"queue-{base_policy(policy).policy_id}.parquet"

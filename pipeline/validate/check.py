@@ -66,7 +66,7 @@ def validate(
         ConfigError: the path does not exist, or its format cannot be told.
     """
     if not os.path.exists(path):
-        raise ConfigError(f"{path!r} does not exist")
+        raise ConfigError(f"path {path!r} does not exist")
     findings = Findings(path=path)
 
     def report(where: str, what: str) -> None:
@@ -90,6 +90,7 @@ def validate(
             split=split,
             label_map=label_map,
             counts=GoldCounts(report),
+            labelled=False,
         )
     except DataError as error:
         report(path, str(error).removeprefix(f"{path}: "))

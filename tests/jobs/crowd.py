@@ -102,7 +102,7 @@ def main(args: list[str]) -> int:
     crowd = [context.Process(target=go_on, args=(words, until, queue)) for words in commands]
     for one in crowd:
         one.start()
-    print(json.dumps([queue.get(timeout=seconds + 60) for _ in crowd]))
+    print(json.dumps([queue.get(timeout=seconds + 300) for _ in crowd]))
     for one in crowd:
         one.join()
     return 0

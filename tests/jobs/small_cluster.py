@@ -17,14 +17,22 @@ NODE_ATTEMPTS = 5
 _log = logging.getLogger(__name__)
 
 
-def label_workers() -> list[psutil.Process]:
-    """Processes of the cluster that label now."""
+def ray_workers(title: str) -> list[psutil.Process]:
+    """Workers of the Rays of this process, by how their title begins.
+
+    Others may run on this machine; and a process may end while it is looked at.
+    """
     found = []
     for process in psutil.Process().children(recursive=True):
         with suppress(psutil.Error):
-            if " ".join(process.cmdline()).startswith("ray::LabelActor"):
+            if " ".join(process.cmdline()).startswith(title):
                 found.append(process)
     return sorted(found, key=lambda process: process.pid)
+
+
+def label_workers() -> list[psutil.Process]:
+    """Processes that label now, or load what they need for it."""
+    return ray_workers("ray::LabelActor")
 
 
 def kill(process: psutil.Process) -> bool:

@@ -58,16 +58,16 @@ def test_nodes_that_go_while_a_worker_loads_do_not_end_the_run(
             for _ in range(NODES):
                 add_node(cluster)
         hold.unlink()
-        _, said = driver.communicate(timeout=120)
+        _, said = driver.communicate(timeout=300)
         assert driver.returncode == 0, said.decode()
     finally:
         driver.kill()
-    assert said.count(b"a worker's node went while it was loading") >= MAX_FAILED_STARTS
+    assert said.count(b"a worker's node was lost while it loaded") >= MAX_FAILED_STARTS
     assert len(all_rows(out)) == 2 * UNIT
 
 
 def _new_workers(number: int, seen: set[int], driver: subprocess.Popen[bytes]) -> set[int]:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while len(found := {worker.pid for worker in label_workers()} - seen) < number:
         assert driver.poll() is None, driver.communicate()[1].decode()
         assert time.monotonic() < deadline, f"{len(found)} of {number} workers started"

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Annotated, Literal
 
 import pytest
 import tyro
 
+from jobs import parsing
 from jobs.arguments import Repeated, Run
+from jobs.cli import COMMANDS, main
 from jobs.parsing import Option, as_typed, options_of, parse
 from schemas.errors import ConfigError
 
@@ -96,7 +103,11 @@ def test_sub_commands_are_checked_too() -> None:
         ("limit must be 0 or more", "--limit must be 0 or more"),
         ("corpus: '/limit' is gone", "--corpus: '/limit' is gone"),
         ("corpus 'x' holds no records", "corpus 'x' holds no records"),
+        ("corpus 'x' does not exist", "--corpus 'x' does not exist"),
+        ('corpus "it\'s" is a file', '--corpus "it\'s" is a file'),
+        ("a corpus 'x' is needed", "a corpus 'x' is needed"),
         ("choose one with image_field", "choose one with --image-field"),
+        ("No column. Give image_field.", "No column. Give --image-field."),
         ("plan.image_field was 'image_field'", "plan.image_field was 'image_field'"),
         ("image_field=3 is wrong", "--image-field=3 is wrong"),
     ],
@@ -110,3 +121,59 @@ def test_messages_name_options_as_typed(message: str, typed: str) -> None:
         for name in names
     }
     assert as_typed(message, options) == typed
+
+
+def test_what_is_only_printed_names_options_as_typed() -> None:
+    """What is raised is put right by the command line; nothing does that for notes and tables."""
+    modules = [importlib.import_module(module) for module, _ in COMMANDS.values()]
+    fields = {option.field for one in modules for option in options_of(one.Config).values()}
+    identifiers = sorted(field for field in fields if "_" in field.strip("_"))
+    assert "image_root" in identifiers
+    named = re.compile(rf"(?<![\w.'\"=/-])({'|'.join(identifiers)})(?!\w|\.\w)")
+    found = [
+        f"{path}:{line}: {text}"
+        for folder in ("jobs", "pipeline", "model", "schemas")
+        for path in sorted(Path(parsing.__file__).parents[1].joinpath(folder).rglob("*.py"))
+        if named.search(source := path.read_text(encoding="utf-8"))
+        for line, text in _printed(ast.parse(source))
+        if named.search(text)
+    ]
+    assert found == []
+
+
+def _printed(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """Sentences of a module that are neither raised nor documentation."""
+    others = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Raise | ast.Expr)
+        and not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Call))
+        for inner in ast.walk(node)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and id(node) not in others:
+            text = node.value if isinstance(node.value, str) else ""
+            if " " in text.strip():
+                yield node.lineno, text
+
+
+def test_what_stands_alone_is_said_where_it_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    for words, said in (
+        (
+            ["filter", "--run", "x"],
+            "--run is not an option: RUN stands alone, as in `glipforge fil",
+        ),
+        (["review", "push", "--run=x"], "RUN stands alone, as in `glipforge review push RUN`"),
+        (
+            ["import", "--file", "x", "--out", "y"],
+            "FILE stands alone, as in `glipforge import FILE",
+        ),
+    ):
+        assert main(words) == 2
+        assert said in capsys.readouterr().err
+
+
+def test_help_of_a_command_by_the_word_help(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["help", "label"])
+    assert "usage: glipforge label" in capsys.readouterr().out

@@ -34,6 +34,7 @@ DATA = (
 def test_the_wheel_labels_from_another_folder(tmp_path: Path) -> None:
     """Its dependencies are those of this environment, whose editable install it does not see."""
     env = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "VIRTUAL_ENV"))}
+    env |= {"UV_HTTP_TIMEOUT": "300", "UV_HTTP_RETRIES": "8"}  # a registry that is slow for once
 
     def do(*words: object) -> str:
         command = [str(word) for word in words]

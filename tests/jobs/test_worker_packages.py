@@ -40,6 +40,7 @@ def test_ranges_are_those_of_the_project() -> None:
 @pytest.mark.slow
 def test_a_worker_labels_filters_and_exports(tmp_path: Path) -> None:
     env = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "VIRTUAL_ENV"))}
+    env |= {"UV_HTTP_TIMEOUT": "300", "UV_HTTP_RETRIES": "8"}  # a registry that is slow for once
 
     def do(*words: object, code: int = 0) -> str:
         command = [str(word) for word in words]

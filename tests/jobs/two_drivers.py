@@ -57,7 +57,7 @@ class Driver:
 
     def end(self) -> str:
         """Wait for the end; its words."""
-        _, said = self.process.communicate(timeout=120)
+        _, said = self.process.communicate(timeout=300)
         return said.decode()
 
     def kill(self) -> None:
@@ -82,7 +82,7 @@ def play(store: FaultyStore, folder: Path, *, seed: int, drops: float) -> dict[s
         return sum(path.startswith(markers) for path in list(store.made))
 
     def wait_for(there: Callable[[], bool], what: str) -> None:
-        deadline = time.monotonic() + 90
+        deadline = time.monotonic() + 300
         while not there() and any(one.process.poll() is None for one in drivers):
             assert time.monotonic() < deadline, what
             time.sleep(0.02)

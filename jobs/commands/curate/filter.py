@@ -153,7 +153,7 @@ def _compare(
         found = compare_policies(
             labelled, policies, workers=config.workers, progress=progress, mapper=mapper
         )
-    out = config.out or labelled.url("policies.html")
+    out = config.out or labelled.writable("policies.html")
     write_bytes(out, comparison_page(found, title=f"policies over {config.run}").encode())
     if config.json:
         print(json_module.dumps(found.to_dict(), indent=1, sort_keys=True))
@@ -249,7 +249,7 @@ def _closing_lines(stats: CurateStats) -> list[str]:
     if stats.second_spans:
         lines.append(f"{stats.second_spans:,} second spans: phrases that boxes carry too")
     if not stats.is_complete:
-        lines.append("the run is not finished: units without a commit are not in")
+        lines.append("the run is not finished: units that are still to do are left out")
     return lines
 
 

@@ -1,4 +1,4 @@
-"""Look for images of a test set in a run, before its labels are exported: exact and near copies.
+"""Look for images of a test set in a run, before its labels are exported: copies and crops.
 
 Hashes of the run's images are its layer `duplicates`, which is made where it is missing. The result
 is RUN/leakage.json; `glipforge export --without-leaks` leaves those pairs out.
@@ -107,11 +107,11 @@ def _print(config: Config, found: Leakage, others: list[ImageHashes], where: str
         f"run      {found.pairs:,} pairs; {found.flat:,} nearly flat images and {found.unhashed:,} "
         "that cannot be read again are compared by content alone"
     )
-    for kind in ("exact", "near"):
+    for kind in ("exact", "near", "crop"):
         own = [leak for leak in found.leaks if leak.kind == kind]
         print(f"{kind:<8} {len({leak.record_id for leak in own}):,} pairs")
         for leak in own[:SHOWN]:
-            bits = f" ({leak.distance} of 128 bits)" if kind == "near" else ""
+            bits = f" ({leak.distance} of 128 bits)" if kind != "exact" else ""
             print(f"         {leak.record_id}  {leak.image_uri}  =  {leak.other}{bits}")
         if len(own) > SHOWN:
             print(f"         and {len(own) - SHOWN:,} more")

@@ -59,7 +59,7 @@ def run(config: Config) -> int:
         policy_id=policy.policy_id,
         pictures=sample_pictures(chosen, image_limits(labelled), image_access(labelled)),
     )
-    out = config.out or labelled.url("report.html")
+    out = config.out or labelled.writable("report.html")
     write_bytes(out, page.encode())
     print(f"written {out} ({len(page) / 1e6:.1f} MB)")
     return 0

@@ -64,7 +64,9 @@ def run(config: Config) -> int:
     for name, path in (("out", config.out), ("corpus", config.corpus)):
         require_absolute(name, path)
     if config.only_missing and config.reading.captions == "none":
-        raise ConfigError("captions must not be none with only_missing: all images would be left")
+        raise ConfigError(
+            "only_missing keeps the captions of the corpus, captions none ignores them: give one"
+        )
     corpus = local_path(config.corpus) if is_local(config.corpus) else config.corpus
     setup = CaptionSetup(
         corpora=(corpus,),

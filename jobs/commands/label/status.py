@@ -95,7 +95,9 @@ def _print_reviews(run_store: RunStore) -> None:
     for line in text[1:]:
         print(f"         {line}")
     if not small:
-        print("         acceptance of a run as large as this one is in glipforge report RUN")
+        print(
+            "         for so large a run, `glipforge report RUN` has the share of accepted labels"
+        )
 
 
 def print_status(found: RunStatus) -> None:

@@ -144,9 +144,12 @@ def _entries(uri: str, version: str) -> list[Entry]:
     ):
         raise UnitError(f"{uri} is not a COCO captions file: it needs `images`, `annotations`")
     captions: dict[Any, Captions] = {}
+    ids = {_id_of(image.get("id")) for image in raw["images"] if isinstance(image, dict)}
     for annotation in raw["annotations"]:
         known = isinstance(annotation, dict)
         image_id = _id_of(annotation.get("image_id")) if known else None
+        if image_id not in ids and (other := _other_form(image_id)) in ids:
+            image_id = other
         captions.setdefault(image_id, []).append(annotation.get("caption") if known else annotation)
     entries: list[Entry] = []
     for image in raw["images"]:
@@ -161,6 +164,15 @@ def _id_of(value: Any) -> int | str | None:
     if isinstance(value, float) and value.is_integer():
         return int(value)
     return value if isinstance(value, int | str) and not isinstance(value, bool) else None
+
+
+def _other_form(image_id: int | str | None) -> int | str | None:
+    """The same id as text, or as a number: tools write 42 on one side and "42" on the other."""
+    if isinstance(image_id, int):
+        return str(image_id)
+    if image_id is None or not (image_id.isascii() and image_id.isdigit() and len(image_id) < 20):
+        return None
+    return int(image_id) if str(int(image_id)) == image_id else None
 
 
 def _key(image: Any, number: int) -> str:

@@ -191,6 +191,8 @@ class ParquetCorpus(Corpus):
         if isinstance(value, list) and len(value) > 1 and not isinstance(value[0], int):
             detail = f"row {row_number} holds {len(value)} images; a pair has one"
             return None, None, (Status.RECORD_INVALID, detail)
+        if kind == "paths" and isinstance(value, list):
+            kind, value = "path", value[0] if value else None
         if (found := image_in_cell(value)) is not None and (kind != "path" or found != value):
             return found, f"{uri}#{row_number}/{self.image_field}", None
         if isinstance(value, list):

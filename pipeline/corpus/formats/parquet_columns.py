@@ -106,12 +106,14 @@ def find_image_columns(schema: pa.Schema) -> list[str]:
         *(name for name, kind in kinds.items() if kind == "bytes" and name not in CAPTIONS),
         *(name for name, kind in kinds.items() if kind == "list" and name not in CAPTIONS),
         *(name for name in IMAGE_PATHS if kinds.get(name) == "path"),
+        *(name for name in (*IMAGE_PATHS, "images") if kinds.get(name) == "paths"),
     ]
     return list(dict.fromkeys(likely))
 
 
 def image_kind(kind: pa.DataType) -> str | None:
-    """`bytes`, `struct` (with a field `bytes`), `list` (of byte values, or of one image), `path`.
+    """`bytes`, `struct` (with a field `bytes`), `list` (of byte values, or of one image), `path`,
+    `paths` (a list of one).
 
     None where it can be no image. A dictionary is only another way to store its values.
     """
@@ -123,6 +125,8 @@ def image_kind(kind: pa.DataType) -> str | None:
         return "bytes"
     if pa.types.is_list(kind) or pa.types.is_large_list(kind):
         inner = image_kind(kind.value_type)
+        if inner == "path":
+            return "paths"
         return "list" if inner in ("bytes", "struct") or kind.value_type == pa.uint8() else None
     if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
         return "path"

@@ -109,6 +109,8 @@ class FilterOutcome:
     """[N], for a merged box the one that took its phrase, else -1."""
     scores: NDArray[np.float32]
     """[N], as the rules saw them."""
+    phrase_goes: NDArray[np.bool_]
+    """[P], phrases that go with all of their boxes, whatever these are."""
 
     def labels(self, candidates: Candidates) -> Ints:
         """The boxes that pass, by pair and then best first; none of a pair that is left out."""

@@ -69,7 +69,8 @@ def filter_candidates(
         )
     candidates = scored(candidates, policy)
     state = FilterState(candidates, _scores(candidates, policy))
-    _drop_by_phrase_and_score(state, policy, precision_threshold)
+    goes = phrase_codes(candidates.phrases, policy)
+    _drop_by_phrase_and_score(state, policy, precision_threshold, goes)
     state.look_closer()
     sides = state.boxes[:, 2:] - state.boxes[:, :2]
     state.drop(sides.min(axis=1) < policy.min_side_px, SMALL_SIDE)
@@ -92,6 +93,7 @@ def filter_candidates(
         image_codes=image_codes,
         merged_onto=np.where(state.codes == CODE_OF[MERGED], merged_onto, -1),
         scores=state.scores,
+        phrase_goes=goes != 0,
     )
 
 
@@ -120,10 +122,12 @@ def _scores(candidates: Candidates, policy: FilterPolicy) -> NDArray[np.float32]
 
 
 def _drop_by_phrase_and_score(
-    state: FilterState, policy: FilterPolicy, precision_threshold: float | None
+    state: FilterState,
+    policy: FilterPolicy,
+    precision_threshold: float | None,
+    codes: NDArray[np.uint8],
 ) -> None:
     candidates, scores = state.candidates, state.scores
-    codes = phrase_codes(candidates.phrases, policy)
     if codes.any():
         state.codes = codes[candidates.phrase_of]
     own = phrase_thresholds(candidates.phrases, policy)

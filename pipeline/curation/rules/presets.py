@@ -120,6 +120,8 @@ def people_boxes_policy() -> FilterPolicy:
     return FilterPolicy(name="people-boxes", min_side_px=0.0, min_boxes=0)
 
 
+RECOMMENDED = "recommended"
+"""The policy, or the threshold, that a run's teacher recommends."""
 POLICIES: Mapping[str, Callable[[], FilterPolicy]] = {
     "default": default_policy,
     "glip": glip_policy,
@@ -133,17 +135,22 @@ POLICIES: Mapping[str, Callable[[], FilterPolicy]] = {
 }
 
 
-def get_policy(name: str) -> FilterPolicy:
+def get_policy(name: str, *, recommended: Callable[[], float] | None = None) -> FilterPolicy:
     """A preset by its name, or the policy of a JSON file whose path ends in `.json`.
+
+    Args:
+        name: The preset or the path.
+        recommended: As `policy_from_json` takes it.
 
     Raises:
         ConfigError: no such preset or file, or a field that a policy does not allow.
     """
     if name.endswith(".json"):
         try:
-            return policy_from_json(Path(name).read_text(encoding="utf-8"), where=name)
+            text = Path(name).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(f"policy file {name!r} cannot be read: {reason_of(error)}") from error
+        return policy_from_json(text, where=name, recommended=recommended)
     if name not in POLICIES:
         raise ConfigError(
             f"policy must be one of {', '.join(POLICIES)} or a path ending in .json, got {name!r}"
@@ -151,10 +158,17 @@ def get_policy(name: str) -> FilterPolicy:
     return POLICIES[name]()
 
 
-def policy_from_json(text: str, *, where: str) -> FilterPolicy:
-    """A policy from a JSON object of its fields; `where` names the file in errors.
+def policy_from_json(
+    text: str, *, where: str, recommended: Callable[[], float] | None = None
+) -> FilterPolicy:
+    """A policy from a JSON object of its fields.
 
     The key `base` may name a preset whose fields are the start.
+
+    Args:
+        text: The object.
+        where: The file's name, for errors.
+        recommended: What a `score_threshold` of "recommended" stands for; None: it is refused.
 
     Raises:
         ConfigError: naming the field, the value and what is allowed.
@@ -165,5 +179,7 @@ def policy_from_json(text: str, *, where: str) -> FilterPolicy:
         raise ConfigError(f"{where}: base must be one of {', '.join(POLICIES)}, got {base!r}")
     if "name" not in raw:
         raise ConfigError(f"{where}: name is missing: the policy's own name, e.g. 'my-rules'")
+    if recommended is not None and raw.get("score_threshold") == RECOMMENDED:
+        raw["score_threshold"] = recommended()
     start = asdict(POLICIES[base]()) if base is not None else {}
     return from_object(FilterPolicy, start | raw, where=f"{where}: ", also=("base",))

@@ -21,6 +21,7 @@ from pipeline.images.fetch import read_image_uri
 from schemas.boxes import as_boxes, pairwise_iou
 from schemas.errors import ConfigError, RecordError
 from schemas.records import TrainingSample
+from schemas.redaction import page_text
 
 WIDTH = 560
 LEAST_SCORE = 0.3
@@ -100,7 +101,7 @@ def errors_page(gold: GoldSet, detected: Mapping[str, Detected], title: str, num
         "<h1>{}</h1><p>The {} images with the worst errors on {}: red was said and is not there "
         "(score {} or more), orange is there and was not found, green was found. IoU 0.5.</p>"
     ).format(title, len(figures), gold.name, LEAST_SCORE)
-    return str(head + said + Markup("").join(figures))
+    return page_text(head + said + Markup("").join(figures))
 
 
 def _figure(gold: GoldSet, one: ImageErrors, found: Detected) -> Markup:

@@ -14,8 +14,9 @@ from pipeline.export.gold_facts import facts_of
 from pipeline.export.parts import Part
 from pipeline.export.writer import Item, PerPart, Target, Writer
 from pipeline.gold.gold_set import Crowd
-from schemas.records import CuratedBox
+from schemas.records import CuratedBox, Xyxy
 
+CROWD_WITHOUT_IMAGE = "region to ignore whose image is left out"
 CROWD_NOT_LISTED = "region to ignore whose category is none of the categories"
 
 
@@ -29,26 +30,32 @@ class CocoExport(Writer):
     def __init__(self, target: Target) -> None:
         super().__init__(target)
         self._files = PerPart(target.parts, self._open, CocoWriter.seal)
-        self._crowded: set[tuple[Part, int]] = set()
-        """Images whose crowds are written: those of all captions of an image are the same."""
+        self._crowds: set[tuple[Part, int, str, Xyxy]] = set()
+        """Those that are written: captions of one image mostly have the same."""
 
     def add(self, item: Item) -> bool:
         record = item.record
         found = list(listed_boxes(item, self.target.categories, self))
+        crowds = facts_of(record).crowds
         if record.boxes and not found:
+            self.summary.left_out[CROWD_WITHOUT_IMAGE] += len(crowds)
             return False  # with none of its boxes an image would say that it is empty
         file = self._files.of(item.part)
         placed = file.image(item, image_entry(item))
         if placed is None:
             self.summary.left_out[OTHER_SIZE] += 1
+            self.summary.left_out[CROWD_WITHOUT_IMAGE] += len(crowds)
             return False
         for box, category in found:
             file.annotation(self._annotation(item, box, placed, category))
-        crowds = facts_of(record).crowds
-        if crowds and (item.part, placed[0]) not in self._crowded:
-            self._crowded.add((item.part, placed[0]))
-            for crowd in crowds:
-                self._write_crowd(file, item, crowd, placed[0])
+        new = [
+            (key, crowd)
+            for crowd in crowds
+            if (key := (item.part, placed[0], crowd.category, crowd.xyxy)) not in self._crowds
+        ]
+        for key, crowd in new:  # a file may say the same twice
+            self._crowds.add(key)
+            self._write_crowd(file, item, crowd, placed[0])
         return True
 
     def _write_crowd(self, file: CocoWriter, item: Item, crowd: Crowd, image_id: int) -> None:

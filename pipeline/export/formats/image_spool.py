@@ -103,10 +103,17 @@ class ImageSpool:
             self._last = None
 
 
+_STATED = ("license", "coco_url", "flickr_url")
+"""Of an image, whichever of its captions brings it."""
+
+
 def extend(entry: dict[str, Any], more: dict[str, Any]) -> None:
-    """Add the lists of another entry of the same image to those of this one."""
+    """Add the lists of another entry of the same image to those of this one, and what that alone
+    states of the image."""
     for key, value in more.items():
-        if isinstance(value, list):
+        if key in _STATED:
+            entry.setdefault(key, value)
+        elif isinstance(value, list):
             entry[key] = [*entry.get(key, ()), *value]
         elif isinstance(value, dict):
             extend(entry.setdefault(key, {}), value)

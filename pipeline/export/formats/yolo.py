@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import posixpath
 
 from pipeline.export.border import size_of
@@ -10,6 +9,7 @@ from pipeline.export.decimals import relative_cxcywh
 from pipeline.export.formats.coco import listed_boxes
 from pipeline.export.formats.image_spool import OTHER_SIZE
 from pipeline.export.writer import Item, Target, Writer
+from schemas.redaction import yaml_string
 
 LABEL_FOLDER, IMAGE_FOLDER = "labels", "images"
 
@@ -51,10 +51,7 @@ class YoloWriter(Writer):
         if len(self._splits) > 2:
             lines.append(f"test: {IMAGE_FOLDER}/{self._splits[2]}")
         lines.append("names:" if names else "names: []")
-        # JSON strings are YAML strings, whatever the name holds.
-        lines += [
-            f"  {place}: {json.dumps(name, ensure_ascii=False)}" for place, name in enumerate(names)
-        ]
+        lines += [f"  {place}: {yaml_string(name)}" for place, name in enumerate(names)]
         path = self.target.publication.file("data.yaml")
         path.write_text("\n".join(lines) + "\n", encoding="utf-8")
         self.summary.notes.append(

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
+from pipeline.gold.annotated import stream_annotated
+from pipeline.gold.annotation_ids import AnnotationIds
 from pipeline.gold.checks import (
     CROWD,
     NO_CATEGORY,
     NO_IMAGE,
-    REPEATED_ANNOTATION,
     REPEATED_CATEGORY,
     REPEATED_IMAGE,
     entry_id,
@@ -22,122 +21,113 @@ from pipeline.gold.checks import (
     join_uri,
     require,
     usable_xywh,
+    whole_text,
 )
 from pipeline.gold.detection_samples import DetectionImage, detection_set
-from pipeline.gold.formats.coco_masks import read_mask
+from pipeline.gold.formats.coco_masks import MaskReader
 from pipeline.gold.gold_set import GoldCounts, GoldSet, IgnoredBox, Mask
-from pipeline.gold.json_stream import stream_object
 from pipeline.gold.licenses import Licenses
 from pipeline.gold.picture_sizes import entry_size
 from schemas.errors import DataError
 
 NO_ID = "image or category whose id is null or a fraction"
+NOT_KNOWN = "has an id which is not in categories"
+NO_NAME = "category without a name: it is called by its id"
+NO_FILE_NAME = "image without a file name: it is looked for by its id"
 _OBJECTS365 = re.compile(r"images/v[12]/(patch\d+/[^/]+)")
 """Its file names; the archives unpack to `patch0/objects365_v1_00000000.jpg`."""
 
 
 def load_coco(
-    path: str, *, image_root: str, counts: GoldCounts | None = None, masks: bool = False
+    path: str,
+    *,
+    image_root: str,
+    counts: GoldCounts | None = None,
+    masks: bool = False,
+    sizes: bool = True,
 ) -> GoldSet:
     """Instances of a COCO file (Objects365 too). Crowd regions become regions to ignore.
 
-    As pycocotools, it takes string ids, repeated ids, ids that are null or a fraction, and
-    annotations of images or categories that are not listed; what it cannot use is counted.
+    As pycocotools, it takes string ids, repeated ids, ids that are null or a fraction, names that
+    are numbers or missing, files without annotations or categories, and annotations of images or
+    categories that are not listed; what it cannot use is counted. Without `sizes` an image whose
+    size is not said needs not be there: its boxes are taken as they stand.
 
     Raises:
         DataError: the file breaks the format.
     """
-    return _load(path, image_root, counts, is_lvis=False, masks=masks)
+    return _load(path, image_root, counts, is_lvis=False, masks=masks, sizes=sizes)
 
 
 def load_lvis(
-    path: str, *, image_root: str, counts: GoldCounts | None = None, masks: bool = False
+    path: str,
+    *,
+    image_root: str,
+    counts: GoldCounts | None = None,
+    masks: bool = False,
+    sizes: bool = True,
 ) -> GoldSet:
     """Instances of an LVIS file: only the listed negatives of an image are known to be absent.
 
-    Categories that are not exhaustively labelled in an image are counted; their boxes stay.
+    Categories that are not exhaustively labelled in an image are counted; their boxes stay. `sizes`
+    as in `load_coco`.
 
     Raises:
         DataError: the file breaks the format.
     """
-    return _load(path, image_root, counts, is_lvis=True, masks=masks)
-
-
-def stream_annotated(
-    path: str,
-    on_entry: Mapping[str, Callable[[Any, str], None]],
-    counts: GoldCounts,
-    optional: Mapping[str, Callable[[Any, str], None]] = MappingProxyType({}),
-) -> None:
-    """Give each element of some arrays to their functions, annotations after all the others.
-
-    `optional` arrays may be missing, or something else.
-
-    Raises:
-        DataError: the file breaks the format, or has not all of these arrays.
-    """
-    seen: set[str] = set()
-    late = False
-    for key, number, value in stream_object(path):
-        if key in optional and number is not None:
-            optional[key](value, f"{path}: {key}[{number}]")
-        if key not in on_entry:
-            continue
-        if number is None:
-            if not isinstance(value, list):
-                raise DataError(f"{path}: {key} must be list, got {value!r:.100}")
-            if key in seen:
-                raise DataError(f"{path}: {key} occurs twice; readers of JSON take the last alone")
-            seen.add(key)
-            late = late or (key == "annotations" and len(seen) < len(on_entry))
-        elif not (late and key == "annotations"):
-            with counts.entry():
-                on_entry[key](value, f"{path}: {key}[{number}]")
-    for key in on_entry:
-        if key not in seen:
-            raise DataError(f"{path}: {key} must be list, got None")
-    if late:
-        for where, value in _annotations(path):
-            with counts.entry():
-                on_entry["annotations"](value, where)
-
-
-def _annotations(path: str) -> Iterator[tuple[str, Any]]:
-    for key, number, value in stream_object(path):
-        if key == "annotations" and number is not None:
-            yield f"{path}: annotations[{number}]", value
+    return _load(path, image_root, counts, is_lvis=True, masks=masks, sizes=sizes)
 
 
 def _load(
-    path: str, image_root: str, counts: GoldCounts | None, *, is_lvis: bool, masks: bool
+    path: str,
+    image_root: str,
+    counts: GoldCounts | None,
+    *,
+    is_lvis: bool,
+    masks: bool,
+    sizes: bool,
 ) -> GoldSet:
     counts = GoldCounts() if counts is None else counts
-    reader = _Reader(path, image_root, counts, is_lvis=is_lvis, masks=masks)
+    reader = _Reader(path, image_root, counts, is_lvis=is_lvis, masks=masks, sizes=sizes)
     entries = {
         "images": reader.image,
         "categories": reader.category,
         "annotations": reader.annotation,
     }
-    stream_annotated(path, entries, counts, {"licenses": reader.licenses.entry})
-    return reader.finish()
+    found = stream_annotated(
+        path,
+        entries,
+        counts,
+        optional={"licenses": reader.licenses.entry},
+        may_lack=("annotations", "categories"),
+    )
+    return replace(reader.finish(), is_labelled="annotations" in found)
 
 
 class _Reader:
     """Boxes keep the id of their category until all categories are known."""
 
     def __init__(
-        self, path: str, image_root: str, counts: GoldCounts, *, is_lvis: bool, masks: bool
+        self,
+        path: str,
+        image_root: str,
+        counts: GoldCounts,
+        *,
+        is_lvis: bool,
+        masks: bool,
+        sizes: bool,
     ) -> None:
         self.name, self.counts = Path(path).stem, counts
         self.licenses = Licenses()
-        self._masks = masks
+        self._masks = MaskReader(path, counts) if masks else None
+        self._sizes = sizes
         self._path = path
         self._root = image_root
         self._is_lvis = is_lvis
         self._images: dict[Any, DetectionImage] = {}
         self._federated: dict[Any, tuple[str, list[list[Any]]]] = {}
         self._categories: dict[Any, Any] = {}
-        self._annotation_ids: set[Any] = set()
+        self._annotation_ids = AnnotationIds(self.counts)
         self._stated: dict[Any, tuple[Any, str, str]] = {}
         """Image -> what it says beside its boxes."""
         self._is_packed: bool | None = None
@@ -152,8 +142,8 @@ class _Reader:
             self.counts.drop(REPEATED_IMAGE, where=where)
             return
         record_id = entry.get("record_id")
-        uri = self._uri(_file_name(entry, where))
-        size_wh = entry_size(entry, uri, where, self.counts)
+        uri = self._uri(self._file_name(entry, image_id, where))
+        size_wh = entry_size(entry, uri, where, self.counts, needed=self._sizes)
         if size_wh is None:
             return
         image = DetectionImage(
@@ -176,20 +166,20 @@ class _Reader:
 
     def category(self, entry: Any, where: str) -> None:
         category_id = lenient_id(entry, "id", where)
-        name = require(entry, "name", str, where)
-        if not name.strip():
-            raise DataError(f"{where}: name must not be empty")
         if category_id is None:
             self.counts.drop(NO_ID, where=where)
             return
         if category_id in self._categories:
             self.counts.drop(REPEATED_CATEGORY, where=where)
             return
-        self._categories[category_id] = (name, str(entry.get("frequency", "")))
+        name = category_name(entry.get("name"), where)
+        if not name:
+            self.counts.clip(NO_NAME, where=where)
+        self._categories[category_id] = (name or str(category_id), str(entry.get("frequency", "")))
 
     def annotation(self, entry: Any, where: str) -> None:
         if self.counts.report is not None:
-            self._check_id(entry, where)
+            self._annotation_ids.add(entry, where)
         image = self._images.get(lenient_id(entry, "image_id", where))
         category = lenient_id(entry, "category_id", where)
         if image is None:
@@ -212,9 +202,9 @@ class _Reader:
                 image.masks.append(self._mask(entry, image, where))
 
     def _mask(self, entry: Any, image: DetectionImage, where: str) -> Mask | None:
-        if not self._masks:
+        if self._masks is None:
             return None
-        return read_mask(entry.get("segmentation"), image.size_wh, self.counts, where)
+        return self._masks.read(entry.get("segmentation"), image.size_wh, where)
 
     def finish(self) -> GoldSet:
         order = sorted(self._categories, key=lambda one: (isinstance(one, str), one))
@@ -246,6 +236,15 @@ class _Reader:
         licenses = self.licenses.counted()
         return replace(found, path=self._path, image_ids=ids, licenses=licenses, facts=facts)
 
+    def _file_name(self, entry: Any, image_id: Any, where: str) -> str:
+        if entry.get("file_name") is not None:
+            return str(require(entry, "file_name", str, where))
+        if entry.get("coco_url") is not None:
+            # LVIS has no file name: the last two parts of the URL are the COCO split and the file.
+            return "/".join(str(require(entry, "coco_url", str, where)).split("/")[-2:])
+        self.counts.clip(NO_FILE_NAME, where=where)
+        return str(image_id)
+
     def _uri(self, name: str) -> str:
         uri = join_uri(self._root, name)
         short = _OBJECTS365.fullmatch(name)
@@ -264,18 +263,12 @@ class _Reader:
         keys = ("neg_category_ids", "not_exhaustive_category_ids")
         for key, listed in zip(keys, lists, strict=True):
             for category in listed:
-                if not isinstance(category, int | str) or category not in index_of:
-                    raise DataError(
-                        f"{where}: {key} has {category!r:.100}, which is not in categories"
-                    )
-            found.append(tuple(index_of[category] for category in listed))
+                if not isinstance(category, int | str):
+                    raise DataError(f"{where}: {key} must hold ids, got {category!r:.100}")
+                if category not in index_of:  # a file of some categories keeps the lists of all
+                    self.counts.drop(f"{key} {NOT_KNOWN}", where=where)
+            found.append(tuple(index_of[one] for one in listed if one in index_of))
         return found[0], found[1]
-
-    def _check_id(self, entry: Any, where: str) -> None:
-        annotation_id = entry_id(entry, "id", where)
-        if annotation_id in self._annotation_ids:
-            self.counts.clip(REPEATED_ANNOTATION, where=where)
-        self._annotation_ids.add(annotation_id)
 
 
 def lenient_id(entry: Any, key: str, where: str) -> Any:
@@ -288,8 +281,10 @@ def lenient_id(entry: Any, key: str, where: str) -> Any:
     return entry_id(entry, key, where)
 
 
-def _file_name(entry: Any, where: str) -> str:
-    if "file_name" in entry:
-        return str(require(entry, "file_name", str, where))
-    # LVIS has no file name: the last two parts of the URL are the COCO split and the file.
-    return "/".join(str(require(entry, "coco_url", str, where)).split("/")[-2:])
+def category_name(value: Any, where: str) -> str:
+    """A name as text, a number too (7.0 is 7); empty where it is blank or neither."""
+    if isinstance(value, str):
+        return whole_text(value, "name", where) if value.strip() else ""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return ""
+    return str(int(value) if isinstance(value, float) and value.is_integer() else value)

@@ -2,15 +2,43 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
 
 from pipeline.gold.gold_set import GoldCounts, Mask
+from pipeline.storage.inflation import most_unpacked, refusal
 
 BAD_MASK = "segmentation that is neither polygons nor run lengths of its image (its box stays)"
 _LEAST_NUMBERS = 6
 """Of a polygon: three corners."""
+_LONGEST_OUTLINE = 2e6
+"""Pixels, of all polygons of a mask: `rleFrPoly` takes 40 bytes and more for each, and writes where
+it got no memory."""
+
+
+class MaskReader:
+    """The masks of one file, which together take no more memory than a packed file may."""
+
+    def __init__(self, path: str, counts: GoldCounts) -> None:
+        self._path, self._counts = path, counts
+        self._limit = most_unpacked(os.path.getsize(path))
+        self._taken = 0
+
+    def read(self, segmentation: Any, size_wh: tuple[int, int], where: str) -> Mask | None:
+        """As `read_mask`.
+
+        Raises:
+            DataError: the masks of the file are too large: some numbers draw lines over a large
+                image, whose run lengths are long.
+        """
+        found = read_mask(segmentation, size_wh, self._counts, where)
+        if found is not None:
+            self._taken += len(found.counts)
+            if self._taken > self._limit:
+                raise refusal(f"gold file {self._path!r}: segmentation", self._limit)
+        return found
 
 
 def read_mask(
@@ -24,7 +52,11 @@ def read_mask(
         return None
     width, height = size_wh
     found: Mask | None = None
-    if isinstance(segmentation, list) and all(map(_is_polygon, segmentation)):
+    if (
+        isinstance(segmentation, list)
+        and all(map(_is_polygon, segmentation))
+        and sum(map(_outline, segmentation)) <= _LONGEST_OUTLINE
+    ):
         found = _of_polygons(segmentation, height, width)
     elif isinstance(segmentation, dict) and segmentation.get("size") == [height, width]:
         found = _of_runs(segmentation.get("counts"), height, width)
@@ -39,6 +71,12 @@ def _is_polygon(value: Any) -> bool:
     if not all(isinstance(one, int | float) and not isinstance(one, bool) for one in value):
         return False
     return all(abs(one) < 1e6 for one in value)  # false for NaN too
+
+
+def _outline(polygon: list[float]) -> float:
+    """Its length in steps along the longer side, as they are drawn."""
+    corners = np.asarray(polygon, dtype=np.float64).reshape(-1, 2)
+    return float(np.abs(corners - np.roll(corners, -1, axis=0)).max(axis=1).sum())
 
 
 def _of_polygons(polygons: list[list[float]], height: int, width: int) -> Mask:

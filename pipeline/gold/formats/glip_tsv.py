@@ -11,7 +11,7 @@ from typing import Any
 from pipeline.gold.checks import NO_SPAN, image_size, join_uri, require, usable_spans, usable_xyxy
 from pipeline.gold.gold_set import GoldCounts, GoldKind, GoldSet, finish_counts, grounding_sample
 from pipeline.gold.opened import READ_ERRORS, opened
-from schemas.errors import DataError
+from schemas.errors import DataError, reason_of
 from schemas.records import Span, TrainingSample, Xyxy
 
 BAD_INDEX = "line index that is not the offset of its row"
@@ -57,7 +57,7 @@ def _lines(path: str) -> Iterator[tuple[int, bytes]]:
                 yield offset, text if offset else text.removeprefix(codecs.BOM_UTF8)
                 offset += len(line)
     except READ_ERRORS as error:
-        raise DataError(f"gold file {path!r} cannot be read: {error}") from error
+        raise DataError(f"gold file {path!r} cannot be read: {reason_of(error)}") from error
 
 
 def _sample(line: bytes, where: str, name: str, root: str, counts: GoldCounts) -> TrainingSample:

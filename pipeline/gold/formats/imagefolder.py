@@ -1,35 +1,43 @@
-"""An image folder whose `metadata.jsonl` lists boxes: `boxes: [{bbox: xywh, category, iscrowd}]`.
+"""An image folder whose metadata lists boxes: `boxes: [{bbox: xywh, category, iscrowd}]`.
 
 Hugging Face's object-detection layout, `objects: {bbox: [...], categories: [...]}`, is read too,
-also as AutoTrain takes it (numbers as categories, no sizes).
+also as AutoTrain takes it (numbers as categories, no sizes). The metadata is `metadata.jsonl`,
+`metadata.csv` with the boxes as JSON in their cells, or `metadata.parquet`.
 """
 
 from __future__ import annotations
 
+import csv
+import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from pipeline.gold.checks import (
     CROWD,
     image_size,
-    is_set,
     join_uri,
     read_json_lines,
     require,
     usable_xywh,
-    whole_text,
 )
 from pipeline.gold.class_names import hugging_face_names, read_class_names
 from pipeline.gold.detection_samples import DetectionImage, named_detection_set
+from pipeline.gold.formats.objects import listed_objects, object_name
+from pipeline.gold.formats.tables import parquet_rows
 from pipeline.gold.gold_set import GoldCounts, GoldSet, IgnoredBox
+from pipeline.gold.opened import READ_ERRORS, bare_suffix, opened_text
 from pipeline.gold.picture_sizes import NO_SIZE, picture_size
-from schemas.errors import DataError
+from schemas.errors import DataError, reason_of
+
+METADATA_NAMES = ("metadata.jsonl", "metadata.csv", "metadata.parquet")
+"""As Hugging Face's image folders have them."""
 
 
 def load_imagefolder(
     path: str, *, image_root: str = "", label_map: str = "", counts: GoldCounts | None = None
 ) -> GoldSet:
-    """Boxes of an image folder (its directory or its `metadata.jsonl`). Labels are exhaustive.
+    """Boxes of an image folder (its directory or its metadata file). Labels are exhaustive.
 
     Categories that are numbers get their names from `label_map`, else from the `class_label` of the
     folder's README.md. Sizes that the rows lack are read from the images.
@@ -47,7 +55,7 @@ def load_imagefolder(
     for file in files:
         root = image_root or str(file.parent)
         prefix = "" if file.parent == folder else f"{file.parent.name}/"
-        for where, row in read_json_lines(str(file)):
+        for where, row in _rows(str(file)):
             num_rows += 1
             if isinstance(row, dict) and not row.keys() & {"objects", "boxes"}:
                 bare.append(where)
@@ -70,18 +78,52 @@ def load_imagefolder(
 
 def _metadata_files(path: Path) -> list[Path]:
     """The file itself, the folder's own, or those of the folder's splits."""
-    if not path.is_dir() or (path / "metadata.jsonl").is_file():
-        return [path / "metadata.jsonl" if path.is_dir() else path]
-    found = sorted(path.glob("*/metadata.jsonl"))
-    if not found:
-        raise DataError(f"{path} has no metadata.jsonl: it is not an image folder with boxes")
-    return found
+    if not path.is_dir():
+        return [path]
+    for folders in ([path], sorted(one for one in path.iterdir() if one.is_dir())):
+        found = [folder / name for folder in folders for name in METADATA_NAMES]
+        if files := [file for file in found if file.is_file()]:
+            return files
+    raise DataError(
+        f"{path} has no {' or '.join(METADATA_NAMES)}: it is not an image folder with boxes"
+    )
+
+
+def _rows(path: str) -> Iterator[tuple[str, Any]]:
+    ending = bare_suffix(path)
+    if ending == ".parquet":
+        yield from parquet_rows([path])
+    elif ending == ".csv":
+        yield from _csv_rows(path)
+    else:
+        yield from read_json_lines(path)
+
+
+def _csv_rows(path: str) -> Iterator[tuple[str, Any]]:
+    """Rows with the cells of sizes and boxes as their JSON values; empty cells are absent."""
+    try:
+        with opened_text(path) as lines:
+            rows = csv.DictReader(lines)
+            for row in rows:
+                where = f"{path} line {rows.line_num}"
+                yield where, {key: _cell(key, text, where) for key, text in row.items() if text}
+    except (*READ_ERRORS, UnicodeError, csv.Error) as error:
+        raise DataError(f"gold file {path!r} cannot be read: {reason_of(error)}") from error
+
+
+def _cell(key: str | None, text: Any, where: str) -> Any:
+    if key not in ("objects", "boxes", "width", "height"):
+        return text
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError, TypeError):
+        raise DataError(f"{where}: {key} must be JSON, got {text!r:.100}") from None
 
 
 def _image(
     row: Any, where: str, root: str, names: dict[int, str], counts: GoldCounts
 ) -> DetectionImage | None:
-    found = _objects(row, where)
+    found = listed_objects(row, where)
     file_name = require(row, "file_name", str, where)
     uri = join_uri(root, file_name)
     if row.get("width") is None and row.get("height") is None:
@@ -93,7 +135,7 @@ def _image(
         size_wh = image_size(row, where)
     image = DetectionImage(sample_id=file_name, image_uri=uri, size_wh=size_wh)
     for bbox, label, is_crowd in found:
-        category = _name(label, names, where)
+        category = object_name(label, names, where)
         xyxy = usable_xywh(bbox, image.size_wh, counts, where)
         if xyxy is not None and is_crowd:
             counts[f"dropped: {CROWD}"] += 1
@@ -101,49 +143,3 @@ def _image(
         elif xyxy is not None:
             image.boxes.append((xyxy, category))
     return image
-
-
-def _name(label: Any, names: dict[int, str], where: str) -> str:
-    if isinstance(label, str) and label.strip():
-        return whole_text(label, "category", where)
-    if not isinstance(label, int) or isinstance(label, bool):
-        raise DataError(f"{where}: a category must be a name or a number, got {label!r:.100}")
-    if names and label not in names:
-        raise DataError(f"{where}: category {label} is not among the {len(names)} class names")
-    return names.get(label, str(label))
-
-
-def _objects(row: Any, where: str) -> list[tuple[Any, Any, bool]]:
-    """(box, category, is a crowd) of a row."""
-    if isinstance(row, dict) and "objects" in row:
-        objects = row["objects"]
-        if objects is None:
-            return []
-        if isinstance(objects, list):
-            return [_object(entry, f"{where}: objects[{n}]") for n, entry in enumerate(objects)]
-        objects = require(row, "objects", dict, where)
-        boxes = require(objects, "bbox", list, f"{where}: objects")
-        key = "categories" if "categories" in objects else "category"
-        labels = require(objects, key, list, f"{where}: objects")
-        crowds = require(objects, "iscrowd", list, where) if "iscrowd" in objects else ()
-        if len(boxes) != len(labels) or (crowds and len(crowds) != len(boxes)):
-            raise DataError(
-                f"{where}: objects has {len(boxes)} boxes and {len(labels)} {key}; they must agree"
-            )
-        flags = [is_set({"iscrowd": flag}, "iscrowd", where) for flag in crowds]
-        return list(zip(boxes, labels, flags or [False] * len(boxes), strict=True))
-    if isinstance(row, dict) and row.get("boxes") is None:
-        return []  # an image without boxes, beside others that have some
-    return [
-        _object(entry, f"{where}: boxes[{number}]")
-        for number, entry in enumerate(require(row, "boxes", list, where))
-    ]
-
-
-def _object(entry: Any, where: str) -> tuple[Any, Any, bool]:
-    if not isinstance(entry, dict):
-        raise DataError(f"{where} must be an object, got {entry!r:.100}")
-    category = entry.get("category", entry.get("category_id"))
-    if category is None:
-        raise DataError(f"{where}: category must be str, got None")
-    return entry.get("bbox"), category, is_set(entry, "iscrowd", where)

@@ -18,10 +18,14 @@ from pipeline.gold.checks import (
 )
 from pipeline.gold.detection_samples import DetectionImage, named_detection_set
 from pipeline.gold.gold_set import GoldCounts, GoldSet
+from pipeline.gold.picture_sizes import picture_size
 from schemas.errors import DataError
 
-NO_SHAPE = "result that is not a rectangle or a polygon"
+NO_SHAPE = "result that is not a rectangle, a polygon or an ellipse"
+NO_LABEL = "shape without a label"
+NO_SIZE = "task without a shape whose image cannot be read (is --image-root right?)"
 NOBODY = "task that nobody has labelled"
+_SHAPES = ({"x", "y", "width", "height"}, {"points"}, {"x", "y", "radiusX", "radiusY"})
 _IMAGE_KEYS = ("image", "img", "image_url", "url")
 
 
@@ -80,7 +84,7 @@ def _task(task: Any, where: str, name: str, root: str, counts: GoldCounts) -> De
         value = result.get("value", result)
         if not isinstance(value, dict):
             raise DataError(f"{at}: value must be an object, got {value!r:.100}")
-        if not ({"x", "y", "width", "height"} <= value.keys() or "points" in value):
+        if not any(keys <= value.keys() for keys in _SHAPES):
             if "labels" not in value:
                 counts.drop(NO_SHAPE, where=at)
             continue
@@ -90,17 +94,26 @@ def _task(task: Any, where: str, name: str, root: str, counts: GoldCounts) -> De
             uri = join_uri(root, image_path(data[key]))
             image = DetectionImage(sample_id=sample_id, image_uri=uri, size_wh=size_wh)
         corners = _corners(value, size_wh, at)
-        own = value.get("rectanglelabels") or value.get("polygonlabels")
+        kinds = ("rectanglelabels", "polygonlabels", "ellipselabels")
+        own = next((found for kind in kinds if (found := value.get(kind))), None)
         if own is not None and not isinstance(own, list):
             raise DataError(f"{at}: labels must be list, got {own!r:.100}")
-        for label in own or labels_of.get(result.get("id")) or ():
+        labels = own or labels_of.get(result.get("id"))
+        if not labels:
+            counts.drop(NO_LABEL, where=at)
+        for label in labels or ():
             xyxy = usable_xyxy(corners, image.size_wh, counts, at)
             if xyxy is not None:
                 image.boxes.append((xyxy, whole_text(str(label), "label", at)))
-    if image is None:
-        # Only results know the size; a task with none says that nothing is there.
-        counts.drop(NOBODY, where=where)
-    return image
+    if image is not None:
+        return image
+    # Results alone know the size; a task with none says that nothing is there.
+    uri = join_uri(root, image_path(data[key]))
+    own_size = picture_size(uri)
+    if own_size is None:
+        counts.drop(NO_SIZE, where=where)
+        return None
+    return DetectionImage(sample_id=sample_id, image_uri=uri, size_wh=own_size)
 
 
 def _results(task: dict[str, Any], where: str) -> list[Any] | None:
@@ -147,9 +160,12 @@ def _corners(value: dict[str, Any], size_wh: tuple[int, int], where: str) -> lis
         if not places:
             raise DataError(f"{where}: points must not be empty")
     else:
-        keys = ("x", "y", "width", "height")
+        is_round = "radiusX" in value
+        keys = ("x", "y", "radiusX", "radiusY") if is_round else ("x", "y", "width", "height")
         turn = value if value.get("rotation") is not None else value | {"rotation": 0}
         x, y, w, h, degrees = (_number(turn, key, where) for key in (*keys, "rotation"))
+        if is_round:
+            return _around_ellipse((x, y), (w, h), math.radians(degrees), size_wh)
         # A rotation turns about the upper left corner, in pixels.
         angle = math.radians(degrees)
         across = (math.cos(angle) * w, math.sin(angle) * w * width / height)
@@ -160,6 +176,19 @@ def _corners(value: dict[str, Any], size_wh: tuple[int, int], where: str) -> lis
         ]
     xs, ys = [x * width / 100 for x, _ in places], [y * height / 100 for _, y in places]
     return [min(xs), min(ys), max(xs), max(ys)]
+
+
+def _around_ellipse(
+    middle: tuple[float, float],
+    radii: tuple[float, float],
+    angle: float,
+    size_wh: tuple[int, int],
+) -> list[float]:
+    """The box around an ellipse, whose middle and radii are percents; it turns in pixels."""
+    (x, y), (rx, ry) = ((a * size_wh[0] / 100, b * size_wh[1] / 100) for a, b in (middle, radii))
+    wide = math.hypot(rx * math.cos(angle), ry * math.sin(angle))
+    high = math.hypot(rx * math.sin(angle), ry * math.cos(angle))
+    return [x - wide, y - high, x + wide, y + high]
 
 
 def _number(value: dict[str, Any], key: str, where: str) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ from schemas.records import Span, TrainingSample, Xyxy
 AMBIGUOUS = "phrase without tokens_positive that is not exactly once in the caption"
 OTHER_PHRASE = "phrase that is not the text of its tokens_positive (the span counts)"
 DISAGREES = "label and category that disagree (the label counts, as in MMDetection)"
+
+DOUBLE_NAME = "name that the label map has under several numbers (each is a category of its own)"
 
 
 def load_odvg(
@@ -57,6 +60,9 @@ class _Reader:
         """Category -> its place; by the label map, or in the order of first use."""
         for place, key in enumerate(sorted(self._names)):
             self._index_of.setdefault(self._names[key], place)
+        for name, times in Counter(self._names.values()).items():
+            if times > 1:
+                self.counts.clip(DOUBLE_NAME, where=f"label map {label_map!r}: {name!r}")
         self._place_of = {key: place for place, key in enumerate(sorted(self._names))}
         self._ids: set[str] = set()
 

@@ -10,7 +10,7 @@ from pipeline.gold.detection_samples import DetectionImage, named_detection_set
 from pipeline.gold.gold_set import GoldCounts, GoldSet, IgnoredBox
 from pipeline.gold.opened import READ_ERRORS, opened_text
 from pipeline.gold.picture_sizes import NO_SIZE, picture_size
-from schemas.errors import DataError
+from schemas.errors import DataError, reason_of
 
 GROUP = "group of objects in one box: a region to ignore"
 COLUMNS = ("ImageID", "LabelName", "XMin", "XMax", "YMin", "YMax")
@@ -33,7 +33,7 @@ def load_open_images(
         with opened_text(path) as lines:
             images = _images(path, csv.DictReader(lines), image_root, names, counts)
     except (*READ_ERRORS, UnicodeError, csv.Error) as error:
-        raise DataError(f"gold file {path!r} cannot be read: {error}") from error
+        raise DataError(f"gold file {path!r} cannot be read: {reason_of(error)}") from error
     return named_detection_set(
         images,
         name=Path(path).stem,

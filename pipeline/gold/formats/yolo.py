@@ -20,6 +20,7 @@ ENDINGS = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".avif"}
 PIXELS = "line whose numbers are not shares of the image, 0 to 1 (are they pixels?)"
 _FAR = 2.0
 """A share beyond this is none: a box that leaves its image does so by less."""
+_MOST_CLASSES = 100_000
 NO_LABELS = "label file of an image that is not there"
 
 
@@ -39,7 +40,12 @@ def load_yolo(
     raw = read_yaml(str(file))
     if not isinstance(raw, dict):
         raise DataError(f"{file} must hold a mapping with names, got {raw!r:.100}")
-    names = numbered_names(raw.get("names"), f"names of {str(file)!r}")
+    listed, number = raw.get("names"), raw.get("nc")
+    if listed is None and isinstance(number, int) and 0 < number <= _MOST_CLASSES:
+        listed = [f"class_{place}" for place in range(number)]  # as Ultralytics calls them
+    names = numbered_names(listed, f"names of {str(file)!r}")
+    if "validation" in raw:
+        raw = {"val": raw["validation"]} | raw
     base = Path(image_root) if image_root else file.parent / str(raw.get("path") or ".")
     if not base.is_dir():
         base = file.parent  # an absolute path of the machine that made it
@@ -52,7 +58,7 @@ def load_yolo(
             if image_path not in seen:
                 seen.add(image_path)
                 with counts.entry():
-                    image = _image(image_path, base, names, counts)
+                    image = _image(image_path, base, names, counts, has_points="kpt_shape" in raw)
                     if image is not None:
                         images.append(image)
     return named_detection_set(
@@ -77,6 +83,8 @@ def _images(entry: Any, base: Path, where: str, counts: GoldCounts) -> Iterator[
         if not isinstance(one, str):
             raise DataError(f"{where}: a split must be a path or a list of paths, got {one!r:.100}")
         place = base / one
+        if not place.exists() and one.startswith("../"):
+            place = base / one[3:]  # Roboflow's data.yaml, as Ultralytics reads it
         if place.is_dir():
             found = sorted(p for p in place.rglob("*") if p.suffix.lower() in ENDINGS)
             yield from found
@@ -100,7 +108,7 @@ def _orphans(folder: Path, found: list[Path], counts: GoldCounts) -> Iterator[Pa
 
 
 def _image(
-    path: Path, base: Path, names: dict[int, str], counts: GoldCounts
+    path: Path, base: Path, names: dict[int, str], counts: GoldCounts, *, has_points: bool
 ) -> DetectionImage | None:
     size_wh = picture_size(str(path))
     if size_wh is None:
@@ -112,7 +120,7 @@ def _image(
     for number, line in enumerate(read_text(labels).splitlines() if labels.is_file() else ()):
         if line.strip():
             where = f"{labels} line {number + 1}"
-            category, shares = _line(line, where, names)
+            category, shares = _line(line, where, names, has_points=has_points)
             if any(math.isfinite(share) and abs(share) > _FAR for share in shares):
                 counts.drop(PIXELS, where=where)
                 continue
@@ -124,15 +132,17 @@ def _image(
     return image
 
 
-def _line(line: str, where: str, names: dict[int, str]) -> tuple[str, tuple[float, ...]]:
-    """Class name, and corners as shares."""
+def _line(
+    line: str, where: str, names: dict[int, str], *, has_points: bool
+) -> tuple[str, tuple[float, ...]]:
+    """Class name, and corners as shares. A pose has its box before its points."""
     try:
         number, *values = (float(word) for word in line.split())
     except ValueError:
         raise DataError(f"{where}: a line must be numbers, got {line.strip()!r:.100}") from None
     if not number.is_integer() or int(number) not in names:
         raise DataError(f"{where}: class {number:g} is not among the {len(names)} names")
-    if len(values) in (4, 5):  # the fifth is a confidence
+    if len(values) in (4, 5) or (has_points and len(values) > 5):  # the fifth is a confidence
         cx, cy, w, h = values[:4]
         return names[int(number)], (cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2)
     if len(values) < 6 or len(values) % 2:

@@ -5,17 +5,15 @@ They write below the run alone, under a name without a path: a page cannot choos
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from pipeline.review.child_process import module_root
+from pipeline.review.child_process import last_line, module_root, run_to_end
 from pipeline.review.home import dataset_slug
 from pipeline.review.sync.store.label_store import WriteRefused
 from pipeline.run.store import RunStore
-from pipeline.storage.files import write_bytes
 
 FOLDER = "exports"
 TIMEOUT_S = 1800.0
@@ -49,8 +47,8 @@ def export_pairs(dataset: str, run_uri: str, name: str, records: Iterable[str]) 
     if not chosen:
         raise WriteRefused("this view has no pair to export")
     run = RunStore(run_uri)
-    pairs, out = run.url(FOLDER, f"{slug}.pairs.txt"), run.url(FOLDER, f"{slug}.json")
-    write_bytes(pairs, ("\n".join(chosen) + "\n").encode())
+    out = run.writable(FOLDER, f"{slug}.json")
+    pairs = run.write(("\n".join(chosen) + "\n").encode(), FOLDER, f"{slug}.pairs.txt")
     _glipforge("review", "pull", run_uri, "--dataset", dataset)
     said = _glipforge("export", run_uri, "--pairs", pairs, "--out", out, "--force")
     return Exported(out, said)
@@ -58,21 +56,11 @@ def export_pairs(dataset: str, run_uri: str, name: str, records: Iterable[str]) 
 
 def _glipforge(*words: str) -> str:
     try:
-        done = subprocess.run(
-            [sys.executable, "-m", "jobs", *words],
-            cwd=module_root(),
-            env=dict(os.environ),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=TIMEOUT_S,
-            check=False,
+        done = run_to_end(
+            [sys.executable, "-m", "jobs", *words], timeout_s=TIMEOUT_S, folder=module_root()
         )
     except subprocess.TimeoutExpired as error:
         raise WriteRefused(f"glipforge {words[0]} did not end within {TIMEOUT_S:g} s") from error
     if done.returncode != 0:
-        lines = [line for line in done.stderr.splitlines() if line.strip()]
-        raise WriteRefused(
-            f"glipforge {words[0]} failed: {lines[-1] if lines else done.returncode}"
-        )
+        raise WriteRefused(f"glipforge {words[0]} failed: {last_line(done.stderr)}")
     return done.stdout.strip()

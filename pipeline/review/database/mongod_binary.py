@@ -21,6 +21,7 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.review.child_process import last_line, run_to_end
 from schemas.atomic import publish
 from schemas.errors import ConfigError, MissingDependency, reason_of
 from schemas.fingerprint import sha256_file
@@ -168,15 +169,12 @@ def _installers() -> list[list[str]]:
 def _run_installer(command: list[str]) -> str | None:
     """None where it worked, else a line that says what failed."""
     try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, timeout=FETCH_TIMEOUT_S, check=False
-        )
+        done = run_to_end(command, timeout_s=FETCH_TIMEOUT_S)
     except (OSError, subprocess.TimeoutExpired) as error:
         return f"{command[0]}: {reason_of(error)}"
     if done.returncode == 0:
         return None
-    lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-    said = lines[-1] if lines else "no message"
+    said = last_line(done.stderr)
     return f"{Path(command[0]).name} {command[1]} ended with {done.returncode}: {said}"
 
 
@@ -235,17 +233,13 @@ def _examine(path: Path, origin: str) -> Mongod:
         MissingDependency: it does not run, or is older than FiftyOne accepts.
     """
     try:
-        done = subprocess.run(
-            [str(path), "--version"], capture_output=True, text=True, timeout=60, check=False
-        )
+        done = run_to_end([str(path), "--version"], timeout_s=60)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise MissingDependency(f"{path} does not start: {reason_of(error)}") from error
     if done.returncode != 0:
-        said = (done.stderr or done.stdout).strip().splitlines()
+        said = last_line(done.stderr or done.stdout)
         hint = f". It needs: {_LIBRARIES}" if "shared librar" in done.stderr else ""
-        raise MissingDependency(
-            f"{path} does not start ({said[-1] if said else 'no message'}){hint}"
-        )
+        raise MissingDependency(f"{path} does not start ({said}){hint}")
     match = re.search(r"db version v(\d+\.\d+\.\d+)", done.stdout)
     if match is None:
         raise MissingDependency(

@@ -32,7 +32,7 @@ def start(args: list[str]) -> subprocess.Popen[bytes]:
 
 
 def wait_for_units(out: Path, number: int, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 600
     while time.monotonic() < deadline and process.poll() is None:
         if len(list((out / "_commits").glob("*.json"))) >= number:
             return
@@ -44,7 +44,7 @@ def stop_and_go_on(
 ) -> None:
     """End a labelling of 20 units as a terminal or a scheduler does, and start it again."""
     os.killpg(process.pid, number)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=200)
     assert process.returncode == 130, said.decode()
     told = re.search(
         r"stopped: (\d+) units committed since the start; the same command goes", str(said)

@@ -183,7 +183,7 @@ def test_a_short_run_of_failures_is_no_success(
         assert "rows     8: 0 usable, 8 with a reason" in said.out
         assert "next:" not in said.out
         assert (
-            "8 of 8 rows (100.0%) could not be labelled, more than max_failure_rate 90.0%: "
+            "8 of 8 rows (100.0%) could not be labelled, more than --max-failure-rate 90.0%: "
             "caption_missing 8. The run is complete; a higher --max-failure-rate accepts it"
         ) in said.err
     assert RunStore(tmp_path / out).is_complete()

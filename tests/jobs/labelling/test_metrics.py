@@ -13,7 +13,7 @@ from jobs.commands.label.label import Running, label
 from jobs.ray_session import ray_session
 from tests.jobs.fake_label import UNIT, FakeSetup, write_corpus
 
-WAIT_S = 60
+WAIT_S = 240
 """Workers push their counts now and then."""
 
 
@@ -22,8 +22,11 @@ def scrape() -> str:
     import ray
 
     port = ray.nodes()[0]["MetricsExportPort"]
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as page:
-        return str(page.read().decode())
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as page:
+            return str(page.read().decode())
+    except OSError:  # it does not answer yet
+        return ""
 
 
 def total(page: str, name: str, **tags: str) -> float:
@@ -45,9 +48,12 @@ def test_rows_boxes_reasons_and_seconds_are_counted(tmp_path: Path) -> None:
         setup = FakeSetup(corpus=corpus)
         assert label(setup, str(tmp_path / "run"), UNIT, Running(workers=1, cpus_per_worker=1)) == 0
         deadline, page = time.monotonic() + WAIT_S, ""
-        while total(page, "glipforge_rows_total") < 24 and time.monotonic() < deadline:
-            time.sleep(1)
+        last = {"glipforge_rows_total": 24, "glipforge_units_total": 3}
+        while time.monotonic() < deadline:
             page = scrape()
+            if all(total(page, name) >= number for name, number in last.items()):
+                break
+            time.sleep(1)
     assert total(page, "glipforge_rows_total") == 24
     assert total(page, "glipforge_rows_total", status="caption_missing") == 1
     assert total(page, "glipforge_rows_total", status="no_phrases") == 1

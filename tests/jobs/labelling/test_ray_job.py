@@ -53,10 +53,10 @@ def test_relative_paths_are_refused_in_a_job(monkeypatch: pytest.MonkeyPatch, ca
 
 def _wait_for_head(address: str, head: subprocess.Popen[bytes]) -> None:
     """Until it takes jobs, some seconds after its start."""
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while True:
         try:
-            with urllib.request.urlopen(f"{address}/api/jobs/", timeout=10):
+            with urllib.request.urlopen(f"{address}/api/jobs/", timeout=60):
                 return
         except OSError:
             assert head.poll() is None, "the head ended"
@@ -135,5 +135,5 @@ def test_ray_job_submit_and_stop(tmp_path: Path) -> None:
         assert {unit_id: after[unit_id] for unit_id in committed} == committed
     finally:
         os.killpg(head.pid, signal.SIGTERM)
-        head.wait(timeout=60)
+        head.wait(timeout=200)
         shutil.rmtree(temp, ignore_errors=True)

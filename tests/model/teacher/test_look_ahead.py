@@ -26,7 +26,7 @@ def test_the_next_batch_is_begun_and_no_more() -> None:
     with LookAhead(prepare, torch.device("cpu")).over(IMAGES) as ahead:
         assert ahead.take(0, 3) == [0, 1, 2]
         for _ in range(6):
-            assert done.acquire(timeout=20)
+            assert done.acquire(timeout=120)
         assert begun == [0, 1, 2, 3, 4, 5]
         assert ahead.take(3, 5) == [3, 4]  # a batch that became smaller
         assert ahead.take(5, 10) == [5, 6, 7, 8, 9]

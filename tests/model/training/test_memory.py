@@ -66,7 +66,7 @@ def printed(program: str, *words: str) -> str:
         capture_output=True,
         text=True,
         check=True,
-        timeout=120,
+        timeout=400,
     )
     return out.stdout.splitlines()[-1]
 

@@ -40,7 +40,7 @@ def test_a_cell_that_repeats_is_in_memory_a_few_times(shape: str, tmp_path: Path
         **(options if shape == "delta" else {}),  # type: ignore[arg-type]
     )
     command = [sys.executable, "-c", PEAK, str(tmp_path / "x.parquet")]
-    said = subprocess.run(command, check=True, capture_output=True, text=True, timeout=100).stdout
+    said = subprocess.run(command, check=True, capture_output=True, text=True, timeout=400).stdout
     rows, peak_mib = map(int, said.split())
     assert rows == ROWS
     assert peak_mib < ROWS * CELL / 2**20 / 2

@@ -13,7 +13,7 @@ import pytest
 
 from pipeline.corpus import CorpusOptions, open_corpus
 from pipeline.images.fetch import read_image_uri
-from schemas.errors import ConfigError, UnitError
+from schemas.errors import ConfigError, GlipforgeError, UnitError
 from schemas.records import CorpusRecord, Status
 from tests.corpus_builders import picture_bytes
 from tests.pipeline.corpus.corpora import write_tar
@@ -168,6 +168,26 @@ def test_coco_ids_and_what_an_image_lacks(tmp_path: Path) -> None:
     assert "image_id 9 of a caption is not in images" in said[3]
 
 
+def test_coco_ids_match_as_text_and_as_numbers(tmp_path: Path) -> None:
+    """A text id that no image has, and whose number one has, is that number; and back."""
+    write(tmp_path / "0.png", picture_bytes(0))
+    ids = [42, "7", "007", "x", 1.0]
+    write(
+        tmp_path / "c.json",
+        {
+            "images": [{"id": one, "file_name": "0.png"} for one in ids],
+            "annotations": [
+                {"image_id": one, "caption": f"{one!r}"}
+                for one in ("42", 42, 7, "007", "x", "1", "42.0", " 42", True)
+            ],
+        },
+    )
+    found = read(tmp_path / "c.json")
+    usable = [record.caption for record in found if record.error is None]
+    assert usable == ["'42'", "42", "7", "'007'", "'x'", "'1'"]
+    assert len(found) == 9
+
+
 def test_of_a_folder_of_coco_files_those_with_captions(tmp_path: Path) -> None:
     write(tmp_path / "train" / "0.png", picture_bytes(0))
     images = [{"id": 1, "file_name": "0.png"}]
@@ -211,7 +231,7 @@ def test_an_untrusted_corpus_reads_nothing_outside(tmp_path: Path) -> None:
     link.symlink_to(secret)
     assert read_image_uri(str(inside), access=corpus.access)
     for uri in (link, secret, f"file://{secret}", f"{tmp_path}/toy/../secret.txt", "s3://b/x.jpg"):
-        with pytest.raises(Exception, match="not below the corpus"):
+        with pytest.raises(GlipforgeError, match="not below the corpus"):
             read_image_uri(str(uri), access=corpus.access)
 
     (tmp_path / "lines").mkdir()

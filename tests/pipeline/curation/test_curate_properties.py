@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,9 +17,10 @@ from pipeline.curation.manifest import CurateStats
 from pipeline.curation.rules.candidates import candidates_of, candidates_of_rows
 from pipeline.curation.rules.filter_result import KEPT, MERGED, DropCounts
 from pipeline.curation.rules.filters import filter_candidates, filter_rows
+from pipeline.curation.rules.phrase_rules import is_nonword, phrase_head
 from pipeline.curation.rules.policy import FilterPolicy
 from schemas.checks import check_curated
-from schemas.records import Annotation, Decision, Status, Verdict
+from schemas.records import Annotation, CuratedRecord, Decision, PhraseStatus, Status, Verdict
 from schemas.tables import annotations_to_table, curated_to_table, table_to_curated
 from tests.pipeline.curation.rules.row_engine import RowCounts, apply_policy
 from tests.pipeline.curation.test_decisions import decided
@@ -109,6 +111,17 @@ def test_every_box_is_kept_merged_or_dropped_once(
     assert counts.records_kept + counts.records_dropped.total() == len(rows)
 
 
+def with_dropped(record: CuratedRecord, policy: FilterPolicy) -> CuratedRecord:
+    """Phrases that the policy drops by their words say so, one by one."""
+    phrases = [
+        replace(p, status=PhraseStatus.DROPPED)
+        if phrase_head(p) in policy.words() or (policy.drop_nonwords and is_nonword(p.text))
+        else p
+        for p in record.phrases
+    ]
+    return replace(record, phrases=tuple(phrases))
+
+
 @settings(max_examples=150, deadline=None)
 @given(st.lists(annotations(), min_size=1, max_size=4), policies)
 def test_curated_columns_are_curated_rows(rows: list[Annotation], policy: FilterPolicy) -> None:
@@ -120,7 +133,7 @@ def test_curated_columns_are_curated_rows(rows: list[Annotation], policy: Filter
     stats = CurateStats(policy_id="t@0", decisions_id="", annotations_id="", is_complete=True)
     nothing = resolve_record(rows[0], [])
     each = [curated_record(r, apply_policy(r, policy), policy, nothing, stats) for r in rows]
-    wanted = [record for record in each if record is not None]
+    wanted = [with_dropped(record, policy) for record in each if record is not None]
     assert table_to_curated(found) == wanted
     assert found.equals(curated_to_table(wanted))
     assert label_stats([found]) == label_stats([curated_to_table(wanted)])

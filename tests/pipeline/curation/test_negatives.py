@@ -14,7 +14,7 @@ from pipeline.curation.curate import curate_run, iter_curated
 from pipeline.curation.decisions import append_decisions
 from pipeline.curation.negatives import negative_phrases
 from pipeline.curation.rules.policy import FilterPolicy
-from pipeline.export import export_records
+from pipeline.export import ExportOptions, export_records
 from pipeline.export.union import united
 from pipeline.training_set.curated import curated_samples
 from schemas.records import CuratedRecord, Decision, PhraseStatus, Verdict
@@ -47,10 +47,12 @@ DRAWN = said(Verdict.ADD, "n/0#new", xyxy=(30.0, 5.0, 44.0, 20.0), phrase_index=
 MISSING = said(Verdict.MISSING, reason="the cat")
 
 
-def curated(folder: Path, decisions: list[Decision], below: float = 0.1) -> CuratedRecord:
+def curated(
+    folder: Path, decisions: list[Decision], below: float = 0.1, **rules: Any
+) -> CuratedRecord:
     run = folder_run(folder / "run", [ROW])
     append_decisions(run, decisions)
-    policy = FilterPolicy(name="n", score_threshold=0.5, negative_below=below)
+    policy = FilterPolicy(name="n", score_threshold=0.5, negative_below=below, **rules)
     curate_run(run, policy)
     (record,) = iter_curated(run, policy.policy_id)
     return record
@@ -77,6 +79,45 @@ def test_exports_and_training_have_the_same_negatives(
     assert [record.phrases[place].text for place in places] == expected
     (sample,) = curated_samples([record], Counter(), negative_below=below)
     assert [CAPTION[a:b] for a, b in sample.negative_spans] == expected
+
+
+OTHER = said(Verdict.ADD, "n/0#new", xyxy=(30.0, 5.0, 44.0, 20.0), phrase_index=3)
+RESTORED = said(Verdict.KEEP, "n/0#0")
+
+
+@pytest.mark.parametrize(
+    "decisions, words, expected",
+    [
+        # the policy drops what it names, so nobody knows whether it is there
+        ([], ("cat",), ["umbrella", "a tree"]),
+        ([OTHER], ("cat",), ["umbrella"]),
+        # a person brings the box of a dropped phrase back
+        ([RESTORED], ("dog", "cat"), ["umbrella", "a tree"]),
+        ([MISSING], ("cat",), []),
+        ([MARKED], ("cat", "tree"), []),
+    ],
+)
+def test_what_a_policy_drops_by_its_words_is_no_negative(
+    decisions: list[Decision], words: tuple[str, ...], expected: list[str], tmp_path: Path
+) -> None:
+    record = curated(tmp_path, decisions, 0.5, drop_words=words, min_boxes=0)
+    places, _ = negative_phrases(record, 0.5)
+    assert [record.phrases[place].text for place in places] == expected
+    (sample,) = curated_samples([record], Counter(), negative_below=0.5)
+    assert [CAPTION[a:b] for a, b in sample.negative_spans] == expected
+    options = ExportOptions(negative_below=0.5)
+    shown = replace(record, image_uri="web/a.png")
+    summary = export_records([shown], "goldg", str(tmp_path / "o.json"), options)
+    (image,) = json.loads(Path(summary.paths[0]).read_text())["images"]
+    assert [CAPTION[a:b] for a, b in image["tokens_negative"]] == expected
+
+
+def test_what_the_policy_of_one_run_drops_is_no_negative_of_two(tmp_path: Path) -> None:
+    dropped = curated(tmp_path / "a", [], drop_words=("cat",))
+    assert dropped.phrases[1].status is PhraseStatus.DROPPED
+    other = curated(tmp_path / "b", [])
+    for both in (united(dropped, other), united(other, dropped)):
+        assert [both.phrases[n].text for n in negative_phrases(both, 0.1)[0]] == ["umbrella"]
 
 
 def test_words_that_have_a_box_elsewhere_are_no_negative(tmp_path: Path) -> None:

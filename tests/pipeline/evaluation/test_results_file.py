@@ -5,7 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
 
+from jobs.cli import main
 from jobs.commands.train import evaluate
 from pipeline.evaluation.results_file import load_results
 from pipeline.gold import load_gold
@@ -35,6 +38,33 @@ def row(**changes: Any) -> dict[str, Any]:
 
 def gold_of(folder: Path, **fields: Any) -> GoldSet:
     return load_gold(coco(folder, **fields))
+
+
+def test_gold_needs_neither_images_nor_their_sizes_nor_names(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """COCOeval looks at none of them."""
+    content = json.loads(Path(coco(tmp_path)).read_text())
+    content["images"] = [{"id": one["id"]} for one in content["images"]]
+    content["categories"] = [{"id": 3, "name": None}]
+    box = content["annotations"][0] | {"iscrowd": 0}
+    content["annotations"] = [box, box | {"id": 2, "bbox": [-9, 900, 30, 30]}]
+    (tmp_path / "gold.json").write_text(json.dumps(content))
+    results = write(tmp_path, [row(), row(bbox=[-9, 890, 30, 30], score=0.4)])
+    words = ["--gold", str(tmp_path / "gold.json"), "--detections", results, "--json"]
+    assert main(["evaluate", *words]) == 0
+    ours = json.loads(capsys.readouterr().out)["detection"]["numbers"]
+    gold = COCO(str(tmp_path / "gold.json"))
+    theirs = COCOeval(gold, gold.loadRes(results), "bbox")
+    theirs.evaluate()
+    theirs.accumulate()
+    theirs.summarize()
+    sizes = (" small", " medium", " large")
+    names = ["AP", "AP50", "AP75", *(f"AP{size}" for size in sizes)]
+    names += ["AR@1", "AR@10", "AR@100", *(f"AR@100{size}" for size in sizes)]
+    assert [-1 if ours[name] is None else ours[name] for name in names] == pytest.approx(
+        theirs.stats.tolist(), abs=1e-9
+    )
 
 
 def test_what_is_left_out_is_counted_and_named(tmp_path: Path) -> None:

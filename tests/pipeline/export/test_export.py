@@ -52,7 +52,7 @@ def test_the_summary_says_what_is_in_and_what_is_not(tmp_path: Path, export_form
     assert summary.empty == keeps_empty
     unsaid = summary.left_out["pair without a box, which this format cannot say"]
     assert unsaid == (not keeps_empty)
-    said = any("are outside of the image root" in note for note in summary.notes)
+    said = any("are outside of --image-root" in note for note in summary.notes)
     assert said
     if export_format in ("goldg", "lvis"):
         assert summary.negatives == 2  # two phrases, one span each

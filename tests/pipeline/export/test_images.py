@@ -78,6 +78,16 @@ def test_names_that_loaders_skip_or_file_systems_refuse(tmp_path: Path, mode: st
     assert names[4].startswith("image.a-")
 
 
+def test_names_that_lists_of_lines_and_datasets_would_not_find_again(tmp_path: Path) -> None:
+    odd = ["a\\b.png", "c\nd.png", " e .png", "f\u2028\t.png", "ok 1[2]{3}é#%20.png"]
+    uris = [picture(tmp_path / "in" / name, (n, 0, 0)) for n, name in enumerate(odd)]
+    records = [record_of(uri, n) for n, uri in enumerate(uris)]
+    names, summary = copy(records, tmp_path)
+    assert names == ["a_b.png", "c_d.png", "e.png", "f__.png", odd[-1]]
+    assert sorted(p.name for p in (tmp_path / "copies").iterdir()) == sorted(names)
+    assert any(note.startswith("4 copies could not keep") for note in summary.notes)
+
+
 def test_a_picture_that_is_none_is_left_out_and_counted(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_text("<html>404</html>")
     records = [record_of(str(tmp_path / "a.png")), record_of(picture(tmp_path / "b.png", "red"), 1)]
@@ -95,7 +105,7 @@ def test_formats_of_a_file_per_image_have_no_shards(
     records = [record_of(uri, n) for n, uri in enumerate(uris)]
     options = ExportOptions(shard_pairs=2, split=split)
     summary = export_records(records, name, str(tmp_path / "out"), options)
-    assert f"shard_pairs changes nothing for {name}" in summary.notes
+    assert f"--shard-pairs changes nothing for {name}" in summary.notes
     assert summary.records == len(load_gold(str(tmp_path / "out")).samples) == 6
 
 

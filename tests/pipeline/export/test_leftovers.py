@@ -113,5 +113,5 @@ def test_who_looks_for_leftovers_never_sees_a_beginning(tmp_path: Path) -> None:
         thread.start()
         assert not begun.wait(0.3)
         assert not list(tmp_path.glob(f"{STAGE}*"))
-    thread.join(10)
+    thread.join(60)
     assert begun.is_set()

@@ -6,8 +6,18 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
-from pipeline.export.merge import JOINED, OTHER_SIZE, RENAMED, REPEATED, merged_records
+from pipeline.export.gold_facts import OTHER_STATED, facts_of, with_facts
+from pipeline.export.merge import (
+    JOINED,
+    LEFT_CROWD,
+    LEFT_STATED,
+    OTHER_SIZE,
+    RENAMED,
+    REPEATED,
+    merged_records,
+)
 from pipeline.export.union import united
+from pipeline.gold.gold_set import Crowd, ImageFacts
 from schemas.records import CuratedBox, CuratedRecord, Phrase
 from tests.pipeline.imported.corpora import random_records
 
@@ -100,6 +110,37 @@ def test_pairs_of_several_runs(tmp_path: Path) -> None:
     found = list(merged_records([[one], [two, only, large], [three]], counts))
     assert [len(each.boxes) for each in found] == [1, 0]
     assert +counts == {REPEATED: 3, RENAMED: 1}
+
+
+def test_no_fact_of_an_image_is_lost_in_silence() -> None:
+    def of(*crowds: Crowd, **stated: str) -> CuratedRecord:
+        return with_facts(
+            record([DOG], [box(0, (0, 0, 20, 20), 0)]), ImageFacts(crowds=crowds, **stated)
+        )
+
+    people = Crowd(xyxy=(0, 0, 50, 50), category="person")
+    nearly = Crowd(xyxy=(1, 0, 50, 50), category="person")
+    dogs = Crowd(xyxy=(0, 0, 50, 50), category="dog")
+    one = of(people, license="BY")
+    two = of(people, nearly, dogs, license="PD", coco_url="http://x/a.jpg")
+    counts: Counter[str] = Counter()
+    (found,) = merged_records([[one], [two], [two]], counts)
+    assert facts_of(found) == facts_of(one)
+    assert +counts == {REPEATED: 2, LEFT_CROWD: 2, LEFT_STATED: 2}
+    counts.clear()
+    (found,) = merged_records([[one], [two]], counts, "union")
+    assert facts_of(found) == ImageFacts(
+        crowds=(people, dogs), license="BY", coco_url="http://x/a.jpg"
+    )
+    assert +counts == {JOINED: 1, OTHER_STATED: 1}
+    counts.clear()
+    wide = replace(two, width=1000)
+    (found,) = merged_records([[one], [wide]], counts, "union")
+    assert +counts == {OTHER_SIZE: 1, LEFT_CROWD: 3}
+    for rule in ("first", "union"):
+        counts.clear()
+        assert list(merged_records([[two], [two]], counts, rule)) == [two]  # type: ignore[arg-type]
+        assert (+counts).keys() <= {REPEATED, JOINED}
 
 
 def test_a_run_united_with_itself_is_itself(tmp_path: Path) -> None:

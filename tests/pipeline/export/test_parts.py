@@ -75,11 +75,11 @@ def test_options_that_a_format_has_no_use_for_are_named(tmp_path: Path) -> None:
     )
     summary = export_records(many(3), "goldg", str(tmp_path / "o.json"), options)
     assert [note for note in summary.notes if "changes nothing" in note] == [
-        "categories changes nothing for goldg",
-        "keep_pairs changes nothing for goldg",
-        "tsv_version changes nothing for goldg",
-        "image_names changes nothing for goldg",
-        "seed changes nothing for goldg without split",
+        "--categories changes nothing for goldg",
+        "--keep-pairs changes nothing for goldg",
+        "--tsv-version changes nothing for goldg",
+        "--image-names changes nothing for goldg",
+        "--seed changes nothing for goldg without --split",
     ]
 
 
@@ -146,12 +146,19 @@ def test_numbers_give_ids(tmp_path: Path) -> None:
         ("phrase", r"categories must be head, object, names between commas or a file, got 'phr"),
         ("cat,,dog", r"the name number 2 is empty"),
         ("cat, cat", r"the name 'cat' occurs twice"),
+        (",", r"the name number 1 is empty"),
         ("none.json", r"categories: gold file 'none.json' cannot be read"),
     ],
 )
 def test_wrong_categories_are_explained(choice: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         read_categories(choice)
+
+
+def test_one_category_alone() -> None:
+    assert read_categories("traffic light,").names == ["traffic light"]
+    with pytest.raises(ConfigError, match=r"got 'cat'; one name alone is 'cat,'"):
+        read_categories("cat")
 
 
 def test_boxes_of_no_category_are_counted(tmp_path: Path) -> None:

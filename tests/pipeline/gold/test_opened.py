@@ -98,7 +98,7 @@ def test_a_file_that_unpacks_beyond_measure(
     tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One long text in it, which no reader could give back piece by piece."""
-    monkeypatch.setattr("pipeline.gold.opened.FREE_BYTES", 1 << 20)
+    monkeypatch.setattr("pipeline.storage.inflation.FREE_BYTES", 1 << 20)
     begin = {"j": b'{"images": [], "annotations": [{"a": "', "x": b"<annotations>", "c": b"XMin,"}
     path = tmp_path / name
     path.write_bytes(gzip.compress(begin[name[2]] + b" " * (3 << 20)))
@@ -107,7 +107,7 @@ def test_a_file_that_unpacks_beyond_measure(
 
 
 def test_an_honest_file_may_be_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.gold.opened.FREE_BYTES", 10)
+    monkeypatch.setattr("pipeline.storage.inflation.FREE_BYTES", 10)
     path = tmp_path / "a.json.gz"
     path.write_bytes(gzip.compress(TEXTS["a.json"].encode()))
     assert load_gold(str(path)).counts["boxes"] == 1

@@ -11,6 +11,6 @@ from tests.hostile_server import HostileServer, hostile_server
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[HostileServer]:
     monkeypatch.setattr(web, "FIRST_WAIT_S", 0.01)
-    monkeypatch.setattr(web, "WEB_DEADLINE_S", 2.0)
+    monkeypatch.setattr(web, "WEB_DEADLINE_S", 20.0)
     with hostile_server() as server:
         yield server

@@ -54,7 +54,9 @@ _ADDRESSES = (
     "simplecache::http://{host}/x",
     "../x.jpg",
 )
-DEADLINE_S = 1.0
+DEADLINE_S = 0.5
+MOST_S = 20.0
+"""Of a case: one that hangs is found, one on a busy machine is not."""
 
 
 def mutated(data: bytes, rng: random.Random) -> bytes:
@@ -111,7 +113,7 @@ class ImageFuzzer:
             ) from error
         spent = time.monotonic() - began
         self.longest = max(self.longest, (spent, number))
-        assert spent < 10 * DEADLINE_S, f"case {number} ({name}) took {spent:.1f} s"
+        assert spent < MOST_S, f"case {number} ({name}) took {spent:.1f} s"
 
     def _image(self, rng: random.Random) -> None:
         data = mutated(rng.choice(_GOOD), rng)

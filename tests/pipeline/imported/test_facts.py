@@ -166,6 +166,37 @@ def test_captions_of_one_image_have_its_crowds_once(gold: Path) -> None:
         assert len(crowds_of(f"{rule}.json")) == 3
 
 
+def test_captions_from_several_runs_bring_what_each_says_of_the_image(
+    gold: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two pairs of one image: nothing is joined, and the image has the regions of both."""
+    raw = json.loads(gold.read_text())
+    raw["images"] = [raw["images"][0]]
+    crowd = raw["annotations"][1] | {"segmentation": None}
+    box = raw["annotations"][0]
+    raw["images"][0] |= {"license": None, "coco_url": None}
+    raw["annotations"] = [box, crowd]
+    write_json(gold, raw)
+    assert main(["import", str(gold), "--out", "one"]) == 0
+    raw["images"][0] |= {"license": 8}
+    raw["annotations"] = [
+        box | {"category_id": 7},  # another caption: "dining table"
+        crowd,
+        crowd | {"bbox": [1, 1, 4, 4], "id": 9},
+    ]
+    write_json(gold, raw)
+    assert main(["import", str(gold), "--out", "two"]) == 0
+    out = ["--merge", "two", "--format", "coco", "--out", "o.json"]
+    assert main(["export", "one", *out]) == 0
+    assert len(crowds_of("o.json")) == 2
+    (image,) = json.loads(Path("o.json").read_text())["images"]
+    assert (image["license"], image["captions"]) == (1, ["cat", "dining table"])
+    names = ["--categories", "cat, dog"]
+    out = ["--merge", "two", "--format", "coco", *names, "--out", "c.json"]
+    assert main(["export", "one", *out]) == 0
+    assert "2 x region to ignore whose image is left out" in capsys.readouterr().out
+
+
 def test_difficult_objects_are_kept_without_pixels(tmp_path: Path) -> None:
     Image.new("RGB", (WIDE, HIGH), "red").save(tmp_path / "a.jpg")
     objects = "".join(
@@ -189,7 +220,8 @@ def test_an_import_that_was_cut_off_goes_on(gold: Path, capsys: pytest.CaptureFi
     Path("run/layers/gold_facts/_commits", f"{commit}.json").unlink()
     out = ["--format", "coco", "--out", "o.json"]
     assert main(["export", "run", *out]) == 2
-    assert "lacks 1 units: the `glipforge import` command" in capsys.readouterr().err
+    assert "lacks 1 of 1 units, the first " in (said := capsys.readouterr().err)
+    assert "the `glipforge import` command that made it goes on" in said
     assert main(["import", str(gold), "--out", "run"]) == 0
     assert main(["export", "run", *out]) == 0
     assert len(crowds_of("o.json")) == 4

@@ -70,7 +70,7 @@ def label_two(
             )
             for records in units
         ]
-        return [future.result(timeout=60) for future in futures]
+        return [future.result(timeout=300) for future in futures]
 
 
 def test_images_of_an_archive_go_one_after_the_other() -> None:
@@ -107,7 +107,7 @@ def test_files_wait_for_room_too(tmp_path: Path) -> None:
     memory = HeldBytes(3 * SIZE)
     halves = [iter(records[:12]), iter(records[12:])]
     found = label_two(memory, halves, PairLimits(window_bytes=2 * SIZE))
-    assert all(row.image_sha256 for unit in found for row in unit.rows)
+    assert sum(bool(row.image_sha256) for unit in found for row in unit.rows) == 24
     assert SIZE <= memory.most <= (3 + 3) * SIZE
     assert memory.total == 0
 
@@ -126,7 +126,7 @@ def test_the_first_in_line_never_waits_and_the_next_does_until_it_ends() -> None
             waiter.join(0.05)
             assert waiter.is_alive()
             first.give(60)
-            waiter.join(10)
+            waiter.join(120)
             assert not waiter.is_alive()
     assert memory.total == 0
 

@@ -1,20 +1,25 @@
-"""The copy of a layer's vectors: the same numbers, never of another file, never needed."""
+"""Vectors as they lie in a layer's file: the same numbers as its lists, and a file that says what
+cannot be is read by its lists or refused."""
 
 from __future__ import annotations
 
 import os
-import shutil
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from pipeline.layers.nearest import cosines_of, vector_of
+from pipeline.layers.nearest import _products, cosines_of, vector_of
 from pipeline.layers.store import LayerRows, LayerStore
-from pipeline.layers.unit_vectors import FOLDER, unit_vectors
+from pipeline.layers.unit_vectors import unit_vectors
 from pipeline.run.store import RunStore
-from schemas.errors import DataError
+from pipeline.storage.files import read_bytes, write_bytes
+from schemas.errors import ConfigError, DataError
+from schemas.fingerprint import sha256_bytes
 from schemas.plan import UnitCommit
 from tests.pipeline.layers.runs import drawn_run
 from tests.pipeline.layers.test_store import define
@@ -22,31 +27,24 @@ from tests.pipeline.layers.test_store import define
 NAME = "embeddings"
 
 
-def fill(run: RunStore, store: LayerStore, drawn: int, length: int = 3) -> None:
-    """Vectors for all units that have none; the last row of each has no vector."""
-    rng = np.random.default_rng(drawn)
-    for source in store.pending():
-        keys = [row.record_id for row in run.read_rows(source, source.files[0])]
-        values: list[object] = [rng.random(length).tolist() for _ in keys[:-1]]
-        columns = [keys, ["ok"] * len(keys), [""] * len(keys), [*values, None]]
-        schema = store.kind.schema()
-        arrays = [pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)]
-        table = pa.Table.from_arrays(arrays, schema=schema)
-        store.commit(source, LayerRows(table=table, statuses={"ok": len(keys)}, examples={}), {})
-
-
-def commit_values(store: LayerStore, source: UnitCommit, values: list[list[float]]) -> None:
-    """A unit of the layer with the keys a, b, ..."""
-    keys = [chr(ord("a") + n) for n in range(len(values))]
-    columns = [keys, ["ok"] * len(keys), [""] * len(keys), values]
+def commit_values(
+    store: LayerStore, source: UnitCommit, keys: Sequence[str], values: Sequence[object]
+) -> None:
+    """A unit of the layer; a row without a vector has another status."""
+    statuses = ["image_missing" if value is None else "ok" for value in values]
+    columns = [keys, statuses, [""] * len(keys), values]
     schema = store.kind.schema()
     arrays = [pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)]
     table = pa.Table.from_arrays(arrays, schema=schema)
     store.commit(source, LayerRows(table=table, statuses={"ok": len(keys)}, examples={}), {})
 
 
-def copies(store: LayerStore) -> list[Path]:
-    return sorted((Path(store.uri) / FOLDER).glob("*"))
+def fill(run: RunStore, store: LayerStore, drawn: int, length: int = 3) -> None:
+    """Vectors for all units that have none; the first row of each has no vector."""
+    rng = np.random.default_rng(drawn)
+    for source in store.pending():
+        keys = [row.record_id for row in run.read_rows(source, source.files[0])]
+        commit_values(store, source, keys, [None, *(rng.random(length) for _ in keys[1:])])
 
 
 @pytest.fixture
@@ -65,117 +63,151 @@ def all_cosines(run: RunStore) -> dict[str, float]:
     }
 
 
-def test_a_copy_gives_the_same_numbers(run: RunStore) -> None:
+def test_vectors_are_mapped_and_not_decoded(run: RunStore, monkeypatch: pytest.MonkeyPatch) -> None:
     store = LayerStore(run, NAME)
-    first = all_cosines(run)
-    assert first
-    assert len(copies(store)) == len(run.commits())
+    before = sorted(os.listdir(store.uri))
+    decoded = all_cosines_by_lists(run)
+    monkeypatch.setattr(LayerStore, "read", None)  # no list is read
+    assert all_cosines(run) == pytest.approx(decoded, abs=1e-6)
+    found = unit_vectors(store, next(iter(store.commits().values())))
+    assert len(found.keys) == sum(map(len, found.parts)) > 0
+    own = vector_of(run, NAME, found.keys[-1].as_py())
+    assert own is not None
+    assert own.tolist() == found.parts[-1][-1].tolist()
+    assert vector_of(run, NAME, "nobody") is None
+    assert sorted(os.listdir(store.uri)) == before, "a search writes nothing"
+
+
+def all_cosines_by_lists(run: RunStore) -> dict[str, float]:
+    store, found = LayerStore(run, NAME), {}
+    for commit in store.commits().values():
+        for row in store.read(commit).to_pylist():
+            if row["vector"] is not None:
+                own = np.array([row["vector"]], np.float32) @ np.array([0.6, 0.8, 0.0], np.float32)
+                found[row["record_id"]] = float(own[0])
+    return found
+
+
+def test_bytes_from_a_store_are_used_likewise(
+    run: RunStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = LayerStore(run, NAME)
     commit = next(iter(store.commits().values()))
-    (Path(store.uri) / commit.files[0].path).unlink()  # only the copy is read
-    assert all_cosines(run) == first
-    found = unit_vectors(store, commit)
-    assert vector_of(run, NAME, found.keys[0].as_py()).tolist() == found.vectors[0].tolist()  # type: ignore[union-attr]
+    mapped = unit_vectors(store, commit)
+    monkeypatch.setattr(store, "is_local", False)  # its files come as bytes, compared by hash
+    monkeypatch.setattr(store, "read", None)
+    fetched = unit_vectors(store, commit)
+    assert fetched.keys.equals(mapped.keys)
+    assert [part.tolist() for part in fetched.parts] == [part.tolist() for part in mapped.parts]
 
 
-@pytest.mark.parametrize("damage", [b"", b"ARROW1\0\0", None])
-def test_a_torn_copy_is_made_again(run: RunStore, damage: bytes | None) -> None:
+def written_anew(store: LayerStore, data: bytes) -> None:
+    """Other bytes for the first unit, with a marker that vouches for them."""
+    commit = next(iter(store.commits().values()))
+    (file,) = commit.files
+    file = replace(file, size=len(data), sha256=sha256_bytes(data))
+    path = Path(store.uri) / "_commits" / f"{commit.unit_id}.json"
+    write_bytes(store.url(file.path), data)
+    path.write_text(replace(commit, files=(file,)).to_json())
+
+
+@pytest.mark.parametrize("length", [b"0", b"-1", b"2", b"4", b"x", b"9" * 30, "\u0664".encode()])
+def test_a_length_that_cannot_be_is_not_believed(run: RunStore, length: bytes) -> None:
     store, first = LayerStore(run, NAME), all_cosines(run)
-    path = copies(store)[0]
-    whole = path.read_bytes()
-    path.write_bytes(whole[: len(whole) // 2] if damage is None else damage)
-    assert all_cosines(run) == first
-    assert copies(store)[0].read_bytes() == whole
+    commit = next(iter(store.commits().values()))
+    data = read_bytes(store.url(commit.files[0].path))
+    table = pq.read_table(pa.BufferReader(data))
+    sink = pa.BufferOutputStream()
+    stamped = table.replace_schema_metadata({b"glipforge.vector_length": length})
+    pq.write_table(stamped, sink, compression="none", use_dictionary=False)
+    written_anew(store, sink.getvalue().to_pybytes())
+    assert all_cosines(run) == pytest.approx(first, abs=1e-6)
 
 
-NUMBERS = pa.array([0.5] * 6, pa.float32())
-THREE = pa.FixedSizeListArray.from_arrays(NUMBERS, 3)
+def test_a_file_whose_footer_leads_out_of_it(run: RunStore) -> None:
+    store = LayerStore(run, NAME)
+    commit = next(iter(store.commits().values()))
+    data = bytearray(read_bytes(store.url(commit.files[0].path)))
+    rng = np.random.default_rng(4)
+    footer = int.from_bytes(data[-8:-4], "little") + 8
+    for _ in range(40):
+        torn = data.copy()
+        for place in rng.integers(len(data) - footer, len(data) - 8, size=3):
+            torn[place] = int(rng.integers(256))
+        written_anew(store, bytes(torn))
+        try:
+            all_cosines(RunStore(run.uri))
+        except (DataError, ConfigError):
+            continue
+
+
+def test_an_older_file_is_decoded(run: RunStore) -> None:
+    store, first = LayerStore(run, NAME), all_cosines(run)
+    commit = next(iter(store.commits().values()))
+    table = pq.read_table(pa.BufferReader(read_bytes(store.url(commit.files[0].path))))
+    sink = pa.BufferOutputStream()
+    meta = {k: v for k, v in table.schema.metadata.items() if k != b"glipforge.vector_length"}
+    pq.write_table(table.replace_schema_metadata(meta), sink, compression="zstd")
+    written_anew(store, sink.getvalue().to_pybytes())
+    assert all_cosines(run) == pytest.approx(first, abs=1e-6)
+
+
+def test_a_file_that_is_cut_short_or_gone_is_named(run: RunStore) -> None:
+    store = LayerStore(run, NAME)
+    path = Path(store.url(next(iter(store.commits().values())).files[0].path))
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(DataError, match=r"embeddings/.*parquet is missing or is not the file"):
+        all_cosines(run)
+    path.unlink()
+    os.mkfifo(path)  # nobody ever writes to it
+    with pytest.raises(ConfigError, match="is a named pipe, not a file"):
+        all_cosines(run)
+    path.unlink()
+    with pytest.raises(DataError, match="is missing or is not the file"):
+        all_cosines(run)
 
 
 @pytest.mark.parametrize(
-    ("keys", "vectors"),
+    "values, said",
     [
-        (pa.array(["a", "b"]), pa.array(["x", "y"])),
-        (pa.array([1, 2]), THREE),
-        (pa.array([None, "b"]), THREE),
-        (pa.array(["a", "b"]).dictionary_encode(), THREE),
-        (pa.array(["a", "b"]), THREE.cast(pa.list_(pa.float64(), 3))),
-        (pa.array(["a", "b"]), pa.array([[0.5] * 6, []], pa.list_(pa.float32()))),
-        (pa.array(["a", "b"]), pa.array([None, [0.5] * 3], pa.list_(pa.float32(), 3))),
-        (pa.array(["a", "b"]), pa.array([[0.5, None, 0.5]] * 2, pa.list_(pa.float32(), 3))),
+        ([[1.0, 0.0], [1.0]], "holds vectors of 1 and of 2 numbers; run `glipforge enrich"),
+        ([[1.0, None, 0.0], [1.0] * 3], "holds vectors with missing numbers; run `glipforge enr"),
     ],
 )
-def test_a_copy_of_other_columns_is_made_again(
-    run: RunStore, keys: pa.Array, vectors: pa.Array
-) -> None:
-    store, first = LayerStore(run, NAME), all_cosines(run)
-    path = copies(store)[0]
-    whole = path.read_bytes()
-    table = pa.table({"key": keys, "vector": vectors})
-    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
-        writer.write_table(table)
-    assert all_cosines(run) == first
-    assert path.read_bytes() == whole
-
-
-def test_a_copy_whose_offsets_lead_out_of_it_is_made_again(run: RunStore) -> None:
-    store, first = LayerStore(run, NAME), all_cosines(run)
-    path = copies(store)[0]
-    whole = path.read_bytes()
-    good, bad = (np.array(offsets, np.int32).tobytes() for offsets in ([0, 5, 10], [0, 5, 2**30]))
-    assert whole.count(good) == 1
-    path.write_bytes(whole.replace(good, bad))
-    assert all_cosines(run) == first
-    assert path.read_bytes() == whole
-
-
-def test_a_pipe_in_place_of_a_copy_is_not_waited_for(run: RunStore) -> None:
-    store, first = LayerStore(run, NAME), all_cosines(run)
-    path = copies(store)[0]
-    path.unlink()
-    os.mkfifo(path)
-    assert all_cosines(run) == first
-    assert path.is_file()
-
-
-def test_a_copy_of_another_file_is_not_taken(run: RunStore) -> None:
-    store, first = LayerStore(run, NAME), all_cosines(run)
-    before = copies(store)
-    store.withdraw(store.commits().values())
-    fill(run, store, 1)
-    second = all_cosines(run)
-    assert second.keys() == first.keys()
-    assert second != first
-    assert len(copies(store)) == len(before)
-    assert not set(copies(store)) & set(before)
-
-
-def test_where_no_copy_can_be_written(run: RunStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_vectors_that_no_model_makes(run: RunStore, values: list[object], said: str) -> None:
     store = LayerStore(run, NAME)
-    (Path(store.uri) / FOLDER).write_bytes(b"a file is in the way")
-    first = all_cosines(run)
-    assert first == all_cosines(run)
-    (Path(store.uri) / FOLDER).unlink()
-    usage = shutil.disk_usage(store.uri)._replace(free=10)
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
-    assert all_cosines(run) == first
-    assert not copies(store)
-
-
-def test_vectors_of_two_lengths(run: RunStore) -> None:
-    store = LayerStore(run, NAME)
-    commit = next(iter(store.commits().values()))
-    store.withdraw([commit])
+    store.withdraw([next(iter(store.commits().values()))])
     (source,) = store.pending()
-    commit_values(store, source, [[1.0, 0.0], [1.0]])
-    with pytest.raises(DataError, match=r"holds vectors of 1 and of 2 numbers; run `glipforge enr"):
+    commit_values(store, source, ["a", "b"], values)
+    with pytest.raises(DataError, match=said):
         all_cosines(run)
+
+
+def test_vectors_of_another_model_are_named(run: RunStore) -> None:
+    with pytest.raises(ConfigError, match="vectors of 3 numbers, the model gives 2"):
+        list(cosines_of(run, NAME, np.array([1.0, 0.0], np.float32)))
 
 
 def test_vectors_that_are_not_finite_are_left_out(run: RunStore) -> None:
     store = LayerStore(run, NAME)
     store.withdraw(list(store.commits().values())[:1])
     (source,) = store.pending()
-    commit_values(store, source, [[1.0, 0.0, 0.0], [float("nan"), 0.0, 0.0]])
+    commit_values(store, source, ["a", "b"], [[1.0, 0.0, 0.0], [float("nan"), 0.0, 0.0]])
+    assert len(unit_vectors(store, store.commits()[source.unit_id]).keys) == 2
     found = all_cosines(run)
     assert "a" in found
     assert "b" not in found
+
+
+@pytest.mark.parametrize("length", [1, 3, 512, 2**17, 2**17 + 1])
+def test_products_of_numbers_at_odd_addresses(length: int) -> None:
+    rng = np.random.default_rng(length)
+    rows = 3 if length > 2**16 else 700
+    drawn = rng.standard_normal((rows, length), np.float32)
+    vector = rng.standard_normal(length, np.float32)
+    odd = np.frombuffer(b"x" + drawn.tobytes(), np.float32, offset=1).reshape(rows, length)
+    assert not odd.flags.aligned
+    expected = drawn.astype(np.float64) @ vector.astype(np.float64)
+    for vectors in (drawn, odd):
+        assert _products(vectors, vector) == pytest.approx(expected, abs=1e-3 * length**0.5)
+    assert _products(drawn[:0], vector).shape == (0,)

@@ -47,8 +47,27 @@ def test_a_file_has_a_class_a_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "lines, names",
+    [
+        (b"- dog\n- fire hydrant\n", ("dog", "fire hydrant")),
+        (b'"dog",\r\n"cat",\r\n', ("dog", "cat")),
+        (b"dog,\rcat;\r\r", ("dog", "cat")),
+        (b"'dog'\nman's hat\n5\" plate\n", ("dog", "man's hat", '5" plate')),
+        ("狗\nсобака".encode(), ("狗", "собака")),
+        ("\n".join(f"thing {i}" for i in range(1203)).encode(), None),
+    ],
+)
+def test_a_file_as_other_programs_write_it(lines: bytes, names, tmp_path: Path) -> None:
+    (tmp_path / "classes.txt").write_bytes(lines)
+    found = ClassList.parse(f"@{tmp_path / 'classes.txt'}").names
+    assert found == names if names else len(found) == 1203
+
+
+@pytest.mark.parametrize(
     "text, message",
     [
+        ("dog, -cap", "'-cap' is a word that a class must not be; name the class before it"),
+        ("d\x00g", r"'d\\x00g' has a control character"),
         ("", "no name in it; for example"),
         (" , ", "no name in it"),
         ("cat: a; Cat: b", "the class 'Cat' stands twice"),

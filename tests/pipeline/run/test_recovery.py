@@ -23,13 +23,13 @@ def test_a_leftover_writer_that_lost_changes_nothing(tmp_path: Path) -> None:
     def pause(name: str) -> None:
         if name == "mark":
             at_marker.set()
-            go_on.wait(30)
+            go_on.wait(120)
 
     late: list[bool] = []
     run_of_slow = with_steps(RunStore(place), pause)
     slow = threading.Thread(target=lambda: late.append(commit(run_of_slow).won))
     slow.start()
-    at_marker.wait(30)
+    assert at_marker.wait(120)
     run = RunStore(place)
     run.recover()  # must not clean what the slow one has staged
     assert commit(run).won

@@ -8,14 +8,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 from pipeline.layers.enrich_unit import enrich_unit
-from pipeline.layers.perceptual_hash import DuplicateScorer
+from pipeline.layers.perceptual_hash import CROPS, DuplicateScorer, crop_dhashes
 from pipeline.layers.store import LayerStore
 from pipeline.run.store import RunStore
 from pipeline.trust.leakage import find_leakage, read_leakage, write_leakage
-from pipeline.trust.near_images import NearIndex, as_words, hash_images, image_files
+from pipeline.trust.near_images import (
+    TURNS,
+    NearIndex,
+    as_words,
+    hash_images,
+    image_files,
+)
 from schemas.errors import ConfigError
 from schemas.layer import KINDS, Layer
 from tests.pipeline.layers.runs import draw, drawn_run
@@ -89,6 +96,41 @@ def test_turned_and_mirrored_copies_are_near(tmp_path: Path) -> None:
         assert found == {f"toy/{n}": ("near", f"{n}.jpg") for n in range(3)}, turn
 
 
+@pytest.mark.parametrize("where", [(0.0, 0.0), (0.5, 0.5), (1.0, 1.0), (0.17, 0.83), (0.7, 0.4)])
+def test_a_crop_of_a_test_image_is_found(tmp_path: Path, where: tuple[float, float]) -> None:
+    (tmp_path / "images").mkdir()
+    folder = tmp_path / "test"
+    for number in range(3):
+        whole = photo_like(number)
+        folder.mkdir(exist_ok=True)
+        Image.fromarray(whole).save(folder / f"{number}.png")
+        Image.fromarray(photo_like(number + 50)).save(folder / f"other{number}.png")
+        side = np.array(whole.shape[:2]) * 0.8**0.5
+        top, left = ((whole.shape[:2] - side) * where).astype(int)
+        height, width = side.astype(int)
+        crop = Image.fromarray(whole[top : top + height, left : left + width])
+        crop.resize((200, 150)).save(tmp_path / "images" / f"{number}.jpg", quality=70)
+    hashes = hash_images("test", image_files(str(folder)))
+    own = hash_images("own", image_files(str(tmp_path / "images")))
+    places, _ = NearIndex(hashes.crops, 6).nearest(own.hashes[::TURNS])
+    assert [Path(hashes.names[p // CROPS]).name for p in places] == ["0.png", "1.png", "2.png"]
+    assert NearIndex(hashes.hashes, 6).nearest(own.hashes[::TURNS])[0].tolist() == [-1, -1, -1]
+
+
+def photo_like(seed: int) -> NDArray[np.uint8]:
+    """Colours that change slowly, as in photographs: [240, 320, 3]."""
+    coarse = np.random.default_rng(seed).integers(0, 256, (7, 9, 3), dtype=np.uint8)
+    return np.asarray(Image.fromarray(coarse).resize((320, 240), Image.Resampling.BICUBIC))
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 40), (300, 2), (97, 100), (1000, 10)])
+def test_crops_of_images_of_any_size(size: tuple[int, int]) -> None:
+    found = crop_dhashes(np.zeros((*size, 3), np.uint8))
+    assert len(found) == CROPS
+    squares = found[-9:]
+    assert (squares == [None] * 9) == (min(size) / max(size) > 0.96)
+
+
 def test_flat_images_are_not_near_to_each_other(tmp_path: Path) -> None:
     run, folder = hashed_run(tmp_path), tmp_path / "test"
     folder.mkdir()
@@ -143,6 +185,14 @@ def test_what_is_no_set(tmp_path: Path, content: str | None, said: str) -> None:
         path.write_text(content)
     with pytest.raises(ConfigError, match=said):
         image_files(str(path))
+
+
+def test_a_folder_that_links_lead_back_to_is_read_once(tmp_path: Path) -> None:
+    draw(tmp_path / "set" / "in" / "1.PNG", seed=1)
+    for place in ("set/loop", "set/in/loop"):
+        (tmp_path / place).symlink_to(tmp_path / "set", target_is_directory=True)
+    (tmp_path / "set" / "again").symlink_to(tmp_path / "set" / "in", target_is_directory=True)
+    assert len(image_files(str(tmp_path / "set"))) == 1
 
 
 def test_an_empty_folder_is_no_set(tmp_path: Path) -> None:

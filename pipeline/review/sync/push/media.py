@@ -15,7 +15,7 @@ from typing import IO
 from PIL import Image
 
 from pipeline.images.access import ANYTHING, ImageAccess
-from pipeline.images.decode import ImageLimits, decode_image, open_unguarded
+from pipeline.images.decode import NO_LIMITS, decode_image, open_unguarded
 from pipeline.images.fetch import read_image_uri
 from pipeline.images.orientation import UPRIGHT, orientation
 from pipeline.storage.files import is_local, local_path
@@ -34,7 +34,6 @@ BROWSER_FORMATS = {
     "BMP": ".bmp",
 }
 # The run had its own limits when it decoded the same bytes.
-_NO_LIMITS = ImageLimits(max_pixels=2**40, min_side_px=1, max_aspect=1e9)
 _JPEG_QUALITY = 95
 
 
@@ -71,7 +70,7 @@ class MediaStore:
             )
         ending = _ending(io.BytesIO(data), row)
         if ending is None:
-            decoded = decode_image(data, _NO_LIMITS)
+            decoded = decode_image(data, NO_LIMITS)
             _check_size(row, (decoded.width, decoded.height))
             upright = Image.fromarray(decoded.array)
             stream = io.BytesIO()

@@ -101,12 +101,12 @@ def test_push_open_pull(run_dir: str, tmp_path: Path, capsys: pytest.CaptureFixt
     url = lines[1].removeprefix("review: ").strip()
     assert url.endswith(f"/datasets/{dataset_name(run_dir, None)}")
     assert lines[2].startswith("from another machine: ssh -N -L ")
-    with urllib.request.urlopen(url, timeout=30) as page:
+    with urllib.request.urlopen(url, timeout=200) as page:
         assert page.status == 200
     endpoint = json.loads(review_home(tmp_path / "home").endpoint.read_text())
     edit(tmp_path, run_dir, {"review": "rejected"})  # shares the app's database
     app.send_signal(signal.SIGINT)
-    rest, _ = app.communicate(timeout=60)
+    rest, _ = app.communicate(timeout=200)
     assert (app.returncode, rest) == (0, "\nending the app\n")
     assert not port_answers(endpoint["port"])
     assert not port_answers(int(url.split(":")[2].split("/")[0]))
@@ -117,7 +117,7 @@ def test_push_open_pull(run_dir: str, tmp_path: Path, capsys: pytest.CaptureFixt
     two = [
         subprocess.Popen(pull, cwd=module_root(), stdout=subprocess.PIPE, text=True) for _ in "ab"
     ]
-    lines = sorted(one.communicate(timeout=120)[0].splitlines()[0] for one in two)
+    lines = sorted(one.communicate(timeout=300)[0].splitlines()[0] for one in two)
     assert [one.returncode for one in two] == [0, 0]
     assert lines == [
         "3 pairs read, 0 with changes: 0 new decisions (none); 3 boxes still pending",
@@ -164,7 +164,9 @@ def check_queues(run_dir: str, store: Any, capsys: pytest.CaptureFixture[str]) -
     # Suspicions would sway who judges the audit.
     assert {label["queue_score"] for label in drawn} == {None}
     assert {label["pair_score"] for label in drawn} == {None}
-    assert all(label["queue_score"] > 0 for label in suspected if label["review"] == "pending")
+    scores = [label["queue_score"] for label in suspected if label["review"] == "pending"]
+    assert scores
+    assert min(scores) > 0
     audited = get_dataset(store, f"{name}-audit").samples
     for label in drawn:
         judged = {"boxes.detections.$.review": "accepted"}

@@ -57,7 +57,7 @@ def test_gold_boxes_become_a_run_and_come_out_the_same(
         "record_invalid         1",
         "no_phrases             1",
         "1 x image of another size than its labels say",
-        "1 x image that is not there (is image_root right?)",
+        "1 x image that is not there (is --image-root right?)",
         "next: glipforge export run",
     ):
         assert line in shown
@@ -130,7 +130,24 @@ def test_images_can_be_required(tmp_path: Path, capsys: pytest.CaptureFixture[st
     [
         (["import", "nowhere.json", "--out", "r"], "nowhere.json' does not exist"),
         (["import", "empty.json", "--out", "r"], "has nothing to import (no sample)"),
-        (["validate", "nowhere.json"], "does not exist"),
+        (["validate", "nowhere.json"], "path 'nowhere.json' does not exist"),
+        (
+            ["validate", ".", "--format", "coco"],
+            "'.' is a folder, and gold of format coco is a fil",
+        ),
+        (
+            ["import", "empty.json", "--label-map", "no.txt", "--out", "r"],
+            "--label-map 'no.txt' doe",
+        ),
+        (
+            ["evaluate", "--gold", "no.json", "--detections", "no.json"],
+            "gold 'no.json' does not ex",
+        ),
+        (
+            ["evaluate", "--gold", "one.json", "--detections", "no.json"],
+            "detections 'no.json' does",
+        ),
+        (["evaluate", "--gold", "one.json", "--detections", "."], "'.' is a folder, not a file"),
         (
             ["import", "empty.json", "--out", "r", "--require-images", "--no-check-images"],
             "--require-images looks at the images: do not give --no-check-images",
@@ -146,8 +163,14 @@ def test_what_cannot_be_imported_is_explained(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("empty.json").write_text('{"images": [], "annotations": [], "categories": []}')
+    image = {"id": 1, "file_name": "a.jpg", "width": 9, "height": 9}
+    box = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 1, 5, 5]}
+    raw = {"images": [image], "annotations": [box], "categories": [{"id": 1, "name": "cat"}]}
+    Path("one.json").write_text(json.dumps(raw))
     assert main(words) in (1, 2)
-    assert message in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert message in said
+    assert "Errno" not in said
 
 
 def test_runs_are_merged_and_split(

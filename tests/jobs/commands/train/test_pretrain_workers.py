@@ -58,7 +58,7 @@ def test_ray_train_survives_the_death_of_a_worker(two_workers, tmp_path) -> None
     state = json.loads((out / "train.json").read_text())
     assert state["status"] == "running"
     os.kill(state["pid"], signal.SIGKILL)
-    assert process.wait(240) == 0
+    assert process.wait(600) == 0
     again = json.loads((out / "train.json").read_text())
     assert again["first_step"] >= 4
     assert again["pid"] != state["pid"]

@@ -63,7 +63,7 @@ def start(arguments_: list[str]) -> subprocess.Popen:
 
 
 def wait_for_checkpoint(process: subprocess.Popen, out: Path, step: int) -> None:
-    deadline = time.monotonic() + 240
+    deadline = time.monotonic() + 600
     while not any(at >= step for at, _ in list_checkpoints(out / "checkpoints")):
         assert process.poll() is None, f"the run ended before its checkpoint of step {step}"
         assert time.monotonic() < deadline

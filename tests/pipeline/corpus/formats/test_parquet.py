@@ -124,6 +124,7 @@ def as_in_urls(image: bytes) -> str:
         pa.array([encoded(n).encode() for n in range(2)]),
         pa.array([as_in_urls(picture(n)) for n in range(2)]),
         pa.array([{"bytes": encoded(n).encode(), "path": None} for n in range(2)]),
+        pa.array([[encoded(0)], [encoded(1, "data:image/png;base64,")]]),
     ],
     ids=[
         "uint8",
@@ -134,6 +135,7 @@ def as_in_urls(image: bytes) -> str:
         "bytes of base64",
         "URLs",
         "struct",
+        "list of base64",
     ],
 )
 def test_images_of_every_form_are_read_and_read_again(tmp_path: Path, images: pa.Array) -> None:
@@ -144,13 +146,23 @@ def test_images_of_every_form_are_read_and_read_again(tmp_path: Path, images: pa
 
 
 def test_several_images_of_a_pair_are_said_to_be(tmp_path: Path) -> None:
-    images = pa.array([[picture(0), picture(1)], [], [picture(2)]])
-    found = [r.error for r in read(write(tmp_path / "t.parquet", images))]
-    assert found == [
-        (Status.RECORD_INVALID, "row 0 holds 2 images; a pair has one"),
-        (Status.IMAGE_MISSING, "row 1 holds no image"),
-        None,
-    ]
+    for form in (picture, encoded):
+        images = pa.array([[form(0), form(1)], [], [form(2)]])
+        found = [r.error for r in read(write(tmp_path / "t.parquet", images))]
+        assert found == [
+            (Status.RECORD_INVALID, "row 0 holds 2 images; a pair has one"),
+            (Status.IMAGE_MISSING, "row 1 holds no image"),
+            None,
+        ]
+
+
+def test_a_list_of_one_path_is_that_path(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(picture(0))
+    table = pa.table({"images": [["a.png"], [None]], "caption": ["a", "b"]})
+    pq.write_table(table, tmp_path / "t.parquet")
+    first, second = read(tmp_path / "t.parquet")
+    assert read_image_uri(first.image_uri or "") == picture(0)
+    assert second.error == (Status.IMAGE_MISSING, "row 1 holds no image")
 
 
 def with_captions(path: Path, captions: Any, names: list[str] | None = None) -> Path:

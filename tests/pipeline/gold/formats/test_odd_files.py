@@ -91,6 +91,48 @@ def test_cvats_shapes_become_the_boxes_around_them(tmp_path: Path) -> None:
         load_gold(str(path))
 
 
+def test_label_studio_shapes_that_say_little(tmp_path: Path) -> None:
+    """A shape that nobody named is counted, and a task without shapes is an empty image."""
+    picture(tmp_path / "c.jpg")
+    sides = {"original_width": 100, "original_height": 80}
+    place = {"x": 10, "y": 10, "width": 20, "height": 20}
+    results = [
+        sides | {"id": "a", "type": "rectangle", "value": place},
+        sides | {"id": "b", "type": "rectanglelabels", "value": place | {"rectanglelabels": []}},
+        {"id": "a", "type": "textarea", "value": {"text": ["a cat"]}},
+        {"type": "relation", "from_id": "a", "to_id": "b", "direction": "right"},
+        sides | {"type": "keypointlabels", "value": {"x": 1, "y": 1, "width": 1}},
+        sides | {"type": "brushlabels", "value": {"rle": [1], "brushlabels": ["x"]}},
+    ]
+    tasks = [
+        {"id": 1, "data": {"image": "a.jpg"}, "annotations": [{"result": results}]},
+        {"id": 2, "data": {"image": "c.jpg"}, "annotations": [{"result": []}]},
+        {"id": 3, "data": {"image": "gone.jpg"}, "annotations": [{"result": []}]},
+    ]
+    (tmp_path / "t.json").write_text(json.dumps(tasks))
+    gold = load_gold(str(tmp_path / "t.json"))
+    assert [(one.sample_id, one.width, one.boxes) for one in gold.samples] == [
+        ("t/1", 100, ()),
+        ("t/2", 100, ()),
+    ]
+    dropped = {key: n for key, n in gold.counts.items() if ":" in key}
+    assert dropped.pop("dropped: shape without a label") == 2
+    assert dropped.pop("dropped: result that is not a rectangle, a polygon or an ellipse") == 4
+    assert list(dropped.values()) == [1]  # of the image that is gone
+
+
+def test_yolo_configurations_as_ultralytics_reads_them(tmp_path: Path) -> None:
+    """A number of classes without names, Roboflow's paths, `validation`, and poses."""
+    pose = "1 .5 .5 .2 .5 " + ".1 .2 1 " * 2 + "\n1 .5 .5 .2 .5 .1 .2\n"
+    folder = yolo(tmp_path, pose, names=None, nc=2, val=None, kpt_shape=[2, 3], path=None)
+    config = json.loads((folder / "data.yaml").read_text())
+    del config["val"]
+    (folder / "data.yaml").write_text(json.dumps(config | {"validation": "../images/val"}))
+    gold = load_gold(str(folder))
+    assert gold.categories == ("class_0", "class_1")
+    assert boxes_of(gold) == [((40, 20, 60, 60), "class_1")] * 2
+
+
 def test_yolo_lines_in_pixels_are_counted(tmp_path: Path) -> None:
     gold = load_gold(str(yolo(tmp_path, "0 50 40 10 10\n0 .9 .9 .4 .4\n0 nan .5 .1 .1\n")))
     assert boxes_of(gold) == [((70, 56, 100, 80), "cat")]

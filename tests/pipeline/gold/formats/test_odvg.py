@@ -57,6 +57,16 @@ def test_where_label_and_category_disagree_the_label_counts(tmp_path: Path) -> N
     assert [n for key, n in gold.counts.items() if "disagree" in key] == [1]
 
 
+def test_a_name_under_two_numbers_is_counted(tmp_path: Path) -> None:
+    row = {"filename": "a.jpg", "width": 64, "height": 48}
+    row["detection"] = {"instances": [{"bbox": [1, 2, 3, 4], "label": 2}]}
+    path = write_lines(tmp_path / "od.jsonl", row)
+    names = {"0": "kid", "1": "kite", "2": "kid"}
+    gold = load_gold(path, label_map=write_json(tmp_path / "m.json", names))
+    assert gold.categories == ("kid", "kite", "kid")
+    assert [n for key, n in gold.counts.items() if "several numbers" in key] == [1]
+
+
 @pytest.mark.parametrize(
     "content, message",
     [

@@ -143,6 +143,8 @@ def test_label_studio(tmp_path: Path) -> None:
     results = [result(box), result(turned), result(points)]
     results += [result(apart, id="r"), {"id": "r", "value": {"labels": ["cow"]}}]
     results.append({"value": {"choices": ["good"]}})
+    results.append(result({"x": 50, "y": 50, "radiusX": 20, "radiusY": 5, "rotation": 90}))
+    results[-1]["value"]["ellipselabels"] = ["egg"]
     tasks = [
         {"id": 1, "data": {"image": "/data/upload/3/a.jpg"}, "annotations": [{"result": results}]},
         {"id": 2, "data": {"image": "b.jpg"}, "annotations": []},
@@ -162,13 +164,14 @@ def test_label_studio(tmp_path: Path) -> None:
         ((42, 40, 50, 60), "dog"),
         ((10, 8, 20, 24), "bird"),
         ((0, 0, 10, 8), "cow"),
+        ((46, 20, 54, 60), "egg"),
     ]
     assert [sample.image_uri for sample in gold.samples] == [
         f"{tmp_path}/3/a.jpg",
         f"{tmp_path}/sub/c.jpg",
     ]
     assert gold.counts["dropped: task that nobody has labelled"] == 1
-    assert gold.counts["dropped: result that is not a rectangle or a polygon"] == 1
+    assert gold.counts["dropped: result that is not a rectangle, a polygon or an ellipse"] == 1
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -11,12 +12,20 @@ from pipeline.review.app.server import AppServer
 from tests.pipeline.review.bench import Bench
 from tests.pipeline.review.browser.opened_pair import OpenedPair
 
-WAIT_S = 40.0
+WAIT_S = 120.0
 IN_PAGE = """async name => {
 const here = document.querySelector('script[src*="index.umd"]').src;
 const page = await import(new URL("page/fiftyone.js", here).href);
 """
 """How a function begins that works with the page's own modules."""
+SHOWN = """window.__shown = [];
+new MutationObserver((changes) => {
+  for (const { addedNodes } of changes)
+    for (const { textContent } of addedNodes)
+      if (textContent && textContent.length < 300) window.__shown.push(textContent);
+}).observe(document, { childList: true, subtree: true });
+"""
+"""Keeps the short texts that come up in the page: messages go by themselves."""
 SIZE = {"width": 1400, "height": 900}
 
 
@@ -39,6 +48,7 @@ class ReviewWindow(OpenedPair):
         self.actions = 0
         """Keys pressed and boxes clicked."""
         self.page.on("response", self._note)
+        self.page.add_init_script(SHOWN)
 
     def _note(self, response: Any) -> None:
         if response.request.method == "PATCH":
@@ -58,6 +68,26 @@ class ReviewWindow(OpenedPair):
                 self.leave_view()
         finally:
             self.page.close()
+
+    @contextmanager
+    def held_saves(self) -> Iterator[None]:
+        """No edit arrives within the block: FiftyOne sends one every three seconds, whenever."""
+        held: list[Any] = []
+        is_held = True
+
+        def send(route: Any) -> None:
+            if is_held and route.request.method == "PATCH":
+                held.append(route)
+            else:
+                route.continue_()
+
+        self.page.route("**/dataset/**", send)
+        try:
+            yield
+        finally:
+            is_held = False
+            for route in held:
+                route.continue_()
 
     def wait_for(self, what: Callable[[], Any], message: str, seconds: float = WAIT_S) -> Any:
         """The first true value of `what`; the browser goes on meanwhile.
@@ -160,8 +190,10 @@ class ReviewWindow(OpenedPair):
         return str(self.page.locator("#glipforge-question p").inner_text())
 
     def toast(self, words: str) -> None:
-        """Wait for a message."""
-        self.page.get_by_text(words).first.wait_for()
+        """Wait for a message; it may be gone again."""
+        self.page.wait_for_function(
+            "words => window.__shown.some((text) => text.includes(words))", arg=words
+        )
 
     def wait_reviews(self, expected: list[str]) -> None:
         """Wait until the words on the boxes are these."""

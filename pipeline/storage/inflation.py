@@ -1,0 +1,188 @@
+"""What a packed file may unpack to: gzip, and the pages and dictionaries of Parquet.
+
+Some kilobytes can hold a value of gigabytes, or name one large value a million times. Data of ours
+is packed to a tenth, at most a thirtieth; nothing is read that comes out far beyond that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from typing import IO, TYPE_CHECKING
+
+from schemas.errors import DataError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+FREE_BYTES = 256 << 20
+"""So many bytes may come out of any file."""
+MOST_TIMES = 100
+"""Beyond that, of its size."""
+_VALUE_BYTES = 8
+"""Of a number, and of the place of a text."""
+
+
+class Inflates(DataError):
+    """A file that would unpack to far more than an honest one of its size."""
+
+
+def most_unpacked(size: int) -> int:
+    """Bytes that may come out of a file of `size` bytes."""
+    return max(FREE_BYTES, MOST_TIMES * size)
+
+
+def refusal(what: str, limit: int, advice: str = "") -> Inflates:
+    """The error for a file that goes beyond its limit."""
+    times = f", {MOST_TIMES} times its size" if limit > FREE_BYTES else ""
+    more = f". {advice}" if advice else ""
+    return Inflates(
+        f"{what} unpacks to more than {limit:,} bytes{times}: it is not read further{more}"
+    )
+
+
+def parquet_batches(
+    source: str | IO[bytes],
+    what: str,
+    size: int,
+    *,
+    rows: int,
+    columns: Collection[str] | None = None,
+    row_groups: Collection[int] | None = None,
+    large_values: bool = False,
+    metadata: pq.FileMetaData | None = None,
+    **options: object,
+) -> Iterator[pa.RecordBatch]:
+    """Batches of a Parquet file, as `iter_batches` gives them, within `most_unpacked(size)`.
+
+    Text and bytes are read as the dictionaries that they are stored as, counted, and only then
+    written out: a value that many rows name takes its memory once. With `large_values` (images,
+    where that takes five times as long) batches are made short instead, but for those of lists.
+
+    Args:
+        source: Path, or seekable stream.
+        what: Names it in errors.
+        size: Of the file in bytes.
+        rows: Of a batch, at most.
+        columns: Top-level columns; None: all.
+        row_groups: None: all.
+        large_values: As above.
+        metadata: Of the file, where it is known.
+        options: For `pyarrow.parquet.ParquetFile`.
+
+    Raises:
+        Inflates: more comes out.
+        ArrowException, OSError: it is not Parquet, or it is torn.
+    """
+    import pyarrow.parquet as pq
+
+    file = pq.ParquetFile(source, metadata=metadata, **options)
+    groups = range(file.num_row_groups) if row_groups is None else row_groups
+    limit = most_unpacked(size)
+    texts = _texts(file, groups, columns, what, limit)
+    if large_values:
+        flat = {path: most for path, most in texts.items() if not _is_repeated(file, path)}
+        texts = {path: most for path, most in texts.items() if path not in flat}
+        rows = max(1, min(rows, FREE_BYTES // max(sum(flat.values()), 1)))
+    wanted = file.schema_arrow
+    if texts:
+        file = pq.ParquetFile(
+            source, metadata=file.metadata, read_dictionary=sorted(texts), **options
+        )
+    left = limit
+    chosen = None if columns is None else list(columns)
+    only = {"row_groups": list(groups), "columns": chosen}
+    for batch in file.iter_batches(rows, **only, use_threads=False):
+        for part, num_bytes in _parts(batch):
+            left -= num_bytes
+            if left < 0 or num_bytes > FREE_BYTES:
+                raise refusal(what, limit if left < 0 else FREE_BYTES)
+            yield _plain(part, wanted) if texts else part
+
+
+def _texts(
+    file: pq.ParquetFile,
+    groups: Collection[int],
+    columns: Collection[str] | None,
+    what: str,
+    limit: int,
+) -> dict[str, int]:
+    """Paths of the text and byte columns that may grow when they are written out, and the most
+    bytes that one value may have."""
+    found: dict[str, int] = {}
+    total = 0
+    for group in groups:
+        part = file.metadata.row_group(group)
+        for place in range(part.num_columns):
+            chunk = part.column(place)
+            path = chunk.path_in_schema
+            if columns is not None and path.partition(".")[0] not in columns:
+                continue
+            width = max(_VALUE_BYTES, file.schema.column(place).length or 0)
+            total += max(chunk.total_uncompressed_size, chunk.num_values * width)
+            if total > limit:
+                raise refusal(what, limit)
+            is_text = chunk.physical_type == "BYTE_ARRAY"
+            if is_text and chunk.total_uncompressed_size * chunk.num_values > FREE_BYTES:
+                found[path] = max(found.get(path, 0), chunk.total_uncompressed_size)
+    return found
+
+
+def _is_repeated(file: pq.ParquetFile, path: str) -> bool:
+    columns = [file.schema.column(place) for place in range(len(file.schema))]
+    return any(one.path == path and one.max_repetition_level > 0 for one in columns)
+
+
+def _parts(batch: pa.RecordBatch) -> Iterator[tuple[pa.RecordBatch, int]]:
+    """The batch, in pieces that can be written out, with the bytes of each."""
+    num_bytes = sum(_expanded(column) for column in batch.columns)
+    if num_bytes <= FREE_BYTES or batch.num_rows < 2:
+        yield batch, num_bytes
+        return
+    half = batch.num_rows // 2
+    yield from _parts(batch.slice(0, half))
+    yield from _parts(batch.slice(half))
+
+
+def _expanded(column: pa.Array) -> int:
+    """Bytes of a column once its dictionaries are written out."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        values = column.dictionary
+        if not _has_lengths(values.type):
+            return int(column.nbytes)
+        lengths = pc.cast(pc.binary_length(values), pa.int64()).take(column.indices)
+        return int(pc.sum(lengths).as_py() or 0) + _VALUE_BYTES * len(column)
+    if pa.types.is_struct(kind):
+        return sum(_expanded(child) for child in column.flatten())
+    if pa.types.is_map(kind):
+        return _expanded(column.keys) + _expanded(column.items)
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+        return _expanded(column.flatten()) + _VALUE_BYTES * len(column)
+    return int(column.nbytes)
+
+
+def _has_lengths(kind: pa.DataType) -> bool:
+    import pyarrow as pa
+
+    types = pa.types
+    return bool(
+        types.is_string(kind)
+        or types.is_binary(kind)
+        or types.is_large_string(kind)
+        or types.is_large_binary(kind)
+    )
+
+
+def _plain(batch: pa.RecordBatch, wanted: pa.Schema) -> pa.RecordBatch:
+    import pyarrow as pa
+
+    names = batch.schema.names
+    columns = [
+        column.cast(wanted.field(name).type)
+        for name, column in zip(names, batch.columns, strict=True)
+    ]
+    return pa.RecordBatch.from_arrays(columns, names=names)

@@ -1,0 +1,173 @@
+"""A run that came from others holds links to places outside of it: no command writes there."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from jobs.cli import main as glipforge
+from pipeline.curation.decisions import append_decisions
+from pipeline.curation.pushed import Pushed, write_pushed
+from pipeline.layers.store import layers_of
+from pipeline.run.lock import run_lock
+from pipeline.run.store import RunStore
+from pipeline.storage.inside import open_lock
+from schemas.errors import DataError, GlipforgeError
+from tests.jobs.toy_run import toy_rows, write_gold
+from tests.pipeline.folder_run import folder_run
+from tests.schemas.builders import make_decision
+
+ENRICH = ["enrich", "RUN", "--with", "duplicates", "--runner", "local"]
+COMMANDS = [
+    ["filter", "RUN"],
+    ["filter", "RUN", "--policy", "glip", "--policy", "grit", "--compare"],
+    ENRICH,
+    ["audit", "RUN", "--size", "2"],
+    ["calibrate", "RUN", "--gold", "HERE/coco.json"],
+    ["queue", "RUN"],
+    ["leakage", "RUN", "--against", "HERE/images"],
+    ["report", "RUN"],
+    ["status", "RUN"],
+    ["prune", "RUN", "--out", "HERE/new"],
+    ["export", "RUN", "--format", "coco", "--out", "HERE/new.json", "--force"],
+    ["search", "RUN", "box"],
+]
+"""That read or write a run; those that write also do it anew on a damaged one."""
+NEW_DECISION = make_decision(decision_id="d1", record_id="toy/1", box_id="toy/1#1")
+MADE = ["annotations", "_commits", "curated", "curated/*", "decisions", "trust", "layers"]
+MADE += ["layers/duplicates", "layers/duplicates/_commits"]
+TO_BE_MADE = ["_staging", "retries", "exports", "layers/duplicates/_staging"]
+
+
+def _make(here: Path) -> None:
+    """A run with a file of every kind."""
+    run = folder_run(here / "run", toy_rows(here))
+    write_gold(here, detection=True)
+    append_decisions(run, [make_decision(record_id="toy/0", box_id="toy/0#0")])
+    write_pushed(run, Pushed(dataset="d", pairs=1, boxes=1))
+    for command in COMMANDS:
+        assert _code(command, here) == 0, command
+
+
+def _code(command: list[str], here: Path) -> int:
+    shutil.rmtree(here / "new", ignore_errors=True)
+    return glipforge(
+        [word.replace("RUN", str(here / "run")).replace("HERE", str(here)) for word in command]
+    )
+
+
+def _snapshot(folder: Path) -> dict[str, tuple[bytes, int]]:
+    return {
+        str(path): (path.read_bytes() if path.is_file() else b"", path.lstat().st_mtime_ns)
+        for path in sorted(folder.rglob("*"))
+        if not path.is_symlink()
+    }
+
+
+def _write_everything(here: Path, capsys: pytest.CaptureFixture[str]) -> str:
+    """Every command, and every writer that a command reaches with a database or a model only.
+
+    Returns:
+        What was refused.
+    """
+    run = RunStore(str(here / "run"))
+    said: list[str] = []
+
+    def attempt(*acts: Callable[[], object]) -> None:
+        for act in acts:
+            try:
+                act()
+            except GlipforgeError as error:
+                said.append(str(error))
+
+    def command(words: list[str]) -> None:
+        assert _code(words, here) in (0, 1, 2)
+        said.append(capsys.readouterr().err)
+
+    attempt(
+        # A decision since: nothing that is derived is up to date.
+        lambda: append_decisions(run, [NEW_DECISION]),
+        lambda: write_pushed(run, Pushed(dataset="d", pairs=2, boxes=2)),
+        lambda: run.recover(verify=True),
+        run.finalize,
+        lambda: run.write_text_atomic("{}", "retries", "u0.json"),
+        lambda: run.write(b"{}", "exports", "view.json"),
+        lambda: contextlib.ExitStack().enter_context(run_lock(run)),
+    )
+    for words in COMMANDS:
+        command(words)
+    for layer in layers_of(run):
+        attempt(
+            layer.finalize,
+            partial(layer.write, b"", "_vectors", "u0.arrow"),
+            lambda layer=layer: layer.withdraw(layer.commits().values()),
+        )
+    command(ENRICH)
+    attempt(lambda: run.withdraw(run.commits().values()))
+    assert "Traceback" not in "".join(said)
+    return "\n".join(said)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    here = tmp_path_factory.mktemp("made")
+    _make(here)
+    return here
+
+
+@pytest.fixture
+def here(made: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(made, tmp_path / "here"))
+
+
+@pytest.mark.parametrize("name", [*MADE, *TO_BE_MADE])
+def test_nothing_is_written_through_a_folder(
+    name: str, here: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    for place in sorted((here / "run").glob(name)) or [here / "run" / name]:
+        if place.exists():
+            place.rename(elsewhere / place.name)
+        place.symlink_to(elsewhere / place.name)
+    before = _snapshot(elsewhere)
+    said = _write_everything(here, capsys)
+    assert f"{name.rpartition('/')[2].strip('*')}" in said
+    assert "leads out of the run" in said
+    assert _snapshot(elsewhere) == before
+
+
+@pytest.mark.parametrize("link", [os.link, os.symlink])
+def test_nothing_is_written_through_a_file(
+    link: Callable[..., None], here: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, elsewhere = here / "run", tmp_path / "elsewhere"
+    (run / "_lock").write_text("somebody's")
+    run.rename(elsewhere)
+    for path in sorted(elsewhere.rglob("*")):
+        if path.is_dir():
+            (run / path.relative_to(elsewhere)).mkdir(parents=True)
+    for path in sorted(elsewhere.rglob("*")):
+        if path.is_file():
+            link(path, run / path.relative_to(elsewhere))
+    before = _snapshot(elsewhere)
+    said = _write_everything(here, capsys)
+    assert f"_lock is a {'hard' if link is os.link else 'symbolic'} link to a file" in said
+    assert _snapshot(elsewhere) == before
+
+
+def test_a_lock_of_its_own_is_opened(tmp_path: Path) -> None:
+    with open_lock(str(tmp_path / "_lock"), written=True) as stream:
+        stream.write(b"me")
+    os.link(tmp_path / "_lock", tmp_path / "backup")
+    with open_lock(str(tmp_path / "_lock"), written=False) as other:  # nothing is written
+        other.seek(0)
+        assert other.read() == b"me"
+    with pytest.raises(DataError, match=r"_lock is a hard link .* Delete it if nobody is at work"):
+        open_lock(str(tmp_path / "_lock"), written=True)

@@ -1,0 +1,84 @@
+"""Names without a sentence are phrases, also where the parser takes them for verbs."""
+
+from __future__ import annotations
+
+import pytest
+
+from schemas.records import PhraseStatus
+from tests.pipeline.phrases.test_extract import _shared, asked
+
+
+@pytest.mark.parametrize("name", ["pear", "Drill", "FORK", "saw", "fire hydrant", "Stop sign"])
+@pytest.mark.parametrize("around", ["{}", "1. {}", "2) {}", "{}.", "- {}", "• {}", "({})"])
+def test_a_name_alone(name: str, around: str) -> None:
+    assert asked(_shared(), around.format(name)) == [name]
+
+
+@pytest.mark.parametrize(
+    "caption, phrases",
+    [
+        ("1. pear 2. drill 3. peach", ["pear", "drill", "peach"]),
+        ("1) fork\n2) screw", ["fork", "screw"]),
+        ("plum, orange, saw, teddy bear", ["plum", "orange", "saw", "teddy bear"]),
+        ("Watch; fly; train", ["Watch", "fly", "train"]),
+        ("fork/towel/lock", ["fork", "towel", "lock"]),
+        ("a black/white horse", ["a black/white horse"]),
+        ("fork+towel", ["fork", "towel"]),
+        ("R&B singer in an AT&T store", ["R&B singer", "an AT&T store"]),
+        ("woman holding kite", ["woman", "kite"]),
+        ("Man Holding Kite", ["Man", "Kite"]),
+        # said to the reader, or of how things are
+        ("Enjoy", []),
+        ("smiling", []),
+        ("sad, lonely, tired", []),
+        ("a horse, etc.", ["a horse"]),
+        ("a horse - see data/list/README.txt", ["a horse"]),
+        ("Do not enter", []),
+    ],
+)
+def test_lists_and_what_is_none(caption: str, phrases: list[str]) -> None:
+    assert asked(_shared(), caption) == phrases
+
+
+def test_the_head_is_the_noun() -> None:
+    heads = [phrase.head for (phrase,) in _shared().extract(["saw", "fire hydrant", "forks"])]
+    assert heads == ["saw", "hydrant", "fork"]
+
+
+@pytest.mark.parametrize(
+    "caption, seen, unseen",
+    [
+        ("a goat #cute #farm", ["a goat"], ["cute", "farm"]),
+        ("a goat at home #weekend", ["a goat", "home"], ["weekend"]),
+        ("my #goat on the #beach", ["my #goat", "the #beach"], []),
+        ("IMG_2034.JPG a goat", ["a goat"], ["IMG_2034.JPG"]),
+        ("2021-05-03 12:30 PM - a goat", ["a goat"], ["2021-05-03 12:30 PM"]),
+        ("a goat at 5 p.m.", ["a goat"], ["5 p.m."]),
+        ("a goat | Shutterstock", ["a goat"], ["Shutterstock"]),
+    ],
+)
+def test_tags_files_times_and_sites_are_counted_but_not_asked(
+    caption: str, seen: list[str], unseen: list[str]
+) -> None:
+    (phrases,) = _shared().extract([caption])
+    assert [phrase.text for phrase in phrases if phrase.status is PhraseStatus.OK] == seen
+    assert [phrase.text for phrase in phrases if phrase.status is not PhraseStatus.OK] == unseen
+
+
+@pytest.mark.parametrize(
+    "caption, phrases",
+    [
+        ("a cute goat🐐🐐 with ball⚽️ in park🌳", ["a cute goat", "ball", "park"]),
+        ("🐐goat🐄cow", ["goat", "cow"]),
+        ("1️⃣ goat 2️⃣ cow", ["goat", "cow"]),
+        ("👨\u200d👩\u200d👧 family ❤️", ["family"]),
+        ('<img alt="a red tram" src="x.jpg">', ["a red tram"]),
+        ('alt="two goats playing" title=x', ["two goats"]),
+        ("<b>goat</b> <PERSON>", ["goat", "PERSON"]),
+        ("a goat\x00a cow", ["a goat", "a cow"]),
+    ],
+)
+def test_pictures_tags_of_html_and_control_characters_part_names(
+    caption: str, phrases: list[str]
+) -> None:
+    assert asked(_shared(), caption) == phrases
