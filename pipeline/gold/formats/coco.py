@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.gold.annotated import stream_annotated
+from pipeline.gold.annotation_ids import AnnotationIds
 from pipeline.gold.checks import (
     CROWD,
     NO_CATEGORY,
     NO_IMAGE,
-    REPEATED_ANNOTATION,
     REPEATED_CATEGORY,
     REPEATED_IMAGE,
     entry_id,
@@ -127,7 +127,7 @@ class _Reader:
         self._images: dict[Any, DetectionImage] = {}
         self._federated: dict[Any, tuple[str, list[list[Any]]]] = {}
         self._categories: dict[Any, Any] = {}
-        self._annotation_ids: set[Any] = set()
+        self._annotation_ids = AnnotationIds(self.counts)
         self._stated: dict[Any, tuple[Any, str, str]] = {}
         """Image -> what it says beside its boxes."""
         self._is_packed: bool | None = None
@@ -179,7 +179,7 @@ class _Reader:
 
     def annotation(self, entry: Any, where: str) -> None:
         if self.counts.report is not None:
-            self._check_id(entry, where)
+            self._annotation_ids.add(entry, where)
         image = self._images.get(lenient_id(entry, "image_id", where))
         category = lenient_id(entry, "category_id", where)
         if image is None:
@@ -269,12 +269,6 @@ class _Reader:
                     self.counts.drop(f"{key} {NOT_KNOWN}", where=where)
             found.append(tuple(index_of[one] for one in listed if one in index_of))
         return found[0], found[1]
-
-    def _check_id(self, entry: Any, where: str) -> None:
-        annotation_id = entry_id(entry, "id", where)
-        if annotation_id in self._annotation_ids:
-            self.counts.clip(REPEATED_ANNOTATION, where=where)
-        self._annotation_ids.add(annotation_id)
 
 
 def lenient_id(entry: Any, key: str, where: str) -> Any:

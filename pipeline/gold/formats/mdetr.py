@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.gold.annotated import stream_annotated
+from pipeline.gold.annotation_ids import AnnotationIds
 from pipeline.gold.checks import (
     CROWD,
     NO_IMAGE,
     NO_SPAN,
-    REPEATED_ANNOTATION,
     REPEATED_IMAGE,
-    entry_id,
     is_set,
     join_uri,
     require,
@@ -85,7 +84,7 @@ class _Reader:
         self._root = image_root
         self._pairs: dict[Any, _Pair] = {}
         self._sample_ids: set[str] = set()
-        self._annotation_ids: set[Any] = set()
+        self._annotation_ids = AnnotationIds(self.counts)
         self._spans: dict[tuple[Span, ...], tuple[Span, ...]] = {}
         self._categories: dict[Any, str] = {}
         self._facts: dict[str, ImageFacts] = {}
@@ -136,7 +135,7 @@ class _Reader:
 
     def annotation(self, entry: Any, where: str) -> None:
         if self.counts.report is not None:
-            self._check_id(entry, where)
+            self._annotation_ids.add(entry, where)
         image_id = lenient_id(entry, "image_id", where)
         pair = self._pairs.get((image_id, entry.get("caption_index") or 0))
         if pair is None:
@@ -190,12 +189,6 @@ class _Reader:
             licenses=self.licenses.counted(),
             counts=finish_counts(self.counts, tuple(samples)),
         )
-
-    def _check_id(self, entry: Any, where: str) -> None:
-        annotation_id = entry_id(entry, "id", where)
-        if annotation_id in self._annotation_ids:
-            self.counts.clip(REPEATED_ANNOTATION, where=where)
-        self._annotation_ids.add(annotation_id)
 
 
 def _sample(pair: _Pair, source: str, counts: GoldCounts) -> TrainingSample:
