@@ -120,6 +120,8 @@ def _help() -> str:
 
 
 def _run(args: list[str]) -> int:
+    if args[:1] == ["help"] and args[1:2]:
+        args = [*args[1:], "--help"]
     if not args or args[0] in ("-h", "--help", "help"):
         print(_help())
         return 0 if args else EXIT_USAGE

@@ -23,6 +23,8 @@ from schemas.errors import ConfigError
 
 _SAID_OF_A_FIELD = r"(?=: |,? (must|has|is|does|cannot|ends?|names?|holds?)\b)"
 """What comes after a field's name where a message begins with it."""
+_SAID_OF_A_VALUE = r"(?= ('[^']*'|\"[^\"]*\") (exists|does not exist|must|is|cannot)\b)"
+"""What comes after a field's name where a message begins with it and the value given."""
 _WRITTEN = ("out", "errors", "sheet")
 """Options whose file is written: `--out /dev/null` is meant."""
 _OF_THE_SHELL = ("/dev/fd/", "/dev/stdin", "/proc/self/fd/")
@@ -41,11 +43,12 @@ def parse(config_type: Any, words: Sequence[str], *, prog: str, description: str
     """The `Config` that the words describe.
 
     Raises:
-        ConfigError: an option is repeated that takes one value, a value is not allowed, or a pipe
-            or a device is given where a file is read.
+        ConfigError: an option is repeated that takes one value, a value is not allowed, what has
+            no name is given by one, or a pipe or a device where a file is read.
         SystemExit: help was asked for (0), or an option is unknown or missing (2); it was printed.
     """
     _refuse_repetitions(options_of(config_type), words)
+    _refuse_named_positionals(config_type, words, prog)
     config = tyro.cli(
         config_type,
         args=list(words),
@@ -78,7 +81,8 @@ def as_typed(message: str, options: Mapping[str, Option]) -> str:
             message = re.sub(name, option.typed, message)
         else:
             name = re.escape(option.field)
-            message = re.sub(rf"^{name}{_SAID_OF_A_FIELD}", option.typed, message)
+            said = f"(?:{_SAID_OF_A_FIELD}|{_SAID_OF_A_VALUE})"
+            message = re.sub(rf"^{name}{said}", option.typed, message)
     return message
 
 
@@ -143,6 +147,36 @@ def _refuse_repetitions(options: Mapping[str, Option], words: Sequence[str]) -> 
                 f"{typed} was given {len(given)} times{shown}; it is taken once, and none of them "
                 "is dropped in silence"
             )
+
+
+def _refuse_named_positionals(config_type: Any, words: Sequence[str], prog: str) -> None:
+    """`export --run RUN` where RUN stands alone: the parser would only miss a value."""
+    known, alone = options_of(config_type), _positionals(config_type)
+    step = [prog, *(word for word in words[:1] if word.isalpha())]
+    for word in words:
+        name = _kebab(word.partition("=")[0])
+        if word.startswith("--") and name not in known and (shown := alone.get(name[2:])):
+            said = " ".join([*step, shown])
+            raise ConfigError(f"{name} is not an option: {shown} stands alone, as in `{said}`")
+
+
+def _positionals(kind: Any) -> dict[str, str]:
+    """What is given without a name: its field's name and, in small letters, what help calls it ->
+    what help calls it."""
+    kind, _ = _bare(kind)
+    found: dict[str, str] = {}
+    if get_origin(kind) in (Union, types.UnionType):
+        for member in get_args(kind):
+            found |= _positionals(member)
+    elif dataclasses.is_dataclass(kind):
+        hints = get_type_hints(kind, include_extras=True)
+        for field in dataclasses.fields(kind):
+            _, marks = _bare(hints[field.name])
+            if tyro.conf.Positional in marks:
+                told = [mark.metavar for mark in marks if getattr(mark, "metavar", None)]
+                shown = told[0] if told else field.name.upper()
+                found |= dict.fromkeys((_kebab(field.name), shown.lower()), shown)
+    return found
 
 
 def _refuse_special_files(config: Any) -> None:

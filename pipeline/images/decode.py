@@ -222,11 +222,12 @@ def open_unguarded(file: IO[bytes], formats: tuple[str, ...] = FORMATS) -> Image
     prefix = file.read(16)
     for name in formats:
         factory, accept = Image.OPEN.get(name, (None, None))
-        if factory is None or (accept is not None and accept(prefix) is not True):
-            continue
-        file.seek(0)
+        # As `Image.open`: another format may fit. `accept` too may want more bytes than there are.
         with contextlib.suppress(SyntaxError, IndexError, TypeError, struct.error):
-            return factory(file, "")  # as `Image.open`: another format may fit
+            if factory is None or (accept is not None and accept(prefix) is not True):
+                continue
+            file.seek(0)
+            return factory(file, "")
     raise UnidentifiedImageError("cannot identify image file")
 
 

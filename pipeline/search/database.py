@@ -107,16 +107,16 @@ def open_database(run: RunStore) -> Iterator[RunDatabase]:
         try:
             commits = list(run.commits().values())
             files = _files(run, commits, ANNOTATIONS, Path(folder))
-            _table(connection, "pairs", list(files), ANNOTATION_SCHEMA)
+            _table(connection, run, "pairs", list(files), ANNOTATION_SCHEMA)
             kept_out = _files(run, commits, QUARANTINE, Path(folder))
-            _table(connection, "quarantine", list(kept_out), ANNOTATION_SCHEMA)
+            _table(connection, run, "quarantine", list(kept_out), ANNOTATION_SCHEMA)
             readable = [*files, *kept_out]
             connection.execute(f"CREATE VIEW phrases AS {_PHRASES}")
             connection.execute(f"CREATE VIEW boxes AS {_BOXES}")
             _decisions(connection, run)
             for layer in layers_of(run):
                 own = _files(layer, list(layer.commits().values()), "", Path(folder))
-                _table(connection, layer.kind.name, list(own), layer.kind.schema())
+                _table(connection, layer, layer.kind.name, list(own), layer.kind.schema())
                 readable += own
             _fence(connection, readable, folder)
             yield RunDatabase(connection=connection)
@@ -155,14 +155,24 @@ def _fetched(
     return target
 
 
-def _table(connection: Any, name: str, paths: list[str], schema: Any) -> None:
+def _table(
+    connection: Any, place: CommittedUnits, name: str, paths: list[str], schema: Any
+) -> None:
+    import duckdb
+
     if paths:
         listed = ", ".join(map(_quoted, paths))
         # No globs: a path may hold brackets.
         # By name: a run may have been begun by a version with fewer columns.
-        connection.execute(
-            f"CREATE VIEW {name} AS SELECT * FROM read_parquet([{listed}], union_by_name=true)"
-        )
+        try:
+            connection.execute(
+                f"CREATE VIEW {name} AS SELECT * FROM read_parquet([{listed}], union_by_name=true)"
+            )
+        except duckdb.Error as error:
+            reason = str(error).strip().partition("\n")[0]
+            raise DataError(
+                f"{place.uri}: {name} cannot be read: {reason}; {place.redo}"
+            ) from error
     else:
         connection.register(name, schema.empty_table())
 

@@ -23,6 +23,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from jobs.cli import main as glipforge
 from pipeline.curation.decisions import append_decisions
 from tests.jobs.toy_run import toy_rows
@@ -33,6 +36,7 @@ from tests.schemas.builders import make_decision
 _VALUES: tuple[Any, ...] = (
     *(None, True, -1, 0, 10**400, 1e308, 0.5, "", "x", "../../victim.txt", "/etc/passwd"),
     *("\ud800", "\x1b[2J", [], [[]], {}, {"a": {}}, ["x"], "9" * 5000, float("nan")),
+    *(10**19, -(2**63), "a\0b", "a\nb", "\u202e", "C:\\x", ".", "..", "x" * 300, float("inf")),
 )
 _TEXTS = (
     *(b"", b"\0", b"{", b"{}", b"[]", b"null", b"7", b'"x"', b"\xff\xfe{\0}\0", b"\xef\xbb\xbf{}"),
@@ -69,6 +73,9 @@ class Damaged:
 
     def _require_sentence(self, where: str, name: Path, code: int, said: str) -> None:
         """What is asked of the words of this command beyond what all must hold to."""
+
+    def _vouch(self, name: Path, data: bytes, rng: random.Random) -> None:
+        """Change what else speaks of the damaged file, as who does it on purpose would."""
 
     def _make(self) -> None:
         run = folder_run(self.run, toy_rows(self.folder))
@@ -113,6 +120,7 @@ class Damaged:
             whole = self.folder / path
             whole.parent.mkdir(parents=True, exist_ok=True)
             whole.write_bytes(data if path == name else good)
+        self._vouch(name, data, rng)
         self._remove_others()
         command = rng.choice(self._commands(name))
         where = f"case {number}: {what} of {name}, {command[0]}"
@@ -163,6 +171,8 @@ def damage(data: bytes, rng: random.Random, *, is_json: bool) -> tuple[str, byte
         kinds["value"] = lambda: _value(data, rng)
         kinds["another value"] = lambda: _value(data, rng)
         kinds["two values"] = lambda: _value(_value(data, rng), rng)
+    elif data[:4] == b"PAR1":
+        kinds["another table"] = lambda: _table(data, rng)
     kind = rng.choice(sorted(kinds))
     return kind, kinds[kind]()
 
@@ -204,6 +214,32 @@ def _value(data: bytes, rng: random.Random) -> bytes:
     else:
         parent[key] = rng.choice(_VALUES)
     return json.dumps(root[0]).encode() if root else b""
+
+
+def _table(data: bytes, rng: random.Random) -> bytes:
+    """The same Parquet with another column, other values, other rows, or pages that inflate."""
+    table = pq.read_table(pa.BufferReader(data), use_threads=False)
+    if not table.num_columns or not table.num_rows:
+        return data
+    place = rng.randrange(table.num_columns)
+    name = table.column_names[place]
+    rows = table.num_rows
+    others: list[Callable[[], pa.Table]] = [
+        lambda: table.remove_column(place),
+        lambda: table.rename_columns(["x" if n == name else n for n in table.column_names]),
+        lambda: table.set_column(place, name, pa.nulls(rows)),
+        lambda: table.set_column(place, name, pa.nulls(rows, table.schema.field(place).type)),
+        lambda: table.set_column(place, name, pa.array([rng.choice(_TEXTS)] * rows, pa.binary())),
+        lambda: table.set_column(place, name, pa.array([float("nan")] * rows)),
+        lambda: table.set_column(place, name, pa.array([2**63] * rows, pa.uint64())),
+        lambda: table.append_column(name, table.column(place)),
+        lambda: pa.concat_tables([table, table]),
+        lambda: table.slice(0, 0),
+        lambda: table.take([0] * 50_000),
+    ]
+    sink = pa.BufferOutputStream()
+    pq.write_table(rng.choice(others)(), sink, compression="zstd")
+    return sink.getvalue().to_pybytes()
 
 
 def fuzz(kind: type[Damaged], what: str | None, cases: int) -> int:

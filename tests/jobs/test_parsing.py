@@ -15,7 +15,7 @@ import tyro
 
 from jobs import parsing
 from jobs.arguments import Repeated, Run
-from jobs.cli import COMMANDS
+from jobs.cli import COMMANDS, main
 from jobs.parsing import Option, as_typed, options_of, parse
 from schemas.errors import ConfigError
 
@@ -103,6 +103,9 @@ def test_sub_commands_are_checked_too() -> None:
         ("limit must be 0 or more", "--limit must be 0 or more"),
         ("corpus: '/limit' is gone", "--corpus: '/limit' is gone"),
         ("corpus 'x' holds no records", "corpus 'x' holds no records"),
+        ("corpus 'x' does not exist", "--corpus 'x' does not exist"),
+        ('corpus "it\'s" is a file', '--corpus "it\'s" is a file'),
+        ("a corpus 'x' is needed", "a corpus 'x' is needed"),
         ("choose one with image_field", "choose one with --image-field"),
         ("No column. Give image_field.", "No column. Give --image-field."),
         ("plan.image_field was 'image_field'", "plan.image_field was 'image_field'"),
@@ -152,3 +155,25 @@ def _printed(tree: ast.Module) -> Iterator[tuple[int, str]]:
             text = node.value if isinstance(node.value, str) else ""
             if " " in text.strip():
                 yield node.lineno, text
+
+
+def test_what_stands_alone_is_said_where_it_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    for words, said in (
+        (
+            ["filter", "--run", "x"],
+            "--run is not an option: RUN stands alone, as in `glipforge fil",
+        ),
+        (["review", "push", "--run=x"], "RUN stands alone, as in `glipforge review push RUN`"),
+        (
+            ["import", "--file", "x", "--out", "y"],
+            "FILE stands alone, as in `glipforge import FILE",
+        ),
+    ):
+        assert main(words) == 2
+        assert said in capsys.readouterr().err
+
+
+def test_help_of_a_command_by_the_word_help(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["help", "label"])
+    assert "usage: glipforge label" in capsys.readouterr().out

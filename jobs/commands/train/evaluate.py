@@ -99,11 +99,11 @@ def run(config: Config) -> int:
     from pipeline.evaluation.results_file import detections_figures
     from pipeline.gold import load_gold
 
-    given = [config.teacher, config.run, config.detections]
-    if sum(one is not None for one in given) != 1:
+    given = [name for name in ("teacher", "run", "detections") if getattr(config, name) is not None]
+    if len(given) != 1:
         raise ConfigError(
-            f"give one of --teacher, --run and --detections, got teacher={config.teacher!r}, "
-            f"run={config.run!r} and detections={config.detections!r}"
+            "give one of --teacher, --run and --detections, got "
+            f"{' and '.join(f'--{name}' for name in given) or 'none of them'}"
         )
     for name, value, least in (
         ("negatives", config.negatives, -1),
@@ -118,7 +118,7 @@ def run(config: Config) -> int:
     if config.suite:
         return _suite(config)
     if not config.gold:
-        raise ConfigError("gold must be given, or suite with --teacher")
+        raise ConfigError("--gold must be given, or --suite with --teacher")
     gold = load_gold(
         config.gold,
         config.gold_format,

@@ -23,7 +23,7 @@ from schemas.errors import DataError
 
 NO_SHAPE = "result that is not a rectangle, a polygon or an ellipse"
 NO_LABEL = "shape without a label"
-NO_SIZE = "task without a shape whose image cannot be read (is image_root right?)"
+NO_SIZE = "task without a shape whose image cannot be read (is --image-root right?)"
 NOBODY = "task that nobody has labelled"
 _SHAPES = ({"x", "y", "width", "height"}, {"points"}, {"x", "y", "radiusX", "radiusY"})
 _IMAGE_KEYS = ("image", "img", "image_url", "url")

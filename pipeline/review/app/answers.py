@@ -15,7 +15,7 @@ from fiftyone.operators import types
 
 from pipeline.review.app.parameters import object_id
 from pipeline.review.sync.label.seen import labels_of
-from pipeline.review.sync.label.stamp import PAIR_FIELDS
+from pipeline.review.sync.label.stamp import PAIR_FIELDS, REVIEWED_AT, REVIEWER
 from pipeline.review.sync.store.label_store import LabelStore, WriteRefused, Written
 from pipeline.review.sync.verdict.undo import Undone
 
@@ -33,7 +33,12 @@ def store_of(ctx: Any) -> LabelStore:
 def stored_answer(document: dict[str, Any], changed: int = 0) -> dict[str, Any]:
     """A sample as the page's refresh takes it."""
     labels = {
-        str(label["_id"]): {key: value for key, value in label.items() if key != "_id"}
+        # What an undo took off the label must go from the page's copy too.
+        str(label["_id"]): {
+            REVIEWER: None,
+            REVIEWED_AT: None,
+            **{key: value for key, value in label.items() if key != "_id"},
+        }
         for label in labels_of(document)
         if isinstance(label.get("_id"), ObjectId)
     }

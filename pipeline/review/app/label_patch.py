@@ -21,6 +21,7 @@ from pipeline.curation.box_state import Review
 from pipeline.review.app.edited_label import check_box, consequences, drawn_label
 from pipeline.review.sync.label.documents import BOXES
 from pipeline.review.sync.label.notes import AUDIT, LEVEL, QUEUE_REASONS, QUEUE_SCORE, STABILITY
+from pipeline.review.sync.label.seen import PLACE, is_same_place
 from pipeline.review.sync.store.label_store import Label, WriteRefused, keyed_labels
 
 OWN_FIELDS = frozenset(
@@ -28,9 +29,6 @@ OWN_FIELDS = frozenset(
     | {LEVEL, QUEUE_SCORE, QUEUE_REASONS, AUDIT, STABILITY}
 )
 """Fields that a page never changes: what it sends for them is what it had before."""
-PLACE = "bounding_box"
-SAME_PLACE = 1e-6
-"""Relative coordinates this close are one place: decisions hold corners in 32 bits."""
 _PATH = re.compile(rf"/{BOXES}/detections/(\d+|-)(?:/([^/]+)((?:/[^/]+)*))?")
 
 
@@ -100,13 +98,6 @@ def apply_patch(
         drawn=tuple(work.drawn),
         carried=work.taken_over,
     )
-
-
-def _is_same_place(one: Any, other: Any) -> bool:
-    """True where a place is another's as pull and push write it again: in 32 bits."""
-    if not isinstance(one, list) or not isinstance(other, list) or len(one) != len(other):
-        return False
-    return all(abs(a - b) <= SAME_PLACE for a, b in zip(one, other, strict=True))
 
 
 class _Work:
@@ -224,7 +215,7 @@ class _Work:
     def _compare(self, now: Label, key: ObjectId, name: str, *, wanted: Any) -> None:
         """Refuse where somebody else changed the same field, to something else."""
         there, seen = now.get(name), self.base[key].get(name)
-        if there not in (seen, wanted) and not (name == PLACE and _is_same_place(there, seen)):
+        if there not in (seen, wanted) and not (name == PLACE and is_same_place(there, seen)):
             raise WriteRefused(
                 f"{now.get('reviewer') or 'somebody'} changed {name} of the box "
                 f"{now.get('label')!r} meanwhile; open the image again to see it"

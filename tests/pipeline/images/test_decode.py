@@ -180,3 +180,9 @@ def test_heic_is_read_where_its_package_is(monkeypatch: pytest.MonkeyPatch) -> N
         RecordError, match=r"HEIC, which needs pillow-heif: pip install 'glipforge\[heic"
     ):
         decode_image(data, LIMITS)
+
+
+@pytest.mark.parametrize("data", [b"hi\n", b"a", b"GIF", b"BM", b"\xff\xd8\xff"])
+def test_a_few_bytes_are_no_image(data: bytes) -> None:
+    with pytest.raises(RecordError, match="not an image of a format that is read"):
+        decode_image(data, ImageLimits())

@@ -1,4 +1,5 @@
-"""Random sequences of two reviewers' clicks, pulls, pushes and kills, against a model of the truth.
+"""Random sequences of two reviewers' clicks and undos, pulls, pushes and kills, against a model of
+what is true.
 
 `GLIPFORGE_SEQUENCES=5000 pytest tests/pipeline/review/test_any_sequence.py` runs more of them.
 """
@@ -6,7 +7,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -32,11 +33,13 @@ from pipeline.review.sync.pull.pull import pull
 from pipeline.review.sync.push.media import MediaStore
 from pipeline.review.sync.push.push import forget, push
 from pipeline.review.sync.push.selection import Selection
-from pipeline.review.sync.store.label_store import LabelStore, Wanted
+from pipeline.review.sync.store.label_store import LabelStore, Wanted, WriteRefused, Written
 from pipeline.review.sync.store.write_labels import write_labels
+from pipeline.review.sync.verdict.undo import undo_last
 from pipeline.review.sync.verdict.verdicts import judge_boxes
 from schemas.records import Annotation, Decision, Verdict
 from tests.pipeline.review.bench import Bench
+from tests.pipeline.review.box_state import UNTOUCHED, BoxState
 
 pytestmark = [pytest.mark.slow, pytest.mark.fiftyone]
 
@@ -61,12 +64,11 @@ class Machine(RuleBasedStateMachine):
         stored.samples.delete_many({})
         forget(stored)
         self.log: list[Decision] = []
-        self.words: dict[str, dict[str, Verdict]] = {}
-        """Box -> reviewer -> the last word."""
-        self.last: dict[str, tuple[str, Verdict]] = {}
-        self.moved: dict[str, tuple[float, ...]] = {}
-        self.gone: set[str] = set()
-        """Boxes that a reviewer deleted."""
+        self.states: dict[str, BoxState] = {}
+        self.spoke: dict[str, set[str]] = {}
+        """Box -> who ever said a word, also where it was taken back."""
+        self.clicks: dict[str, list[tuple[str, BoxState, BoxState]]] = {who: [] for who in PEOPLE}
+        """Reviewer -> (box, before, after) of what they can take back, oldest first."""
         self.deleted: set[str] = set()
         """Pairs whose sample was deleted."""
         self._push()
@@ -84,8 +86,11 @@ class Machine(RuleBasedStateMachine):
             for row in self.bench.rows
             if row.record_id not in self.deleted
             for box in row.boxes
-            if box.box_id not in self.gone
+            if not self._state(box.box_id).is_gone
         ]
+
+    def _state(self, box_id: str) -> BoxState:
+        return self.states.get(box_id, UNTOUCHED)
 
     def _store(self, who: str) -> LabelStore:
         return LabelStore(self.bench.stored.samples, reviewer=who)
@@ -93,31 +98,52 @@ class Machine(RuleBasedStateMachine):
     def _ids(self, box_id: str) -> tuple[ObjectId, list[ObjectId]]:
         return sample_object_id(box_id.split("#")[0]), [label_object_id(box_id)]
 
-    def _said(self, who: str, box_id: str, verdict: Verdict) -> None:
-        of_box = self.words.setdefault(box_id, {})
-        of_box[who] = verdict
-        self.last[box_id] = (who, verdict)
+    def _said(
+        self,
+        who: str,
+        box_id: str,
+        verdict: Verdict,
+        written: Written,
+        *,
+        place: tuple[float, ...] | None,
+        is_gone: bool = False,
+    ) -> None:
+        if not written.changed:
+            return  # the same word again
+        before = self._state(box_id)
+        after = BoxState(
+            words={**before.words, who: verdict},
+            last=(who, verdict),
+            place=place,
+            is_gone=is_gone,
+        )
+        self.states[box_id] = after
+        self.spoke.setdefault(box_id, set()).add(who)
+        self.clicks[who].append((box_id, before, after))
 
     @rule(who=st.sampled_from(PEOPLE), word=st.sampled_from(sorted(WORDS)), data=st.data())
     @precondition(lambda self: self._open_boxes())
     def judge(self, who: str, word: str, data: Any) -> None:
         box_id = data.draw(st.sampled_from(self._open_boxes()))
-        moved = box_id in self.moved
-        judge_boxes(self._store(who), *self._ids(box_id), Review(word))
+        place = self._state(box_id).place
+        written = judge_boxes(self._store(who), *self._ids(box_id), Review(word))
         verdict = WORDS[word]
-        self._said(who, box_id, Verdict.EDIT if moved and verdict == Verdict.KEEP else verdict)
+        if place is not None and verdict == Verdict.KEEP:
+            verdict = Verdict.EDIT
+        self._said(who, box_id, verdict, written, place=place)
 
     @rule(who=st.sampled_from(PEOPLE), place=st.sampled_from(PLACES), data=st.data())
     @precondition(lambda self: self._open_boxes())
     def move(self, who: str, place: tuple[float, ...], data: Any) -> None:
         box_id = data.draw(st.sampled_from(self._open_boxes()))
         changed = {"review": "fixed", "bounding_box": list(place), "reviewer": who}
-        write_labels(self._store(who), *self._ids(box_id), lambda label: changed, action="move")
-        self.moved[box_id] = place
-        whole = place == (0.0, 0.0, 1.0, 1.0) and box_id.endswith("#2")
-        self._said(who, box_id, Verdict.KEEP if whole else Verdict.EDIT)
-        if whole:
-            del self.moved[box_id]
+        written = write_labels(
+            self._store(who), *self._ids(box_id), lambda label: changed, action="move"
+        )
+        if place == (0.0, 0.0, 1.0, 1.0) and box_id.endswith("#2"):  # where the teacher has it
+            self._said(who, box_id, Verdict.KEEP, written, place=None)
+        else:
+            self._said(who, box_id, Verdict.EDIT, written, place=place)
 
     @rule(who=st.sampled_from(PEOPLE), data=st.data())
     @precondition(lambda self: self._open_boxes())
@@ -128,9 +154,24 @@ class Machine(RuleBasedStateMachine):
         def without(document: dict[str, Any]) -> Wanted:
             return Wanted(labels=[e for e in labels_of(document) if e["_id"] != label_id])
 
-        self._store(who).rewrite(sample_id, without, action="delete")
-        self.gone.add(box_id)
-        self._said(who, box_id, Verdict.DROP)
+        written = self._store(who).rewrite(sample_id, without, action="delete")
+        place = self._state(box_id).place
+        self._said(who, box_id, Verdict.DROP, written, place=place, is_gone=True)
+
+    @rule(who=st.sampled_from(PEOPLE))
+    def undo(self, who: str) -> None:
+        """Only where the box is as the click left it: else it is refused."""
+        box_id, before, after = (self.clicks[who] or [("", UNTOUCHED, UNTOUCHED)])[-1]
+        stands = box_id.split("#")[0] not in self.deleted and self._state(box_id) is after
+        try:
+            undo_last(self._store(who), self.bench.stored.dataset_id)
+        except WriteRefused:
+            assert not box_id or not stands
+            return
+        assert box_id
+        assert stands
+        self.states[box_id] = before
+        self.clicks[who].pop()
 
     @rule(number=st.integers(0, 2))
     @precondition(lambda self: not self.deleted)
@@ -170,13 +211,27 @@ class Machine(RuleBasedStateMachine):
         with suppress(Killed):
             self._pull(append)
 
+    @rule(who=st.sampled_from(PEOPLE), data=st.data())
+    @precondition(lambda self: self._open_boxes())
+    def take_while_somebody_works(self, who: str, data: Any) -> None:
+        """A click or an undo between what a pull reads and what it marks."""
+        work: Callable[[], None] = data.draw(
+            st.sampled_from([lambda: self.undo(who), lambda: self.judge(who, "rejected", data)])
+        )
+
+        def append(rows: Sequence[Decision]) -> None:
+            self.log.extend(rows)
+            work()
+
+        self._pull(append)
+
     # --- what must be true ---------------------------------------------------------------------
 
     @invariant()
     def nobody_judged_what_they_did_not(self) -> None:
         for decision in self.log:
             if decision.box_id:
-                assert decision.reviewer in self.words.get(decision.box_id, {}), decision
+                assert decision.reviewer in self.spoke.get(decision.box_id, ()), decision
             else:
                 assert decision.record_id in self.deleted, decision
 
@@ -184,7 +239,7 @@ class Machine(RuleBasedStateMachine):
     def untouched_boxes_are_the_same_bit_for_bit(self) -> None:
         for document in self.bench.stored.samples.find({}):
             for label in document["boxes"]["detections"]:
-                if label["box_id"] not in self.words:
+                if label["box_id"] not in self.spoke:
                     assert label == self.fresh[label["_id"]]
 
     def teardown(self) -> None:
@@ -206,21 +261,21 @@ class Machine(RuleBasedStateMachine):
         assert bool(present) == (row.record_id not in self.deleted)
         for box in row.boxes:
             standing = histories[box.box_id].current()
-            said = self.words.get(box.box_id)
-            if said is None:
+            state = self._state(box.box_id)
+            for person in PEOPLE:
+                own = [d for d in histories[box.box_id].decisions if d.reviewer == person]
+                word = own[-1].verdict if own else Verdict.OPEN
+                assert word == state.words.get(person, Verdict.OPEN), (person, box.box_id)
+            if state.last is None:
                 assert standing.review == Review.PENDING
                 assert standing.xyxy == box.xyxy
                 continue
-            who, verdict = self.last[box.box_id]
             latest = histories[box.box_id].latest
             assert latest is not None
-            assert (latest.reviewer, latest.verdict) == (who, verdict)
-            for person, word in said.items():
-                own = [d for d in histories[box.box_id].decisions if d.reviewer == person]
-                assert own, (person, box.box_id)
-                assert own[-1].verdict == word
-            if verdict == Verdict.EDIT:
-                x, y, w, h = self.moved[box.box_id]
+            assert (latest.reviewer, latest.verdict) == state.last
+            if state.last[1] == Verdict.EDIT:
+                assert state.place is not None
+                x, y, w, h = state.place
                 wanted = np.array([x * 64, y * 48, (x + w) * 64, (y + h) * 48], np.float32)
                 assert standing.xyxy == tuple(float(v) for v in wanted)
 

@@ -91,6 +91,6 @@ def save_assignment_views(dataset: Any, reviewers: Sequence[str]) -> None:
         if name.startswith(view_name("")):
             dataset.delete_saved_view(name)
     for reviewer in reviewers:
-        view = dataset.match(F(ASSIGNED).contains([reviewer]))
+        view = dataset.match(F(ASSIGNED).contains([F.literal(reviewer)]))
         name = reviewer_view(dataset, "for", reviewer)
         dataset.save_view(name, view, description=f"pairs that {reviewer} looks at")

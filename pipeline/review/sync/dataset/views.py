@@ -181,7 +181,8 @@ def ensure_mine(dataset: Any, reviewer: str) -> tuple[str, bool]:
     name = reviewer_view(dataset, "mine", reviewer)
     if dataset.has_saved_view(name):
         return name, False
-    judged = F(DETECTIONS).filter(F(REVIEWER) == reviewer).length() > 0
-    view = dataset.match(judged | (F(PAIR_REVIEWER) == reviewer))
+    who = F.literal(reviewer)  # a name that begins with $ is no path to a field
+    judged = F(DETECTIONS).filter(F(REVIEWER) == who).length() > 0
+    view = dataset.match(judged | (F(PAIR_REVIEWER) == who))
     dataset.save_view(name, view, description=f"images on which {reviewer} said something")
     return name, True

@@ -14,6 +14,10 @@ from pipeline.review.sync.label.documents import BOXES, drawn_box_id, label_obje
 from pipeline.review.sync.label.stamp import Stamp, label_stamp
 from schemas.records import Annotation
 
+PLACE = "bounding_box"
+SAME_PLACE = 1e-6
+"""Relative coordinates this close are one place: decisions hold corners in 32 bits."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
@@ -44,6 +48,13 @@ class Seen:
 def labels_of(document: Mapping[str, Any]) -> list[Any]:
     """The label documents of a sample; none, null and empty are the same."""
     return list((document.get(BOXES) or {}).get("detections") or [])
+
+
+def is_same_place(one: Any, other: Any) -> bool:
+    """True where a place is another's as pull and push write it again: in 32 bits."""
+    if not isinstance(one, list) or not isinstance(other, list) or len(one) != len(other):
+        return False
+    return all(abs(a - b) <= SAME_PLACE for a, b in zip(one, other, strict=True))
 
 
 def histories_by_label(histories: Mapping[str, BoxHistory]) -> dict[ObjectId, BoxHistory]:

@@ -74,7 +74,7 @@ class Reading:
         decision = None if history is None else history.latest
         if decision is None:
             return None
-        return _Latest(_content(decision), decision.reason, decision.reviewer)
+        return _Latest(content_of(decision), decision.reason, decision.reviewer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +147,8 @@ def decide_pair(
     return True
 
 
-def _content(decision: Decision) -> Desired:
+def content_of(decision: Decision) -> Desired:
+    """What a decision says of its box."""
     xyxy = None if decision.xyxy is None else as_float32(decision.xyxy)
     if decision.verdict in (Verdict.EDIT, Verdict.ADD):
         return (decision.verdict, xyxy, decision.phrase_index)

@@ -15,14 +15,23 @@ from pipeline.review.sync.label.stamp import (
     PAIR_DECISION_ID,
     PAIR_REASON,
     PAIR_REVIEW,
+    PAIR_REVIEWER,
+    REVIEWER,
     Stamp,
     label_stamp,
     pair_stamp,
 )
-from pipeline.review.sync.pull.changes import Change, Desired, Reading, decide, decide_pair
+from pipeline.review.sync.pull.changes import (
+    Change,
+    Desired,
+    Reading,
+    content_of,
+    decide,
+    decide_pair,
+)
 from pipeline.review.sync.pull.own_phrases import read_phrases
-from pipeline.review.sync.store.journal import Entry, reached
-from schemas.records import Annotation, Verdict
+from pipeline.review.sync.store.journal import Entry, reached, without_undone
+from schemas.records import Annotation, Decision, GroundedBox, Verdict
 
 DELETED_REASON = "the sample was deleted in the app"
 NO_DECISIONS = PairHistory()
@@ -119,9 +128,11 @@ def _desired(seen: Seen, observed: Observed, *, known: bool) -> Desired | None:
     if observed.review == Review.REJECTED:
         return (Verdict.DROP, None, None) if known else None
     base = seen.base
-    if observed.review == Review.PENDING and not (base is not None and _moved(observed, base)):
-        return (Verdict.OPEN, None, None) if known else None
     candidate = None if seen.history is None else seen.history.candidate
+    if observed.review == Review.PENDING and (
+        base is None or not _moved(observed, base) or _is_at(observed, candidate)
+    ):
+        return (Verdict.OPEN, None, None) if known else None
     if candidate is None:
         return (Verdict.ADD, observed.xyxy, observed.phrase_index)
     xyxy = None if observed.xyxy == as_float32(candidate.xyxy) else observed.xyxy
@@ -131,6 +142,15 @@ def _desired(seen: Seen, observed: Observed, *, known: bool) -> Desired | None:
     if xyxy is None and phrase_index is None:
         return (Verdict.KEEP, None, None)
     return (Verdict.EDIT, xyxy, phrase_index)
+
+
+def _is_at(observed: Observed, candidate: GroundedBox | None) -> bool:
+    """True where the box is as the teacher has it: an edit that was taken back."""
+    return (
+        candidate is not None
+        and observed.phrase_index == candidate.phrase_index
+        and observed.xyxy == as_float32(candidate.xyxy)
+    )
 
 
 def _moved(observed: Observed, base: Standing) -> bool:
@@ -145,11 +165,26 @@ def _read_journal(
     entries: Sequence[Entry],
 ) -> None:
     """The last word of each reviewer on each box, in the order of time."""
-    for entry in _last_words(entries):
+
+    def past(entry: Entry) -> tuple[Decision, ...]:
+        if entry.label_id is None:
+            return pair.decisions
+        history = by_label.get(entry.label_id)
+        return () if history is None else history.decisions
+
+    def is_taken(entry: Entry) -> bool:
+        return any(d.reviewer == entry.reviewer and d.decided_at >= entry.at for d in past(entry))
+
+    for entry in _last_words(without_undone(entries, is_taken)):
         stamp = label_stamp({"reviewer": entry.reviewer, "reviewed_at": entry.at})
+        given, after = _giver(entry, stamp), ""
+        if given is not None:
+            # Their word stands again, after the one that was taken back.
+            _withdraw(reading, entry, by_label, pair, stamp)
+            stamp, after = given, given.at
         if entry.label_id is None:
             if entry.after is not None:
-                decide_pair(reading, entry.after, pair, stamp)
+                decide_pair(reading, entry.after, pair, stamp, after)
             continue
         if entry.after is None:
             history = by_label.get(entry.label_id)
@@ -165,7 +200,36 @@ def _read_journal(
         told = reading.latest(seen.box_id, seen.history) is not None
         desired = _desired(seen, seen.observed, known=seen.history is not None or told)
         if desired is not None:
-            decide(reading, seen.box_id, seen.history, desired, stamp)
+            decide(reading, seen.box_id, seen.history, desired, stamp, after)
+
+
+def _giver(entry: Entry, stamp: Stamp | None) -> Stamp | None:
+    """Who gave the word that stands again after a click was taken back, where that is another."""
+    if entry.undoes is None or stamp is None or entry.after is None:
+        return None
+    name = PAIR_REVIEWER if entry.label_id is None else REVIEWER
+    reviewer = str(entry.after.get(name) or "")
+    return None if reviewer in ("", stamp.reviewer) else Stamp(reviewer, stamp.at)
+
+
+def _withdraw(
+    reading: Reading,
+    entry: Entry,
+    by_label: Mapping[ObjectId, BoxHistory],
+    pair: PairHistory,
+    stamp: Stamp | None,
+) -> None:
+    """Take back the word of a reviewer that is a decision already: the one before it, or none."""
+    if entry.label_id is None:
+        decide_pair(reading, {PAIR_REVIEW: str(PairReview.OPEN)}, pair, stamp)
+        return
+    history = by_label.get(entry.label_id)
+    if history is None:
+        return
+    since = entry.undone_at or entry.at
+    own = [d for d in history.decisions if d.reviewer == entry.reviewer and d.decided_at < since]
+    earlier = content_of(own[-1]) if own else (Verdict.OPEN, None, None)
+    decide(reading, history.box_id, history, earlier, stamp)
 
 
 def _last_words(entries: Iterable[Entry]) -> list[Entry]:

@@ -6,7 +6,7 @@ as it is, a box they removed stays away, and tags stay. Everything else follows 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,6 +43,7 @@ def merge_boxes(
     histories: Mapping[str, BoxHistory],
     shown: Sequence[Standing],
     notes: Mapping[str, Mapping[str, Any]] = NOTHING,
+    waiting: Collection[ObjectId | None] = frozenset(),
 ) -> MergedBoxes:
     """Bring a sample up to date without touching human work.
 
@@ -52,6 +53,8 @@ def merge_boxes(
         histories: every box of the pair (`box_histories`).
         shown: the boxes that this push wants to show, as they stand now.
         notes: box id -> its notes.
+        waiting: labels with something in the journal that no pull has taken. What a reviewer took
+            back looks untouched, and the run may still hold the word.
     """
     by_label = histories_by_label(histories)
     wanted = {standing.box_id: standing for standing in shown}
@@ -67,7 +70,8 @@ def merge_boxes(
         seen = see_label(label, row, by_label)
         present.add(seen.box_id)
         standing = wanted.get(seen.box_id)
-        if seen.untouched and (standing is not None or not label.get("tags")):
+        is_kept = label["_id"] in waiting
+        if not is_kept and seen.untouched and (standing is not None or not label.get("tags")):
             if standing is None:
                 continue
             fresh = detection_document(row, standing, notes.get(seen.box_id, NOTHING))
@@ -92,13 +96,18 @@ def merge_phrases(fresh: Sequence[Any], document: Mapping[str, Any]) -> list[Any
     return [*fresh, *(document.get("phrases") or [])[len(fresh) :]]
 
 
-def merge_pair(document: Mapping[str, Any], pair: PairHistory) -> dict[str, Any]:
-    """The verdict fields of a sample: as it stands, unless a reviewer changed them since."""
+def merge_pair(
+    document: Mapping[str, Any], pair: PairHistory, *, waiting: bool = False
+) -> dict[str, Any]:
+    """The verdict fields of a sample: as it stands, unless a reviewer changed them since.
+
+    `waiting`: the journal has a word on it that no pull has taken.
+    """
     base = pair.as_of(str(document.get(PAIR_DECISION_ID) or ""))
     stamp = pair_stamp(document)
     shown = (document.get(PAIR_REVIEW) or PairReview.OPEN, document.get(PAIR_REASON) or "")
     fresh = stamp is not None and stamp != Stamp(base.reviewer, base.reviewed_at)
-    if fresh or shown != (base.review, base.reason):
+    if waiting or fresh or shown != (base.review, base.reason):
         return {key: document[key] for key in PAIR_FIELDS if key in document}
     return dict(pair_fields(pair.current()))
 

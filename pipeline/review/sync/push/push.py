@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -130,6 +130,7 @@ def push(
             known = [i for i in ids if i in stale]
             stale.difference_update(known)
             documents = dataset.documents(known)
+            waiting = Journal(dataset).waiting_labels(known) if known else {}
             shown = [
                 item
                 for item, i in zip(batch, ids, strict=True)
@@ -151,7 +152,8 @@ def push(
                     item.notes[box.box_id][LEVEL] >= SHOWN and box.origin != Origin.HUMAN
                     for box in item.shown
                 )
-                operation = _operation(dataset, item, filepath, old, report)
+                said = waiting.get(sample_id, set())
+                operation = _operation(dataset, item, filepath, old, report, said)
                 if operation is not None:
                     operations.append(operation)
                     if old is not None:
@@ -230,6 +232,7 @@ def _operation(
     filepath: str,
     old: Document | None,
     report: PushReport,
+    waiting: Collection[ObjectId | None],
 ) -> Any:
     # MongoDB keeps milliseconds; a finer time would never match again.
     now = datetime.now(UTC).replace(tzinfo=None)
@@ -248,14 +251,14 @@ def _operation(
         report.boxes += len(item.shown)
         # Not an insert: a second push at the same time is not an error.
         return UpdateOne({"_id": fresh.pop("_id")}, {"$setOnInsert": fresh}, upsert=True)
-    merged = merge_boxes(old, item.row, item.histories, item.shown, item.notes)
+    merged = merge_boxes(old, item.row, item.histories, item.shown, item.notes, waiting)
     report.kept_labels += merged.kept
     report.boxes += len(merged.detections)
     new = {
         **old,
         **{key: fresh[key] for key in _RUN_KEYS},
         "phrases": merge_phrases(fresh["phrases"], old),
-        **merge_pair(old, item.pair),
+        **merge_pair(old, item.pair, waiting=None in waiting),
         **item.pair_notes,
         "pushed_box_ids": merged.pushed_box_ids,
         BOXES: {"_cls": "Detections", "detections": merged.detections},

@@ -12,6 +12,7 @@ from pipeline.curation.box_state import box_histories, pair_history
 from pipeline.curation.own_phrases import with_phrases
 from pipeline.review.sync.label.documents import sample_object_id
 from pipeline.review.sync.push.merge import has_human_work
+from pipeline.review.sync.store.journal import Journal
 from pipeline.review.sync.store.ledger import Ledger
 from pipeline.review.sync.store.mongo_store import StoredDataset
 from schemas.records import Annotation, Decision
@@ -33,10 +34,11 @@ def remove_stale(
     rows = (row for row in annotations if sample_object_id(row.record_id) in stale)
     while batch := list(islice(rows, BATCH)):
         documents = dataset.documents(sample_object_id(row.record_id) for row in batch)
+        waiting = Journal(dataset).waiting_labels(documents)
         operations: dict[ObjectId, DeleteOne] = {}
         for row in batch:
             document = documents.get(sample_object_id(row.record_id))
-            if document is None:
+            if document is None or document["_id"] in waiting:
                 continue
             past = by_record.get(row.record_id, ())
             row = with_phrases(row, past)

@@ -7,14 +7,20 @@ changes (`label_store`); a pull marks the entries that are decisions of the run.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from bson import ObjectId
 from pymongo.collection import Collection
 
-from pipeline.review.sync.label.stamp import PAIR_REASON, PAIR_REVIEW, REVIEWED_AT, REVIEWER
+from pipeline.review.sync.label.stamp import (
+    PAIR_REASON,
+    PAIR_REVIEW,
+    PAIR_REVIEWED_AT,
+    REVIEWED_AT,
+    REVIEWER,
+)
 from pipeline.review.sync.store.mongo_store import Document, StoredDataset
 
 
@@ -33,6 +39,12 @@ class Entry:
     """The whole label before; None for a new one. For a pair: its `pair_*` fields."""
     after: Document | None
     """The whole label after; None for a deletion. For a pair: its `pair_*` fields."""
+    group: ObjectId | None = None
+    """The click that it belongs to."""
+    undoes: ObjectId | None = None
+    """The click that it takes back: `after` is then what stood before that click."""
+    undone_at: str = ""
+    """When that click was made."""
 
 
 def journal_entries(database: Any, dataset_id: ObjectId) -> Collection[Document]:
@@ -51,10 +63,29 @@ class Journal:
     def waiting(self) -> dict[ObjectId, list[Entry]]:
         """Sample id -> what no pull has taken, oldest first."""
         found: dict[ObjectId, list[Entry]] = {}
-        for raw in self._rows.find({"taken": {"$ne": True}}).sort([("at", 1), ("_id", 1)]):
-            entry = _entry(raw)
+        waiting = {"taken": {"$ne": True}}
+        undone = self._rows.distinct("undoes", {**waiting, "undoes": {"$ne": None}})
+        times = {raw["group"]: raw["at"] for raw in self._rows.find({"group": {"$in": undone}})}
+        for raw in self._rows.find(waiting).sort([("at", 1), ("_id", 1)]):
+            entry = _entry(raw, times)
             if entry is not None:
                 found.setdefault(entry.sample_id, []).append(entry)
+        return found
+
+    def waiting_labels(
+        self, sample_ids: Iterable[ObjectId]
+    ) -> dict[ObjectId, set[ObjectId | None]]:
+        """Sample id -> labels of which no pull has taken all that was done; None: of its own word.
+
+        Ask after the samples are read: an entry is older than its write.
+        """
+        self._rows.create_index("sample_id")
+        wanted = {"sample_id": {"$in": list(sample_ids)}, "taken": {"$ne": True}}
+        shape = {"sample_id": 1, "label_id": 1, f"after.{PAIR_REVIEW}": 1}
+        found: dict[ObjectId, set[ObjectId | None]] = {}
+        for raw in self._rows.find(wanted, shape):
+            if raw.get("label_id") is not None or PAIR_REVIEW in (raw.get("after") or {}):
+                found.setdefault(raw["sample_id"], set()).add(raw.get("label_id"))
         return found
 
     def take(self, entry_ids: Iterable[ObjectId]) -> None:
@@ -68,10 +99,10 @@ class Journal:
         self._rows.drop()
 
 
-def _entry(raw: Mapping[str, Any]) -> Entry | None:
-    """One entry; None for a change of a sample's fields that does not hold the word and its reason.
+def _entry(raw: Mapping[str, Any], times: Mapping[Any, str]) -> Entry | None:
+    """One entry; None for a change of a sample's fields without the word and its reason.
 
-    Only what changed is in it: the sample itself tells the rest.
+    Only what changed is in it: the sample itself tells the rest. `times`: click -> when.
     """
     if raw.get("label_id") is None:
         after = raw.get("after") or {}
@@ -85,6 +116,9 @@ def _entry(raw: Mapping[str, Any]) -> Entry | None:
         at=str(raw.get("at") or ""),
         before=raw.get("before"),
         after=raw.get("after"),
+        group=raw.get("group"),
+        undoes=raw.get("undoes"),
+        undone_at=str(times.get(raw.get("undoes"), "")),
     )
 
 
@@ -104,17 +138,39 @@ def reached(entries: Sequence[Entry], document: Mapping[str, Any] | None) -> lis
     now = {label.get("_id"): label for label in boxes if isinstance(label, Mapping)}
     found: list[Entry] = []
     for number, entry in enumerate(entries):
-        if entry.label_id is None:
-            found.append(entry)
-            continue
         later = [e.before for e in entries[number + 1 :] if e.label_id == entry.label_id]
+        if entry.label_id is None:
+            at = (entry.after or {}).get(PAIR_REVIEWED_AT)
+            if any((fields or {}).get(PAIR_REVIEWED_AT) == at for fields in (*later, document)):
+                found.append(entry)
+            continue
         seen = [*later, now.get(entry.label_id)]
         if entry.after is None:
             fits = None in seen
         else:
-            stamp = (entry.reviewer, entry.at)
+            stamp: tuple[Any, Any] = (entry.reviewer, entry.at)
+            if entry.undoes is not None:  # the label has the stamp that it had before
+                stamp = (entry.after.get(REVIEWER), entry.after.get(REVIEWED_AT))
             fits = any(s and (s.get(REVIEWER), s.get(REVIEWED_AT)) == stamp for s in seen)
         # A pull that marked the label meanwhile wrote the decision's own stamp: the same.
         if fits:
             found.append(entry)
     return found
+
+
+def without_undone(entries: Sequence[Entry], is_taken: Callable[[Entry], bool]) -> list[Entry]:
+    """Entries without those that were taken back before any pull, and what took them back.
+
+    Args:
+        entries: of one sample.
+        is_taken: True of an entry that is a decision already; what takes it back then stays.
+    """
+    back: dict[tuple[ObjectId | None, ObjectId | None], ObjectId] = {
+        (e.undoes, e.label_id): e.entry_id for e in entries if e.undoes is not None
+    }
+    gone: set[ObjectId] = set()
+    for entry in entries:
+        undo = back.get((entry.group, entry.label_id))
+        if undo is not None and not is_taken(entry):
+            gone |= {entry.entry_id, undo}
+    return [entry for entry in entries if entry.entry_id not in gone]

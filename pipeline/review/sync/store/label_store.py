@@ -153,7 +153,8 @@ class LabelStore:
                 else was faster. It may raise `WriteRefused`.
             action: one word for the journal.
             group: joins the samples of one click; a new one if None.
-            undoes: the group that this write takes back.
+            undoes: the group that this write takes back; labels then come with the stamps that
+                they had, and get none.
             now: the clock if None.
 
         Raises:
@@ -163,7 +164,7 @@ class LabelStore:
             before = self.document(sample_id)
             moment = _next_moment(before, now or datetime.now(UTC))
             wanted = change(copy.deepcopy(before))
-            after, touched = self._stamped(before, wanted, moment)
+            after, touched = self._stamped(before, wanted, moment, is_own=undoes is None)
             if touched is None:
                 return Written(sample_id=sample_id, before=before, after=before, changed=())
             click = {
@@ -196,7 +197,7 @@ class LabelStore:
         raise WriteRefused("others are writing to this image without a pause; try again")
 
     def _stamped(
-        self, before: Mapping[str, Any], wanted: Wanted, moment: datetime
+        self, before: Mapping[str, Any], wanted: Wanted, moment: datetime, *, is_own: bool
     ) -> tuple[dict[str, Any], list[ObjectId] | None]:
         """The new sample with reviewer and time on each changed label; None: nothing changes."""
         after = {**before, **wanted.fields}
@@ -206,12 +207,14 @@ class LabelStore:
             new = keyed_labels([dict(label) for label in wanted.labels])
             labels = list(new.values())
             for key, label in new.items():
-                if label != old.pop(key, None):
+                if label == old.pop(key, None):
+                    continue
+                touched.append(key)
+                if is_own:
                     label[REVIEWER] = self.reviewer
                     label[REVIEWED_AT] = timestamp(moment)
                     if (label.get("review") or Review.PENDING) != Review.PENDING:
                         label[LEVEL] = SHOWN  # what people judged is never behind the slider
-                    touched.append(key)
             touched += list(old)
             if touched:
                 after[BOXES] = {

@@ -1,4 +1,7 @@
-"""Taking back a last click by the journal, only where nobody changed the box since."""
+"""Taking back a last click by the journal, only where nobody changed or judged the box since.
+
+A label is then as it was, with the reviewer and time that it had: what others said is theirs again.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,10 @@ from typing import Any
 
 from bson import ObjectId
 
-from pipeline.review.sync.label.seen import labels_of
-from pipeline.review.sync.label.stamp import PAIR_REVIEWED_AT, PAIR_REVIEWER, REVIEWED_AT, REVIEWER
+from pipeline.curation.box_state import Review
+from pipeline.review.sync.label.notes import LEVEL
+from pipeline.review.sync.label.seen import PLACE, is_same_place, labels_of
+from pipeline.review.sync.label.stamp import PAIR_REVIEWED_AT, REVIEWED_AT, REVIEWER
 from pipeline.review.sync.store.journal import journal_entries
 from pipeline.review.sync.store.label_store import (
     Label,
@@ -21,8 +26,10 @@ from pipeline.review.sync.store.label_store import (
 )
 
 UNDO = "undo"
-_STAMPS = frozenset({REVIEWER, REVIEWED_AT, PAIR_REVIEWER, PAIR_REVIEWED_AT})
+_SAID = frozenset({"review", "label", "phrase_index", PLACE, REVIEWER})
 _TAKEN_BY_PULL = frozenset({"decision_id", "box_id"})
+_BY_PULL_AND_PUSH = _TAKEN_BY_PULL | {REVIEWED_AT, LEVEL}
+"""A pull marks the label with its decision's time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,11 +96,13 @@ def _before(document: dict[str, Any], entries: list[dict[str, Any]]) -> Wanted:
         before, after, key = entry.get("before"), entry.get("after"), entry.get("label_id")
         if key is None:
             for name, value in (after or {}).items():
-                if name not in _STAMPS and document.get(name) != value:
+                if name != PAIR_REVIEWED_AT and document.get(name) != value:
                     raise WriteRefused(f"{name} was changed since; nothing was taken back")
                 fields[name] = (before or {}).get(name)
             continue
-        _check_unchanged(labels.get(key), after)
+        if after is None and _is_rejected(labels.get(key), by=entry["reviewer"]):
+            labels.pop(key)  # a push showed the deleted box again, as the decision that it became
+        _check_unchanged(labels.get(key), before or {}, after)
         if before is None:
             labels.pop(key, None)
         elif after is None:
@@ -103,13 +112,41 @@ def _before(document: dict[str, Any], entries: list[dict[str, Any]]) -> Wanted:
     return Wanted(labels=list(labels.values()), fields=fields)
 
 
-def _check_unchanged(now: Label | None, after: Mapping[str, Any] | None) -> None:
-    own = _STAMPS | _TAKEN_BY_PULL
-    if (now is None) != (after is None) or any(
-        (now or {}).get(name) != value for name, value in (after or {}).items() if name not in own
-    ):
-        who = (now or {}).get(REVIEWER) or "somebody"
-        raise WriteRefused(f"{who} changed the same box since; nothing was taken back")
+def _check_unchanged(
+    now: Label | None, before: Mapping[str, Any], after: Mapping[str, Any] | None
+) -> None:
+    """Refuse where the box says something else than the click made of it.
+
+    What a push notes beside it (queue, policy) plays no part.
+    """
+    there, then = now or {}, after or {}
+    changed = {name for name in {*before, *then} if before.get(name) != then.get(name)}
+    other = {
+        name
+        for name in (changed - _BY_PULL_AND_PUSH) | _SAID
+        if not _is_same(name, there.get(name), then.get(name))
+    }
+    if (now is None) != (after is None) or (other and after is not None):
+        who = there.get(REVIEWER) or "somebody"
+        did = "judged" if other == {REVIEWER} else "changed"
+        raise WriteRefused(f"{who} {did} the same box since; nothing was taken back")
+
+
+def _is_rejected(label: Label | None, *, by: str) -> bool:
+    return label is not None and (label.get("review"), label.get(REVIEWER)) == (
+        str(Review.REJECTED),
+        by,
+    )
+
+
+def _is_same(name: str, now: Any, then: Any) -> bool:
+    # A pull writes a box that was moved to the teacher's own place as accepted.
+    words = {str(Review.FIXED), str(Review.ACCEPTED)}
+    return (
+        now == then
+        or (name == PLACE and is_same_place(now, then))
+        or (name == "review" and {now, then} == words)
+    )
 
 
 def _restored(now: Label, before: Mapping[str, Any], after: Mapping[str, Any]) -> Label:

@@ -103,5 +103,5 @@ def test_a_wrong_suite_is_explained(tmp_path: Path, content: str, message: str) 
 def test_a_suite_takes_no_gold_beside_it() -> None:
     with pytest.raises(ConfigError, match="suite must go with --teacher, and without --gold"):
         evaluate.run(evaluate.Config(suite="s.yaml", teacher="shipped", gold="a.json"))
-    with pytest.raises(ConfigError, match="gold must be given, or suite with --teacher"):
+    with pytest.raises(ConfigError, match="--gold must be given, or --suite with --teacher"):
         evaluate.run(evaluate.Config(teacher="shipped"))

@@ -124,6 +124,14 @@ class ReviewPage(ReviewWindow):
         self.actions += 1
         self.page.keyboard.press(key)
 
+    def press_at_once(self, *keys: str) -> None:
+        """Press keys before the page can do what the first one asks."""
+        self.page.evaluate(
+            """keys => keys.forEach(key => window.dispatchEvent(
+            new KeyboardEvent("keydown", {key, bubbles: true, cancelable: true})))""",
+            list(keys),
+        )
+
     def press_for(self, key: str, question: str = "") -> None:
         """Press a key that asks, and answer by Enter, once the question is there."""
         self.press(key)

@@ -125,3 +125,19 @@ def test_done_goes_to_the_next_image_and_bad_asks_why(window: ReviewPage) -> Non
     assert window.bench.document(second)["pair_reviewer"]
     window.number = second
     assert set(window.reviews()) == {"pending"}
+
+
+def test_next_twice_goes_two_images_on_and_no_verdict_is_about_an_image_not_yet_seen(
+    window: ReviewPage,
+) -> None:
+    window.open_from_grid()
+    first = window.number
+    window.press_at_once("n", "n", "r")
+    window.wait_for(lambda: window.find_number() == first + 2, "the image after the next")
+    window.toast("another image was opened meanwhile")
+    window.idle()
+    window.strip_follows()
+    assert window.number == first + 2
+    for number in (first, first + 1, first + 2):
+        window.number = number
+        assert set(window.reviews()) == {"pending"}

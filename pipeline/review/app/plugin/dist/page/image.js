@@ -3,15 +3,16 @@
 import { askText } from "./dialog.js";
 import { builtIn, notify, python, refresh } from "./fiftyone.js";
 import { askSoon } from "./progress.js";
-import { lookAt } from "./turns.js";
+import { lookAt, moveFrom } from "./turns.js";
 
-export function next() {
+export async function next(image) {
   const button = document.querySelector('[data-cy="nav-right-button"]');
   if (!button) {
     notify("this is the last image of the view; open one from the grid to go on", "info");
     return;
   }
-  button.dispatchEvent(new MouseEvent("click", { bubbles: true }));
+  const click = () => button.dispatchEvent(new MouseEvent("click", { bubbles: true }));
+  if (!(await moveFrom(image, click))) notify("the next image does not open; once more, please", "warning");
 }
 
 async function put(page, answer) {
@@ -36,7 +37,7 @@ export async function judgeImage(image, word, thenNext) {
   }
   await put(page, answer);
   notify(`image: ${word}`, "success");
-  if (thenNext) next();
+  if (thenNext) await next(image);
 }
 
 export async function undo(image) {

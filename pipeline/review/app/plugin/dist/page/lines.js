@@ -35,7 +35,8 @@ export function drawVerdicts(looker) {
     context.setLineDash([]);
     mark(context, state, color, word, this.label.bounding_box);
   };
-  if (looker.updater) looker.updater({});
+  // FiftyOne draws nothing anew for an empty change, unless something waits for the drawing.
+  if (looker.updater) looker.updater({}, () => {});
 }
 
 function mark(context, state, color, word, [x, y, width, height]) {

@@ -61,7 +61,7 @@ export async function start(settings) {
     d: () => judgeAs("done", true),
     b: () => judgeAs("bad", true),
     m: () => judgeAs("missing", false),
-    n: () => inTurn(next),
+    n: () => inTurn(next, { along: true }),
     k: () => inTurn(toggleLevel),
     p: () => inTurn(phraseOfMarked),
     v: () => toggleColors(settings.colors),

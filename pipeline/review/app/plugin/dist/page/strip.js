@@ -13,7 +13,11 @@ const STYLE = `
 #glipforge-strip{position:fixed;top:0;left:0;right:0;z-index:100000;display:flex;gap:12px;
   align-items:center;flex-wrap:wrap;padding:6px 14px;background:#1d1f23;color:#eee;
   font:15px/1.6 system-ui,sans-serif;border-bottom:1px solid #444}
-#glipforge-strip .caption{flex:1 1 50%;white-space:pre-wrap;max-height:25vh;overflow-y:auto}
+#glipforge-strip .told{flex:1 1 100%;display:flex;gap:12px;align-items:center}
+#glipforge-strip .told .note{white-space:nowrap}
+#glipforge-strip .counts{min-width:20em;text-align:right}
+#glipforge-strip .caption{flex:1 1 auto;white-space:pre-wrap;max-height:25vh;overflow-y:auto}
+#glipforge-strip .actions{flex:1 1 100%;display:flex;gap:8px 12px;flex-wrap:wrap;align-items:center}
 #glipforge-strip button{font:inherit;border:0;border-radius:4px;padding:0 5px;cursor:pointer;
   color:#fff}
 #glipforge-strip .phrase{border-radius:4px;padding:0 5px;cursor:pointer;color:#fff}
@@ -34,9 +38,13 @@ const STYLE = `
 #glipforge-question button{font:inherit;margin-right:10px;padding:4px 14px;cursor:pointer}
 body.glipforge-open [data-cy="modal"]{top:var(--glipforge-strip,44px)!important;
   height:calc(100% - var(--glipforge-strip,44px))!important}
+#glipforge-help td{padding:1px 12px 1px 0;vertical-align:top}
+#glipforge-help td:first-child{white-space:nowrap;font-weight:600}
+.notistack-SnackbarContainer{z-index:100002!important;bottom:44px!important}
 body.glipforge-open .MuiDialog-root{top:var(--glipforge-strip,44px)!important}
 `;
 
+const ASKED = "Which phrase does the new box show? Click it or press its number.";
 let strip = null;
 let shown = "";
 export const waiting = { sampleId: null, labelId: null };
@@ -98,18 +106,26 @@ async function draw({ colors, onPhrase, onDraw, buttons }) {
     ]);
     if (state === shown || held) return;
     shown = state;
+    const old = strip.querySelector(".caption");
+    const top = old && strip.dataset.sample === page.sampleId ? old.scrollTop : 0;
     strip.replaceChildren(
-      caption(page.sample.caption || "(no caption)", phrases, counts, colors, onPhrase, onDraw),
-      note(Object.entries(words).map(([word, count]) => `${count} ${word}`).join(" · ")),
-      note(saveWord(), "saved"),
-      slider(page),
-      ...buttons.map(button)
+      row(
+        "told",
+        caption(page.sample.caption || "(no caption)", phrases, counts, colors, onPhrase, onDraw),
+        note(Object.entries(words).map(([word, count]) => `${count} ${word}`).join(" · "), "counts"),
+        note(saveWord(), "saved")
+      ),
+      row(
+        "actions",
+        ...buttons.map(button),
+        ...(waiting.labelId ? [note(ASKED, "asked")] : []),
+        slider(page)
+      )
     );
     strip.classList.toggle("asking", !!waiting.labelId);
-    if (waiting.labelId)
-      strip.prepend(note("Which phrase does the new box show? Click it or press its number.", "asked"));
     strip.dataset.sample = page.sampleId;
     strip.style.display = "flex";
+    strip.querySelector(".caption").scrollTop = top; // of a long caption
     document.body.classList.add("glipforge-open");
     document.body.style.setProperty("--glipforge-strip", `${strip.offsetHeight}px`);
   } finally {
@@ -121,6 +137,14 @@ function saveWord() {
   if (status.refused) return "not saved";
   if (status.saving) return "saving…";
   return status.unsaved ? "unsaved edit" : "saved";
+}
+
+// What changes its width comes last: a button never moves under the pointer to where another was.
+function row(kind, ...nodes) {
+  const node = document.createElement("span");
+  node.className = kind;
+  node.append(...nodes);
+  return node;
 }
 
 function button([name, text, action]) {
@@ -155,6 +179,7 @@ function note(text, kind) {
 function caption(text, phrases, counts, colors, onPhrase, onDraw) {
   const node = document.createElement("span");
   node.className = "caption";
+  node.dir = "auto"; // captions of languages that are written from the right
   const letters = Array.from(text); // offsets count characters, not UTF-16 units
   const rest = phrases.map(({ start, end }, index) => ({ start, end, index }));
   const outerFirst = (one, other) => one.start - other.start || other.end - one.end;

@@ -1,13 +1,16 @@
 // Actions of the reviewer, one at a time: a key pressed while the one before is still on its way
 // waits for it, so that it acts on what the page then shows. Each belongs to the image that was
-// open as it was pressed: where another is open by then, nothing is done and that is said.
+// open as it was pressed: where another is open by then, nothing is done and that is said. Only a
+// key that writes nothing (`n`) goes along to the image that the keys before it led to.
 
 import { closeQuestion } from "./dialog.js";
 import { annotating, look, modal, notify } from "./fiftyone.js";
 
 const LOADED_MS = 5000;
+const OPENED_MS = 10000;
 let last = Promise.resolve();
 let waiting = 0;
+const moves = []; // [image, the image that a key opened from it], since the page was idle
 
 // By the address, else (a view of groups) as the strip says.
 export const openImage = () => {
@@ -17,19 +20,41 @@ export const openImage = () => {
 };
 export const isIdle = () => !waiting;
 
-// `action(image)`: `image` is the id of the open image, null in the grid.
-export function inTurn(action) {
+// `action(image)`: `image` is the id of the open image, null in the grid. `along`: go along with keys
+// that open other images meanwhile.
+export function inTurn(action, { along = false } = {}) {
   closeQuestion();
-  const image = openImage();
+  const pressed = { image: openImage(), moves: moves.length };
   waiting += 1;
   last = last
     .then(() => {
+      let { image } = pressed;
+      if (along)
+        for (const [from, to] of moves.slice(pressed.moves)) if (from === image) image = to;
       check(image);
       return action(image);
     })
     .catch((error) => notify(`nothing was changed: ${error.message}`, "error"))
-    .finally(() => (waiting -= 1));
+    .finally(() => {
+      waiting -= 1;
+      if (!waiting) moves.length = 0;
+    });
   return last;
+}
+
+// Runs `go`, which opens another image, and waits until that is there; false where none comes.
+export async function moveFrom(image, go) {
+  go();
+  const end = Date.now() + OPENED_MS;
+  while (openImage() === image) {
+    if (Date.now() > end) return false;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  const opened = openImage();
+  moves.push([image, opened]);
+  // The key after this one finds it loaded; where it does not load, that key says so.
+  await lookAt(opened).catch(() => null);
+  return true;
 }
 
 function check(image) {
