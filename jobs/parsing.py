@@ -23,6 +23,8 @@ from schemas.errors import ConfigError
 
 _SAID_OF_A_FIELD = r"(?=: |,? (must|has|is|does|cannot|ends?|names?|holds?)\b)"
 """What comes after a field's name where a message begins with it."""
+_SAID_OF_A_VALUE = r"(?= ('[^']*'|\"[^\"]*\") (exists|does not exist|must|is|cannot)\b)"
+"""What comes after a field's name where a message begins with it and the value given."""
 _WRITTEN = ("out", "errors", "sheet")
 """Options whose file is written: `--out /dev/null` is meant."""
 _OF_THE_SHELL = ("/dev/fd/", "/dev/stdin", "/proc/self/fd/")
@@ -79,7 +81,8 @@ def as_typed(message: str, options: Mapping[str, Option]) -> str:
             message = re.sub(name, option.typed, message)
         else:
             name = re.escape(option.field)
-            message = re.sub(rf"^{name}{_SAID_OF_A_FIELD}", option.typed, message)
+            said = f"(?:{_SAID_OF_A_FIELD}|{_SAID_OF_A_VALUE})"
+            message = re.sub(rf"^{name}{said}", option.typed, message)
     return message
 
 

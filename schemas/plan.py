@@ -107,7 +107,7 @@ class BatchFailure:
     """Batches that failed as a whole; each of their pairs was then asked alone."""
 
     stage: str
-    """`phrases` or `teacher`."""
+    """`phrases`, `decode` or `teacher`."""
     batches: CountOrZero
     first: str
     """The exception of the first of them."""

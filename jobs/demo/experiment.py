@@ -10,11 +10,14 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from jobs.demo.figures import CONTROL, STUDENT, draw_plot, print_results
 from jobs.demo.steps import DemoSteps, RunCommand
 from schemas.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pipeline.evaluation.result import WrittenResult
 
 ALL_STYLES = ("noto", "fluent-flat", "fluent")
 HELD_OUT: dict[str, tuple[object, ...]] = {
@@ -204,6 +207,8 @@ class Experiment:
         }
 
     def _measure(self, model: str) -> dict[str, Any]:
+        from pipeline.evaluation.result import WrittenResult
+
         folder = self.config.out / "figures"
         name = _model_name(model, self.config.out)
         found: dict[str, Any] = {"model": name}
@@ -215,7 +220,7 @@ class Experiment:
                     gold = self.world / f"held-out-{part}" / f"{kind}.json"
                     place = ("--gold", gold, "--out", files[kind])
                     self.steps.command("evaluate", "--teacher", model, *place, *more)
-            found[part] = _figures(*(json.loads(path.read_text()) for path in files.values()))
+            found[part] = _figures(*map(WrittenResult.read, files.values()))
         return found
 
 
@@ -228,10 +233,10 @@ def _model_name(model: str, out: Path) -> str:
     return "-".join(part for part in path.relative_to(out).parts if part not in folders)
 
 
-def _figures(grounding: dict[str, Any], detection: dict[str, Any]) -> dict[str, Any]:
-    (recall,) = [r for r in grounding["recalls"] if r["protocol"] == "any-box"]
-    return {
-        "r1": recall["recall"]["1"] | {"chance": recall["chance"]["1"]["value"]},
-        "ap50": detection["detection"]["ap50"] | {"chance": detection["detection"]["chance_ap50"]},
-        "recall20": detection["detection"]["agnostic_recall"] | {"chance": None},
+def _figures(grounding: WrittenResult, detection: WrittenResult) -> dict[str, Any]:
+    found = {
+        "r1": grounding.phrase_r1,
+        "ap50": detection.ap50,
+        "recall20": detection.any_name_r20,
     }
+    return {name: asdict(figure) for name, figure in found.items() if figure is not None}

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from jobs.demo.steps import DemoSteps, RunCommand
 
 if TYPE_CHECKING:
     from jobs.demo.auditor import AuditedPrecision
     from jobs.demo.options import Config
+    from pipeline.evaluation.result import WrittenResult
 
 POOLS = ("--pools", "seen", "web")
 SHEET_PAIRS = 12
@@ -36,7 +36,7 @@ class DemoLoop:
         self.run_dir = self.out / "run"
         self.review_home = self.out / "review"
         self.student = self.out / "student"
-        self.figures: list[tuple[str, str, dict[str, Any]]] = []
+        self.figures: list[tuple[str, str, WrittenResult]] = []
         self.audited: AuditedPrecision | None = None
 
     def run(self) -> int:
@@ -52,7 +52,7 @@ class DemoLoop:
         self._train()
         self._look()
         self._summary(time.monotonic() - began)
-        if self.config.open and _has_screen():
+        if self.config.open and self._is_watched():
             self._command("review", "open", self.run_dir, "--home", self.review_home)
         return 0
 
@@ -151,7 +151,7 @@ class DemoLoop:
         ):
             file = self._figures_file(name)
             self._command("evaluate", "--teacher", model, *gold, "--out", file)
-            self.figures.append((name, str(model), json.loads(file.read_text())))
+            self._read_figures(name, str(model), file)
 
     def _look(self) -> None:
         self._say("To look at")
@@ -164,7 +164,17 @@ class DemoLoop:
         file = self._figures_file(name)
         truth = self.world / "web-truth.json"
         self._command("evaluate", "--run", self.run_dir, "--gold", truth, "--out", file)
-        self.figures.append((name, str(self.run_dir), json.loads(file.read_text())))
+        self._read_figures(name, str(self.run_dir), file)
+
+    def _read_figures(self, name: str, subject: str, file: Path) -> None:
+        from pipeline.evaluation.result import WrittenResult
+
+        self.figures.append((name, subject, WrittenResult.read(file)))
+
+    def _is_watched(self) -> bool:
+        from jobs.review.open import has_screen
+
+        return sys.stdin.isatty() and sys.stdout.isatty() and has_screen()
 
     def _figures_file(self, name: str) -> Path:
         folder = self.out / "figures"
@@ -248,27 +258,13 @@ class DemoLoop:
         )
 
 
-def _rows(found: dict[str, Any]) -> list[tuple[str, str, str, str]]:
-    rows = []
-    labels = found.get("labels")
-    if labels:
-        chance = labels["chance_precision"]["value"]
-        rows.append(_row("label precision", labels["precision"], chance))
-        rows.append(_row("label recall", labels["recall"], None))
-    for recall in found["recalls"]:
-        if recall["protocol"] == "any-box":
-            chance = recall["chance"]["1"]["value"]
-            rows.append(_row("phrase R@1", recall["recall"]["1"], chance))
-    return rows
-
-
-def _row(
-    name: str, figure: dict[str, float | None], chance: float | None
-) -> tuple[str, str, str, str]:
-    if figure["value"] is None:
-        return name, "nothing to measure", "", ""
-    between = f"{figure['low']:.3f} - {figure['high']:.3f}"
-    return name, f"{figure['value']:.3f}", between, "" if chance is None else f"{chance:.3f}"
+def _rows(found: WrittenResult) -> list[tuple[str, str, str, str]]:
+    figures = {
+        "label precision": found.label_precision,
+        "label recall": found.label_recall,
+        "phrase R@1": found.phrase_r1,
+    }
+    return [(name, *figure.texts()) for name, figure in figures.items() if figure is not None]
 
 
 def _shipped() -> str:
@@ -283,8 +279,3 @@ def _program() -> str:
         return "glipforge"
     beside = Path(sys.executable).parent / "glipforge"
     return os.path.relpath(beside) if beside.exists() else "python -m jobs"
-
-
-def _has_screen() -> bool:
-    has_display = bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
-    return sys.stdin.isatty() and sys.stdout.isatty() and (has_display or sys.platform == "darwin")

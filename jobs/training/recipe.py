@@ -53,7 +53,7 @@ class SourceSpec:
                 f"curated={self.curated!r}"
             )
         if self.shots and self.gold is None:
-            raise ValueError("shots is of detection gold; a curated run has no list of names")
+            raise ValueError("shots goes with detection gold; a curated run has no list of names")
 
     @property
     def label(self) -> str:

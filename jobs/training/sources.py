@@ -87,7 +87,9 @@ def _load(spec: SourceSpec) -> tuple[TrainingSource, Counter[str]]:
         )
     if spec.shots:
         if kind != "detection":
-            raise ConfigError(f"source {spec.label!r}: shots is of detection, this is {kind}")
+            raise ConfigError(
+                f"source {spec.label!r}: shots goes with detection gold, this is {kind}"
+            )
         from pipeline.training_set.few_shot import few_shot
 
         samples = few_shot(samples, spec.shots, spec.shots_seed)

@@ -36,7 +36,8 @@ def list_inputs(uri: str) -> tuple[str, list[InputFile]]:
             return f"{uri}#", sorted(_walk(f"{uri}#"), key=lambda file: file.uri)
         return uri.rpartition("/")[0] or ".", [stat_file(uri)]
     except MissingFile as error:
-        raise ConfigError(f"corpus {uri!r} does not exist: {error}") from error
+        why = "" if str(error) == f"{uri} does not exist" else f": {error}"
+        raise ConfigError(f"corpus {uri!r} does not exist{why}") from error
     except OSError as error:
         raise ConfigError(f"corpus {uri!r} cannot be read: {reason_of(error)}") from error
 

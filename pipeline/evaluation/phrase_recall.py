@@ -20,7 +20,8 @@ from schemas.boxes import as_boxes, pairwise_iou
 from schemas.errors import ConfigError
 from schemas.records import Span, TrainingSample, Xyxy
 
-PROTOCOLS = ("any-box", "merged")
+ANY_BOX = "any-box"
+PROTOCOLS = (ANY_BOX, "merged")
 OWN_FRAME, PUBLISHED_FRAME = "pixels from 0", "XML numbers"
 """Where the gold boxes of Flickr30k Entities lie: its XML counts pixels from 1 and includes the
 last. MDETR and GLIP take these numbers as corners, and so do the figures they published."""
@@ -103,7 +104,7 @@ def _boxes_by_span(sample: TrainingSample, xyxy: Sequence[Xyxy]) -> dict[Span, N
 
 
 def phrase_recall(
-    images: Sequence[PhraseImage], *, protocol: str = "any-box", resamples: int = RESAMPLES
+    images: Sequence[PhraseImage], *, protocol: str = ANY_BOX, resamples: int = RESAMPLES
 ) -> PhraseRecall:
     """Recall@1, 5 and 10 of proposed boxes, with the chance floor beside it.
 
@@ -131,7 +132,7 @@ def phrase_recall(
 
 def targets(phrase: GoldPhrase, protocol: str) -> NDArray[np.float64]:
     """The boxes that count as a hit: each gold box, or the one around all."""
-    if protocol == "any-box" or len(phrase.xyxy) == 0:
+    if protocol == ANY_BOX or len(phrase.xyxy) == 0:
         return phrase.xyxy
     low, high = phrase.xyxy[:, :2].min(axis=0), phrase.xyxy[:, 2:].max(axis=0)
     return np.concatenate([low, high])[None]

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from pipeline.evaluation.bootstrap import Interval, drawn_interval
 from pipeline.evaluation.detection import COCO, FIXED, DetectionFigures
 from pipeline.evaluation.gold_index import JoinCounts
 from pipeline.evaluation.label_quality import LabelQuality
-from pipeline.evaluation.phrase_recall import OWN_FRAME, PhraseRecall
+from pipeline.evaluation.phrase_recall import ANY_BOX, OWN_FRAME, PhraseRecall
 from pipeline.gold.gold_set import GoldSet
+from schemas.damage import whole
 
 MAX_NAMED = 10
 
@@ -124,6 +127,68 @@ class EvaluationResult:
         """As JSON; what could not be measured is null."""
         content = {key: value for key, value in vars(self).items() if value is not None}
         return dict(_plain(content))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WrittenFigure:
+    """A figure of a written result, with its interval and what chance gives."""
+
+    value: float | None
+    """None, and the others too, where there was nothing to measure."""
+    low: float | None
+    high: float | None
+    chance: float | None = None
+    """None where chance has no meaning."""
+
+    def texts(self) -> tuple[str, str, str]:
+        """Value, interval and chance for a table."""
+        if self.value is None or self.low is None or self.high is None:
+            return "nothing to measure", "", ""
+        chance = "" if self.chance is None else f"{self.chance:.3f}"
+        return f"{self.value:.3f}", f"{self.low:.3f} - {self.high:.3f}", chance
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WrittenResult:
+    """Figures of an `EvaluationResult` that was written as JSON; None where gold of its kind has
+    no such figure."""
+
+    phrase_r1: WrittenFigure | None
+    """Recall at one of phrases, in any of their boxes, in the frame of the boxes."""
+    label_precision: WrittenFigure | None
+    label_recall: WrittenFigure | None
+    ap50: WrittenFigure | None
+    any_name_r20: WrittenFigure | None
+    """Recall at 20 of boxes, whatever their names."""
+
+    @classmethod
+    def read(cls, path: Path) -> WrittenResult:
+        """The result in a file of `glipforge evaluate --out`.
+
+        Raises:
+            DataError: it is none.
+        """
+        with whole(str(path), "delete it, and measure again"):
+            raw = json.loads(path.read_text(encoding="utf-8"))
+            labels, detection = raw.get("labels"), raw.get("detection")
+            phrases = [
+                WrittenFigure(**one["recall"]["1"], chance=one["chance"]["1"]["value"])
+                for one in raw["recalls"]
+                if (one["protocol"], one["frame"]) == (ANY_BOX, OWN_FRAME)
+            ]
+            return cls(
+                phrase_r1=phrases[0] if phrases else None,
+                label_precision=WrittenFigure(
+                    **labels["precision"], chance=labels["chance_precision"]["value"]
+                )
+                if labels
+                else None,
+                label_recall=WrittenFigure(**labels["recall"]) if labels else None,
+                ap50=WrittenFigure(**detection["ap50"], chance=detection["chance_ap50"])
+                if detection
+                else None,
+                any_name_r20=WrittenFigure(**detection["agnostic_recall"]) if detection else None,
+            )
 
 
 def _detection_rows(found: DetectionFigures) -> list[FigureRow]:

@@ -23,11 +23,12 @@ from pipeline.evaluation.phrase_recall import HIT_IOU, gold_phrases
 from pipeline.gold.checks import clean_name
 from pipeline.gold.gold_set import GoldKind, GoldSet
 from pipeline.labelling.pairs import Pair
+from pipeline.labelling.retries import Retries
 from pipeline.labelling.rows import answered_row
 from pipeline.phrases.class_list import ClassList, list_caption
 from pipeline.trust.bounds import interval
 from schemas.boxes import as_boxes, box_areas, pairwise_iou
-from schemas.errors import ConfigError, RecordError
+from schemas.errors import ConfigError, RecordError, RetryableError
 from schemas.fingerprint import sha256_bytes
 from schemas.grounder import Grounder, Grounding, GroundingRequest
 from schemas.records import CorpusRecord, Phrase, Status, TrainingSample
@@ -112,7 +113,7 @@ def teacher_precision(
     Raises:
         ConfigError: not one gold image can be used, or the policy needs what is not here.
     """
-    left_out: Counter[str] = Counter()
+    left_out, retries = Counter[str](), Retries()
     counts: list[tuple[int, int, int]] = []
     if classes is not None:
         _require_known(classes, gold)
@@ -127,7 +128,7 @@ def teacher_precision(
     for batch in picture_batches(samples, BATCH, left_out):
         asked = [questions[sample.sample_id] for sample, _ in batch]
         for (sample, pixels), question, answer in zip(
-            batch, asked, _answers(teacher, batch, asked, left_out), strict=True
+            batch, asked, _answers(teacher, batch, asked, left_out, retries), strict=True
         ):
             if answer is not None:
                 counts.append(_judge(sample, pixels, question, answer, teacher.teacher_id, policy))
@@ -208,6 +209,7 @@ def _answers(
     batch: Sequence[tuple[TrainingSample, Pixels]],
     asked: Sequence[_Question],
     left_out: Counter[str],
+    retries: Retries,
 ) -> Iterator[Grounding | None]:
     """As `Grounder.ground` wants it: an error of many means that each is asked alone."""
     requests = [
@@ -216,7 +218,10 @@ def _answers(
     ]
     try:
         found = teacher.ground(requests)
-    except Exception:  # whatever it is: which request it was is known of one alone
+    except (ConfigError, RetryableError):
+        raise
+    except Exception as error:  # whatever it is: which request it was is known of one alone
+        retries.count("teacher", len(requests), error)
         found = []
     if found:
         yield from found
@@ -224,8 +229,11 @@ def _answers(
     for request in requests:
         try:
             yield teacher.ground([request])[0]
-        except RecordError as error:
-            left_out[str(error.status)] += 1
+        except (ConfigError, RetryableError):
+            raise
+        except Exception as error:
+            status = error.status if isinstance(error, RecordError) else Status.TEACHER_FAILED
+            left_out[str(status)] += 1
             yield None
 
 

@@ -102,8 +102,9 @@ def read_categories(choice: str, known: KnownCategories | None = None) -> Catego
     """The categories that an option names.
 
     Args:
-        choice: `head`, `object`, names between commas, or a file: `.txt` (a name a line),
-            `.yaml` (YOLO's data.yaml), `.json` (a list, numbers to names, or names to synonyms).
+        choice: `head`, `object`, names between commas (`cat,` is one), or a file: `.txt` (a name a
+            line), `.yaml` (YOLO's data.yaml), `.json` (a list, numbers to names, or names to
+            synonyms).
         known: those of an imported run or of a class list, which `head` then means.
 
     Raises:
@@ -122,8 +123,11 @@ def read_categories(choice: str, known: KnownCategories | None = None) -> Catego
     names = [name.strip() for name in choice.split(",")]
     if len(names) == 1 and names[0]:
         raise ConfigError(
-            f"categories must be head, object, names between commas or a file, got {choice!r}"
+            f"categories must be head, object, names between commas or a file, got {choice!r}; one "
+            f"name alone is {names[0] + ','!r}"
         )
+    if len(names) == 2 and not names[1]:
+        names.pop()
     return _closed(names, f"categories {choice!r}")
 
 

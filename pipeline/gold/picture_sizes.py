@@ -19,7 +19,15 @@ ANY_SIZE = ImageLimits(min_side_px=1, max_aspect=1e9, max_pixels=2**62)
 def picture_size(uri: str) -> tuple[int, int] | None:
     """Upright (width, height) of an image, or None where it cannot be read."""
     try:
-        return image_size(read_image_uri(uri), ANY_SIZE)
+        return size_in(read_image_uri(uri))
+    except RecordError:
+        return None
+
+
+def size_in(data: bytes) -> tuple[int, int] | None:
+    """Upright (width, height) of an encoded image, or None where it is none."""
+    try:
+        return image_size(data, ANY_SIZE)
     except RecordError:
         return None
 

@@ -189,6 +189,9 @@ def _ask(
             decoded = [future.result() for future in futures]
             seconds.add("wait", time.perf_counter() - began)
             seconds.add("decode", sum(part.seconds for part in decoded))
+            for part in decoded:
+                if part.failure is not None:
+                    asking.retries.count("decode", len(part.images), part.failure)
             decode_ahead(MAX_CALL_PIXELS)
             began = time.perf_counter()
             requests = [

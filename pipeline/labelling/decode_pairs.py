@@ -30,6 +30,8 @@ class DecodedPairs:
 
     images: list[NDArray[np.uint8] | None]
     seconds: float
+    failure: Exception | None = None
+    """Why they could not be decoded together, so that each was decoded alone."""
 
 
 def parts_of(call: Sequence[Pair]) -> list[Sequence[Pair]]:
@@ -48,13 +50,14 @@ def decode_pairs(
     Raises:
         ConfigError, RetryableError: nothing can be decoded here.
     """
-    began = time.perf_counter()
+    began, failure = time.perf_counter(), None
     pictures = [(pair.data or b"", pair.size_wh) for pair in pairs]
     try:
         found = decoder.decode_all(pictures, limits)
     except (ConfigError, RetryableError):
         raise
-    except Exception:
+    except Exception as error:
+        failure = error
         found = [_decode_one(picture, limits, decoder) for picture in pictures]
     for pair, one in zip(pairs, found, strict=True):
         if isinstance(one, RecordError):
@@ -65,7 +68,7 @@ def decode_pairs(
             pair.size_wh, pair.sha256 = (one.width, one.height), one.sha256
         pair.let_go(share)
     images = [None if isinstance(one, RecordError) else one.array for one in found]
-    return DecodedPairs(images, time.perf_counter() - began)
+    return DecodedPairs(images, time.perf_counter() - began, failure)
 
 
 def _decode_one(picture: Picture, limits: ImageLimits, decoder: Decoder) -> Outcome:

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
+from pipeline.labelling.retries import Retries
 from pipeline.layers.store import LayerRows
 from pipeline.phrases.readings import Reading
 from schemas.errors import failure_of
@@ -40,7 +41,7 @@ def phrase_rows(rows: Sequence[Annotation], reader: Reader) -> LayerRows:
         rows: in the unit's order.
         reader: reads phrases in their captions.
     """
-    answers = _answers(rows, reader)
+    answers = _answers(rows, reader, Retries())
     kind = KINDS[LAYER]
     failed, fine = Status.TEACHER_FAILED.value, Status.OK.value
     statuses = [failed if isinstance(a, str) else fine for a in answers]
@@ -68,7 +69,9 @@ def phrase_rows(rows: Sequence[Annotation], reader: Reader) -> LayerRows:
     )
 
 
-def _answers(rows: Sequence[Annotation], reader: Reader) -> list[list[Reading] | str]:
+def _answers(
+    rows: Sequence[Annotation], reader: Reader, retries: Retries
+) -> list[list[Reading] | str]:
     """The readings of each row, or why there are none: one bad caption fails alone."""
     if not rows:
         return []
@@ -78,4 +81,5 @@ def _answers(rows: Sequence[Annotation], reader: Reader) -> list[list[Reading] |
     except Exception as error:
         if len(rows) == 1:
             return [failure_of(error)]
-    return [answer for row in rows for answer in _answers([row], reader)]
+        retries.count("phrases", len(rows), error)
+    return [answer for row in rows for answer in _answers([row], reader, retries)]

@@ -234,8 +234,8 @@ class LayerStore(CommittedUnits):
             return parquet.read(columns=columns, use_threads=False)
 
 
-MADE_BY = {"clip_image": "clip"}
-"""Layers that are made together with the one that a user asks for."""
+MADE_BY = {"clip_image": "clip", "region_embeddings": "region-embeddings"}
+"""What a user asks for, where that has another name than the layer."""
 IMPORTED = ("gold_facts",)
 """Layers that come with an imported run."""
 

@@ -104,11 +104,13 @@ def find_audit(
         fits = [one for one in samples if policy is None or is_of(one, policy)]
         what = f"policy {wanted}" if wanted else "this run"
     if len(fits) != 1:
-        known = ", ".join(f"{one.audit_id} of {one.policy_id}" for one in fits or samples) or "none"
-        remedy = "give --audit and its id" if fits else "draw one with glipforge audit RUN"
+        known = ", ".join(f"{one.audit_id} of {one.policy_id}" for one in fits or samples)
+        remedy = "give --audit and its id" if fits else "draw one with `glipforge audit RUN`"
         if samples and not fits and not audit_id:
             remedy += ", or give --audit and its id where this policy is stricter"
-        raise ConfigError(f"{what} has {len(fits)} audits ({known}); {remedy}")
+        number = f"{len(fits)} audits" if fits else "no audit"
+        others = f" ({known})" if fits else f"; the run has {known}" if samples else ""
+        raise ConfigError(f"{what} has {number}{others}; {remedy}")
     return fits[0]
 
 

@@ -68,8 +68,8 @@ def image_files(against: str, images: str = "") -> list[str]:
         if images:
             raise ConfigError(f"images is for a COCO file; against {against!r} is a folder")
         found = sorted(
-            str(Path(folder) / name)
-            for folder, _, names in os.walk(path, followlinks=True)
+            os.path.join(folder, name)
+            for folder, names in _folders(path)
             for name in names
             if name.lower().endswith(ENDINGS)
         )
@@ -100,6 +100,17 @@ def image_files(against: str, images: str = "") -> list[str]:
             "--images with the folder of its images"
         )
     return [str(root / name) for name in dict.fromkeys(names)]
+
+
+def _folders(path: Path) -> Iterator[tuple[str, list[str]]]:
+    """A folder and those in it with the names of their files, each once: a link may lead back."""
+    seen: set[str] = set()
+    for folder, folders, names in os.walk(path, followlinks=True):
+        if (place := os.path.realpath(folder)) in seen:
+            folders.clear()
+            continue
+        seen.add(place)
+        yield folder, names
 
 
 def hash_images(

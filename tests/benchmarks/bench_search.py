@@ -90,6 +90,7 @@ def main() -> int:
     parser.add_argument("--dim", type=int, default=512)
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--regions", action="store_true")
+    parser.add_argument("--only", nargs="+", help="these alone, e.g. lists like")
     parser.add_argument("--run", type=Path, help="a run that an earlier call has made")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -141,6 +142,8 @@ def main() -> int:
             ("sql_phrases", lambda: sql("phrases", "best_score")),
             ("sql_boxes", lambda: sql("boxes", "score")),
         ):
+            if options.only and called not in options.only:
+                continue
             best, cold, cpu = seconds(call, options.repeat)
             found |= {
                 f"{called}_s": round(best, 2),

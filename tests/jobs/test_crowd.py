@@ -17,6 +17,7 @@ from pipeline.curation.rules.presets import get_policy
 from pipeline.run.map_units import map_run
 from pipeline.run.store import RunStore
 from pipeline.storage.folders import list_folders
+from schemas.errors import GlipforgeError
 from tests.jobs.toy_run import toy_rows
 from tests.pipeline.folder_run import commit_rows, folder_run
 from tests.schemas.builders import make_decision
@@ -121,6 +122,6 @@ def test_a_reader_ends_in_the_state_in_which_it_began(tmp_path: Path) -> None:
 def test_nothing_is_written_for_a_policy_that_does_not_fit(tmp_path: Path) -> None:
     """A refused filter leaves no folder that would be taken for a curation."""
     run = run_of_units(tmp_path)
-    with pytest.raises(Exception, match="has no layer"):
+    with pytest.raises(GlipforgeError, match="has no layer"):
         curate_run(run, get_policy("yoloworld"))
     assert list_folders(run.url("curated")) == []

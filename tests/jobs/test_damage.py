@@ -12,6 +12,7 @@ import pytest
 
 from jobs.cli import main as glipforge
 from pipeline.run.store import RunStore
+from schemas.errors import GlipforgeError
 from tests.jobs.damage_fuzz import Damaged
 from tests.jobs.toy_run import toy_rows, write_gold
 from tests.pipeline.corpus.fuzz import memory_folder
@@ -54,7 +55,7 @@ def test_a_marker_of_others_reaches_nothing_outside(path: str, tmp_path: Path, c
     run = folder_run(tmp_path / "run", toy_rows(tmp_path))
     marker = tmp_path / "run" / "_commits" / "u0.json"
     _change(marker, lambda content: content["files"][0].update(path=path))
-    with pytest.raises(Exception, match=r"u0.json: files.path must be annotations/NAME.parquet"):
+    with pytest.raises(GlipforgeError, match="files.path must be annotations/NAME.parquet"):
         RunStore(run.uri).recover()
     assert glipforge(["status", run.uri]) == 1
     assert "delete it, and `glipforge label` does its unit again" in capsys.readouterr().err
@@ -66,7 +67,7 @@ def test_a_marker_of_others_reaches_nothing_outside(path: str, tmp_path: Path, c
 def test_an_attempt_of_others_is_no_path(attempt: str, tmp_path: Path) -> None:
     run = folder_run(tmp_path / "run", toy_rows(tmp_path))
     _change(tmp_path / "run/_commits/u0.json", lambda content: content.update(attempt=attempt))
-    with pytest.raises(Exception, match="attempt must be letters, digits"):
+    with pytest.raises(GlipforgeError, match="attempt must be letters, digits"):
         RunStore(run.uri).recover()
 
 
@@ -76,7 +77,7 @@ def test_a_folder_that_leads_out_of_the_run_is_not_emptied(tmp_path: Path) -> No
     (tmp_path / "run" / "annotations").symlink_to(tmp_path / "elsewhere")
     victim = tmp_path / "elsewhere" / "u0.parquet"
     victim.write_bytes(b"somebody's")
-    with pytest.raises(Exception, match="leads out of the run"):
+    with pytest.raises(GlipforgeError, match="leads out of the run"):
         RunStore(run.uri).recover()
     assert victim.read_bytes() == b"somebody's"
 
@@ -88,7 +89,7 @@ def test_a_staging_folder_of_others_is_not_emptied(tmp_path: Path) -> None:
     victim.write_text("here")
     staging = tmp_path / "run" / "_staging"
     staging.symlink_to(victim.parent)
-    with pytest.raises(Exception, match="_staging leads out of the run"):
+    with pytest.raises(GlipforgeError, match="_staging leads out of the run"):
         run.committer.clean(run.read_markers(["u0"]).values())
     assert victim.read_text() == "here"
 
@@ -122,7 +123,7 @@ def test_a_manifest_of_others_names_no_path(name: str, tmp_path: Path, capsys) -
     _change(manifest, lambda content: content["files"][0].update(name=name))
     from pipeline.curation.curate import iter_curated
 
-    with pytest.raises(Exception, match="must be the name of a Parquet file beside it"):
+    with pytest.raises(GlipforgeError, match="must be the name of a Parquet file beside it"):
         list(iter_curated(run, "default"))
 
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import csv
 import json as json_module
+import math
 import sys
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, Literal
 
 import tyro
@@ -49,8 +51,9 @@ def run(config: Config) -> int:
     with open_database(labelled) as database:
         names, rows = database.rows(config.query)
     if config.json or config.format == "json":
+        keys = _apart(names)
         for row in rows:
-            print(json_module.dumps(dict(zip(names, row, strict=True)), default=str))
+            print(json_module.dumps(_plain(dict(zip(keys, row, strict=True))), default=str))
     elif config.format == "csv":
         writer = csv.writer(sys.stdout, lineterminator="\n")
         writer.writerow(names)
@@ -58,6 +61,29 @@ def run(config: Config) -> int:
     else:
         _print(names, rows)
     return 0
+
+
+def _apart(names: list[str]) -> list[str]:
+    """The names, each once: the second `score` is `score_1`, so that JSON keeps both."""
+    found: list[str] = []
+    for name in names:
+        number, own = 0, name
+        while own in found:
+            number += 1
+            own = f"{name}_{number}"
+        found.append(own)
+    return found
+
+
+def _plain(value: Any) -> Any:
+    """A value of DuckDB as JSON has it: no NaN, no infinite number, no key but text."""
+    if isinstance(value, dict):
+        return {key if isinstance(key, str) else str(key): _plain(v) for key, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    if isinstance(value, Decimal):
+        value = float(value)
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _print(names: list[str], rows: list[tuple[Any, ...]]) -> None:

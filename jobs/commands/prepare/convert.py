@@ -50,7 +50,7 @@ def run(config: Config) -> int:
     if config.to_official and config.to_onnx:
         raise ConfigError("give --to-official or --to-onnx, not both")
     if config.size is not None and not config.to_onnx:
-        raise ConfigError("--size is of --to-onnx alone")
+        raise ConfigError("--size goes with --to-onnx")
     if config.to_official:
         return _to_official(config)
     if config.to_onnx:
@@ -134,7 +134,7 @@ def _remove(path: Path, *, keep_folder: bool) -> None:
 
 def _check_file(config: Config, option: str) -> None:
     if config.preset is not None:
-        raise ConfigError(f"--preset has no meaning with {option}: the directory knows it")
+        raise ConfigError(f"--preset does not go with {option}: the directory names its own")
     if config.out.exists():
         raise ConfigError(f"--out {config.out} is there already; name a new file")
     if not config.out.parent.is_dir():

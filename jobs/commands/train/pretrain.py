@@ -6,6 +6,8 @@ A run lives in one directory; the same command continues it. Recipes are JSON fi
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -76,6 +78,16 @@ class Config:
     """Print the resolved recipe and stop."""
 
 
+OF_RECIPE = {
+    "train.steps": "steps",
+    "train.batch_size": "batch_size",
+    "train.optimizer.rate": "rate",
+    "train.seed": "seed",
+    "warm_start": "warm_start",
+}
+"""Fields of a recipe that have an option of their own."""
+
+
 def run(config: Config) -> int:
     """Train, and write the model beside its log."""
     import json
@@ -86,14 +98,15 @@ def run(config: Config) -> int:
     from jobs.training.trackers import require_trackers
 
     _check(config)
-    recipe = load_recipe(
-        config.recipe,
-        config.preset,
-        config.set,
-        tuning=_tuning_defaults(config),
-        changes=_changes(config),
-        sources=_sources(config),
-    )
+    with _named_as_typed(config):
+        recipe = load_recipe(
+            config.recipe,
+            config.preset,
+            config.set,
+            tuning=_tuning_defaults(config),
+            changes=_changes(config),
+            sources=_sources(config),
+        )
     epochs = _epochs(config)
     if epochs is not None:
         recipe = _with_epochs(recipe, epochs)
@@ -166,14 +179,24 @@ def _with_epochs(recipe: Recipe, epochs: float) -> Recipe:
 
 
 def _changes(config: Config) -> dict[str, object]:
-    given = {
-        "train.steps": config.steps,
-        "train.batch_size": config.batch_size,
-        "train.optimizer.rate": config.rate,
-        "train.seed": config.seed,
-        "warm_start": config.warm_start,
-    }
+    given = {name: getattr(config, option) for name, option in OF_RECIPE.items()}
     return {name: value for name, value in given.items() if value is not None}
+
+
+@contextmanager
+def _named_as_typed(config: Config) -> Iterator[None]:
+    """What a recipe cannot hold is said of the option that put it there."""
+    from schemas.errors import ConfigError
+
+    try:
+        yield
+    except ConfigError as error:
+        for name in _changes(config):
+            said = f"recipe.{name} "
+            if str(error).startswith(said):
+                typed = f"--{OF_RECIPE[name].replace('_', '-')} "
+                raise ConfigError(typed + str(error).removeprefix(said)) from error
+        raise
 
 
 def _sources(config: Config) -> list[SourceSpec]:
@@ -195,9 +218,7 @@ def _check(config: Config) -> None:
     if config.steps is not None and config.epochs is not None:
         raise ConfigError("give --steps or --epochs, not both")
     if config.shots and not config.gold:
-        raise ConfigError(
-            "--shots is of the --gold given here; in a recipe, a source has its own shots"
-        )
+        raise ConfigError("--shots goes with --gold; in a recipe, a source has shots of its own")
     if config.workers < 1:
         raise ConfigError(f"--workers must be >= 1, got {config.workers}")
     if config.threads < 0:

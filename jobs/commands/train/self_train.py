@@ -8,14 +8,17 @@ on after the last.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from shlex import quote
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from jobs.arguments import FilePath, Repeated
 from jobs.commands.label import label
-from schemas.errors import ConfigError, GlipforgeError
+from schemas.errors import ConfigError, DataError, GlipforgeError
+
+if TYPE_CHECKING:
+    from pipeline.evaluation.result import WrittenResult
 
 EXAMPLES = (
     "glipforge self-train --corpus photos --out rounds --recipe recipe.json --held-out test.json",
@@ -165,6 +168,7 @@ class SelfTraining:
 
     def _measure(self, model: str, place: Path) -> dict[str, dict[str, Any]]:
         from jobs.commands.train import evaluate
+        from pipeline.evaluation.result import WrittenResult
 
         found = {}
         for gold in self.config.held_out:
@@ -179,18 +183,17 @@ class SelfTraining:
                         out=path,
                     )
                 )
-            found[_name(gold)] = headline(json.loads(path.read_text(encoding="utf-8")))
+            found[_name(gold)] = headline(WrittenResult.read(path))
         return found
 
 
-def headline(result: dict[str, Any]) -> dict[str, Any]:
+def headline(result: WrittenResult) -> dict[str, Any]:
     """The one figure of a data set that a table of rounds has room for: R@1 of phrases in any of
     their boxes, or AP50 where the gold is of categories."""
-    if result.get("detection"):
-        found = result["detection"]
-        return {"figure": "AP50", **found["ap50"], "chance": found["chance_ap50"]}
-    (recall,) = [one for one in result["recalls"] if one["protocol"] == "any-box"]
-    return {"figure": "R@1", **recall["recall"]["1"], "chance": recall["chance"]["1"]["value"]}
+    name, found = ("AP50", result.ap50) if result.ap50 else ("R@1", result.phrase_r1)
+    if found is None:
+        raise DataError("neither phrases nor categories were measured on held-out gold")
+    return {"figure": name, **asdict(found)}
 
 
 def print_rounds(rows: list[dict[str, Any]]) -> None:
@@ -221,6 +224,8 @@ def print_rounds(rows: list[dict[str, Any]]) -> None:
 
 
 def _interval(figure: dict[str, Any]) -> str:
+    if figure["value"] is None:
+        return "nothing to measure"
     return f"{figure['value']:.3f}\n{figure['low']:.2f}-{figure['high']:.2f}"
 
 

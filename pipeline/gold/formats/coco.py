@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.gold.annotated import stream_annotated
+from pipeline.gold.annotation_ids import AnnotationIds
 from pipeline.gold.checks import (
     CROWD,
     NO_CATEGORY,
     NO_IMAGE,
-    REPEATED_ANNOTATION,
     REPEATED_CATEGORY,
     REPEATED_IMAGE,
     entry_id,
@@ -24,7 +24,7 @@ from pipeline.gold.checks import (
     whole_text,
 )
 from pipeline.gold.detection_samples import DetectionImage, detection_set
-from pipeline.gold.formats.coco_masks import read_mask
+from pipeline.gold.formats.coco_masks import MaskReader
 from pipeline.gold.gold_set import GoldCounts, GoldSet, IgnoredBox, Mask
 from pipeline.gold.licenses import Licenses
 from pipeline.gold.picture_sizes import entry_size
@@ -119,14 +119,15 @@ class _Reader:
     ) -> None:
         self.name, self.counts = Path(path).stem, counts
         self.licenses = Licenses()
-        self._masks, self._sizes = masks, sizes
+        self._masks = MaskReader(path, counts) if masks else None
+        self._sizes = sizes
         self._path = path
         self._root = image_root
         self._is_lvis = is_lvis
         self._images: dict[Any, DetectionImage] = {}
         self._federated: dict[Any, tuple[str, list[list[Any]]]] = {}
         self._categories: dict[Any, Any] = {}
-        self._annotation_ids: set[Any] = set()
+        self._annotation_ids = AnnotationIds(self.counts)
         self._stated: dict[Any, tuple[Any, str, str]] = {}
         """Image -> what it says beside its boxes."""
         self._is_packed: bool | None = None
@@ -178,7 +179,7 @@ class _Reader:
 
     def annotation(self, entry: Any, where: str) -> None:
         if self.counts.report is not None:
-            self._check_id(entry, where)
+            self._annotation_ids.add(entry, where)
         image = self._images.get(lenient_id(entry, "image_id", where))
         category = lenient_id(entry, "category_id", where)
         if image is None:
@@ -201,9 +202,9 @@ class _Reader:
                 image.masks.append(self._mask(entry, image, where))
 
     def _mask(self, entry: Any, image: DetectionImage, where: str) -> Mask | None:
-        if not self._masks:
+        if self._masks is None:
             return None
-        return read_mask(entry.get("segmentation"), image.size_wh, self.counts, where)
+        return self._masks.read(entry.get("segmentation"), image.size_wh, where)
 
     def finish(self) -> GoldSet:
         order = sorted(self._categories, key=lambda one: (isinstance(one, str), one))
@@ -268,12 +269,6 @@ class _Reader:
                     self.counts.drop(f"{key} {NOT_KNOWN}", where=where)
             found.append(tuple(index_of[one] for one in listed if one in index_of))
         return found[0], found[1]
-
-    def _check_id(self, entry: Any, where: str) -> None:
-        annotation_id = entry_id(entry, "id", where)
-        if annotation_id in self._annotation_ids:
-            self.counts.clip(REPEATED_ANNOTATION, where=where)
-        self._annotation_ids.add(annotation_id)
 
 
 def lenient_id(entry: Any, key: str, where: str) -> Any:

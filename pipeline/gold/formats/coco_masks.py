@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
 
 from pipeline.gold.gold_set import GoldCounts, Mask
+from pipeline.storage.inflation import most_unpacked, refusal
 
 BAD_MASK = "segmentation that is neither polygons nor run lengths of its image (its box stays)"
 _LEAST_NUMBERS = 6
@@ -14,6 +16,29 @@ _LEAST_NUMBERS = 6
 _LONGEST_OUTLINE = 2e6
 """Pixels, of all polygons of a mask: `rleFrPoly` takes 40 bytes and more for each, and writes where
 it got no memory."""
+
+
+class MaskReader:
+    """The masks of one file, which together take no more memory than a packed file may."""
+
+    def __init__(self, path: str, counts: GoldCounts) -> None:
+        self._path, self._counts = path, counts
+        self._limit = most_unpacked(os.path.getsize(path))
+        self._taken = 0
+
+    def read(self, segmentation: Any, size_wh: tuple[int, int], where: str) -> Mask | None:
+        """As `read_mask`.
+
+        Raises:
+            DataError: the masks of the file are too large: some numbers draw lines over a large
+                image, whose run lengths are long.
+        """
+        found = read_mask(segmentation, size_wh, self._counts, where)
+        if found is not None:
+            self._taken += len(found.counts)
+            if self._taken > self._limit:
+                raise refusal(f"gold file {self._path!r}: segmentation", self._limit)
+        return found
 
 
 def read_mask(

@@ -171,7 +171,14 @@ def _read_xml(
 
 def _image_ids(folder: Path, split: str) -> list[str]:
     if split:
-        return read_text(folder / split).split()
+        listed = folder / (split if (folder / split).is_file() else f"{split}.txt")
+        if not listed.is_file():
+            raise DataError(
+                f"split {split!r} is not a file in {str(folder)!r}: a list such as val.txt"
+            )
+        # By line, as its readers do: names of files may have blanks.
+        lines = (line.strip() for line in read_text(listed).split("\n"))
+        return [line for line in lines if line]
     ids = sorted(path.stem for path in (folder / "Sentences").glob("*.txt"))
     if not ids:
         raise DataError(f"{folder} has no Sentences/*.txt: it is not Flickr30k Entities")

@@ -16,15 +16,14 @@ from typing import Any
 from pipeline.gold.checks import (
     CROWD,
     image_size,
-    is_set,
     join_uri,
     read_json_lines,
     require,
     usable_xywh,
-    whole_text,
 )
 from pipeline.gold.class_names import hugging_face_names, read_class_names
 from pipeline.gold.detection_samples import DetectionImage, named_detection_set
+from pipeline.gold.formats.objects import listed_objects, object_name
 from pipeline.gold.formats.tables import parquet_rows
 from pipeline.gold.gold_set import GoldCounts, GoldSet, IgnoredBox
 from pipeline.gold.opened import READ_ERRORS, bare_suffix, opened_text
@@ -124,7 +123,7 @@ def _cell(key: str | None, text: Any, where: str) -> Any:
 def _image(
     row: Any, where: str, root: str, names: dict[int, str], counts: GoldCounts
 ) -> DetectionImage | None:
-    found = _objects(row, where)
+    found = listed_objects(row, where)
     file_name = require(row, "file_name", str, where)
     uri = join_uri(root, file_name)
     if row.get("width") is None and row.get("height") is None:
@@ -136,7 +135,7 @@ def _image(
         size_wh = image_size(row, where)
     image = DetectionImage(sample_id=file_name, image_uri=uri, size_wh=size_wh)
     for bbox, label, is_crowd in found:
-        category = _name(label, names, where)
+        category = object_name(label, names, where)
         xyxy = usable_xywh(bbox, image.size_wh, counts, where)
         if xyxy is not None and is_crowd:
             counts[f"dropped: {CROWD}"] += 1
@@ -144,49 +143,3 @@ def _image(
         elif xyxy is not None:
             image.boxes.append((xyxy, category))
     return image
-
-
-def _name(label: Any, names: dict[int, str], where: str) -> str:
-    if isinstance(label, str) and label.strip():
-        return whole_text(label, "category", where)
-    if not isinstance(label, int) or isinstance(label, bool):
-        raise DataError(f"{where}: a category must be a name or a number, got {label!r:.100}")
-    if names and label not in names:
-        raise DataError(f"{where}: category {label} is not among the {len(names)} class names")
-    return names.get(label, str(label))
-
-
-def _objects(row: Any, where: str) -> list[tuple[Any, Any, bool]]:
-    """(box, category, is a crowd) of a row."""
-    if isinstance(row, dict) and "objects" in row:
-        objects = row["objects"]
-        if objects is None:
-            return []
-        if isinstance(objects, list):
-            return [_object(entry, f"{where}: objects[{n}]") for n, entry in enumerate(objects)]
-        objects = require(row, "objects", dict, where)
-        boxes = require(objects, "bbox", list, f"{where}: objects")
-        key = "categories" if "categories" in objects else "category"
-        labels = require(objects, key, list, f"{where}: objects")
-        crowds = require(objects, "iscrowd", list, where) if "iscrowd" in objects else ()
-        if len(boxes) != len(labels) or (crowds and len(crowds) != len(boxes)):
-            raise DataError(
-                f"{where}: objects has {len(boxes)} boxes and {len(labels)} {key}; they must agree"
-            )
-        flags = [is_set({"iscrowd": flag}, "iscrowd", where) for flag in crowds]
-        return list(zip(boxes, labels, flags or [False] * len(boxes), strict=True))
-    if isinstance(row, dict) and row.get("boxes") is None:
-        return []  # an image without boxes, beside others that have some
-    return [
-        _object(entry, f"{where}: boxes[{number}]")
-        for number, entry in enumerate(require(row, "boxes", list, where))
-    ]
-
-
-def _object(entry: Any, where: str) -> tuple[Any, Any, bool]:
-    if not isinstance(entry, dict):
-        raise DataError(f"{where} must be an object, got {entry!r:.100}")
-    category = entry.get("category", entry.get("category_id"))
-    if category is None:
-        raise DataError(f"{where}: category must be str, got None")
-    return entry.get("bbox"), category, is_set(entry, "iscrowd", where)

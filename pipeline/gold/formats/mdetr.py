@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.gold.annotated import stream_annotated
+from pipeline.gold.annotation_ids import AnnotationIds
 from pipeline.gold.checks import (
     CROWD,
     NO_IMAGE,
     NO_SPAN,
-    REPEATED_ANNOTATION,
     REPEATED_IMAGE,
-    entry_id,
     is_set,
     join_uri,
     require,
@@ -26,7 +25,7 @@ from pipeline.gold.checks import (
     usable_xywh,
 )
 from pipeline.gold.formats.coco import NO_ID, lenient_id
-from pipeline.gold.formats.coco_masks import read_mask
+from pipeline.gold.formats.coco_masks import MaskReader
 from pipeline.gold.gold_set import (
     Crowd,
     GoldCounts,
@@ -80,11 +79,12 @@ class _Reader:
         self.name, self.counts = Path(path).stem, counts
         self.licenses = Licenses()
         self._with_masks = masks
+        self._read = MaskReader(path, counts)
         self._masks: dict[str, tuple[Mask | None, ...]] = {}
         self._root = image_root
         self._pairs: dict[Any, _Pair] = {}
         self._sample_ids: set[str] = set()
-        self._annotation_ids: set[Any] = set()
+        self._annotation_ids = AnnotationIds(self.counts)
         self._spans: dict[tuple[Span, ...], tuple[Span, ...]] = {}
         self._categories: dict[Any, str] = {}
         self._facts: dict[str, ImageFacts] = {}
@@ -135,7 +135,7 @@ class _Reader:
 
     def annotation(self, entry: Any, where: str) -> None:
         if self.counts.report is not None:
-            self._check_id(entry, where)
+            self._annotation_ids.add(entry, where)
         image_id = lenient_id(entry, "image_id", where)
         pair = self._pairs.get((image_id, entry.get("caption_index") or 0))
         if pair is None:
@@ -150,7 +150,7 @@ class _Reader:
         if xyxy is None:
             return
         if is_crowd:
-            mask = read_mask(entry.get("segmentation"), pair.size_wh, self.counts, where)
+            mask = self._read.read(entry.get("segmentation"), pair.size_wh, where)
             crowd = Crowd(xyxy=xyxy, category="", mask=mask)
             category = entry.get("category_id")
             pair.crowds.append((crowd, category if isinstance(category, int | str) else None))
@@ -161,7 +161,7 @@ class _Reader:
             pair.boxes.append((xyxy, self._spans.setdefault(spans, spans)))
             if self._with_masks:
                 shape = entry.get("segmentation")
-                pair.masks.append(read_mask(shape, pair.size_wh, self.counts, where))
+                pair.masks.append(self._read.read(shape, pair.size_wh, where))
         else:
             self.counts.drop(NO_SPAN, where=where)
 
@@ -189,12 +189,6 @@ class _Reader:
             licenses=self.licenses.counted(),
             counts=finish_counts(self.counts, tuple(samples)),
         )
-
-    def _check_id(self, entry: Any, where: str) -> None:
-        annotation_id = entry_id(entry, "id", where)
-        if annotation_id in self._annotation_ids:
-            self.counts.clip(REPEATED_ANNOTATION, where=where)
-        self._annotation_ids.add(annotation_id)
 
 
 def _sample(pair: _Pair, source: str, counts: GoldCounts) -> TrainingSample:

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.gold.checks import (
+    CROWD,
     NO_SPAN,
     image_size,
     join_uri,
@@ -20,15 +21,27 @@ from pipeline.gold.checks import (
     usable_spans,
     usable_xywh,
     usable_xyxy,
+    whole_text,
 )
 from pipeline.gold.class_names import find_class_label, numbered_names
 from pipeline.gold.detection_samples import DetectionImage, named_detection_set
-from pipeline.gold.gold_set import GoldCounts, GoldKind, GoldSet, finish_counts, grounding_sample
+from pipeline.gold.formats.objects import listed_objects, object_name
+from pipeline.gold.gold_set import (
+    GoldCounts,
+    GoldKind,
+    GoldSet,
+    IgnoredBox,
+    finish_counts,
+    grounding_sample,
+)
+from pipeline.gold.picture_sizes import NO_SIZE, picture_size, size_in
 from pipeline.storage.inflation import parquet_batches
 from pipeline.storage.local_place import refuse_special
+from pipeline.storage.parquet_cell import image_in_cell
 from schemas.errors import DataError, reason_of
 from schemas.records import Span, TrainingSample, Xyxy
 
+_IMAGES_AT_ONCE = 32
 _Boxes = list[tuple[Xyxy, tuple[Span, ...]]]
 
 
@@ -139,31 +152,33 @@ def _load_hf(files: list[str], name: str, counts: GoldCounts) -> GoldSet:
     images: list[DetectionImage] = []
     names = _class_names(files[0])
     for file in files:
-        columns = [one for one in _open(file).schema_arrow.names if one != "image"]
-        for number, (where, row) in enumerate(parquet_rows([file], columns)):
+        columns = _open(file).schema_arrow.names
+        has_sizes = {"width", "height"} <= set(columns)
+        columns = [one for one in columns if one != "image" or not has_sizes]
+        for number, (where, row) in enumerate(parquet_rows([file], columns, images=not has_sizes)):
             with counts.entry():
-                size_wh = image_size(row, where)
-                objects = require(row, "objects", dict, where)
                 uri = f"{file}#{number}/image"
+                size_wh = _size(row, uri, where)
+                if size_wh is None:
+                    counts.drop(NO_SIZE, where=where)
+                    continue
                 sample_id = str(row.get("record_id") or f"{name}/{len(samples) + len(images)}")
-                bboxes = objects.get("bbox") or []
-                if "spans" in objects and row.get("caption") is not None:
-                    boxes: _Boxes = []
-                    for bbox, raw in zip(bboxes, objects["spans"] or [], strict=True):
-                        xyxy = usable_xywh(bbox, size_wh, counts, where)
-                        spans = usable_spans(raw, row["caption"], counts, where)
-                        if xyxy is not None and spans:
-                            boxes.append((xyxy, spans))
-                    samples.append(
-                        grounding_sample(sample_id, uri, size_wh, row["caption"], boxes, name)
-                    )
+                objects = row.get("objects")
+                caption = row.get("caption")
+                if isinstance(objects, dict) and "spans" in objects and caption is not None:
+                    boxes = _grounded(objects, caption, size_wh, counts, where)
+                    samples.append(grounding_sample(sample_id, uri, size_wh, caption, boxes, name))
                     continue
                 image = DetectionImage(sample_id=sample_id, image_uri=uri, size_wh=size_wh)
-                labels = objects.get("category", objects.get("categories")) or []
-                for bbox, label in zip(bboxes, labels, strict=True):
+                for bbox, label, is_crowd in listed_objects(row, where):
+                    category = object_name(label, names, where)
                     xyxy = usable_xywh(bbox, size_wh, counts, where)
-                    if xyxy is not None:
-                        image.boxes.append((xyxy, names.get(label, str(label))))
+                    if xyxy is not None and is_crowd:
+                        counts[f"dropped: {CROWD}"] += 1
+                        crowd = IgnoredBox(xyxy=xyxy, category=category)  # type: ignore[arg-type]
+                        image.ignored.append(crowd)
+                    elif xyxy is not None:
+                        image.boxes.append((xyxy, category))
                 images.append(image)
     if samples:
         return _grounding_set(name, "hf", samples, counts)
@@ -177,17 +192,44 @@ def _load_hf(files: list[str], name: str, counts: GoldCounts) -> GoldSet:
     )
 
 
+def _size(row: dict[str, Any], uri: str, where: str) -> tuple[int, int] | None:
+    """What the row says, else that of its image."""
+    if row.get("width") is not None or row.get("height") is not None:
+        return image_size(row, where)
+    data = image_in_cell(row.get("image"))
+    return picture_size(uri) if data is None else size_in(data)
+
+
+def _grounded(
+    objects: dict[str, Any], caption: Any, size_wh: tuple[int, int], counts: GoldCounts, where: str
+) -> _Boxes:
+    boxes: _Boxes = []
+    bboxes, listed = objects.get("bbox") or [], objects["spans"] or []
+    if len(bboxes) != len(listed):
+        raise DataError(f"{where}: objects has {len(bboxes)} boxes and spans for {len(listed)}")
+    for bbox, raw in zip(bboxes, listed, strict=True):
+        xyxy = usable_xywh(bbox, size_wh, counts, where)
+        spans = usable_spans(raw, whole_text(caption, "caption", where), counts, where)
+        if xyxy is not None and spans:
+            boxes.append((xyxy, spans))
+    return boxes
+
+
 def _class_names(path: str) -> dict[int, str]:
     metadata = _open(path).schema_arrow.metadata or {}
     try:
-        found = find_class_label(json.loads(metadata.get(b"huggingface", b"{}")))
-    except ValueError:
+        info = json.loads(metadata.get(b"huggingface", b"{}"))
+        features = info.get("info", {}).get("features", {})
+        found = find_class_label(features.get("objects") or features)
+    except (ValueError, AttributeError):
         return {}
     return numbered_names(found, f"class names of {path!r}") if found else {}
 
 
-def parquet_rows(files: list[str], columns: list[str] | None = None) -> Iterator[tuple[str, Any]]:
-    """Every row of some files with its place in words.
+def parquet_rows(
+    files: list[str], columns: list[str] | None = None, *, images: bool = False
+) -> Iterator[tuple[str, Any]]:
+    """Every row of some files with its place in words; with `images` some at a time.
 
     Raises:
         DataError: a file is not Parquet, or is torn.
@@ -196,7 +238,10 @@ def parquet_rows(files: list[str], columns: list[str] | None = None) -> Iterator
         number = 0
         what, size = f"gold file {file!r}", os.path.getsize(file)
         try:
-            for batch in parquet_batches(file, what, size, rows=1_000, columns=columns):
+            rows = _IMAGES_AT_ONCE if images else 1_000
+            for batch in parquet_batches(
+                file, what, size, rows=rows, columns=columns, large_values=images
+            ):
                 for row in batch.to_pylist():
                     yield f"{file} row {number}", row
                     number += 1

@@ -40,7 +40,12 @@ def load_voc(
 def _files(folder: Path, xml_folder: Path, split: str) -> list[Path]:
     if split:
         listed = folder / "ImageSets" / "Main" / f"{split}.txt"
-        lines = read_text(listed if listed.is_file() else folder / split).splitlines()
+        listed = listed if listed.is_file() else folder / split
+        if not listed.is_file():
+            raise DataError(
+                f"split {split!r} is neither a file in {str(folder)!r} nor in its ImageSets/Main"
+            )
+        lines = read_text(listed).splitlines()
         return [xml_folder / f"{line.split()[0]}.xml" for line in lines if line.strip()]
     files = sorted(xml_folder.glob("*.xml"))
     if not files:

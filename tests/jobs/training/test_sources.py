@@ -38,9 +38,9 @@ def test_no_source_and_an_empty_one_are_refused(tmp_path: Path) -> None:
 
 
 def test_shots_are_of_detection(gold: tuple[Path, Path]) -> None:
-    with pytest.raises(ConfigError, match="shots is of detection, this is grounding"):
+    with pytest.raises(ConfigError, match="shots goes with detection gold, this is grounding"):
         load_sources((SourceSpec(gold=str(gold[0]), shots=1),))
-    with pytest.raises(ConfigError, match="shots is of detection gold; a curated run has no"):
+    with pytest.raises(ConfigError, match="shots goes with detection gold; a curated run has no"):
         SourceSpec(curated="RUN", shots=1)
     ((source,), _) = load_sources((SourceSpec(gold=str(gold[1]), shots=1),))
     assert 1 <= len(source.samples) <= 3

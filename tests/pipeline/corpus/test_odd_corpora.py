@@ -13,7 +13,7 @@ import pytest
 
 from pipeline.corpus import CorpusOptions, open_corpus
 from pipeline.images.fetch import read_image_uri
-from schemas.errors import ConfigError, UnitError
+from schemas.errors import ConfigError, GlipforgeError, UnitError
 from schemas.records import CorpusRecord, Status
 from tests.corpus_builders import picture_bytes
 from tests.pipeline.corpus.corpora import write_tar
@@ -231,7 +231,7 @@ def test_an_untrusted_corpus_reads_nothing_outside(tmp_path: Path) -> None:
     link.symlink_to(secret)
     assert read_image_uri(str(inside), access=corpus.access)
     for uri in (link, secret, f"file://{secret}", f"{tmp_path}/toy/../secret.txt", "s3://b/x.jpg"):
-        with pytest.raises(Exception, match="not below the corpus"):
+        with pytest.raises(GlipforgeError, match="not below the corpus"):
             read_image_uri(str(uri), access=corpus.access)
 
     (tmp_path / "lines").mkdir()

@@ -101,9 +101,22 @@ class Stumbling(ColourTeacher):
         return super().ground(requests)
 
 
-def test_an_image_that_cannot_be_answered_is_left_out(tmp_path: Path) -> None:
+class Broken(ColourTeacher):
+    """Raises what blames no image."""
+
+    def ground(self, requests: Sequence[GroundingRequest]) -> list[Grounding]:
+        raise RuntimeError("out of order")
+
+
+def test_an_image_that_cannot_be_answered_is_left_out(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     found = teacher_precision(Stumbling(), gold_of(tmp_path), ALL)
+    (said,) = caplog.messages
+    assert said.startswith("teacher: a batch of 3 pairs failed (RuntimeError: too many)")
     assert (found.images, found.right) == (2, 4)
+    with pytest.raises(ConfigError, match=rf"can be used \(3 x {Status.TEACHER_FAILED}\)"):
+        teacher_precision(Broken(), gold_of(tmp_path), ALL)
     assert found.left_out == (f"1 images: {Status.TEACHER_FAILED}",)
     (tmp_path / "images" / "0.png").write_bytes(b"no image")
     assert teacher_precision(ColourTeacher(), gold_of_written(tmp_path), ALL).images == 2

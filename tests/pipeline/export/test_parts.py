@@ -146,12 +146,19 @@ def test_numbers_give_ids(tmp_path: Path) -> None:
         ("phrase", r"categories must be head, object, names between commas or a file, got 'phr"),
         ("cat,,dog", r"the name number 2 is empty"),
         ("cat, cat", r"the name 'cat' occurs twice"),
+        (",", r"the name number 1 is empty"),
         ("none.json", r"categories: gold file 'none.json' cannot be read"),
     ],
 )
 def test_wrong_categories_are_explained(choice: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         read_categories(choice)
+
+
+def test_one_category_alone() -> None:
+    assert read_categories("traffic light,").names == ["traffic light"]
+    with pytest.raises(ConfigError, match=r"got 'cat'; one name alone is 'cat,'"):
+        read_categories("cat")
 
 
 def test_boxes_of_no_category_are_counted(tmp_path: Path) -> None:

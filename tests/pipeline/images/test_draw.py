@@ -34,7 +34,10 @@ def test_the_outline_is_on_the_last_pixel_inside() -> None:
     "box", [(0, 0, 200, 120), (-30, -30, 500, 500), (199, 119, 200, 120), (5, 5, 5, 5)]
 )
 def test_boxes_at_and_beyond_the_edges_are_drawn(box: tuple[int, int, int, int]) -> None:
-    draw_boxes(GREY, [box], ["a very long label that is wider than the picture itself"], [0.5])
+    label = "a very long label that is wider than the picture itself"
+    picture = draw_boxes(GREY, [box], [label], [0.5])
+    assert picture.size == (200, 120)
+    assert PALETTE[0] in _colors(picture)
 
 
 @pytest.mark.parametrize("mode", ["L", "P", "RGBA", "CMYK", "1"])
@@ -44,7 +47,9 @@ def test_pictures_of_any_mode_become_rgb(mode: str) -> None:
 
 
 def test_one_pixel_and_odd_text_are_drawn() -> None:
-    draw_boxes(np.zeros((1, 1, 3), np.uint8), [(0, 0, 1, 1)], ["日本 😀\nnew line"], [1.0])
+    dot = np.zeros((1, 1, 3), np.uint8)
+    assert draw_boxes(dot, [(0, 0, 1, 1)], ["日本 😀\nnew line"], [1.0]).size == (1, 1)
+    assert not dot.any()
 
 
 def test_labels_share_their_colour() -> None:

@@ -8,6 +8,8 @@ from dataclasses import replace
 
 import pytest
 
+from pipeline.images.decode import ImageLimits
+from pipeline.images.decoders import InProcess, Outcome, Picture
 from pipeline.labelling.annotate_unit import AnnotateOptions, UnitRows, annotate_unit
 from pipeline.labelling.pairs import PairLimits
 from schemas.errors import ConfigError, RetryableError, UnitError
@@ -165,6 +167,21 @@ def test_a_parser_that_fails_in_company_is_counted(pool: ThreadPoolExecutor) -> 
         1,
         "MemoryError: too many",
     )
+
+
+def test_a_decoder_that_fails_in_company_is_counted(pool: ThreadPoolExecutor) -> None:
+    class Shy(InProcess):
+        def decode_all(self, pictures: Sequence[Picture], limits: ImageLimits) -> list[Outcome]:
+            if len(pictures) > 1:
+                raise ValueError("too many")
+            return super().decode_all(pictures, limits)
+
+    records = [make_record(n) for n in range(8)]
+    parser, options = FakeParser(), AnnotateOptions(call_size=8)
+    found = annotate_unit(records, FakeGrounder(), parser, options, pool=pool, decoder=Shy())
+    assert found.rows == annotate(pool, records).rows
+    (failure,) = found.batch_failures
+    assert (failure.stage, failure.batches, failure.first) == ("decode", 4, "ValueError: too many")
 
 
 def test_captions_that_name_nothing(pool: ThreadPoolExecutor) -> None:

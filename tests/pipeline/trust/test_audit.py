@@ -77,7 +77,7 @@ def test_strata_draw_evenly(world: tuple[RunStore, dict[str, bool]]) -> None:
 
 def test_samples_are_found_by_policy_and_id(tmp_path: Path) -> None:
     run, _ = simulated_run(tmp_path / "run", rows=30)
-    with pytest.raises(ConfigError, match=r"policy sim@.* has 0 audits \(none\)"):
+    with pytest.raises(ConfigError, match=r"policy sim@.* has no audit; draw one"):
         find_audit(run, POLICY)
     one, two = (draw_audit(run, POLICY, size=5, seed=seed) for seed in (0, 1))
     write_audit(run, one)

@@ -187,6 +187,14 @@ def test_what_is_no_set(tmp_path: Path, content: str | None, said: str) -> None:
         image_files(str(path))
 
 
+def test_a_folder_that_links_lead_back_to_is_read_once(tmp_path: Path) -> None:
+    draw(tmp_path / "set" / "in" / "1.PNG", seed=1)
+    for place in ("set/loop", "set/in/loop"):
+        (tmp_path / place).symlink_to(tmp_path / "set", target_is_directory=True)
+    (tmp_path / "set" / "again").symlink_to(tmp_path / "set" / "in", target_is_directory=True)
+    assert len(image_files(str(tmp_path / "set"))) == 1
+
+
 def test_an_empty_folder_is_no_set(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="has no image"):
         image_files(str(tmp_path))

@@ -127,6 +127,33 @@ def test_sql(run: RunStore, capsys: pytest.CaptureFixture[str]) -> None:
     assert "glipforge sql: " in capsys.readouterr().err
 
 
+def test_rows_of_sql_are_json(run: RunStore, capsys: pytest.CaptureFixture[str]) -> None:
+    query = (
+        "select 1 as n, 2 as n, 3 as n_1, score / 0 as far, 'nan'::float as none, 1.5 as half, "
+        "map {date '2026-01-02': 1.0 / 0} as m, {'a': [0.0 / 0]} as deep, date '2026-01-02' as day "
+        "from boxes limit 1"
+    )
+    assert main(["sql", run.uri, query, "--json"]) == 0
+
+    def refuse(word: str) -> None:
+        raise AssertionError(f"{word} is not JSON")
+
+    row = json.loads(capsys.readouterr().out, parse_constant=refuse)
+    assert row == {
+        **{"n": 1, "n_1": 2, "n_1_1": 3, "far": None, "none": None, "half": 1.5},
+        **{"m": {"2026-01-02": None}, "deep": {"a": [None]}, "day": "2026-01-02"},
+    }
+
+
+def test_a_missing_layer_names_the_command_that_makes_it(
+    run: RunStore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    commit = next(iter(run.commits().values()))
+    row = run.read_rows(commit, commit.files[0])[0]
+    assert main(["search", run.uri, "--like", row.boxes[0].box_id]) == 2
+    assert "--with region-embeddings` makes it" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("name", ["annotations", "commits", "run", "connection", "sys"])
 def test_a_name_that_is_no_table_is_never_a_variable(
     run: RunStore, capsys: pytest.CaptureFixture[str], name: str

@@ -51,7 +51,7 @@ def test_audit_and_queue_say_what_comes_next(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     toy_run(tmp_path, monkeypatch)
-    with pytest.raises(ConfigError, match=r"has 0 audits \(none\); draw one with glipforge audit"):
+    with pytest.raises(ConfigError, match="has no audit; draw one with `glipforge audit RUN`"):
         calibrate.run(calibrate.Config(run="RUN"))
     assert audit.run(audit.Config(run="RUN", size=3)) == 0
     shown = capsys.readouterr().out

@@ -173,7 +173,16 @@ def test_lora_writes_a_plain_model(tmp_path, recipe, gold, finished):
         (["--out", "x", "--tune", "prompt", "--warm-start", "no/model"], "no/model"),
         (["--out", "x", "--steps", "2", "--epochs", "1"], "give --steps or --epochs, not both"),
         (["--out", "x", "--preset", "glip-toy", "--epochs", "0"], "--epochs must be positive, got"),
-        (["--out", "x", "--preset", "glip-toy", "--shots", "2"], "--shots is of the --gold given"),
+        (["--out", "x", "--preset", "glip-toy", "--shots", "2"], "--shots goes with --gold"),
+        (
+            ["--out", "x", "--preset", "glip-toy", "--steps", "0"],
+            "pretrain: --steps must be a whole",
+        ),
+        (["--out", "x", "--preset", "glip-toy", "--rate", "-1"], "pretrain: --rate must be"),
+        (
+            ["--out", "x", "--preset", "glip-toy", "--set", "train.steps=0"],
+            "pretrain: recipe.train.steps must be",
+        ),
         (
             ["--out", "x", "--preset", "glip-toy", "--gold", "a.json", "--shots", "-1"],
             "shots must be a whole number >= 0, got -1",

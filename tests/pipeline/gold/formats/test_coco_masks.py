@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from pycocotools import mask as run_lengths
 
+from pipeline.gold import load_gold
 from pipeline.gold.formats.coco_masks import BAD_MASK, read_mask
 from pipeline.gold.gold_set import GoldCounts, Mask
+from schemas.errors import DataError
 
 SIZE = (12, 8)
 
@@ -39,6 +43,25 @@ def test_run_lengths_come_back(seed: int, packed: bool) -> None:
     assert (pixels(found) == drawn).all()
     assert found is not None
     assert found.counts == whole["counts"].decode()
+
+
+@pytest.mark.parametrize("extra", [{}, {"caption": "a cat"}])
+def test_masks_that_grow_beyond_measure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, extra: dict[str, Any]
+) -> None:
+    """A line over a wide image is some numbers here, and two runs for each column of it there."""
+    monkeypatch.setattr("pipeline.storage.inflation.FREE_BYTES", 1 << 16)
+    image = {"id": 1, "file_name": "a.jpg", "width": 50_000, "height": 50_000} | extra
+    box = {"image_id": 1, "category_id": 1, "bbox": [0, 0, 9, 9], "tokens_positive": [[2, 5]]}
+    box |= {"segmentation": [[0, 0, 50_000, 100, 0, 200]]}
+    raw = {"images": [image], "categories": [{"id": 1, "name": "cat"}]}
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps(raw | {"annotations": [box | {"id": n} for n in range(1, 10)]}))
+    with pytest.raises(
+        DataError, match=r"a.json': segmentation unpacks to more than [0-9,]+ bytes"
+    ):
+        load_gold(str(path), masks=True)
+    assert load_gold(str(path)).counts["boxes"] == 9
 
 
 @pytest.mark.parametrize("nothing", [None, [], {}])

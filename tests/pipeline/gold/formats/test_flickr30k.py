@@ -60,3 +60,20 @@ def test_flickr30k(tmp_path: Path) -> None:
     (folder / "val.txt").write_text("37\n")
     with pytest.raises(DataError, match=r"37.xml' cannot be read"):
         load_gold(str(folder), split="val.txt")
+
+
+def test_a_list_of_ids_goes_by_line(tmp_path: Path) -> None:
+    """Our own export keeps the blanks of file names, as its readers do."""
+    for name in ("Sentences", "Annotations"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "Sentences" / "a dog 36.txt").write_text("A dog .\n")
+    size = "<size><width>64</width><height>48</height></size>"
+    (tmp_path / "Annotations" / "a dog 36.xml").write_text(f"<annotation>{size}</annotation>")
+    (tmp_path / "val.txt").write_text("a dog 36 \r\n\n")
+    for split in ("val", "val.txt"):
+        (sample,) = load_gold(str(tmp_path), "flickr30k", split=split).samples
+        assert sample.image_uri.endswith("/a dog 36.jpg")
+    with pytest.raises(
+        DataError, match=r"split 'test' is not a file in .*: a list such as val.txt"
+    ):
+        load_gold(str(tmp_path), "flickr30k", split="test")

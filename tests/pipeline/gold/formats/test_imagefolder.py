@@ -4,10 +4,12 @@ import csv
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from pipeline.gold import load_gold
 from schemas.errors import DataError
@@ -66,8 +68,6 @@ def test_metadata_of_every_kind_that_datasets_reads(tmp_path: Path) -> None:
 
 
 def test_hugging_face_rows_with_numbers_and_without_sizes(tmp_path: Path) -> None:
-    from PIL import Image
-
     Image.new("RGB", (64, 48)).save(tmp_path / "a.jpg")
     objects = {"bbox": [[1, 2, 3, 4], [5, 6, 7, 8]], "category": [1, 0], "iscrowd": [0, 1]}
     path = write_lines(
@@ -101,3 +101,56 @@ def test_an_imagefolder_without_boxes_is_explained(tmp_path: Path) -> None:
     path = write_lines(tmp_path / "metadata.jsonl", row)
     with pytest.raises(DataError, match=r"line 1: boxes must be list, got None"):
         load_gold(path)
+
+
+def hub_table(path: Path, objects: list[Any], **more: list[Any]) -> str:
+    """Rows as `datasets` writes them, with a class label of the image beside that of the boxes."""
+    images = []
+    for number in range(len(objects)):
+        data = io.BytesIO()
+        Image.new("RGB", (60 + number, 40)).save(data, "PNG")
+        images.append({"bytes": data.getvalue(), "path": None})
+    labels = {"_type": "ClassLabel", "names": ["x", "y", "z"]}
+    boxes = {"category": {"feature": {"_type": "ClassLabel", "names": ["cat", "dog"]}}}
+    features = {"info": {"features": {"label": labels, "objects": boxes}}}
+    table = pa.table({"image": images, "objects": objects} | more)
+    pq.write_table(table.replace_schema_metadata({"huggingface": json.dumps(features)}), path)
+    return str(path)
+
+
+@pytest.mark.parametrize("form", ["lists", "a list"])
+def test_parquet_of_the_hub(tmp_path: Path, form: str) -> None:
+    """`Sequence({...})` is stored as lists, `List({...})` as a list; sizes may be missing."""
+    boxes = [[[1.0, 2.0, 3.0, 4.0], [2.0, 2.0, 5.0, 5.0]], [], [[0.0, 0.0, 99.0, 9.0]]]
+    labels = [[1, 0], [], [1]]
+    crowds = [[False, True], [], [None]]
+    rows = [
+        {"bbox": b, "category": c, "iscrowd": i}
+        for b, c, i in zip(boxes, labels, crowds, strict=True)
+    ]
+    objects: list[Any] = [*rows, None]
+    if form == "a list":
+        objects = [
+            [dict(zip(row, one, strict=True)) for one in zip(*row.values(), strict=True)]
+            for row in rows
+        ] + [None]
+    gold = load_gold(hub_table(tmp_path / "a.parquet", objects))
+    assert (gold.format, gold.categories) == ("hf", ("cat", "dog"))
+    assert [(s.width, s.caption, s.boxes) for s in gold.samples] == [
+        (60, "dog", ((1, 2, 4, 6),)),
+        (61, "", ()),
+        (62, "dog", ((0, 0, 62, 9),)),
+        (63, "", ()),
+    ]
+    assert gold.counts["dropped: crowd region"] == 1
+    wide = hub_table(tmp_path / "b.parquet", objects, width=[100] * 4, height=[40] * 4)
+    assert load_gold(wide).samples[2].boxes == ((0, 0, 99, 9),)
+
+
+def test_hub_rows_that_break_are_explained(tmp_path: Path) -> None:
+    uneven = {"bbox": [[1.0, 2.0, 3.0, 4.0]], "category": [1, 0]}
+    with pytest.raises(DataError, match=r"row 0: objects has 1 boxes and 2 category"):
+        load_gold(hub_table(tmp_path / "a.parquet", [uneven]))
+    uneven = {"bbox": [[1.0, 2.0, 3.0, 4.0]], "spans": [[[0, 1]], [[0, 1]]]}
+    with pytest.raises(DataError, match=r"row 0: objects has 1 boxes and spans for 2"):
+        load_gold(hub_table(tmp_path / "a.parquet", [uneven], caption=["a cat"]))

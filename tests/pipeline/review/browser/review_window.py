@@ -18,6 +18,14 @@ const here = document.querySelector('script[src*="index.umd"]').src;
 const page = await import(new URL("page/fiftyone.js", here).href);
 """
 """How a function begins that works with the page's own modules."""
+SHOWN = """window.__shown = [];
+new MutationObserver((changes) => {
+  for (const { addedNodes } of changes)
+    for (const { textContent } of addedNodes)
+      if (textContent && textContent.length < 300) window.__shown.push(textContent);
+}).observe(document, { childList: true, subtree: true });
+"""
+"""Keeps the short texts that come up in the page: messages go by themselves."""
 SIZE = {"width": 1400, "height": 900}
 
 
@@ -40,6 +48,7 @@ class ReviewWindow(OpenedPair):
         self.actions = 0
         """Keys pressed and boxes clicked."""
         self.page.on("response", self._note)
+        self.page.add_init_script(SHOWN)
 
     def _note(self, response: Any) -> None:
         if response.request.method == "PATCH":
@@ -181,8 +190,10 @@ class ReviewWindow(OpenedPair):
         return str(self.page.locator("#glipforge-question p").inner_text())
 
     def toast(self, words: str) -> None:
-        """Wait for a message."""
-        self.page.get_by_text(words).first.wait_for()
+        """Wait for a message; it may be gone again."""
+        self.page.wait_for_function(
+            "words => window.__shown.some((text) => text.includes(words))", arg=words
+        )
 
     def wait_reviews(self, expected: list[str]) -> None:
         """Wait until the words on the boxes are these."""
