@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import re
 from collections.abc import Callable
@@ -55,9 +56,23 @@ def resolve_source(
     hub_id = _HUB_ID.fullmatch(str(source))
     if directory.is_dir() or hub_id is None:
         if not (directory / CONFIG_NAME).is_file():
-            raise ConfigError(f"{str(source)!r} is not a model directory (no {CONFIG_NAME})")
+            raise ConfigError(
+                f"{str(source)!r} is not a model directory (no {CONFIG_NAME}){_guess(directory)}"
+            )
         return directory
     return _of_hub(hub_id["repo"], revision or hub_id["revision"], accepts)
+
+
+def _guess(source: Path) -> str:
+    """What was meant by a word that is neither a name nor there."""
+    if source.exists() or source.parent != Path():
+        return ""
+    near = difflib.get_close_matches(source.name.lower(), [*NAMES, SHIPPED], n=1)
+    if near:
+        return f"; did you mean {near[0]}?"
+    return (
+        f", nor one of the names {', '.join([SHIPPED, *NAMES])}, nor an id of the hub, owner/name"
+    )
 
 
 @lru_cache(maxsize=32)

@@ -43,6 +43,20 @@ def test_no_directory_says_what_makes_one(tmp_path: Path) -> None:
         load_teacher(tmp_path)
 
 
+@pytest.mark.parametrize(
+    "word, said",
+    [
+        ("glip_t_c", "did you mean glip-t-c[?]"),
+        ("GLIP-L", "did you mean glip-l[?]"),
+        ("shiped", "did you mean shipped[?]"),
+        ("owlv2", "nor one of the names shipped, glip-t.*nor an id of the hub, owner/name"),
+    ],
+)
+def test_a_misspelt_name_is_guessed(word: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=f"'{word}' is not a model directory.*{said}"):
+        load_teacher(word)
+
+
 def test_absent_shipped_weights_say_how_to_get_a_teacher(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

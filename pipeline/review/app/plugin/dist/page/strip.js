@@ -106,6 +106,8 @@ async function draw({ colors, onPhrase, onDraw, buttons }) {
     ]);
     if (state === shown || held) return;
     shown = state;
+    const old = strip.querySelector(".caption");
+    const top = old && strip.dataset.sample === page.sampleId ? old.scrollTop : 0;
     strip.replaceChildren(
       row(
         "told",
@@ -123,6 +125,7 @@ async function draw({ colors, onPhrase, onDraw, buttons }) {
     strip.classList.toggle("asking", !!waiting.labelId);
     strip.dataset.sample = page.sampleId;
     strip.style.display = "flex";
+    strip.querySelector(".caption").scrollTop = top; // of a long caption
     document.body.classList.add("glipforge-open");
     document.body.style.setProperty("--glipforge-strip", `${strip.offsetHeight}px`);
   } finally {
@@ -176,6 +179,7 @@ function note(text, kind) {
 function caption(text, phrases, counts, colors, onPhrase, onDraw) {
   const node = document.createElement("span");
   node.className = "caption";
+  node.dir = "auto"; // captions of languages that are written from the right
   const letters = Array.from(text); // offsets count characters, not UTF-16 units
   const rest = phrases.map(({ start, end }, index) => ({ start, end, index }));
   const outerFirst = (one, other) => one.start - other.start || other.end - one.end;
