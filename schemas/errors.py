@@ -93,6 +93,14 @@ def reason_of(error: BaseException) -> str:
     return _said(error) if isinstance(error, OSError) else str(error) or type(error).__name__
 
 
+def failure_of(error: BaseException) -> str:
+    """Why a piece of work failed, for a list of failures: the kind of error and its words; the
+    system's errors in ours."""
+    if isinstance(error, OSError) and not isinstance(error, GlipforgeError):
+        return os_sentence(error)
+    return f"{type(error).__name__}: {error}"
+
+
 def _said(error: OSError) -> str:
     number = None if type(error).__module__ == "ssl" else error.errno  # which counts otherwise
     if number in _SENTENCES:

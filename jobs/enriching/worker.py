@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from schemas.errors import ConfigError, RetryableError
+from schemas.errors import ConfigError, RetryableError, failure_of
 
 if TYPE_CHECKING:
     from pipeline.phrases.readings import PhraseReader
@@ -87,7 +87,7 @@ def enrich_one(run: RunStore, spec: EnrichSpec, work: UnitWork) -> UnitDone:
         except ConfigError:
             raise
         except RetryableError as problem:
-            error = f"{type(problem).__name__}: {problem}"
+            error = failure_of(problem)
             if attempt + 1 < spec.attempts:
                 time.sleep(BACKOFF_S * 2**attempt)
         except Exception as problem:  # one unit: said in the end, the others go on
@@ -97,10 +97,8 @@ def enrich_one(run: RunStore, spec: EnrichSpec, work: UnitWork) -> UnitDone:
 
 def lost(work: UnitWork, problem: Exception) -> UnitDone:
     """A unit that nobody could enrich, with the reason in a line."""
-    lines = [line for line in str(problem).splitlines() if line.strip()] or [""]
-    return UnitDone(
-        unit_id=work.source.unit_id, rows={}, error=f"{type(problem).__name__}: {lines[0]}"
-    )
+    first, _, _ = failure_of(problem).partition("\n")
+    return UnitDone(unit_id=work.source.unit_id, rows={}, error=first)
 
 
 def _enrich(

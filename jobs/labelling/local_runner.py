@@ -14,7 +14,7 @@ from functools import partial
 from jobs.labelling.progress import LabelProgress, TooManyFailures
 from jobs.labelling.worker import DEPTH, LabelWorker, Stopped, WorkerSpec
 from pipeline.run.commit_unit import CommitOutcome
-from schemas.errors import ConfigError, GlipforgeError, RetryableError
+from schemas.errors import ConfigError, GlipforgeError, RetryableError, failure_of
 from schemas.plan import Unit
 
 BACKOFF_S = 1.0
@@ -87,7 +87,7 @@ def _run(
                 except (ConfigError, TooManyFailures):
                     raise
                 except Exception as error:  # one unit: said in the end, the others go on
-                    failed[unit.unit_id] = f"{type(error).__name__}: {error}"
+                    failed[unit.unit_id] = failure_of(error)
     except BaseException as error:
         worker.stop()
         if not isinstance(error, Hung):

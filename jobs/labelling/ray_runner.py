@@ -21,7 +21,7 @@ from jobs.labelling.ray_actor import ActorNeeds, lost_its_node, start_actor, why
 from jobs.labelling.worker import DEPTH, WorkerSpec
 from pipeline.run.commit_unit import CommitOutcome
 from pipeline.run.store import RunStore
-from schemas.errors import ConfigError, GlipforgeError
+from schemas.errors import ConfigError, GlipforgeError, failure_of
 from schemas.plan import Unit
 
 LONE_DEATHS = 2
@@ -198,7 +198,7 @@ class RayRunner:
         cause = error.cause if isinstance(error.cause, BaseException) else error
         if isinstance(cause, ConfigError):
             raise cause
-        reason = f"{type(cause).__name__}: {cause}"
+        reason = failure_of(cause)
         if ref is slot.beats_ref:
             slot.beats_ref = None
             return
@@ -270,7 +270,7 @@ class RayRunner:
             except Exception as error:
                 if future.exception() is None:
                     raise  # not the unit's: the budget of failures
-                self.failed[unit.unit_id] = f"{type(error).__name__}: {error}"
+                self.failed[unit.unit_id] = failure_of(error)
 
     def _say_waiting(self) -> None:
         """Nothing is ready: say what is asked for, and what there is."""

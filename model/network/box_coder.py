@@ -11,18 +11,18 @@ import math
 import torch
 from torch import Tensor
 
-WEIGHTS = (10.0, 10.0, 5.0, 5.0)
+SHIFT_WEIGHT, SCALE_WEIGHT = 10.0, 5.0
 MAX_LOG_SCALE = math.log(1000.0 / 16.0)
 
 
 def to_half_open(boxes_inclusive: Tensor) -> Tensor:
     """Inclusive xyxy to half-open xyxy, same pixels [..., 4]."""
-    return boxes_inclusive + boxes_inclusive.new_tensor((0.0, 0.0, 1.0, 1.0))
+    return torch.cat([boxes_inclusive[..., :2], boxes_inclusive[..., 2:] + 1], dim=-1)
 
 
 def to_inclusive(boxes_half_open: Tensor) -> Tensor:
     """Half-open xyxy to inclusive xyxy, same pixels [..., 4]."""
-    return boxes_half_open - boxes_half_open.new_tensor((0.0, 0.0, 1.0, 1.0))
+    return torch.cat([boxes_half_open[..., :2], boxes_half_open[..., 2:] - 1], dim=-1)
 
 
 def box_centers(boxes_inclusive: Tensor) -> Tensor:
@@ -40,16 +40,16 @@ def encode_boxes(boxes_inclusive: Tensor, anchors: Tensor) -> Tensor:
     anchor_sides = _sides(anchors)
     shift = (box_centers(boxes) - box_centers(anchors)) / anchor_sides
     scale = torch.log(_sides(boxes) / anchor_sides)
-    return torch.cat([shift, scale], dim=-1) * anchors.new_tensor(WEIGHTS)
+    return torch.cat([shift * SHIFT_WEIGHT, scale * SCALE_WEIGHT], dim=-1)
 
 
 def decode_boxes(deltas: Tensor, anchors: Tensor) -> Tensor:
     """Inclusive xyxy [..., 4] from offsets; a side grows at most by 1000 / 16."""
     deltas, anchors = deltas.float(), anchors.float()
-    deltas = deltas / anchors.new_tensor(WEIGHTS)
+    shift, scale = deltas[..., :2] / SHIFT_WEIGHT, deltas[..., 2:] / SCALE_WEIGHT
     anchor_sides = _sides(anchors)
-    centers = deltas[..., :2] * anchor_sides + box_centers(anchors)
-    half = (torch.exp(deltas[..., 2:].clamp(max=MAX_LOG_SCALE)) * anchor_sides - 1) * 0.5
+    centers = shift * anchor_sides + box_centers(anchors)
+    half = (torch.exp(scale.clamp(max=MAX_LOG_SCALE)) * anchor_sides - 1) * 0.5
     return torch.cat([centers - half, centers + half], dim=-1)
 
 
@@ -60,7 +60,5 @@ def clip_inclusive(boxes_inclusive: Tensor, size_hw: Tensor) -> Tensor:
         boxes_inclusive: [..., 4].
         size_hw: height and width of the image, [2], or broadcastable to [..., 2].
     """
-    limits = (size_hw.to(boxes_inclusive).flip(-1) - 1).repeat_interleave(2, dim=-1)
-    # repeat_interleave gives (w, w, h, h); the corners are (x, y, x, y).
-    limits = limits[..., [0, 2, 1, 3]]
-    return torch.minimum(boxes_inclusive.clamp(min=0), limits)
+    last_xy = size_hw.to(boxes_inclusive).flip(-1) - 1
+    return torch.minimum(boxes_inclusive.clamp(min=0), torch.cat([last_xy, last_xy], dim=-1))

@@ -27,6 +27,7 @@ from model.training.step import Averaged, Grid, TrainStep
 from model.training.stream import iter_steps
 from model.training.unreadable import UnreadableImages
 from model.training.workers import Workers
+from schemas.errors import failure_of
 from schemas.fingerprint import require_same
 
 MakeBatch = Callable[[Sequence[int]], TrainBatch]
@@ -131,7 +132,7 @@ class Trainer:
         except BaseException as error:
             if journal:
                 stopped = isinstance(error, KeyboardInterrupt)
-                detail = "interrupted" if stopped else f"{type(error).__name__}: {error}"
+                detail = "interrupted" if stopped else failure_of(error)
                 journal.state("stopped" if stopped else "failed", detail=detail)
             raise
         else:

@@ -99,8 +99,22 @@ def publication(out: str, *, is_folder: bool = False, force: bool = False) -> It
             finals = [target.parent / path.relative_to(stage) for path in files]
             if not force:
                 _refuse_newer(finals, stage / LOCK)
-            for path, final in zip(files, finals, strict=True):
-                publish(path, final)
+            with _all_or_none(finals):
+                for path, final in zip(files, finals, strict=True):
+                    publish(path, final)
+
+
+@contextmanager
+def _all_or_none(places: Sequence[Path]) -> Iterator[None]:
+    """Where the disk refuses in the midst, what is new goes: the same command goes on then."""
+    new = [place for place in places if not place.exists()]
+    try:
+        yield
+    except OSError:
+        for place in new:
+            with contextlib.suppress(OSError):
+                place.unlink(missing_ok=True)
+        raise
 
 
 @contextmanager
@@ -111,7 +125,11 @@ def _staged(out: str, folder: Path, *, is_folder: bool) -> Iterator[Publication]
         with alone_in(folder):
             _remove_leftovers(folder)
             stage = private_folder(folder, STAGE)
-            lock = _locked(stage)  # before another export looks for leftovers
+            try:
+                lock = _locked(stage)  # before another export looks for leftovers
+            except OSError:
+                shutil.rmtree(stage, ignore_errors=True)
+                raise
     except OSError as error:
         raise ConfigError(f"out {out!r} cannot be written: {os_sentence(error)}") from error
     try:
@@ -136,6 +154,8 @@ def _remove_leftovers(folder: Path) -> None:
     """What killed exports left: nobody holds the locks of their staging folders, and a folder that
     was to be replaced is put back where nothing came in its place."""
     for stage in folder.glob(f"{STAGE}*"):
+        with contextlib.suppress(OSError):
+            stage.rmdir()  # one that was killed before it had its lock; others are not empty
         with contextlib.suppress(OSError), (stage / LOCK).open("r+b") as stream:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
             shutil.rmtree(stage, ignore_errors=True)

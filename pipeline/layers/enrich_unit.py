@@ -22,7 +22,7 @@ from pipeline.images.decode import NO_LIMITS, decode_image
 from pipeline.images.fetch import read_image_uri
 from pipeline.labelling.retries import Retries
 from pipeline.layers.store import LayerRows
-from schemas.errors import ConfigError, RecordError, RetryableError, UnitError
+from schemas.errors import ConfigError, RecordError, RetryableError, UnitError, failure_of
 from schemas.layer import LayerAnswer, LayerKind, LayerRequest, LayerScorer
 from schemas.records import Annotation, Status
 from schemas.spread import in_parts
@@ -218,8 +218,8 @@ def _answers(
             if isinstance(error, RecordError):
                 return [error]
             failed[0] += 1
-            failed[1] = failed[1] or f"{type(error).__name__}: {error}"
-            what = f"{type(error).__name__}: {error}"
+            failed[1] = failed[1] or failure_of(error)
+            what = failure_of(error)
             return [RecordError(Status.TEACHER_FAILED, what)]
         retries.count("enrich", len(requests), error)
     # Asked one by one: that shows which pair it was.

@@ -11,6 +11,7 @@ import pyarrow as pa
 from pipeline.labelling.retries import Retries
 from pipeline.layers.store import LayerRows
 from pipeline.phrases.readings import Reading
+from schemas.errors import failure_of
 from schemas.layer import KINDS
 from schemas.records import Annotation, Span, Status
 
@@ -79,6 +80,6 @@ def _answers(
         return list(reader.read([row.caption for row in rows], spans))
     except Exception as error:
         if len(rows) == 1:
-            return [f"{type(error).__name__}: {error}"]
+            return [failure_of(error)]
         retries.count("phrases", len(rows), error)
     return [answer for row in rows for answer in _answers([row], reader, retries)]

@@ -68,12 +68,17 @@ def tar(folder: Path, source: Path, number: int) -> str:
 
 
 def tree_mib(process: psutil.Process) -> float:
-    """Memory of a process and of all below it."""
-    found = process.memory_info()
+    """Memory of a process and of all below it.
+
+    One that is being started has the memory and the command line of its parent until it begins its
+    program (vfork): it is not counted, as the driver would count twice.
+    """
+    found, words = process.memory_info(), process.cmdline()
     total = float(found.rss - found.shared)
     for one in process.children(recursive=True):
         with contextlib.suppress(psutil.NoSuchProcess):
-            total += one.memory_info().rss
+            memory = one.memory_info().rss
+            total += memory if one.cmdline() != words else 0
     return total / MIB
 
 
