@@ -99,7 +99,7 @@ def decide(
     if latest is not None and latest.content == desired:
         # The same word of another person is a second opinion; of nobody's, it says nothing new.
         another = stamp is not None and stamp.reviewer != latest.reviewer
-        if not another or desired[0] == Verdict.OPEN:
+        if not another or (desired[0] == Verdict.OPEN and not _holds_word(stamp, history)):
             return
     verdict, xyxy, phrase_index = desired
     reading.changes.append(
@@ -112,6 +112,14 @@ def decide(
             after=after,
         )
     )
+
+
+def _holds_word(stamp: Stamp | None, history: BoxHistory | None) -> bool:
+    """True where the last decision of a reviewer on a box is a word, which they can take back."""
+    if stamp is None or history is None:
+        return False
+    own = [d for d in history.decisions if d.reviewer == stamp.reviewer]
+    return bool(own) and own[-1].verdict != Verdict.OPEN
 
 
 def decide_pair(
