@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from shlex import quote
 
 from pipeline.run.commit_protocol import ANNOTATIONS, QUARANTINE, data_path
 from schemas.errors import ConfigError, DataError, FingerprintMismatch
@@ -30,7 +31,11 @@ def require_same_plan(found: Plan, wanted: Plan, *, where: str) -> None:
     changed = _changed_inputs(found.inputs, wanted.inputs)
     before.update({name: old for name, (old, _) in changed.items()})
     now.update({name: new for name, (_, new) in changed.items()})
-    require_same(before, now, where=where, remedy=REMEDY)
+    remedy, source = REMEDY, before.get("corpus.source")
+    if isinstance(source, str) and source != now.get("corpus.source"):
+        # By default the folder's name, with which ids begin: another one after it was moved.
+        remedy = f"Of a corpus that has another name now, give --source {quote(source)}. {REMEDY}"
+    require_same(before, now, where=where, remedy=remedy)
     raise FingerprintMismatch(
         f"{where}: the plan differs in its units: {fingerprint([u.unit_id for u in found.units])} "
         f"was written, this run has {fingerprint([u.unit_id for u in wanted.units])}. {REMEDY}"

@@ -11,9 +11,11 @@ import pytest
 
 from jobs.commands.label.label import label
 from jobs.labelling.running import Running
+from pipeline.run.plan_difference import require_same_plan
 from pipeline.run.relocation import Relocation
 from pipeline.run.store import RunStore
 from schemas.errors import ConfigError, FingerprintMismatch
+from schemas.plan import Plan
 from tests.jobs.fake_label import UNIT, FakeSetup, all_rows, write_corpus
 
 LOCAL = Running(runner="local")
@@ -78,3 +80,10 @@ def test_other_content_is_refused(tmp_path: Path) -> None:
     tars[1].write_bytes(data + bytes(512))
     with pytest.raises(FingerprintMismatch, match="0001.tar was '"):
         label(FakeSetup(corpus=corpus), str(out), UNIT, same)
+
+
+def test_a_corpus_with_another_name_is_told_of_its_ids() -> None:
+    old = Plan(corpus="/a/c", corpus_format="x", inputs=(), units=(), config={"corpus": {}})
+    plans = [replace(old, config={"corpus": {"source": name}}) for name in ("my c", "c2")]
+    with pytest.raises(FingerprintMismatch, match=r"another name now, give --source 'my c'\. Give"):
+        require_same_plan(*plans, where="run")

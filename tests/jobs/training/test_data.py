@@ -19,8 +19,5 @@ def test_a_cache_that_cannot_be_written_is_refused(tmp_path: Path, place: str) -
     spec = SourceSpec(gold=str(write_shapes(tmp_path / "gold", 2)[0]))
     recipe = Recipe(preset="glip-toy", train=TrainOptions(steps=1), sources=(spec,), cache_side=64)
     sources, _ = load_sources(recipe.sources)
-    with pytest.raises(
-        ConfigError,
-        match=f"{place} cannot be written: .* with --cache, or do without: --set cache_side=0",
-    ):
+    with pytest.raises(ConfigError, match=f"{place} cannot be written: .* --cache, or do without"):
         build_mixture(recipe, sources, default_tokenizer(), tmp_path / place, lambda _: None)
