@@ -180,7 +180,7 @@ def _read_journal(
         given, after = _giver(entry, stamp), ""
         if given is not None:
             # Their word stands again, after the one that was taken back.
-            _withdraw(reading, entry, by_label, pair, stamp)
+            _withdraw(reading, row, entry, by_label, pair, stamp)
             stamp, after = given, given.at
         if entry.label_id is None:
             if entry.after is not None:
@@ -214,6 +214,7 @@ def _giver(entry: Entry, stamp: Stamp | None) -> Stamp | None:
 
 def _withdraw(
     reading: Reading,
+    row: Annotation,
     entry: Entry,
     by_label: Mapping[ObjectId, BoxHistory],
     pair: PairHistory,
@@ -226,6 +227,12 @@ def _withdraw(
     history = by_label.get(entry.label_id)
     if history is None:
         return
+    if entry.earlier is not None:
+        seen = see_label({**entry.earlier, "_id": entry.label_id}, row, by_label)
+        if seen.observed is not None:
+            before = _desired(seen, seen.observed, known=True) or (Verdict.OPEN, None, None)
+            decide(reading, history.box_id, history, before, stamp)
+            return
     since = entry.undone_at or entry.at
     own = [d for d in history.decisions if d.reviewer == entry.reviewer and d.decided_at < since]
     earlier = content_of(own[-1]) if own else (Verdict.OPEN, None, None)

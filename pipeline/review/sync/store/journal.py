@@ -8,7 +8,7 @@ changes (`label_store`); a pull marks the entries that are decisions of the run.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bson import ObjectId
@@ -45,6 +45,9 @@ class Entry:
     """The click that it takes back: `after` is then what stood before that click."""
     undone_at: str = ""
     """When that click was made."""
+    earlier: Document | None = None
+    """What the same reviewer had made of the label before that click; None: nothing that is known,
+    or a deletion."""
 
 
 def journal_entries(database: Any, dataset_id: ObjectId) -> Collection[Document]:
@@ -68,9 +71,27 @@ class Journal:
         times = {raw["group"]: raw["at"] for raw in self._rows.find({"group": {"$in": undone}})}
         for raw in self._rows.find(waiting).sort([("at", 1), ("_id", 1)]):
             entry = _entry(raw, times)
+            if entry is not None and entry.undoes is not None and entry.label_id is not None:
+                entry = replace(entry, earlier=self._earlier(entry))
             if entry is not None:
                 found.setdefault(entry.sample_id, []).append(entry)
         return found
+
+    def _earlier(self, undo: Entry) -> Document | None:
+        """The label as the last click of its reviewer left it before the one that is taken back."""
+        undone = self._rows.distinct("undoes", {"sample_id": undo.sample_id})
+        found = self._rows.find_one(
+            {
+                "sample_id": undo.sample_id,
+                "label_id": undo.label_id,
+                "reviewer": undo.reviewer,
+                "at": {"$lt": undo.undone_at},
+                "undoes": None,
+                "group": {"$nin": [group for group in undone if group is not None]},
+            },
+            sort=[("at", -1), ("_id", -1)],
+        )
+        return None if found is None else found.get("after")
 
     def waiting_labels(
         self, sample_ids: Iterable[ObjectId]
