@@ -66,7 +66,8 @@ _LINK = re.compile(
     rf"|[^\s()\[\]<>\"']+\.(?:com|org|net|{FILE_ENDS})(?![\w.]))",
     re.IGNORECASE,
 )
-_WORD_BEFORE, _WORD_AFTER = re.compile(r"\S*\Z"), re.compile(r"\S*")
+_MAX_LINK_CHARS = 1_000
+_WORD_BEFORE, _WORD_AFTER = re.compile(r"\S*\Z"), re.compile(rf"\S{{0,{_MAX_LINK_CHARS}}}")
 _SLASHED = re.compile(
     rf"(?<![\w/])[a-z]{{3,}}{_NO_COLOUR}(?:/[a-z]{{3,}}){{2,}}(?![\w/])", re.IGNORECASE
 )
@@ -133,6 +134,7 @@ def _is_stop(word: str) -> bool:
 
 def _is_in_link(text: str, place: int) -> bool:
     """Whether the word around `place` is a web address or a path with a drive."""
-    before, after = _WORD_BEFORE.search(text, 0, place), _WORD_AFTER.match(text, place)
+    before = _WORD_BEFORE.search(text, max(0, place - _MAX_LINK_CHARS), place)
+    after = _WORD_AFTER.match(text, place)
     word = (before[0] if before else "") + (after[0] if after else "")
     return "://" in word or ":\\" in word or word.startswith("www.")
