@@ -90,7 +90,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with safe_output():
             code = _run(args)
-        sys.stdout.flush()
+        if sys.stdout is not None:  # as it is where it was closed: `>&-`
+            sys.stdout.flush()
     except BrokenPipeError:
         # The reader has seen enough (`| head`). Python would complain again when it flushes.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
