@@ -21,6 +21,10 @@ _DRAWN = re.compile(
     rf"(?P<drawn>{_COLOUR}|\x1b\[(?:[0-9]+A|[12]K|\?25[lh])|\r|\x1b\]8;[^\x00-\x1f]*\x1b\\)"
     f"|{_CONTROL}"
 )
+# Bars of other libraries (tqdm, eta) begin what they write at the line's begin, or only go up.
+_UP = re.compile(r"(\x1b\[[0-9]*A)+")
+# In data that goes elsewhere than to a terminal, line ends and directions are part of a text.
+_DATA = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
 
 class SafeOutput:
@@ -29,16 +33,13 @@ class SafeOutput:
     Colours pass to a terminal and are left out elsewhere: Ray's lines have them.
     """
 
-    def __init__(self, stream: IO[str], *, drawn: bool = False) -> None:
+    def __init__(self, stream: IO[str], pattern: re.Pattern[str] = _PLAIN) -> None:
         self._stream = stream
-        self._drawn = drawn
+        self._pattern = pattern
 
     def write(self, text: str) -> int:
         """Write it; returns how many characters of `text` were taken: all."""
-        said = text
-        if not text.isprintable():
-            said = (_DRAWN if self._drawn else _PLAIN).sub(self._shown, text)
-        self._stream.write(said)
+        self._stream.write(text if text.isprintable() or text == "\n" else self._said(text))
         return len(text)
 
     def writelines(self, lines: Iterator[str]) -> None:
@@ -54,6 +55,14 @@ class SafeOutput:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
 
+    def _said(self, text: str) -> str:
+        if _UP.fullmatch(text):
+            return text if self._stream.isatty() else ""
+        if text[0] == "\r":
+            end = "\r" if text[1:].endswith("\r") else ""
+            return "\r" + self._pattern.sub(self._shown, text.strip("\r")) + end
+        return self._pattern.sub(self._shown, text)
+
     def _shown(self, found: re.Match[str]) -> str:
         if found.lastgroup == "drawn":
             return found[0]
@@ -66,17 +75,33 @@ class SafeOutput:
 
 def terminal_of(stream: IO[str]) -> IO[str]:
     """A stream for what draws: on a terminal its sequences pass."""
+    stream = _below_bars(stream)
     if isinstance(stream, SafeOutput) and stream.isatty():
-        return SafeOutput(stream._stream, drawn=True)  # type: ignore[return-value]
+        return SafeOutput(stream._stream, _DRAWN)  # type: ignore[return-value]
+    return stream
+
+
+def data_of(stream: IO[str]) -> IO[str]:
+    """A stream for data that has no other form for a line end, as CSV; a terminal's stays."""
+    stream = _below_bars(stream)
+    if isinstance(stream, SafeOutput) and not stream.isatty():
+        return SafeOutput(stream._stream, _DATA)  # type: ignore[return-value]
     return stream
 
 
 @contextlib.contextmanager
 def safe_output() -> Iterator[None]:
-    """Print safely while in the block, to stdout and stderr."""
+    """Print safely while in the block, to stdout and stderr; one that is closed stays so."""
     with contextlib.ExitStack() as stack:
-        if not isinstance(sys.stdout, SafeOutput):
+        if sys.stdout is not None and not isinstance(_below_bars(sys.stdout), SafeOutput):
             stack.enter_context(contextlib.redirect_stdout(SafeOutput(sys.stdout)))
-        if not isinstance(sys.stderr, SafeOutput):
+        if sys.stderr is not None and not isinstance(_below_bars(sys.stderr), SafeOutput):
             stack.enter_context(contextlib.redirect_stderr(SafeOutput(sys.stderr)))
         yield
+
+
+def _below_bars(stream: IO[str]) -> IO[str]:
+    """The stream that rich has put itself in the place of, while a bar is up."""
+    while not isinstance(stream, SafeOutput) and hasattr(stream, "rich_proxied_file"):
+        stream = stream.rich_proxied_file
+    return stream

@@ -63,7 +63,7 @@ def in_use(folder: str, *, writes: bool = False) -> Iterator[InUse]:
             try:
                 require_inside(place, place.parents[1])
                 place.mkdir(parents=True, exist_ok=True)
-                stream = opened.enter_context(open_lock(str(place / LOCK), written=False))
+                stream = opened.enter_context(open_lock(str(place / LOCK)))
             except (OSError, DataError):
                 if writes:
                     raise

@@ -22,9 +22,10 @@ from pipeline.run.object_lock import RequireHeld, object_lock
 from pipeline.run.store import RunStore
 from pipeline.storage.errors import MissingFile
 from pipeline.storage.files import read_bytes
-from pipeline.storage.inside import open_lock
+from pipeline.storage.inside import has_other_names, is_still_at, open_lock
 from pipeline.storage.local_place import refuse_special
 from pipeline.storage.lock_file import try_lock
+from schemas.atomic import write_whole
 from schemas.damage import whole
 from schemas.errors import ConfigError
 
@@ -112,15 +113,7 @@ def folder_lock(folder: str, held: Callable[[dict[str, Any]], str]) -> Iterator[
     """Hold a folder of a file system; `held` makes the refusal from what the holder wrote."""
     path = os.path.join(folder, LOCK)
     os.makedirs(folder, exist_ok=True)
-    # Never deleted: a second driver could lock the deleted file and a third one a new file.
-    with open_lock(path, written=True) as stream:
-        # `lock_holder` takes the lock for an instant to look: that is not a driver.
-        for _ in range(LOOKS):
-            if try_lock(stream):
-                break
-            time.sleep(0.1)
-        else:
-            raise ConfigError(held(_read_holder(stream)))
+    with _locked(path, held) as stream:
         stream.truncate(0)
         stream.write(json.dumps(myself()).encode())
         stream.flush()
@@ -129,6 +122,27 @@ def folder_lock(folder: str, held: Callable[[dict[str, Any]], str]) -> Iterator[
             yield
         finally:
             _streams.discard(stream)
+
+
+def _locked(path: str, held: Callable[[dict[str, Any]], str]) -> IO[bytes]:
+    """The lock's file, locked, and shared with no other folder."""
+    # Never deleted: a second driver could lock the deleted file and a third one a new file. A file
+    # with other names, as in a copy by `cp -al`, is left to them: only its holder puts a new one
+    # in its place, and who waited for the old one sees that.
+    holder: dict[str, Any] = {}
+    for _ in range(LOOKS):
+        with contextlib.ExitStack() as opened:
+            stream = opened.enter_context(open_lock(path))
+            if not try_lock(stream):
+                # `lock_holder` takes the lock for an instant to look: that is not a driver.
+                holder = _read_holder(stream)
+                time.sleep(0.1)
+            elif has_other_names(stream):
+                write_whole(Path(path), b"")
+            elif is_still_at(stream, path):
+                opened.pop_all()
+                return stream
+    raise ConfigError(held(holder))
 
 
 def _forget_locks() -> None:

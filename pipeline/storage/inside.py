@@ -33,33 +33,36 @@ def require_inside(folder: str | os.PathLike[str], root: str | os.PathLike[str])
         )
 
 
-def open_lock(path: str, *, written: bool) -> IO[bytes]:
+def open_lock(path: str) -> IO[bytes]:
     """A lock's file, made where there is none; to be read, and appended to.
 
-    Args:
-        path: The file.
-        written: The holder writes into it: then the file may have no other name either.
+    Whoever writes into it sees to `has_other_names` first.
 
     Raises:
-        DataError: it is a link, or another name of a file that may be elsewhere.
+        DataError: it is a link to a file that may be elsewhere.
         ConfigError: it is a pipe or a device.
     """
     refuse_special(path)
     try:
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
-        stream = os.fdopen(os.open(path, flags, 0o666), "a+b")
+        return os.fdopen(os.open(path, flags, 0o666), "a+b")
     except OSError as error:
         if error.errno != errno.ELOOP:
             raise
-        raise DataError(_refusal(path, "symbolic")) from error
-    if written and os.fstat(stream.fileno()).st_nlink > 1:
-        stream.close()
-        raise DataError(_refusal(path, "hard"))
-    return stream
+        raise DataError(
+            f"{path} is a symbolic link to a file that may belong to somebody else; nothing is "
+            "written into it. Delete it if nobody is at work there, and the same command goes on"
+        ) from error
 
 
-def _refusal(path: str, kind: str) -> str:
-    return (
-        f"{path} is a {kind} link to a file that may belong to somebody else; nothing is written "
-        "into it. Delete it if nobody is at work there, and the same command goes on"
-    )
+def has_other_names(stream: IO[bytes]) -> bool:
+    """True for a file that a hard link, as of `cp -al`, shows elsewhere too."""
+    return os.fstat(stream.fileno()).st_nlink > 1
+
+
+def is_still_at(stream: IO[bytes], path: str) -> bool:
+    """True where an open file is the one that has this name now."""
+    try:
+        return os.path.samestat(os.fstat(stream.fileno()), os.stat(path))
+    except FileNotFoundError:
+        return False

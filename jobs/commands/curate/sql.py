@@ -17,6 +17,7 @@ from typing import Any, Literal
 import tyro
 
 from jobs.arguments import Run
+from jobs.safe_output import data_of
 from schemas.errors import ConfigError
 from schemas.redaction import shown
 
@@ -55,7 +56,7 @@ def run(config: Config) -> int:
         for row in rows:
             print(json_module.dumps(_plain(dict(zip(keys, row, strict=True))), default=str))
     elif config.format == "csv":
-        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer = csv.writer(data_of(sys.stdout), lineterminator="\n")
         writer.writerow(names)
         writer.writerows(rows)
     else:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import io
 import json
 import re
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -161,3 +163,69 @@ def test_a_table_draws_on_a_terminal_and_bars_move() -> None:
     assert "\x1b]0;" not in drawn
     assert "\x1b[2J" not in drawn
     assert "\x9b" not in drawn
+
+
+@pytest.mark.parametrize("kind", [Terminal, io.StringIO])
+def test_bars_of_other_libraries_stay_in_their_line(kind: type[io.StringIO]) -> None:
+    from tqdm import tqdm
+
+    stream, safe = kind(), kind()
+    for file in (stream, SafeOutput(safe)):
+        bar = partial(tqdm, range(2), file=file, bar_format="{n}", mininterval=0, miniters=1)
+        for _ in bar():
+            for _ in bar(leave=False):
+                pass
+        print("\r  \r", end="", file=file)  # as eta, the bars of FiftyOne
+        print(f"{BAD}\r", end="\r", file=file)
+    drawn, hostile = safe.getvalue().split("\r  \r")
+    before = stream.getvalue().split("\r  \r")[0]
+    assert drawn == (before if kind is Terminal else before.replace("\x1b[A", ""))
+    assert CONTROL.search(hostile[:-1]) is None
+    assert hostile.endswith("\\x0d\r")
+
+
+def test_a_bar_within_a_bar_is_drawn() -> None:
+    from jobs.progress_bar import LineBar, reading_bar
+
+    terminal = Terminal()
+    with contextlib.redirect_stdout(terminal), contextlib.redirect_stderr(terminal), safe_output():
+        bar = LineBar()
+        bar.show(0.5, "outer")
+        with safe_output(), reading_bar("inner", 3) as tell:
+            tell(3)
+        bar.end()
+    assert "inner" in terminal.getvalue()
+    assert "\\x1b" not in terminal.getvalue()
+
+
+def test_csv_for_a_file_keeps_line_ends_and_directions(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder_run(tmp_path / "run", ())
+    words = "chr(8235) || '\u05d0 \U0001f469' || chr(13) || chr(10) || chr(27) || '[2J'"
+    assert glipforge(["sql", f"{tmp_path}/run", f"select {words} c", "--format", "csv"]) == 0
+    said = capsys.readouterr().out
+    assert list(csv.reader(io.StringIO(said, newline="")))[1:] == [
+        ["\u202b\u05d0 \U0001f469\r\n\\x1b[2J"]
+    ]
+
+
+def test_a_closed_output_ends_no_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("stdout", "stderr"):
+        monkeypatch.setattr(f"sys.{name}", None)
+        assert glipforge(["--version"]) == 0
+        assert glipforge(["no-such-command"]) == 2
+
+
+def test_a_traceback_is_safe_too(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fault(*_: object) -> int:
+        raise RuntimeError(BAD)
+
+    monkeypatch.setattr("jobs.cli._run_command", fault)
+    monkeypatch.setattr("sys.argv", ["glipforge", "status", "RUN"])
+    assert glipforge() == 1
+    said = capsys.readouterr().err
+    assert "RuntimeError: \\x1b[2J" in said
+    assert CONTROL.search(said) is None

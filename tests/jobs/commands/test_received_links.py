@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -15,10 +16,10 @@ from jobs.cli import main as glipforge
 from pipeline.curation.decisions import append_decisions
 from pipeline.curation.pushed import Pushed, write_pushed
 from pipeline.layers.store import layers_of
-from pipeline.run.lock import run_lock
+from pipeline.run.lock import lock_holder, run_lock
 from pipeline.run.store import RunStore
 from pipeline.storage.inside import open_lock
-from schemas.errors import DataError, GlipforgeError
+from schemas.errors import ConfigError, GlipforgeError
 from tests.jobs.toy_run import toy_rows, write_gold
 from tests.pipeline.folder_run import folder_run
 from tests.schemas.builders import make_decision
@@ -158,16 +159,46 @@ def test_nothing_is_written_through_a_file(
             link(path, run / path.relative_to(elsewhere))
     before = _snapshot(elsewhere)
     said = _write_everything(here, capsys)
-    assert f"_lock is a {'hard' if link is os.link else 'symbolic'} link to a file" in said
+    assert ("_lock is a symbolic link to a file" in said) == (link is os.symlink)
     assert _snapshot(elsewhere) == before
 
 
-def test_a_lock_of_its_own_is_opened(tmp_path: Path) -> None:
-    with open_lock(str(tmp_path / "_lock"), written=True) as stream:
-        stream.write(b"me")
+def test_a_copy_by_hard_links_has_its_own_lock(tmp_path: Path) -> None:
+    run, copy = RunStore(str(tmp_path / "run")), RunStore(str(tmp_path / "copy"))
+    with run_lock(run):
+        shutil.copytree(run.uri, copy.uri, copy_function=os.link)  # as `cp -al`
+        said = Path(run.url("_lock")).read_bytes()
+        with pytest.raises(ConfigError, match="is being labelled"), run_lock(copy):
+            pass
+    assert Path(copy.url("_lock")).samefile(run.url("_lock"))
+    with run_lock(copy):
+        assert Path(run.url("_lock")).read_bytes() == said
+        assert lock_holder(copy) is not None
+        assert lock_holder(run) is None
+        with pytest.raises(ConfigError, match="is being labelled"), run_lock(copy):
+            pass
+        with run_lock(run):
+            assert not Path(copy.url("_lock")).samefile(run.url("_lock"))
+
+
+def test_who_waited_for_a_lock_that_was_replaced_takes_the_new_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = RunStore(str(tmp_path))
+    (tmp_path / "_lock").touch()
     os.link(tmp_path / "_lock", tmp_path / "backup")
-    with open_lock(str(tmp_path / "_lock"), written=False) as other:  # nothing is written
-        other.seek(0)
-        assert other.read() == b"me"
-    with pytest.raises(DataError, match=r"_lock is a hard link .* Delete it if nobody is at work"):
-        open_lock(str(tmp_path / "_lock"), written=True)
+    with contextlib.ExitStack() as other:
+        opened: list[str] = []
+
+        def late(path: str) -> IO[bytes]:
+            stream = open_lock(path)
+            if not opened:  # between its opening and its locking another driver is faster
+                opened.append(path)
+                other.enter_context(run_lock(run))
+            return stream
+
+        monkeypatch.setattr("pipeline.run.lock.open_lock", late)
+        with pytest.raises(ConfigError, match="is being labelled"), run_lock(run):
+            pass
+    with run_lock(run):
+        assert (tmp_path / "backup").read_bytes() == b""
