@@ -15,7 +15,8 @@ from pipeline.phrases.cut_words import is_only_link
 
 _OPENING, _CLOSING = "“„‟«", "”»"
 _MARK = re.compile(r"[\"“”„‟«»]")
-_BRACKET = re.compile(r"[()\[\]{}]")
+_BRACKET = re.compile(r"(?P<face>(?<!\S)[:;=]['-]?[()\[\]]+(?!\S))|[()\[\]{}]")
+"""Or a face, `:-)`, of which the parser knows that it is no word."""
 _REPLACED = re.compile(
     "(?P<gone>[\u00ad\u2122\u00ae])"  # a soft hyphen, a trade mark: inside or behind of a word
     "|(?P<space>[\u200b\u200e\u200f\u2060\ufeff\u3000¿¡\u00a9]|(?<=[^\\W_])_+(?=[^\\W_])"
@@ -112,6 +113,8 @@ def _open_brackets(text: str) -> list[int]:
     waiting: list[int] = []
     alone: list[int] = []
     for found in _BRACKET.finditer(text):
+        if found["face"]:
+            continue
         if found[0] in "([{":
             waiting.append(found.start())
         elif waiting:

@@ -19,7 +19,9 @@ _SAID_WORDS = (
     "get come let do don't please welcome love like follow share subscribe swipe tap try win save "
     "here there now then today tomorrow soon again outside inside indoors outdoors together alone "
     "good best top great nice cute pretty vintage classic modern official handmade metallic cloudy "
-    "available new old very so not for in on at by with from of to the a an etc vs"
+    "available new old very so not for in on at by with from of to the a an etc vs up down above "
+    "below about over under off out close eat pray think believe feel stay wait help relax breathe "
+    "chill keep make take give be null frozen will they"
 )
 _SAID = frozenset(_SAID_WORDS.split())
 """Words that begin what is said to a reader, or say how something is: no names."""

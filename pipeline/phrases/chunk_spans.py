@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _NOUN_TAGS = ("NOUN", "PROPN")
 _QUOTES = frozenset("\"'`“”„‟«»‘’") | {"''", "``"}  # noqa: RUF001 - quote marks of any script
+_JOINING = ("and", "or", "but")
 _BRACKETS = {")": "(", "]": "[", "}": "{"}
 
 
@@ -42,10 +43,13 @@ def cut_at(chunk: Span, read: AsRead) -> list[Span]:
 
 
 def trimmed(chunk: Span) -> Iterator[Span]:
-    """The chunk without punctuation and spaces at its ends, cut at a lone quote mark; nothing where
-    no letter is left."""
+    """The chunk without punctuation and spaces at its ends, and without the "and" that a piece may
+    begin with, cut at a lone quote mark; nothing where no letter is left."""
     start, end, doc = chunk.start, chunk.end, chunk.doc
-    while start < end and not any(map(str.isalnum, doc[start].text)) and doc[start].pos_ != "NOUN":
+    while start < end and (
+        doc[start].lower_ in _JOINING
+        or (not any(map(str.isalnum, doc[start].text)) and doc[start].pos_ != "NOUN")
+    ):
         start += 1
     while start < end and (doc[end - 1].is_space or doc[end - 1].is_punct):
         end -= 1

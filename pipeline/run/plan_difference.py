@@ -17,6 +17,7 @@ _SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=+-]{0,199}")
 _SAFE_FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=+-]{0,300}\.parquet")
 REMEDY = "Give a new --out, or the old settings: run.json in the directory has them"
 MAX_NAMED_INPUTS = 5
+_PARSER = "phrases.extractor"
 
 
 def require_same_plan(found: Plan, wanted: Plan, *, where: str) -> None:
@@ -35,6 +36,12 @@ def require_same_plan(found: Plan, wanted: Plan, *, where: str) -> None:
     if isinstance(source, str) and source != now.get("corpus.source"):
         # By default the folder's name, with which ids begin: another one after it was moved.
         remedy = f"Of a corpus that has another name now, give --source {quote(source)}. {REMEDY}"
+    version = "phrases.extractor_version"
+    if before.get(version) != now.get(version) and before.get(_PARSER) == now.get(_PARSER):
+        remedy = (
+            "This version cuts captions in another way, which no setting changes: go on with the "
+            "version of glipforge that began the run, or give a new --out"
+        )
     require_same(before, now, where=where, remedy=remedy)
     raise FingerprintMismatch(
         f"{where}: the plan differs in its units: {fingerprint([u.unit_id for u in found.units])} "

@@ -187,6 +187,10 @@ def _fence(connection: Any, readable: Sequence[str], temporary: str) -> None:
 
 def _check_query(connection: Any, query: str) -> None:
     """Refuse what is not one query: COPY could write over the files that may be read."""
+    try:
+        query.encode()
+    except UnicodeEncodeError as error:
+        raise ConfigError(f"query must be UTF-8, got {query!r}") from error
     made = connection.extract_statements(query)
     if len(made) != 1:
         raise ConfigError(f"query must be one statement, got {len(made)}")

@@ -38,6 +38,9 @@ from tests.pipeline.phrases.test_extract import _shared, asked
         ("¡a horse! ¿a cow?", ["a horse", "a cow"]),
         ("a horse、a cow，a goat", ["a horse", "a cow", "a goat"]),
         ("the girls’ kites", ["the girls’ kites"]),
+        # a face is not an open bracket
+        ("my horse :) and a cow :-(", ["my horse", "a cow"]),
+        ("a boy (in a red hat :) ) with a goat", ["a boy", "a red hat", "a goat"]),
     ],
 )
 def test_web_spelling(caption: str, phrases: list[str]) -> None:

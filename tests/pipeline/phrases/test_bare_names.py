@@ -34,6 +34,15 @@ def test_a_name_alone(name: str, around: str) -> None:
         ("a horse, etc.", ["a horse"]),
         ("a horse - see data/list/README.txt", ["a horse"]),
         ("Do not enter", []),
+        ("Home, About", ["Home"]),
+        ("Close", []),
+        ("Eat, pray", []),
+        ("null", []),
+        # said of one thing, or one name
+        ("a grey&black horse", ["a grey&black horse"]),
+        ("red/yellow/blue kites", ["red/yellow/blue kites"]),
+        ("Marks&Spencer shop", ["Marks&Spencer shop"]),
+        ("bread&jam", ["bread", "jam"]),
     ],
 )
 def test_lists_and_what_is_none(caption: str, phrases: list[str]) -> None:
@@ -51,6 +60,8 @@ def test_the_head_is_the_noun() -> None:
         ("a goat #cute #farm", ["a goat"], ["cute", "farm"]),
         ("a goat at home #weekend", ["a goat", "home"], ["weekend"]),
         ("my #goat on the #beach", ["my #goat", "the #beach"], []),
+        ("this #goat", ["this #goat"], []),
+        ("his #goat #farm", ["his #goat"], ["farm"]),
         ("IMG_2034.JPG a goat", ["a goat"], ["IMG_2034.JPG"]),
         ("2021-05-03 12:30 PM - a goat", ["a goat"], ["2021-05-03 12:30 PM"]),
         ("a goat at 5 p.m.", ["a goat"], ["5 p.m."]),
@@ -76,6 +87,11 @@ def test_tags_files_times_and_sites_are_counted_but_not_asked(
         ('alt="two goats playing" title=x', ["two goats"]),
         ("<b>goat</b> <PERSON>", ["goat", "PERSON"]),
         ("a goat\x00a cow", ["a goat", "a cow"]),
+        ("my goat 🐐 and my cow 🐄", ["my goat", "my cow"]),
+        ("🏴\U000e0067\U000e0062\U000e007f bus by a house", ["bus", "a house"]),
+        ('<button class="x">goat</button> <cite>cow</cite>', ["goat", "cow"]),
+        ('<svg width="3"><g x=1></g></svg> a goat <o:p>cow</o:p>', ["a goat", "cow"]),
+        ("<start> a goat <unk> </PERSON> <end>", ["a goat"]),
     ],
 )
 def test_pictures_tags_of_html_and_control_characters_part_names(

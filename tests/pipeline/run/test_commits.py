@@ -193,6 +193,21 @@ def test_another_plan_is_refused_with_both_values(place: str) -> None:
         planned(place, 2)
 
 
+def test_a_run_of_another_version_is_gone_on_with_by_that_version(tmp_path: Path) -> None:
+    def plan(extractor: str, version: int) -> Plan:
+        phrases = {"extractor": extractor, "extractor_version": version}
+        config = {"phrases": phrases}
+        return Plan(corpus="", corpus_format="jsonl", inputs=(), units=units(1), config=config)
+
+    RunStore(tmp_path).write_plan(plan("chunks", 4))
+    RunStore(tmp_path).write_plan(plan("chunks", 4))
+    said = r"extractor_version was 4, this run has 5\. This version cuts .* that began the run, or"
+    with pytest.raises(FingerprintMismatch, match=said):
+        RunStore(tmp_path).write_plan(plan("chunks", 5))
+    with pytest.raises(FingerprintMismatch, match=r"or the old settings"):
+        RunStore(tmp_path).write_plan(plan("classes", 1))
+
+
 @pytest.mark.parametrize("unit_id", ["../x", "", "a/b", ".hidden", "x" * 300])
 def test_unit_ids_that_are_no_file_names(unit_id: str, tmp_path: Path) -> None:
     unit = Unit(unit_id=unit_id, uri="", kind="rows", start=0, stop=1, num_records=1)

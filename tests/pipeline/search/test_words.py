@@ -135,6 +135,7 @@ def test_a_run_without_a_usable_pair(tmp_path: Path) -> None:
     "query, said",
     [
         ("", r"must be one statement, got 0"),
+        ("select '\udcff'", r"query must be UTF-8, got .select '.udcff'"),
         ("-- nothing", r"must be one statement, got 0"),
         ("select 1; drop view boxes", r"must be one statement, got 2"),
         ("copy pairs to '{run}/annotations/u0.parquet'", r"must read .* got COPY: a run is not"),
