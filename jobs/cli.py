@@ -89,7 +89,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         with safe_output():
-            code = _run(args)
+            code = _run(args) if argv is not None else _program(args)
         if sys.stdout is not None:  # as it is where it was closed: `>&-`
             sys.stdout.flush()
     except BrokenPipeError:
@@ -97,6 +97,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_BROKEN_PIPE
     return code
+
+
+def _program(args: list[str]) -> int:
+    """As `_run`; the traceback of a fault of ours is written here, where what it quotes is safe."""
+    try:
+        return _run(args)
+    except BrokenPipeError:
+        raise
+    except Exception:
+        sys.excepthook(*sys.exc_info())
+        return 1
 
 
 def examples_of(module: ModuleType, words: Sequence[str] = ()) -> list[str]:

@@ -57,7 +57,7 @@ def parquet_batches(
 
     Text and bytes are read as the dictionaries that they are stored as, counted, and only then
     written out: a value that many rows name takes its memory once. With `large_values` (images,
-    where that takes five times as long) batches are made short instead, but for those of lists.
+    where that takes ten times as long) batches are made short instead, but for lists of several.
 
     Args:
         source: Path, or seekable stream.
@@ -81,7 +81,7 @@ def parquet_batches(
     limit = most_unpacked(size)
     texts = _texts(file, groups, columns, what, limit)
     if large_values:
-        flat = {path: most for path, most in texts.items() if not _is_repeated(file, path)}
+        flat = {path: most for path, most in texts.items() if not _is_many(file, path, groups)}
         texts = {path: most for path, most in texts.items() if path not in flat}
         rows = max(1, min(rows, FREE_BYTES // max(sum(flat.values()), 1)))
     wanted = file.schema_arrow
@@ -116,7 +116,7 @@ def _texts(
         for place in range(part.num_columns):
             chunk = part.column(place)
             path = chunk.path_in_schema
-            if columns is not None and path.partition(".")[0] not in columns:
+            if columns is not None and not any(is_part(path, one) for one in columns):
                 continue
             width = max(_VALUE_BYTES, file.schema.column(place).length or 0)
             total += max(chunk.total_uncompressed_size, chunk.num_values * width)
@@ -128,9 +128,20 @@ def _texts(
     return found
 
 
-def _is_repeated(file: pq.ParquetFile, path: str) -> bool:
-    columns = [file.schema.column(place) for place in range(len(file.schema))]
-    return any(one.path == path and one.max_repetition_level > 0 for one in columns)
+def is_part(path: str, column: str) -> bool:
+    """True for the path of a leaf of a top-level column, whose own name may have dots."""
+    return f"{path}.".startswith(f"{column}.")
+
+
+def _is_many(file: pq.ParquetFile, path: str, groups: Collection[int]) -> bool:
+    """True where a row may hold several values: lists, unless there are no more values than
+    rows."""
+    for place in range(len(file.schema)):
+        column = file.schema.column(place)
+        if column.path == path and column.max_repetition_level > 0:
+            parts = [file.metadata.row_group(group) for group in groups]
+            return any(part.column(place).num_values > part.num_rows for part in parts)
+    return False
 
 
 def _parts(batch: pa.RecordBatch) -> Iterator[tuple[pa.RecordBatch, int]]:

@@ -7,7 +7,7 @@ import binascii
 from typing import TYPE_CHECKING, Any
 
 from pipeline.storage.files import open_file
-from pipeline.storage.inflation import Inflates, parquet_batches
+from pipeline.storage.inflation import Inflates, is_part, parquet_batches
 from schemas.errors import RecordError, reason_of
 from schemas.records import Status
 
@@ -112,7 +112,7 @@ def read_parquet_cell(url: str, row: int, column: str) -> bytes:
 def _packed_bytes(file: pq.ParquetFile, group: int, column: str) -> int:
     part = file.metadata.row_group(group)
     chunks = [part.column(place) for place in range(part.num_columns)]
-    own = [one for one in chunks if one.path_in_schema.partition(".")[0] == column]
+    own = [one for one in chunks if is_part(one.path_in_schema, column)]
     return sum(one.total_compressed_size for one in own)
 
 

@@ -33,6 +33,11 @@ TURNS = 8
 """Ways to turn and mirror an image."""
 _LIMITS = ImageLimits(max_pixels=2**30, min_side_px=1, max_aspect=1e9)
 _WORDS = HASH_BITS // 64
+_COMPARED = 2**20
+"""Hashes that are compared at once, about."""
+_MIXED = 2**16
+_DIAGONALS = [8 * row + (row + turn) % 8 for turn in range(8) for row in range(HASH_BITS // 8)]
+"""All bits of a hash, of every row of eight one after the other."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -234,14 +239,23 @@ class NearIndex:
         for number, (order, values) in enumerate(zip(self._order, self._sorted, strict=True)):
             starts = np.searchsorted(values, parts[:, number], side="left")
             counts = np.searchsorted(values, parts[:, number], side="right") - starts
-            rows = np.repeat(np.arange(len(mine)), counts)
-            first = np.repeat(starts - np.concatenate([[0], np.cumsum(counts)[:-1]]), counts)
-            places = self._usable[order[first + np.arange(len(rows))]] if len(rows) else rows
-            far = np.bitwise_count(hashes[mine[rows]] ^ self._hashes[places]).sum(axis=1)
-            near = np.flatnonzero(far <= self._max)
-            yield mine[rows[near]], places[near], far[near].astype(np.int64)
+            block = np.cumsum(counts) // _COMPARED
+            for own in np.split(np.arange(len(mine)), np.flatnonzero(np.diff(block)) + 1):
+                sizes = counts[own]
+                rows = np.repeat(own, sizes)
+                first = np.repeat(starts[own] - (np.cumsum(sizes) - sizes), sizes)
+                places = self._usable[order[first + np.arange(len(rows))]]
+                far = np.bitwise_count(hashes[mine[rows]] ^ self._hashes[places]).sum(axis=1)
+                near = np.flatnonzero(far <= self._max)
+                yield mine[rows[near]], places[near], far[near].astype(np.int64)
 
 
 def _parts(hashes: NDArray[np.uint64], width: type) -> NDArray[Any]:
-    count = HASH_BITS // (8 * np.dtype(width).itemsize)
-    return np.ascontiguousarray(hashes).view(width).reshape(len(hashes), count)
+    """[N, parts]. A part holds bits from all over the image: neighbours are alike, so that all
+    skies would share theirs."""
+    rows = np.ascontiguousarray(hashes).view(np.uint8)
+    mixed = np.empty_like(rows)
+    for start in range(0, len(rows), _MIXED):
+        bits = np.unpackbits(rows[start : start + _MIXED], axis=1)
+        mixed[start : start + _MIXED] = np.packbits(bits[:, _DIAGONALS], axis=1)
+    return mixed.view(width)

@@ -215,3 +215,17 @@ def test_a_closed_output_ends_no_command(monkeypatch: pytest.MonkeyPatch) -> Non
         monkeypatch.setattr(f"sys.{name}", None)
         assert glipforge(["--version"]) == 0
         assert glipforge(["no-such-command"]) == 2
+
+
+def test_a_traceback_is_safe_too(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fault(*_: object) -> int:
+        raise RuntimeError(BAD)
+
+    monkeypatch.setattr("jobs.cli._run_command", fault)
+    monkeypatch.setattr("sys.argv", ["glipforge", "status", "RUN"])
+    assert glipforge() == 1
+    said = capsys.readouterr().err
+    assert "RuntimeError: \\x1b[2J" in said
+    assert CONTROL.search(said) is None

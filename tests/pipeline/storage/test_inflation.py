@@ -110,3 +110,39 @@ def test_an_image_that_is_none_by_its_size(tmp_path: Path, kind: str) -> None:
     with pytest.raises(RecordError, match="unpacks to more than") as caught:
         read_image_uri(f"{path}#0/image")
     assert caught.value.status == Status.IMAGE_TOO_LARGE
+
+
+@pytest.mark.parametrize("column", ["image", "image.jpg", "images"])
+def test_images_far_in_a_large_group_are_read(tmp_path: Path, column: str) -> None:
+    """More than may come out of a small file; columns of web datasets have dots in their names."""
+    random = np.random.default_rng(0)
+    images = [b"\x89PNG" + random.bytes(MIB // 8) for _ in range(20)]
+    path = tmp_path / "a.parquet"
+    pq.write_table(
+        pa.table({column: [[one] for one in images]} if column == "images" else {column: images}),
+        path,
+    )
+    assert read_image_uri(f"{path}#19/{column}") == images[19]
+
+
+def test_lists_of_one_image_are_not_read_as_dictionaries(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That takes ten times as long."""
+    asked: list[Any] = []
+    real = pq.ParquetFile
+
+    def opened(*args: Any, **options: Any) -> pq.ParquetFile:
+        asked.append(options.get("read_dictionary"))
+        return real(*args, **options)
+
+    monkeypatch.setattr(pq, "ParquetFile", opened)
+    path = tmp_path / "a.parquet"
+    for sizes, said in (((1, 1, 0, 1), [None]), ((1, 2), [None, ["images.list.element"]])):
+        cells = [[np.random.default_rng(n).bytes(MIB // 4)] * size for n, size in enumerate(sizes)]
+        pq.write_table(pa.table({"images": cells}), path)
+        asked.clear()
+        size = path.stat().st_size
+        found = parquet_batches(str(path), "it", size, rows=9, large_values=True)
+        assert [cell for batch in found for cell in batch.column(0).to_pylist()] == cells
+        assert asked == said

@@ -19,6 +19,7 @@ from pipeline.trust.leakage import find_leakage, read_leakage, write_leakage
 from pipeline.trust.near_images import (
     TURNS,
     NearIndex,
+    _parts,
     as_words,
     hash_images,
     image_files,
@@ -142,7 +143,10 @@ def test_flat_images_are_not_near_to_each_other(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("distance", [0, 3, 7, 8, 15])
-def test_the_index_finds_what_a_comparison_of_all_finds(distance: int) -> None:
+def test_the_index_finds_what_a_comparison_of_all_finds(
+    distance: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.trust.near_images._COMPARED", 50)
     random = np.random.default_rng(distance)
     others = random.integers(0, 2**63, (200, 2), dtype=np.uint64)
     mine = others[random.integers(0, 200, 400)].copy()
@@ -154,6 +158,14 @@ def test_the_index_finds_what_a_comparison_of_all_finds(distance: int) -> None:
     nearest = all_of_them.min(axis=1)
     np.testing.assert_array_equal(places >= 0, nearest <= distance)
     np.testing.assert_array_equal(distances[places >= 0], nearest[places >= 0])
+
+
+def test_images_that_are_alike_in_half_are_not_compared_with_all() -> None:
+    """Skies: the rows of one half of the image say the same, whatever is below."""
+    hashes = np.random.default_rng(0).integers(0, 2**63, (4_000, 2), dtype=np.uint64)
+    hashes |= np.uint64(0xFFFF_FFFF)
+    for part in _parts(hashes, np.uint16).T:
+        assert np.unique(part, return_counts=True)[1].max() < 400
 
 
 def test_hex_digits_keep_their_order() -> None:
