@@ -242,11 +242,11 @@ def reread(x_BCHW: Tensor, size: tuple[int, int]) -> Tensor:
 def resize_offsets(offsets_B18HW: Tensor, size: tuple[int, int]) -> Tensor:
     """Offsets for a coarser map: averaged over its cells, and in its own, larger pixels."""
     height, width = offsets_B18HW.shape[-2:]
-    y_B9HW, x_B9HW = (
-        F.adaptive_avg_pool2d(offsets_B18HW, size).unflatten(1, (NUM_TAPS, 2)).unbind(2)
-    )
-    scaled = (y_B9HW * (size[0] / height), x_B9HW * (size[1] / width))
-    return torch.stack(scaled, dim=2).flatten(1, 2)
+    # Filled where they are: a list of numbers would be sent to the device in every layer.
+    y = offsets_B18HW.new_full((1,), size[0] / height)
+    x = offsets_B18HW.new_full((1,), size[1] / width)
+    scale = torch.cat([y, x]).repeat(NUM_TAPS)
+    return F.adaptive_avg_pool2d(offsets_B18HW, size) * scale[:, None, None]
 
 
 def resize_mask(mask_B9HW: Tensor, size: tuple[int, int]) -> Tensor:

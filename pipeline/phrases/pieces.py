@@ -63,7 +63,8 @@ _LINK = re.compile(
     rf"(?<!\S){_NO_TAG_HERE}[#@]\w+(?=\s+[#@]\w)"  # in a row of tags
     rf"|(?<=[\w.!?,]){_NO_TAG_AFTER}\s+[#@]\w+(?=\s*$)"
     r"|(?<![^\s(\[])(?:(?:https?://|www\.)[^\s<>]+"
-    rf"|[^\s()\[\]<>\"']+\.(?:com|org|net|{FILE_ENDS})(?![\w.]))",
+    rf"|[^\s()\[\]<>\"'=]+\.(?:com|org|net|{FILE_ENDS})(?![\w.]))"
+    r"(?![^<>\n]{0,300}>)",  # not within a tag of HTML
     re.IGNORECASE,
 )
 _MAX_LINK_CHARS = 1_000

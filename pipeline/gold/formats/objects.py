@@ -36,10 +36,13 @@ def listed_objects(row: Any, where: str) -> list[tuple[Any, Any, bool]]:
         if isinstance(objects, list):
             return [_object(entry, f"{where}: objects[{n}]") for n, entry in enumerate(objects)]
         objects = require(row, "objects", dict, where)
-        boxes = require(objects, "bbox", list, f"{where}: objects")
         key = "categories" if "categories" in objects else "category"
+        if {"bbox", key} <= objects.keys() and objects["bbox"] is None and objects[key] is None:
+            return []  # Parquet's way to say that this image has none
+        boxes = require(objects, "bbox", list, f"{where}: objects")
         labels = require(objects, key, list, f"{where}: objects")
-        crowds = require(objects, "iscrowd", list, where) if "iscrowd" in objects else ()
+        said = objects.get("iscrowd") is not None
+        crowds = require(objects, "iscrowd", list, where) if said else ()
         if len(boxes) != len(labels) or (crowds and len(crowds) != len(boxes)):
             raise DataError(
                 f"{where}: objects has {len(boxes)} boxes and {len(labels)} {key}; they must agree"

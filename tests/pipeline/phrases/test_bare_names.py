@@ -91,6 +91,8 @@ def test_tags_files_times_and_sites_are_counted_but_not_asked(
         ("🏴\U000e0067\U000e0062\U000e007f bus by a house", ["bus", "a house"]),
         ('<button class="x">goat</button> <cite>cow</cite>', ["goat", "cow"]),
         ('<svg width="3"><g x=1></g></svg> a goat <o:p>cow</o:p>', ["a goat", "cow"]),
+        ("<A HREF=goats.html>goat</A>", ["goat"]),
+        ('<img src="my photo.jpg" alt="a red tram">', ["a red tram"]),
         ("<start> a goat <unk> </PERSON> <end>", ["a goat"]),
     ],
 )

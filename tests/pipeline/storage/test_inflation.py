@@ -139,7 +139,7 @@ def test_lists_of_one_image_are_not_read_as_dictionaries(
     monkeypatch.setattr(pq, "ParquetFile", opened)
     path = tmp_path / "a.parquet"
     for sizes, said in (((1, 1, 0, 1), [None]), ((1, 2), [None, ["images.list.element"]])):
-        cells = [[np.random.default_rng(n).bytes(MIB // 2)] * size for n, size in enumerate(sizes)]
+        cells = [[np.random.default_rng(n).bytes(MIB // 4)] * size for n, size in enumerate(sizes)]
         pq.write_table(pa.table({"images": cells}), path)
         asked.clear()
         size = path.stat().st_size

@@ -154,3 +154,16 @@ def test_hub_rows_that_break_are_explained(tmp_path: Path) -> None:
     uneven = {"bbox": [[1.0, 2.0, 3.0, 4.0]], "spans": [[[0, 1]], [[0, 1]]]}
     with pytest.raises(DataError, match=r"row 0: objects has 1 boxes and spans for 2"):
         load_gold(hub_table(tmp_path / "a.parquet", [uneven], caption=["a cat"]))
+
+
+def test_columns_of_the_hub_that_are_null_say_nothing(tmp_path: Path) -> None:
+    box = [1.0, 2.0, 3.0, 4.0]
+    rows = [
+        {"bbox": None, "category": None, "iscrowd": None},
+        {"bbox": [box], "category": [1], "iscrowd": None},
+    ]
+    gold = load_gold(hub_table(tmp_path / "a.parquet", rows))
+    assert [len(sample.boxes) for sample in gold.samples] == [0, 1]
+    rows[0] = {"bbox": [box], "category": None, "iscrowd": None}
+    with pytest.raises(DataError, match="row 0: objects: category must be list, got None"):
+        load_gold(hub_table(tmp_path / "a.parquet", rows))
