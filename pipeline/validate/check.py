@@ -69,8 +69,8 @@ def validate(
         raise ConfigError(f"path {path!r} does not exist")
     findings = Findings(path=path)
 
-    def report(where: str, what: str) -> None:
-        kind = what
+    def report(where: str, what: str, kind: str = "") -> None:
+        kind = kind or what  # counted by kind: what names a file is another sentence for each
         if not where:  # an entry that broke its format says its place itself
             where, colon, rest = what.partition(": ")
             while colon and not where.endswith("]") and rest.partition(": ")[0].endswith("]"):
@@ -105,7 +105,7 @@ def validate(
 def _check_images(
     gold: GoldSet,
     findings: Findings,
-    report: Callable[[str, str], None],
+    report: Callable[[str, str, str], None],
     progress: Callable[[int], object],
     pictures: Pictures,
 ) -> None:
@@ -114,13 +114,13 @@ def _check_images(
         size_wh = _size(sample)
         if seen.setdefault(sample.image_uri, size_wh) != size_wh:
             what = f"has {size_wh}, an earlier entry of its image {seen[sample.image_uri]}"
-            report(f"sample {sample.sample_id}", what)
+            report(f"sample {sample.sample_id}", what, "")
         elif seen[sample.image_uri] is size_wh:
             findings.images += 1
             found = pictures.look(sample.image_uri, size_wh)
             if found.problem:
                 detail = found.detail or os.path.basename(sample.image_uri)
-                report(f"sample {sample.sample_id}", f"{found.problem}: {detail}")
+                report(f"sample {sample.sample_id}", f"{found.problem}: {detail}", found.problem)
         if number % 100 == 0:
             progress(number)
 

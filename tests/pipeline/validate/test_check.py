@@ -239,3 +239,12 @@ def test_damage_inside_of_an_image(tmp_path: Path) -> None:
     assert "the JPEG's pixels hold the marker 0x7b at byte 900" in str(
         validate(str(path)).problems[0].what
     )
+
+
+def test_missing_images_are_counted_as_one_kind(tmp_path: Path) -> None:
+    raw = coco()
+    for number in range(2):
+        put(raw, "images", number, file_name=f"none-{number}.png")
+    found = check(tmp_path, raw)
+    assert [one.where for one in found.problems] == ["sample a/1", "sample a/2"]
+    assert found.counts == {"image that is not there (is --image-root right?)": 2}
