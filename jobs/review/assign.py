@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import tyro
 
 from jobs.arguments import MaybeDir, Run
+from jobs.review.same_place import same_place
 from pipeline.review.sync.store.run_dataset import pushed_dataset, review_store
 
 
@@ -57,7 +58,8 @@ def assign_run(config: Assign) -> int:
     both = sum(len(of_pair) > 1 for of_pair in found.values())
     shares = ", ".join(f"{name} {counts[name]:,}" for name in names)
     print(f"{len(found):,} open pairs: {shares}; {both:,} of them for two")
+    place = same_place(config.dataset, config.home)
     for name in names:
-        print(f"next: glipforge review open {config.run} --reviewer {shlex.quote(name)}")
+        print(f"next: glipforge review open {config.run} --reviewer {shlex.quote(name)}{place}")
     print(f"each has a saved view of their pairs, as {view_name(names[0])!r}")
     return 0

@@ -13,6 +13,7 @@ import tyro
 
 from jobs.arguments import MaybeDir, Run
 from jobs.review.ending import interrupt_on_signals
+from jobs.review.same_place import same_place
 from pipeline.review.sync.store.run_dataset import pushed_dataset, review_store
 
 if TYPE_CHECKING:
@@ -120,7 +121,8 @@ def _welcome(config: Open, server: AppServer, url: str, reviewer: str) -> None:
     print(f"from another machine: {server.tunnel()}")
     print(f"verdicts are {reviewer}'s; another reviewer opens the app with --reviewer NAME")
     print("Ctrl-C ends the app and its database; then: ", end="")
-    print(f"glipforge review pull {config.run}", flush=True)
+    place = same_place(config.dataset, config.home)
+    print(f"glipforge review pull {config.run}{place}", flush=True)
     if config.browser and has_screen():
         import webbrowser
 

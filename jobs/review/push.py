@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import tyro
 
 from jobs.arguments import MaybeDir, MaybeRun, Run
+from jobs.review.same_place import same_place
 from pipeline.review.sync.store.run_dataset import dataset_name, review_store, run_address
 
 if TYPE_CHECKING:
@@ -167,8 +168,8 @@ def push_run(
         print(f"not shown: {record_id}: {reason}", file=sys.stderr)
     if len(report.failures) > SHOWN_FAILURES:
         print(f"...and {len(report.failures) - SHOWN_FAILURES} more", file=sys.stderr)
-    named = f" --dataset {name}" if config.queue else ""
-    print(f"next: glipforge review open {config.run}{named}")
+    named = name if name != dataset_name(config.run, None) else None
+    print(f"next: glipforge review open {config.run}{same_place(named, config.home)}")
     return report
 
 
@@ -240,7 +241,9 @@ def _check_pulled(found: Any, run_store: Any, decisions: Any, config: Push) -> N
         return
     count = unpulled(found, run_store.iter_annotations(), decisions)
     if count:
+        named = found.name if found.name != dataset_name(config.run, None) else None
         raise ConfigError(
             f"dataset {found.name!r} holds {count} changes that were never pulled; run "
-            f"`glipforge review pull {config.run}` first, or add --discard-unpulled"
+            f"`glipforge review pull {config.run}{same_place(named, config.home)}` first, or add "
+            "--discard-unpulled"
         )

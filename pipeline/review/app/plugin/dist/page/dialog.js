@@ -77,7 +77,7 @@ const SHEET = [
   ["0", "show all phrases"],
   ["u", "take back my last change"],
   ["d", "image done, and next"],
-  ["b", "image bad (asks why)"],
+  ["b", "image bad (asks why), and next"],
   ["m", "something is missing (asks what)"],
   ["n", "next image"],
   ["p", "marked words of the caption become a phrase, with the selected boxes"],

@@ -8,7 +8,8 @@ import { lookAt, moveFrom } from "./turns.js";
 export async function next(image) {
   const button = document.querySelector('[data-cy="nav-right-button"]');
   if (!button) {
-    notify("this is the last image of the view; open one from the grid to go on", "info");
+    const why = "this is the last of the view, or it was not opened from the grid";
+    notify(`no next image: ${why}; open one from there to go on`, "info");
     return;
   }
   const click = () => button.dispatchEvent(new MouseEvent("click", { bubbles: true }));
