@@ -31,7 +31,7 @@ from pipeline.gold.picture_sizes import NO_SIZE, picture_size
 from schemas.errors import DataError, reason_of
 
 METADATA_NAMES = ("metadata.jsonl", "metadata.csv", "metadata.parquet")
-"""As Hugging Face's image folders have them."""
+"""As Hugging Face's image folders have them. Of several in a folder the first is read."""
 
 
 def load_imagefolder(
@@ -81,8 +81,9 @@ def _metadata_files(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
     for folders in ([path], sorted(one for one in path.iterdir() if one.is_dir())):
-        found = [folder / name for folder in folders for name in METADATA_NAMES]
-        if files := [file for file in found if file.is_file()]:
+        found = [[folder / name for name in METADATA_NAMES] for folder in folders]
+        first = (next((file for file in files if file.is_file()), None) for files in found)
+        if files := [file for file in first if file is not None]:
             return files
     raise DataError(
         f"{path} has no {' or '.join(METADATA_NAMES)}: it is not an image folder with boxes"

@@ -167,3 +167,15 @@ def test_columns_of_the_hub_that_are_null_say_nothing(tmp_path: Path) -> None:
     rows[0] = {"bbox": [box], "category": None, "iscrowd": None}
     with pytest.raises(DataError, match="row 0: objects: category must be list, got None"):
         load_gold(hub_table(tmp_path / "a.parquet", rows))
+
+
+def test_of_several_metadata_files_of_a_folder_the_first_is_read(tmp_path: Path) -> None:
+    """A table beside the lines mostly says the same once more, or less."""
+    objects = {"bbox": [[1, 2, 3, 4]], "categories": ["cat"]}
+    row = {"file_name": "a.jpg", "width": 64, "height": 48, "objects": objects}
+    for split in ("train", "val"):
+        (tmp_path / split).mkdir()
+        write_lines(tmp_path / split / "metadata.jsonl", row)
+        (tmp_path / split / "metadata.csv").write_text("file_name,text\na.jpg,a cat\n")
+    assert [len(s.boxes) for s in load_gold(str(tmp_path / "train")).samples] == [1]
+    assert len(load_gold(str(tmp_path)).samples) == 2
