@@ -166,9 +166,13 @@ def find_curated(run: RunStore, policy: str) -> str:
     fits = [one for one in found if one == policy or one.split("@")[0] == policy]
     if len(fits) != 1:
         known = ", ".join(fits or found) or "none"
+        way_out = (
+            "give one by its whole id"
+            if fits
+            else f"run glipforge filter RUN --policy {policy.split('@')[0]}, or give the whole id"
+        )
         raise ConfigError(
-            f"policy {policy!r} names {len(fits)} curations of this run ({known}); run "
-            f"glipforge filter RUN --policy {policy.split('@')[0]}, or give the whole id"
+            f"policy {policy!r} names {len(fits)} curations of this run ({known}); {way_out}"
         )
     return fits[0]
 
