@@ -257,7 +257,8 @@ def test_what_is_not_curated_or_changed_is_named(tmp_path: Path) -> None:
         find_curated(run, "grit")
     curate_run(run, POLICY)
     curate_run(run, FilterPolicy(name="t", score_threshold=0.6))
-    with pytest.raises(ConfigError, match=r"policy 't' names 2 curations of this run \(t@.*give one by its whole id"):
+    several = r"policy 't' names 2 curations of this run \(t@.*give one by its whole id"
+    with pytest.raises(ConfigError, match=several):
         find_curated(run, "t")
     folder = tmp_path / "curated" / POLICY.policy_id
     (part,) = folder.glob("*.parquet")
