@@ -13,7 +13,7 @@ from torch import Tensor
 from model.config import GlipConfig
 from model.files.directory import CONFIG_NAME, load_config
 from model.files.pretrained import load_pretrained
-from model.files.shipped import SHIPPED, shipped_nano
+from model.files.shipped import SHIPPED, SHIPPED_NANO, shipped_nano
 from model.files.source import resolve_source
 from model.inputs.preprocess import Preprocessor
 from model.inputs.tokenizer import VOCAB_NAME, directory_tokenizer
@@ -141,7 +141,7 @@ def _teacher(
         options=settle_precision(options, config.preset, place),
         device=place,
         max_tokens=config.max_tokens,
-        note=_note(config),
+        note=_note(path, config),
     )
 
 
@@ -150,7 +150,7 @@ def teacher_note(source: Path | str | None = None) -> str:
     if len(members := members_of(source)) > 1:
         return "; ".join(dict.fromkeys(note for one in members if (note := teacher_note(one))))
     path = _directory(SHIPPED if source is None else source)
-    return _note(load_config(path)) if model_type(path) == GLIP else ""
+    return _note(path, load_config(path)) if model_type(path) == GLIP else ""
 
 
 def teacher_scores(source: Path | str | None = None) -> ScoreFacts:
@@ -161,8 +161,12 @@ def teacher_scores(source: Path | str | None = None) -> ScoreFacts:
     return GLIP_SCORES if kind == GLIP else KINDS[kind].scores
 
 
-def _note(config: GlipConfig) -> str:
-    return NANO_NOTE if config.preset == "glip-nano" else ""
+def _note(path: Path, config: GlipConfig) -> str:
+    """Of the shipped weights alone: what others of the same shape have seen is not known here."""
+    if config.preset != "glip-nano" or not SHIPPED_NANO.is_dir():
+        return ""
+    is_shipped = path == SHIPPED_NANO or content_hash(path) == content_hash(SHIPPED_NANO)
+    return NANO_NOTE if is_shipped else ""
 
 
 def teacher_directories(source: Path | str | None = None) -> tuple[Path, ...]:

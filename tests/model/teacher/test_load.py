@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import model.teacher.load as teacher_files
 from model.config import get_preset
 from model.files.directory import save_pretrained
 from model.files.pretrained import load_pretrained
+from model.files.shipped import shipped_nano
 from model.inputs.tokenizer import directory_tokenizer
 from model.interop.processor import GlipProcessor
 from model.network.glip import Glip
@@ -146,9 +148,15 @@ def test_the_identity_needs_no_network(toy: Path) -> None:
 
 
 def test_shipped_is_a_name_wherever_a_model_is() -> None:
-    from model.files.shipped import shipped_nano
     from model.files.source import resolve_source
 
     assert resolve_source("shipped") == shipped_nano()
     assert teacher_files.teacher_identity("shipped") == teacher_files.teacher_identity()
     assert "has never seen a photograph" in teacher_files.teacher_note("shipped")
+
+
+def test_only_the_shipped_weights_are_said_to_have_seen_no_photograph(tmp_path: Path) -> None:
+    shutil.copytree(shipped_nano(), tmp_path / "copy")
+    assert "has never seen a photograph" in teacher_files.teacher_note(tmp_path / "copy")
+    save_pretrained(Glip(get_preset("glip-nano")), tmp_path / "student")
+    assert teacher_files.teacher_note(tmp_path / "student") == ""
