@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from bson import ObjectId
@@ -12,7 +13,8 @@ from pipeline.curation.box_state import PairReview, Review
 from pipeline.curation.decisions import load_decisions
 from pipeline.review.sync.label.documents import label_object_id, sample_object_id
 from pipeline.review.sync.label.notes import NO_NOTES, Suspicion
-from pipeline.review.sync.store.label_store import LabelStore, WriteRefused
+from pipeline.review.sync.label.seen import labels_of
+from pipeline.review.sync.store.label_store import LabelStore, Wanted, WriteRefused
 from pipeline.review.sync.store.write_labels import write_labels
 from pipeline.review.sync.verdict.undo import undo_last
 from pipeline.review.sync.verdict.verdicts import judge_boxes, judge_pair
@@ -108,3 +110,28 @@ def test_only_the_word_of_another_stands_in_the_way_not_what_pull_and_push_write
     undo(bench, bob)
     undo(bench, alice)
     assert bench.label(BOX)["review"] == "pending"
+
+
+def test_a_box_deleted_after_an_undo_had_brought_it_back_stays_deleted_through_a_push(
+    bench: Bench,
+) -> None:
+    bench.push()
+    alice, bob = people(bench)
+
+    def without(document: dict[str, Any]) -> Wanted:
+        return Wanted(labels=[label for label in labels_of(document) if label["_id"] != IDS[0]])
+
+    bob.rewrite(PAIR, without, action="delete")
+    bench.pull()
+    undo(bench, bob)
+    alice.rewrite(PAIR, without, action="delete")
+    bench.push()
+    assert IDS[0] not in [label["_id"] for label in labels_of(bench.document())]
+    bench.pull()
+    assert told(bench) == [
+        ("bob", Verdict.DROP),
+        ("bob", Verdict.OPEN),
+        ("alice", Verdict.DROP),
+    ]
+    bench.push()
+    assert bench.pull().decisions == []

@@ -13,7 +13,12 @@ from typing import Any
 from bson import ObjectId
 
 from pipeline.curation.box_state import BoxHistory, PairHistory, PairReview, Standing
-from pipeline.review.sync.label.documents import NOTHING, detection_document, pair_fields
+from pipeline.review.sync.label.documents import (
+    NOTHING,
+    detection_document,
+    label_object_id,
+    pair_fields,
+)
 from pipeline.review.sync.label.seen import histories_by_label, labels_of, see_label
 from pipeline.review.sync.label.stamp import (
     PAIR_DECISION_ID,
@@ -84,7 +89,9 @@ def merge_boxes(
     removed = [box_id for box_id in document.get("pushed_box_ids") or () if box_id not in present]
     pushed += removed
     for standing in shown:
-        if standing.box_id not in present and standing.box_id not in removed:
+        # Who deleted a box that somebody's undo had brought back has a word in the journal alone.
+        is_deleted = standing.box_id in removed or label_object_id(standing.box_id) in waiting
+        if standing.box_id not in present and not is_deleted:
             known = notes.get(standing.box_id, NOTHING)
             detections.append(detection_document(row, standing, known))
             pushed.append(standing.box_id)
