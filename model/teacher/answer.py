@@ -49,7 +49,8 @@ class AnswerParts(NamedTuple):
         numbers = (found.labels_K, found.scores_K, found.token_scores_K, found.centerness_K)
         boxes_K4 = to_half_open(found.boxes_inclusive_K4).double()
         # One copy for all: a GPU is waited for at each.
-        columns = torch.cat([boxes_K4, torch.stack(numbers, dim=1).double()], dim=1).cpu().numpy()
+        columns_K4 = torch.stack([part.double() for part in numbers], dim=1)
+        columns = torch.cat([boxes_K4, columns_K4], dim=1).cpu().numpy()
         label, *scores = columns[:, 4:].T
         score, token_score, centerness = (column.astype(np.float32) for column in scores)
         return cls(
