@@ -79,7 +79,7 @@ def test_from_a_folder_through_two_buckets_and_back(bucket: str, tmp_path: Path,
         with pytest.raises(FingerprintMismatch, match="corpus|input"):
             label(setup, run, UNIT, LOCAL)
         from_plan = RunStore(run).plan().corpus
-        moved = replace(LOCAL, relocate=f"{from_plan}={corpus}")
+        moved = replace(LOCAL, relocate=(f"{from_plan}={corpus}",))
         assert label(setup, run, UNIT, moved) == 0, capsys.readouterr().err
         found = all_rows(run)
         assert [replace(row, image_uri="") for row in found] == rows, was

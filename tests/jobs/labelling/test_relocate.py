@@ -12,7 +12,7 @@ import pytest
 from jobs.commands.label.label import label
 from jobs.labelling.running import Running
 from pipeline.run.plan_difference import require_same_plan
-from pipeline.run.relocation import Relocation
+from pipeline.run.relocation import Relocation, Relocations
 from pipeline.run.store import RunStore
 from schemas.errors import ConfigError, FingerprintMismatch
 from schemas.plan import Plan
@@ -32,13 +32,11 @@ def half_done(folder: Path) -> tuple[str, Path]:
 
 
 def test_places() -> None:
-    found = Relocation.parse("s3://a/b/=/data/c")
-    assert found is not None
+    found = Relocations((Relocation.parse("s3://a/b/=/data/c"),))
     assert found.to_old("/data/c/x.tar#1.jpg") == "s3://a/b/x.tar#1.jpg"
     assert found.to_new("s3://a/b") == "/data/c"
     assert found.to_old("/data/cc/x.tar") == "/data/cc/x.tar"
-    assert Relocation.parse("") is None
-    for wrong in ("/a", "=/a", "/a="):
+    for wrong in ("", "/a", "=/a", "/a=", "="):
         with pytest.raises(ConfigError, match="--relocate must be OLD=NEW"):
             Relocation.parse(wrong)
 
@@ -53,7 +51,7 @@ def test_a_moved_corpus_goes_on(tmp_path: Path) -> None:
     setup = FakeSetup(corpus=str(moved))
     with pytest.raises(FingerprintMismatch, match="input"):
         label(setup, str(out), UNIT, LOCAL)
-    there = replace(LOCAL, relocate=f"{tmp_path / 'old'}={tmp_path / 'new'}")
+    there = replace(LOCAL, relocate=(f"{tmp_path / 'old'}={tmp_path / 'new'}",))
     assert label(setup, str(out), UNIT, there) == 0
     assert len(all_rows(out)) == 3 * UNIT
     assert RunStore(out).is_complete()
@@ -64,14 +62,14 @@ def test_other_times_of_the_same_files_go_on(tmp_path: Path) -> None:
     corpus, out = half_done(tmp_path)
     for path in Path(corpus).iterdir():
         os.utime(path, ns=(1, 1))
-    same = replace(LOCAL, relocate=f"{corpus}={corpus}")
+    same = replace(LOCAL, relocate=(f"{corpus}={corpus}",))
     assert label(FakeSetup(corpus=corpus), str(out), UNIT, same) == 0
     assert len(all_rows(out)) == 3 * UNIT
 
 
 def test_other_content_is_refused(tmp_path: Path) -> None:
     corpus, out = half_done(tmp_path)
-    same = replace(LOCAL, relocate=f"{corpus}={corpus}")
+    same = replace(LOCAL, relocate=(f"{corpus}={corpus}",))
     tars = sorted(Path(corpus).iterdir())
     data = tars[1].read_bytes()
     tars[1].write_bytes(data.replace(b"IDAT", b"IDAX"))  # as long as before
