@@ -18,7 +18,7 @@ from pipeline.corpus.image_paths import find_folder, image_name, resolve_image
 from pipeline.corpus.options import CorpusOptions
 from pipeline.corpus.rows.entry import READ_ERRORS, Entry, is_gzip, open_rows
 from pipeline.corpus.rows.kinds import TABLE_ENDINGS, packed, reader_of
-from schemas.errors import ConfigError
+from schemas.errors import ConfigError, reason_of
 from schemas.plan import InputFile, Unit
 from schemas.records import CorpusRecord, Status
 from schemas.redaction import redact
@@ -118,7 +118,7 @@ class RowsCorpus(Corpus):
                     offset = entry.start
                     yield offset, list(self._records(unit.uri, entry))
             except READ_ERRORS as error:
-                detail = f"damaged gzip data behind byte {offset}: {error}"
+                detail = f"damaged gzip data behind byte {offset}: {reason_of(error)}"
                 yield offset, [self._broken(unit.uri, f"@{offset}", detail)]
 
     def _records(self, uri: str, entry: Entry) -> Iterator[CorpusRecord]:
