@@ -13,7 +13,14 @@ from itertools import islice
 from typing import Any, ClassVar
 
 from pipeline.corpus.corpus import WHOLE_FILE, Corpus, Part
-from pipeline.corpus.field_names import CAPTIONS, choose_field, field_value, fields_of, not_taken
+from pipeline.corpus.field_names import (
+    CAPTIONS,
+    choose_field,
+    field_value,
+    fields_of,
+    listed,
+    not_taken,
+)
 from pipeline.corpus.image_paths import find_folder, image_name, resolve_image
 from pipeline.corpus.options import CorpusOptions
 from pipeline.corpus.rows.entry import READ_ERRORS, Entry, is_gzip, open_rows
@@ -66,7 +73,7 @@ class RowsCorpus(Corpus):
             if found is None:
                 raise ConfigError(
                     f"{where}: no {option.removesuffix('_field')} among {', '.join(usual)}; the "
-                    f"rows have {', '.join(present)}: choose one with {option}"
+                    f"rows have {listed(present, quoted=False)}: choose one with {option}"
                 )
             fields.append(found)
         self.image_field, self.caption_field = fields
