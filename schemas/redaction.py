@@ -13,7 +13,8 @@ HIDDEN = "***"
 _USER = re.compile(
     r"(?P<mark>://)"
     r"(?:[^/?#\s@'\"<>]*(?:@[^/?#\s@'\"<>]*)*@"
-    r"|[^/?#\s@:\['\"<>]{1,200}:(?!\d+[/?#])[^\s@'\"<>]{0,200}@)"  # a `/` in the password, not escaped
+    # Or a password that holds a `/` which is not escaped.
+    r"|[^/?#\s@:\['\"<>]{1,200}:(?!\d+[/?#])[^\s@'\"<>]{0,200}@)"
 )
 _PACKED_USER = re.compile(
     r"(?P<mark>%3a%2f%2f)(?:(?!%2f|%3f|%23)[^/?#&\s@'\"<>]){0,200}?%40", re.IGNORECASE

@@ -84,7 +84,7 @@ def open_corpus(uri: str, options: CorpusOptions | None = None) -> Corpus:
         )
     tables = tuple(_of_kind("parquet", found)) if kind_found == IMG2DATASET_FILES else ()
     if options.untrusted:
-        # A picture that is a link to elsewhere is a row with a reason: it is asked for as any other.
+        # A picture that is a link to elsewhere is a row with a reason.
         _require_inside(root, files if kind_found in _CLASSES else tables)
     if kind_found == IMG2DATASET_FILES:
         return Img2datasetFilesCorpus(uri, root, tuple(files), options, tables=tables)
