@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
+from pipeline.corpus.captions import count_captions
 from pipeline.corpus.corpus import WHOLE_FILE, Corpus, Part
 from pipeline.corpus.image_paths import resolve_image
 from pipeline.corpus.options import CorpusOptions
@@ -76,7 +77,7 @@ class CocoCaptionsCorpus(Corpus):
         keys: set[str] = set()
         entries = _entries(file.uri, file.etag)
         for number, (image, captions) in enumerate(entries):
-            pairs = max(1, len(captions)) if self.options.captions == "all" else 1
+            pairs = count_captions(captions, self.options.captions)
             if count and count + pairs > records_per_unit:
                 parts.append(Part(ENTRIES, start, number, count))
                 start, count = number, 0

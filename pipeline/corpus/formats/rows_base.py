@@ -13,12 +13,19 @@ from itertools import islice
 from typing import Any, ClassVar
 
 from pipeline.corpus.corpus import WHOLE_FILE, Corpus, Part
-from pipeline.corpus.field_names import CAPTIONS, choose_field, field_value, fields_of, not_taken
+from pipeline.corpus.field_names import (
+    CAPTIONS,
+    choose_field,
+    field_value,
+    fields_of,
+    listed,
+    not_taken,
+)
 from pipeline.corpus.image_paths import find_folder, image_name, resolve_image
 from pipeline.corpus.options import CorpusOptions
 from pipeline.corpus.rows.entry import READ_ERRORS, Entry, is_gzip, open_rows
 from pipeline.corpus.rows.kinds import TABLE_ENDINGS, packed, reader_of
-from schemas.errors import ConfigError
+from schemas.errors import ConfigError, reason_of
 from schemas.plan import InputFile, Unit
 from schemas.records import CorpusRecord, Status
 from schemas.redaction import redact
@@ -66,7 +73,7 @@ class RowsCorpus(Corpus):
             if found is None:
                 raise ConfigError(
                     f"{where}: no {option.removesuffix('_field')} among {', '.join(usual)}; the "
-                    f"rows have {', '.join(present)}: choose one with {option}"
+                    f"rows have {listed(present, quoted=False)}: choose one with {option}"
                 )
             fields.append(found)
         self.image_field, self.caption_field = fields
@@ -118,7 +125,7 @@ class RowsCorpus(Corpus):
                     offset = entry.start
                     yield offset, list(self._records(unit.uri, entry))
             except READ_ERRORS as error:
-                detail = f"damaged gzip data behind byte {offset}: {error}"
+                detail = f"damaged gzip data behind byte {offset}: {reason_of(error)}"
                 yield offset, [self._broken(unit.uri, f"@{offset}", detail)]
 
     def _records(self, uri: str, entry: Entry) -> Iterator[CorpusRecord]:

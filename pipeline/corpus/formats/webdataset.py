@@ -30,7 +30,7 @@ from pipeline.storage.tar_members import (
     open_tar,
     read_exactly,
 )
-from schemas.errors import UnitError
+from schemas.errors import UnitError, reason_of
 from schemas.plan import InputFile, Unit
 from schemas.records import CorpusRecord, Status
 
@@ -84,8 +84,8 @@ class WebdatasetCorpus(Corpus):
                 yield self._broken(unit.uri, f"@{damage.offset}", detail)
             except GZIP_ERRORS as error:
                 if is_empty:
-                    raise UnitError(f"{unit.uri}: damaged gzip data: {error}") from error
-                detail = f"damaged gzip data: {error}; what follows is lost"
+                    raise UnitError(f"{unit.uri}: damaged gzip data: {reason_of(error)}") from error
+                detail = f"damaged gzip data: {reason_of(error)}; what follows is lost"
                 yield self._broken(unit.uri, "@damage", detail)
             else:
                 if is_empty and unit.kind == WHOLE_FILE:
