@@ -6,6 +6,7 @@ is packed to a tenth, at most a thirtieth; nothing is read that comes out far be
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator
 from typing import IO, TYPE_CHECKING
 
@@ -17,8 +18,13 @@ if TYPE_CHECKING:
 
 FREE_BYTES = 256 << 20
 """So many bytes may come out of any file."""
+_FREE_BYTES_OF_OURS = 128 << 20
+"""Likewise, of one whose rows become objects, which take some ten times as much."""
 MOST_TIMES = 100
 """Beyond that, of its size."""
+_REPEATING = frozenset({"PLAIN_DICTIONARY", "RLE_DICTIONARY", "DELTA_BYTE_ARRAY"})
+"""Encodings in which many values may be one, or have one beginning."""
+_ROWS_LOOKED_AT = 1024
 _VALUE_BYTES = 8
 """Of a number, and of the place of a text."""
 
@@ -98,6 +104,52 @@ def parquet_batches(
             if left < 0 or num_bytes > FREE_BYTES:
                 raise refusal(what, limit if left < 0 else FREE_BYTES)
             yield _plain(part, wanted) if texts else part
+
+
+def require_bounded(
+    file: pq.ParquetFile, source: pa.NativeFile | str, size: int, what: str = "it"
+) -> None:
+    """Pass where a whole Parquet file of ours comes out as an honest one does.
+
+    Nearly all have no text that many rows name, and are not looked into.
+
+    Args:
+        file: As it is read.
+        source: What it was opened from.
+        size: Of the file in bytes.
+        what: Names it in errors.
+
+    Raises:
+        Inflates: more comes out.
+    """
+    import pyarrow.parquet as pq
+
+    limit = max(_FREE_BYTES_OF_OURS, MOST_TIMES * size)
+    most: Counter[str] = Counter()
+    total = 0
+    for group in range(file.num_row_groups):
+        part = file.metadata.row_group(group)
+        for place in range(part.num_columns):
+            chunk = part.column(place)
+            total += max(chunk.total_uncompressed_size, chunk.num_values * _VALUE_BYTES)
+            if total > limit:
+                raise refusal(what, limit)
+            if chunk.physical_type == "BYTE_ARRAY" and not _REPEATING.isdisjoint(chunk.encodings):
+                most[chunk.path_in_schema] += chunk.total_uncompressed_size * chunk.num_values
+    left = limit
+    names: list[str] = []
+    for path, num_bytes in sorted(most.items(), key=lambda item: item[1]):
+        if names or num_bytes > left // 2:
+            names.append(path)
+        else:
+            left -= num_bytes
+    if not names:
+        return
+    read = pq.ParquetFile(source, metadata=file.metadata, read_dictionary=names)
+    for batch in read.iter_batches(_ROWS_LOOKED_AT, columns=names, use_threads=False):
+        left -= sum(_expanded(column) for column in batch.columns)
+        if left < 0:
+            raise refusal(what, limit)
 
 
 def _texts(

@@ -7,7 +7,10 @@ thread of Arrow's own takes part.
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
+
+from pipeline.storage.inflation import require_bounded
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -19,10 +22,30 @@ def open_bytes(data: bytes) -> pq.ParquetFile:
 
     Raises:
         ArrowException, OSError: it is not Parquet.
+        Inflates: it would unpack to far more than a file of ours.
     """
     import pyarrow as pa
 
-    return open_source(pa.BufferReader(data))
+    file = open_source(pa.BufferReader(data))
+    require_bounded(file, pa.BufferReader(data), len(data))
+    return file
+
+
+def open_file(path: str) -> pq.ParquetFile:
+    """The Parquet file at a path of this machine; likewise, and to be closed.
+
+    Raises:
+        ArrowException, OSError, Inflates: as `open_bytes`.
+    """
+    import pyarrow.parquet as pq
+
+    file = pq.ParquetFile(path)
+    try:
+        require_bounded(file, path, os.path.getsize(path), path)
+    except BaseException:
+        file.close()
+        raise
+    return file
 
 
 def open_source(source: pa.NativeFile) -> pq.ParquetFile:
@@ -41,5 +64,6 @@ def table_of(data: bytes) -> pa.Table:
 
     Raises:
         ArrowException, OSError: it is not Parquet, or it is torn.
+        Inflates: as `open_bytes`.
     """
     return open_bytes(data).read(use_threads=False)
