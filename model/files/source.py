@@ -61,7 +61,7 @@ def resolve_source(
     directory = Path(source)
     if not directory.exists() and str(source) in NAMES:
         return named_model(str(source))
-    hub_id = _HUB_ID.fullmatch(str(source))
+    hub_id = None if str(source).startswith(".") else _HUB_ID.fullmatch(str(source))
     if directory.is_dir() or hub_id is None:
         if not (directory / CONFIG_NAME).is_file():
             raise ConfigError(
