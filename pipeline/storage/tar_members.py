@@ -99,6 +99,10 @@ def iter_members(stream: BinaryIO, start: int = 0, stop: int | None = None) -> I
             raise TarDamage(f"ends inside the header at byte {position}", header_start)
         info = _header(block, position, header_start)
         data_start = position + BLOCK
+        if info.type == tarfile.GNUTYPE_SPARSE:
+            goes_on = block[_SPARSE_GOES_ON]  # blocks with more of its map follow
+            while goes_on and (more := read_exactly(stream, data_start, BLOCK)):
+                data_start, goes_on = data_start + BLOCK, more[_MAP_GOES_ON]
         if info.type in (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, *_PAX_TYPES):
             if info.size > MAX_NAME_BYTES:
                 raise TarDamage(
@@ -221,6 +225,7 @@ def _scan(url: str) -> _Index:
 
 # --- headers -----------------------------------------------------------------------------------
 
+_SPARSE_GOES_ON, _MAP_GOES_ON = 482, 504
 _PAX_TYPES = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE)
 _KINDS = {
     tarfile.SYMTYPE: "symbolic link",
@@ -244,13 +249,9 @@ def _header(block: bytes, position: int, header_start: int) -> tarfile.TarInfo:
 def _require_size(size: int, position: int, header_start: int) -> None:
     if not 0 <= size <= MAX_MEMBER_BYTES:
         raise TarDamage(
-            f"has a member of {_counted(size)} bytes at byte {position}, which cannot be",
+            f"has a member of {size:,} bytes at byte {position}, which cannot be",
             header_start,
         )
-
-
-def _counted(size: int) -> str:
-    return f"{size:,}" if abs(size) < 1 << 80 else "more than 2^80"
 
 
 def _member(
@@ -260,7 +261,7 @@ def _member(
     long_name: str | None,
     pax: dict[str, str],
 ) -> TarMember:
-    name = pax.get("path") or long_name or info.name
+    name = pax.get("GNU.sparse.name") or pax.get("path") or long_name or info.name
     size = info.size
     if "size" in pax:
         text = pax["size"]
@@ -272,6 +273,8 @@ def _member(
         size = int(text)
         _require_size(size, header_start, header_start)
     kind = "folder" if info.isdir() or name.endswith("/") else _KINDS.get(info.type, "file")
+    if kind == "file" and any(key.startswith("GNU.sparse.") for key in pax):
+        kind = "sparse file"  # a map of its holes is needed to read it
     # Links and devices have no bytes, whatever their header says.
     if kind not in ("file", "sparse file"):
         size = 0

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from pipeline.corpus.field_names import CAPTIONS, IDS, IMAGE_PATHS, plain_name
-from pipeline.corpus.rows.entry import MAX_ROW_BYTES, NAMES_IMAGE, Entry, past_line, text_of
+from pipeline.corpus.rows.entry import MAX_ROW_BYTES, NAMES_IMAGE, UTF16, Entry, past_line, text_of
 from schemas.errors import DataError
 
 NUMBERED = re.compile(r"(.+\.[A-Za-z0-9]{3,4})#\d+", re.DOTALL)
@@ -29,7 +29,6 @@ _SAYS_SEPARATOR = re.compile(r"sep=.", re.I)
 _LONGEST_LIST = 100_000
 _MAX_LINES = 64
 """A field between tabs goes over so many lines at most."""
-_UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _BOM = b"\xef\xbb\xbf"
 csv.field_size_limit(MAX_ROW_BYTES)
 
@@ -58,7 +57,7 @@ def find_dialect(stream: BinaryIO) -> Dialect | None:
     stream.seek(0)
     start = 0
     while line := stream.readline(MAX_ROW_BYTES):
-        if line.startswith(_UTF16):
+        if line.startswith(UTF16):
             raise DataError("the file is UTF-16; save it as UTF-8")
         text = text_of(line.removeprefix(_BOM) if start == 0 else line).rstrip("\r\n")
         if text.strip() and not _SAYS_SEPARATOR.fullmatch(text):

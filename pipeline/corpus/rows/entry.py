@@ -19,6 +19,8 @@ NAMES_IMAGE = re.compile(
     r"(?:https?://\S+|.*\.(?:jpe?g|png|webp|gif|bmp|tiff?|avif|heic))(?:#\d+)?", re.I
 )
 """A text that is the name or address of an image."""
+UTF16 = (b"\xff\xfe", b"\xfe\xff")
+"""What UTF-16 begins with, as PowerShell and Excel write it."""
 _GZIP = b"\x1f\x8b"
 
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
-from pipeline.corpus.rows.entry import MAX_ROW_BYTES, Entry, past_line, text_of
+from pipeline.corpus.rows.entry import MAX_ROW_BYTES, UTF16, Entry, past_line, text_of
 
 BOM = b"\xef\xbb\xbf"
 
@@ -37,6 +37,8 @@ def _object(line: bytes) -> dict[str, Any]:
     Raises:
         ValueError: with the reason in words.
     """
+    if line.startswith(UTF16):
+        raise ValueError("the file is UTF-16; save it as UTF-8")
     try:
         row = json.loads(text_of(line.removeprefix(BOM)))
     except json.JSONDecodeError as error:
