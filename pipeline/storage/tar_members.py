@@ -7,17 +7,16 @@ GNU long names, PAX names and sizes, and gzip are understood.
 from __future__ import annotations
 
 import contextlib
-import gzip
 import io
 import tarfile
 import threading
-import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, cast
 
 from pipeline.storage.files import open_file, read_bytes, stat_file
+from pipeline.storage.inflation import GZIP_ERRORS, BoundedGzip
 from schemas.errors import RecordError, UnitError
 from schemas.records import Status
 
@@ -30,8 +29,6 @@ MAX_DIGITS = 32
 _READ_BYTES = 1 << 24
 _MAX_PADDING = 64 * 1024
 CACHED_INDEXES = 16
-GZIP_ERRORS = (EOFError, gzip.BadGzipFile, zlib.error)
-"""What reading damaged gzip data raises."""
 _NAME_CODING = ("utf-8", "backslashreplace")
 
 
@@ -153,7 +150,7 @@ def open_tar(url: str) -> Iterator[BinaryIO]:
         if not is_gzip(url):
             yield raw
             return
-        with gzip.GzipFile(fileobj=raw) as unpacked:
+        with BoundedGzip(raw, url) as unpacked:
             yield cast("BinaryIO", unpacked)
 
 

@@ -23,8 +23,9 @@ from pipeline.corpus.field_names import (
 )
 from pipeline.corpus.image_paths import find_folder, image_name, resolve_image
 from pipeline.corpus.options import CorpusOptions
-from pipeline.corpus.rows.entry import READ_ERRORS, Entry, is_gzip, open_rows
+from pipeline.corpus.rows.entry import Entry, is_gzip, open_rows
 from pipeline.corpus.rows.kinds import TABLE_ENDINGS, packed, reader_of
+from pipeline.storage.inflation import GZIP_ERRORS, gzip_reason
 from schemas.errors import ConfigError
 from schemas.plan import InputFile, Unit
 from schemas.records import CorpusRecord, Status
@@ -126,8 +127,8 @@ class RowsCorpus(Corpus):
                 for entry in reader(stream, unit.start, stop):
                     offset = entry.start
                     yield offset, list(self._records(unit.uri, entry))
-            except READ_ERRORS as error:
-                detail = f"damaged gzip data behind byte {offset}: {error}"
+            except GZIP_ERRORS as error:
+                detail = f"behind byte {offset}: {gzip_reason(error)}"
                 yield offset, [self._broken(unit.uri, f"@{offset}", detail)]
 
     def _records(self, uri: str, entry: Entry) -> Iterator[CorpusRecord]:
@@ -223,7 +224,7 @@ def first_entry(uri: str) -> Entry | None:
 
 
 def _entries(uri: str, most: int) -> Iterator[Entry]:
-    with open_rows(uri) as stream, suppress(*READ_ERRORS):
+    with open_rows(uri) as stream, suppress(*GZIP_ERRORS):
         yield from islice(reader_of(uri, stream)(stream, 0, None), most)
 
 
