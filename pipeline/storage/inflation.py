@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Collection, Iterator
 from typing import IO, TYPE_CHECKING
 
-from schemas.errors import DataError
+from schemas.errors import DataError, reason_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -82,9 +82,11 @@ class BoundedGzip(gzip.GzipFile):
         return place
 
 
-def gzip_reason(error: BaseException) -> str:
+def gzip_reason(error: BaseException, where: str = "") -> str:
     """What to say of one of `GZIP_ERRORS`."""
-    return str(error) if isinstance(error, Inflates) else f"damaged gzip data: {error}"
+    if isinstance(error, Inflates):
+        return str(error)
+    return f"damaged gzip data{where}: {reason_of(error)}"
 
 
 def most_unpacked(size: int) -> int:

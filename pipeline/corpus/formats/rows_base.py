@@ -128,7 +128,7 @@ class RowsCorpus(Corpus):
                     offset = entry.start
                     yield offset, list(self._records(unit.uri, entry))
             except GZIP_ERRORS as error:
-                detail = f"behind byte {offset}: {gzip_reason(error)}"
+                detail = gzip_reason(error, f" behind byte {offset}")
                 yield offset, [self._broken(unit.uri, f"@{offset}", detail)]
 
     def _records(self, uri: str, entry: Entry) -> Iterator[CorpusRecord]:
