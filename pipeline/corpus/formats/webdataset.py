@@ -31,7 +31,7 @@ from pipeline.storage.tar_members import (
     open_tar,
     read_exactly,
 )
-from schemas.errors import UnitError, reason_of
+from schemas.errors import UnitError
 from schemas.plan import InputFile, Unit
 from schemas.records import CorpusRecord, Status
 

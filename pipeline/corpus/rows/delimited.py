@@ -131,14 +131,17 @@ def delimited(stream: BinaryIO, start: int, stop: int | None) -> Iterator[Entry]
                 fields = next(_rows(lines, dialect.separator), None)
         except csv.Error as error:
             fields, problem = [], _in_words(error)
-        if fields is None:
+        if fields is None and not lines.was_too_long:
             return
-        if lines.was_too_long or (lines.taken > 1 and lines.quotes % 2):
+        if lines.was_too_long and lines.taken == 1:
+            lines.restart()
+            yield Entry(begin, None, f"row at byte {begin} is longer than {MAX_ROW_BYTES:,} bytes")
+        elif lines.was_too_long or (lines.taken > 1 and lines.quotes % 2):
             lines.restart()
             yield Entry(begin, None, f"row at byte {begin}: a quote in it does not end")
         elif problem:
             yield Entry(begin, None, f"row at byte {begin}: {problem}")
-        elif any(field.strip() for field in fields):
+        elif fields and any(field.strip() for field in fields):
             yield _entry(begin, fields, dialect)
 
 
