@@ -10,6 +10,7 @@ import ast
 import csv
 import json
 import re
+import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -174,7 +175,8 @@ def _value(field: str) -> Any:
     if field.startswith("[") and field.endswith("]") and len(field) <= _LONGEST_LIST:
         for read in (json.loads, ast.literal_eval):
             try:
-                found = read(field)
+                with warnings.catch_warnings(action="ignore"):  # a caption's `\_` is none of ours
+                    found = read(field)
             except (ValueError, SyntaxError, RecursionError, MemoryError):
                 continue
             if isinstance(found, list) and found and all(isinstance(one, str) for one in found):

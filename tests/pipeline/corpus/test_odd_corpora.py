@@ -13,7 +13,7 @@ import pytest
 
 from pipeline.corpus import CorpusOptions, open_corpus
 from pipeline.images.fetch import read_image_uri
-from schemas.errors import ConfigError, GlipforgeError, RecordError, UnitError
+from schemas.errors import ConfigError, GlipforgeError, UnitError
 from schemas.records import CorpusRecord, Status
 from tests.corpus_builders import picture_bytes
 from tests.pipeline.corpus.corpora import write_tar
@@ -271,25 +271,3 @@ def test_a_signed_url_is_not_in_an_id(tmp_path: Path) -> None:
     (record,) = read(tmp_path / "x.jsonl")
     assert record.image_uri == url
     assert "secret" not in record.record_id
-
-
-def test_a_file_may_begin_with_many_broken_lines(tmp_path: Path) -> None:
-    good = json.dumps({"image": "x.png", "caption": "a dog"}) + "\n"
-    write(tmp_path / "x.jsonl", "# a note\n" * 60 + good * 2)
-    found = read(tmp_path)
-    assert [record.error is None for record in found] == [False] * 60 + [True] * 2
-
-
-def test_lines_of_json_in_utf16_are_said(tmp_path: Path) -> None:
-    line = json.dumps({"image": "x.png", "caption": "a dog"}) + "\n"
-    write(tmp_path / "x.jsonl", line.encode("utf-16"))
-    with pytest.raises(ConfigError, match="UTF-16; save it as UTF-8"):
-        read(tmp_path)
-
-
-def test_a_file_of_another_machine_is_not_one_of_this(tmp_path: Path) -> None:
-    write(tmp_path / "x.png", b"")
-    for host in ("", "localhost"):
-        assert read_image_uri(f"file://{host}{tmp_path}/x.png") == b""
-    with pytest.raises(RecordError, match="a file of the machine 'elsewhere'"):
-        read_image_uri(f"file://elsewhere{tmp_path}/x.png")
