@@ -7,6 +7,7 @@ random and never counts for a promise. The sample is a review queue of its own.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from shlex import quote
 from typing import Annotated
 
 import tyro
@@ -68,7 +69,11 @@ def run(config: Config) -> int:
         drawn = sum(one.stratum == number for one in sample.drawn)
         print(f"  {name}: {drawn:,} of {sample.totals[number]:,}")
     print(f"written {where}")
-    which, own = "", sum(is_of(one, policy) for one in read_audits(labelled))
+    run, which, own = (
+        quote(config.run),
+        "",
+        sum(is_of(one, policy) for one in read_audits(labelled)),
+    )
     if own > 1:
         which = f" --audit {sample.audit_id}"
         print(
@@ -76,7 +81,7 @@ def run(config: Config) -> int:
             "verdicts are known, not for the best of several"
         )
     print(
-        f"next: glipforge review push {config.run} --queue audit{which}; review open and review "
-        f"pull with the --dataset that it names; glipforge calibrate {config.run}{which}"
+        f"next: glipforge review push {run} --queue audit{which}; review open and review pull with "
+        f"the --dataset that it names; glipforge calibrate {run}{which}"
     )
     return 0

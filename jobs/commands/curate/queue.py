@@ -9,6 +9,7 @@ from __future__ import annotations
 import json as json_module
 import sys
 from dataclasses import asdict, dataclass
+from shlex import quote
 
 import tyro
 
@@ -70,5 +71,6 @@ def run(config: Config) -> int:
     for note in judge.notes:
         print(f"glipforge queue: {note}", file=sys.stderr)
     print(f"{len(found):,} labels and gaps, the most suspicious first, {how}; written {where}")
-    print(f"next: glipforge review push {config.run} --policy {config.policy} --queue errors")
+    words = f"{quote(config.run)} --policy {quote(config.policy)} --queue errors"
+    print(f"next: glipforge review push {words}")
     return 0
