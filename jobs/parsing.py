@@ -202,8 +202,8 @@ def _steps(kind: Any) -> tuple[str, ...]:
     """Names of sub-commands, or the words that the first argument may be."""
     kind, _ = _bare(kind)
     if get_origin(kind) in (Union, types.UnionType):
-        marks = [mark for member in get_args(kind) for mark in _bare(member)[1]]
-        return tuple(mark.name for mark in marks if isinstance(getattr(mark, "name", None), str))
+        of_all = [mark for member in get_args(kind) for mark in _bare(member)[1]]
+        return tuple(mark.name for mark in of_all if isinstance(getattr(mark, "name", None), str))
     if not dataclasses.is_dataclass(kind):
         return ()
     hints = get_type_hints(kind, include_extras=True)
