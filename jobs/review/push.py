@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from shlex import quote
 from typing import TYPE_CHECKING, Any, Literal
 
 import tyro
@@ -169,7 +170,7 @@ def push_run(
     if len(report.failures) > SHOWN_FAILURES:
         print(f"...and {len(report.failures) - SHOWN_FAILURES} more", file=sys.stderr)
     named = name if name != dataset_name(config.run, None) else None
-    print(f"next: glipforge review open {config.run}{same_place(named, config.home)}")
+    print(f"next: glipforge review open {quote(config.run)}{same_place(named, config.home)}")
     return report
 
 

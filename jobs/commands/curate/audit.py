@@ -70,14 +70,14 @@ def run(config: Config) -> int:
         drawn = sum(one.stratum == number for one in sample.drawn)
         print(f"  {name}: {drawn:,} of {sample.totals[number]:,}")
     print(f"written {where}")
-    which, own = "", sum(is_of(one, policy) for one in read_audits(labelled))
+    run, which = quote(config.run), ""
+    own = sum(is_of(one, policy) for one in read_audits(labelled))
     if own > 1:
         which = f" --audit {sample.audit_id}"
         print(
             f"this policy has {own} audits now; a promise holds for one that is chosen before its "
             "verdicts are known, not for the best of several"
         )
-    run = quote(config.run)
     if config.policy != "default":
         which = f" --policy {quote(config.policy)}{which}"
     print(

@@ -72,8 +72,6 @@ def run(config: Config) -> int:
     for note in judge.notes:
         print(f"glipforge queue: {note}", file=sys.stderr)
     print(f"{len(found):,} labels and gaps, the most suspicious first, {how}; written {where}")
-    print(
-        f"next: glipforge review push {quote(config.run)} --policy {quote(config.policy)} "
-        "--queue errors"
-    )
+    words = f"{quote(config.run)} --policy {quote(config.policy)} --queue errors"
+    print(f"next: glipforge review push {words}")
     return 0
