@@ -13,6 +13,7 @@ import io
 import math
 import struct
 import threading
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -51,6 +52,8 @@ FORMATS = (
     "ICO",
 )
 """PIL's names of the formats that are opened; HEIF too where pillow-heif is installed."""
+# PIL remarks on damage in headers, for a million pictures on stderr; rows say what matters.
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 _LARGE_PIXELS = 32_000_000
 _large = threading.Lock()
