@@ -6,6 +6,7 @@ and leaves nothing behind.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import platform
@@ -227,8 +228,22 @@ def _chromium() -> str:
 def _store(url: str) -> str:
     from pipeline.storage.probe import require_exclusive_create
 
-    require_exclusive_create(url)
+    made = _missing_folders(url)
+    try:
+        require_exclusive_create(url)
+    finally:
+        with contextlib.suppress(OSError):
+            for folder in made:
+                folder.rmdir()
     return f"{url}: written once, refused twice, read, removed"
+
+
+def _missing_folders(url: str) -> list[Path]:
+    """Folders of this machine that writing to a place makes, the innermost first."""
+    from pipeline.storage.files import is_local, local_path
+
+    here = Path(local_path(url)) if is_local(url) else Path("/")
+    return [folder for folder in (here, *here.parents) if not folder.exists()]
 
 
 _CHECKS: tuple[tuple[str, Callable[[], str], bool], ...] = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from jobs.arguments import Moves
 from schemas.errors import ConfigError
 from schemas.records import Status
 
@@ -50,9 +51,10 @@ class Running:
     retry_failed: str = ""
     """Label rows again that failed: `all`, or statuses such as `image_missing,worker_hang`. The
     other rows stay; the old reasons are kept in OUT/_retries."""
-    relocate: str = ""
-    """OLD=NEW: the corpus of this run was at OLD and is at NEW, also where both are one place and
-    only the times of its files changed. Sizes, units and pictures of rows are compared."""
+    relocate: Moves = ()
+    """The corpus of this run was at OLD and is at NEW, also where both are one place and only the
+    times of its files changed. Sizes, units and pictures of rows are compared. Given again, it
+    names one more place."""
     max_failure_rate: float = 0.9
     """Give up when after 1,000 rows a larger share than this could not be used; of the whole run
     in the end, however short: exit code 1."""
