@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -30,6 +31,7 @@ def run(folder: Path, *args: str, slow: bool = True, quick: bool = True) -> tupl
     done = subprocess.run(
         [sys.executable, ROOT / "tests" / "two_halves.py", "-p", "no:cacheprovider", "-rA", *args],
         cwd=folder,
+        env=os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},  # they are slow to load
         capture_output=True,
         text=True,
         timeout=600,
@@ -59,3 +61,8 @@ def test_a_failure_of_either_half_is_one(broken: str, tmp_path: Path) -> None:
 def test_a_half_without_a_test_is_no_failure(tmp_path: Path) -> None:
     assert run(tmp_path, "-k", "quick")[0] == 0
     assert run(tmp_path, "-k", "neither")[0] == 5
+
+
+def test_other_marks_are_for_one_process(tmp_path: Path) -> None:
+    code, said = run(tmp_path, "-m", "not slow")
+    assert (code, "make unit PYTEST_ARGS" in said) == (4, True)

@@ -28,12 +28,12 @@ def run_halves(args: list[str], out: IO[bytes]) -> int:
         halves = [_start(HALVES[0], args, out), _start(HALVES[1], args, said)]
         try:
             codes = [half.wait() for half in halves]
-        except BaseException:  # Ctrl-C came to them too
+        except SystemExit:  # unlike Ctrl-C, which came to them too
             for half in halves:
-                half.terminate()
+                half.send_signal(signal.SIGINT)
             raise
         finally:
-            for half in halves:
+            for half in halves:  # they end what they started
                 half.wait()
             said.seek(0)
             out.write(said.read())
@@ -49,6 +49,9 @@ def _start(mark: str, args: list[str], out: IO[bytes]) -> subprocess.Popen[bytes
 
 
 def main(args: list[str]) -> int:
+    if any(word.startswith("-m") for word in args):
+        print("-m chooses the halves; for a choice of your own: make unit PYTEST_ARGS=...")
+        return 4
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     began = time.monotonic()
     code = run_halves(args, sys.stdout.buffer)
