@@ -15,6 +15,8 @@ Corpus = Annotated[str, tyro.conf.arg(metavar="CORPUS")]
 """A file, a folder, a pattern or a URL of these."""
 Corpora = Annotated[tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="CORPUS")]
 """Corpora, each with the option again."""
+Moves = Annotated[tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="OLD=NEW")]
+"""Places that moved, each with the option again."""
 Model = Annotated[str | None, tyro.conf.arg(metavar="MODEL")]
 """A model directory, a name or `shipped`."""
 FileName = Annotated[str, tyro.conf.arg(metavar="FILE")]

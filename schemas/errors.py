@@ -6,6 +6,7 @@ And what an error of the operating system means, in words.
 from __future__ import annotations
 
 import errno
+import gzip
 import os
 
 
@@ -90,7 +91,10 @@ def reason_of(error: BaseException) -> str:
 
     The built-in text of an `OSError`, "[Errno 13] Permission denied: 'x'", is for programmers.
     """
-    return _said(error) if isinstance(error, OSError) else str(error) or type(error).__name__
+    if isinstance(error, gzip.BadGzipFile):
+        return "it is not whole, or not gzip data"  # its own words quote bytes of the file
+    said = _said(error) if isinstance(error, OSError) else str(error).strip()
+    return said or type(error).__name__
 
 
 def failure_of(error: BaseException) -> str:

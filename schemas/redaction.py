@@ -10,19 +10,38 @@ import json
 import re
 
 HIDDEN = "***"
-_USER = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)[^/?#\s@'\"<>]*(?:@[^/?#\s@'\"<>]*)*@")
+_USER = re.compile(
+    r"(?P<mark>://)"
+    r"(?:[^/?#\s@'\"<>]*(?:@[^/?#\s@'\"<>]*)*@"
+    # Or a password that holds a `/` which is not escaped.
+    r"|[^/?#\s@:\['\"<>]{1,200}:(?!\d+[/?#])[^\s@'\"<>]{0,200}@)"
+)
+_PACKED_USER = re.compile(
+    r"(?P<mark>%3a%2f%2f)(?:(?!%2f|%3f|%23)[^/?#&\s@'\"<>]){0,200}?%40", re.IGNORECASE
+)
+"""As `_USER`, of a URL within a URL."""
 _SECRET_NAMES = (
-    r"x-amz-(?:signature|credential|security-token)"
-    r"|x-goog-(?:signature|credential)"
-    r"|awsaccesskeyid|googleaccessid|key-pair-id|policy"
-    r"|signature|sig|hmac|hdnts|hdnea"
+    r"(?:x|q)-[a-z0-9-]*(?:signature|credential)|q-ak"
+    r"|(?:aws|oss)?accesskeyid|googleaccessid|key-pair-id|policy"
+    r"|(?:[a-z0-9]+[-_.])*(?:signature|sig)|hmac|hdnts|hdnea"
     r"|(?:[a-z0-9]+[-_.])*(?:token|secret|password|passwd|pwd|apikey|api[-_]key|access[-_]?key)"
     r"|jwt|auth|authorization|credentials?|key"
 )
+# The marks as they stand, or escaped for a URL within a URL, for HTML, for JSON in a page.
 _QUERY = re.compile(
-    rf"(?P<name>(?:[?&;]|%26|&amp;)(?:{_SECRET_NAMES})(?:=|%3d))[^&;#\s'\"<>]+", re.IGNORECASE
+    rf"(?P<name>(?:[?&;#]|%3f|%26|%23|&amp;|\\u0026)(?:{_SECRET_NAMES})(?:=|%3d))"
+    r"(?:(?!%26|%23|\\u0026)[^&;#\s'\"<>])+(?<![:,.)])",
+    re.IGNORECASE,
 )
-_HEADER = re.compile(r"(?P<name>\b(?:Bearer|Basic)\s+)[A-Za-z0-9+/=._~-]{8,}")
+# "Basic training" and a "ring bearer" are words of captions: there a key has a digit or `=`.
+_HEADER = re.compile(
+    r"(?P<name>\bauthorization['\"]?\s*[:=]\s*['\"]?(?:[A-Za-z0-9-]+\s+)?"
+    r"|(?:\bapi-key|secret_access_key)['\"]?\s*[:=]\s*['\"]?"
+    r"|\b(?:Bearer|Basic)\s+(?=\S*[0-9=]))[A-Za-z0-9+/=._~-]{8,}",
+    re.IGNORECASE,
+)
+_TOKEN = re.compile(r"(?<![A-Za-z0-9])(?:hf|api_org)_[A-Za-z0-9]{16,}")
+"""Of the Hugging Face hub, wherever it stands."""
 # C0 and C1 controls but tab and newline; marks that turn the direction of what follows.
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
@@ -30,9 +49,13 @@ _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u20
 def redact(text: str) -> str:
     """`text` with passwords, signatures and tokens of the URLs in it replaced by `***`."""
     if "://" in text:
-        text = _USER.sub(rf"\g<scheme>{HIDDEN}@", text)
+        text = _USER.sub(rf"\g<mark>{HIDDEN}@", text)
+    if "%40" in text:
+        text = _PACKED_USER.sub(rf"\g<mark>{HIDDEN}%40", text)
     if "=" in text or "%3" in text:
         text = _QUERY.sub(rf"\g<name>{HIDDEN}", text)
+    if "_" in text:
+        text = _TOKEN.sub(HIDDEN, text)
     return _HEADER.sub(rf"\g<name>{HIDDEN}", text)
 
 

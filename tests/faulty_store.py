@@ -19,6 +19,7 @@ CODES = {
     403: "AccessDenied",
     409: "ConditionalRequestConflict",
     500: "InternalError",
+    501: "NotImplemented",
     503: "SlowDown",
 }
 
@@ -51,6 +52,7 @@ class FaultyStore:
 
     requests: Those that came, by method and path.
     ignores_conditions: If-None-Match is taken and does nothing, as some gateways have it.
+    refuses_conditions: If-None-Match is an error, as of gateways that do not know it.
     drops: Share of requests whose connection ends without an answer, half of them before the
         request takes effect, half of them behind it.
     made: Conditional writes that succeeded, by path.
@@ -60,6 +62,7 @@ class FaultyStore:
     url: str = ""
     faults: list[Fault] = field(default_factory=list)
     ignores_conditions: bool = False
+    refuses_conditions: bool = False
     drops: float = 0.0
     dropped: Counter[str] = field(default_factory=Counter)
     made: Counter[str] = field(default_factory=Counter)
@@ -79,6 +82,8 @@ class FaultyStore:
             if fault is not None:
                 fault.done += 1
             lost = self.rng.choice(("request", "answer")) if self.rng.random() < self.drops else ""
+        if self.refuses_conditions and "HTTP_IF_NONE_MATCH" in environ:
+            fault = Fault(method=method, within=path, status=501)
         if fault is None:
             return self._answer(environ, start_response, path, lost)
         request = Request(environ)

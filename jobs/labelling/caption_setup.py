@@ -6,6 +6,7 @@ import platform
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from jobs.labelling.corpora.corpus import Corpus
@@ -71,7 +72,7 @@ class CaptionSetup:
 
     def next_step(self, out: str) -> str:
         """What a user does with the captions."""
-        named = " ".join(f"--corpus {uri}" for uri in self.corpora)
+        named = " ".join(f"--corpus {quote(uri)}" for uri in self.corpora)
         return f"glipforge label {named} --captions {out} --out RUN"
 
     def load(self) -> Tools:

@@ -22,6 +22,7 @@ from pipeline.labelling.annotate_unit import AnnotateOptions, UnitRows, annotate
 from pipeline.labelling.held_bytes import HeldBytes
 from pipeline.run.commit_protocol import marker_path
 from pipeline.run.commit_unit import CommitOutcome, commit_unit
+from pipeline.run.relocation import moved_places
 from pipeline.run.store import RunStore
 from schemas.errors import RetryableError
 from schemas.fingerprint import canonical_json, require_same
@@ -82,8 +83,11 @@ class LabelWorker:
         self._require_planned_tools()
         self._watched = _Watched(self.tools.grounder)
         self.tools.set_before_batch(self._watched.beat)
+        access = getattr(spec.corpus, "access", ANYTHING)
         self.options = AnnotateOptions(
-            limits=replace(spec.setup.limits, access=getattr(spec.corpus, "access", ANYTHING)),
+            limits=replace(
+                spec.setup.limits, access=replace(access, moved=moved_places(self.store))
+            ),
             call_size=spec.call_size,
             size_key=self.tools.size_key,
         )

@@ -54,12 +54,17 @@ def assign_run(config: Assign) -> int:
         found = split(samples, names, overlap=config.overlap, seed=config.seed)
         assignment_views(home, database.uri, stored.name, names)
         write_assignment(stored, samples, found)
+    place = same_place(config.dataset, config.home)
+    if not found:
+        print("0 open pairs: each was called done, bad or missing, so there is nothing to assign")
+        print(f"next: glipforge review pull {shlex.quote(config.run)}{place}")
+        return 0
     counts = Counter(name for of_pair in found.values() for name in of_pair)
     both = sum(len(of_pair) > 1 for of_pair in found.values())
     shares = ", ".join(f"{name} {counts[name]:,}" for name in names)
     print(f"{len(found):,} open pairs: {shares}; {both:,} of them for two")
-    place = same_place(config.dataset, config.home)
     for name in names:
-        print(f"next: glipforge review open {config.run} --reviewer {shlex.quote(name)}{place}")
+        run, reviewer = shlex.quote(config.run), shlex.quote(name)
+        print(f"next: glipforge review open {run} --reviewer {reviewer}{place}")
     print(f"each has a saved view of their pairs, as {view_name(names[0])!r}")
     return 0

@@ -9,8 +9,24 @@ from schemas.caption_text import Problem, caption_problem
 from schemas.records import Status
 
 RAW = "raw"
+MAX_CAPTIONS = 1_000
+"""Of one image: two bytes of a file are a caption, and a row takes a thousand times as many."""
 KEPT_CHARS = 200
 """So much of an unusable caption stays in its row, to recognise it by."""
+
+
+def too_many(value: Any, captions: str) -> Problem | None:
+    """What to say of an image with so many captions that its rows would fill the memory."""
+    if isinstance(value, list | tuple) and captions == "all" and len(value) > MAX_CAPTIONS:
+        detail = f"the image has {len(value):,} captions; at most {MAX_CAPTIONS:,} are read"
+        return Status.RECORD_INVALID, detail
+    return None
+
+
+def count_captions(value: Any, captions: str) -> int:
+    """Records that a field of captions makes."""
+    is_one = not isinstance(value, list | tuple) or too_many(value, captions) is not None
+    return 1 if is_one or captions != "all" else max(1, len(value))
 
 
 def list_captions(value: Any, captions: str) -> list[Any]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from pipeline.corpus.captions import list_captions, read_caption
+from pipeline.corpus.captions import list_captions, read_caption, too_many
 from pipeline.corpus.options import CorpusOptions
 from pipeline.corpus.planned_files import require_unchanged
 from pipeline.corpus.record_ids import (
@@ -182,6 +182,8 @@ class Corpus(ABC):
                 error=error,
             )
             return
+        if (problem := too_many(captions, self.options.captions)) is not None:
+            captions, error = None, error or problem
         is_list = isinstance(captions, list | tuple)
         for number, raw in enumerate(list_captions(captions, self.options.captions)):
             caption, problem = read_caption(raw, self.options.max_caption_chars)

@@ -37,6 +37,7 @@ IMAGE_PATHS = (
     "file_path",
 )
 IDS = ("id", "key", "record_id", "uid")
+_MOST_LISTED = 50
 
 
 def plain_name(name: str) -> str:
@@ -84,7 +85,7 @@ def choose_field(
             None if usual is IDS else next(iter(_alike(usual, names)), None)
         )
     if wanted not in names:
-        raise ConfigError(f"{option} {wanted!r} is not in {where}; there is: {_listed(names)}")
+        raise ConfigError(f"{option} {wanted!r} is not in {where}; there is: {listed(names)}")
     return wanted
 
 
@@ -105,7 +106,7 @@ def require_field(
     found = choose_field(wanted, usual, names, option=option, where=where)
     if found is None:
         raise ConfigError(
-            f"{where} has none of {', '.join(usual)}; there is: {_listed(names)}: choose one with "
+            f"{where} has none of {', '.join(usual)}; there is: {listed(names)}: choose one with "
             f"{option}"
         )
     return found
@@ -116,7 +117,7 @@ def not_taken(chosen: str | None, wanted: str | None, present: Iterable[str]) ->
     others = [name for name in CAPTIONS if name in set(present) and name != chosen]
     if wanted is not None or not others:
         return ""
-    return f"; not read: {_listed(others)} (--caption-field {others[0]} takes it)"
+    return f"; not read: {listed(others)} (--caption-field {others[0]} takes it)"
 
 
 def have_any(usual: Sequence[str], present: Iterable[str]) -> bool:
@@ -129,5 +130,8 @@ def _alike(usual: Sequence[str], names: Sequence[str]) -> list[str]:
     return [plain[key] for key in map(plain_name, usual) if key in plain]
 
 
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(map(repr, names)) or "nothing"
+def listed(names: Sequence[str], *, quoted: bool = True) -> str:
+    """Names for a message; of very many the first."""
+    first = [repr(name) if quoted else name for name in names[:_MOST_LISTED]]
+    more = f" and {len(names) - _MOST_LISTED:,} more" if len(names) > _MOST_LISTED else ""
+    return (", ".join(first) or "nothing") + more

@@ -82,10 +82,11 @@ def open_corpus(uri: str, options: CorpusOptions | None = None) -> Corpus:
             f"corpus {uri!r} holds no {kind} data (files that end in {wanted}); there is: "
             f"{_endings(found)}"
         )
+    tables = tuple(_of_kind("parquet", found)) if kind_found == IMG2DATASET_FILES else ()
     if options.untrusted:
-        _require_inside(root, files)
+        # A picture that is a link to elsewhere is a row with a reason.
+        _require_inside(root, files if kind_found in _CLASSES else tables)
     if kind_found == IMG2DATASET_FILES:
-        tables = tuple(_of_kind("parquet", found))
         return Img2datasetFilesCorpus(uri, root, tuple(files), options, tables=tables)
     if kind_found == "images":
         corpus = ImageFilesCorpus(uri, root, tuple(files), options)

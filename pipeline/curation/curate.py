@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import errno
 from collections.abc import Callable, Iterator, Sequence
 
 from pipeline.curation.batch import FOLDER, BatchWork, curate_batch, in_batches
@@ -26,7 +27,7 @@ from pipeline.storage.folders import list_folders
 from pipeline.storage.parquet_bytes import open_bytes
 from schemas.checked import to_plain
 from schemas.damage import whole
-from schemas.errors import ConfigError, DataError
+from schemas.errors import ConfigError, DataError, os_sentence
 from schemas.fingerprint import sha256_bytes
 from schemas.records import CuratedRecord, Decision
 from schemas.tables import table_to_curated
@@ -76,7 +77,10 @@ def _curate(
     waiting, done = set(work.decisions), 0
     batches = in_batches(commits)
     pool = num_workers(total, len(batches), workers)
-    with in_use(run.url(FOLDER, stats.policy_id), writes=True) as use:
+    with (
+        _said_where_read_only(run, stats.policy_id),
+        in_use(run.url(FOLDER, stats.policy_id), writes=True) as use,
+    ):
         for part in mapper(run, curate_batch, batches, work, workers=pool):
             stats.merge(part.stats)
             of_candidates.merge(part.candidates)
@@ -95,6 +99,21 @@ def _curate(
         run.write(stats.to_json().encode(), FOLDER, stats.policy_id, MANIFEST)
         use.remove_leftovers(lambda: _named(run, stats.policy_id), MANIFEST)
     return stats
+
+
+@contextlib.contextmanager
+def _said_where_read_only(run: RunStore, policy_id: str) -> Iterator[None]:
+    """A run from others may lie where nothing can be written, with a curation that is older."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.EROFS, errno.EACCES, errno.EPERM):
+            raise
+        raise ConfigError(
+            f"{run.uri} has no curation of {policy_id} that is as new as its labels and decisions, "
+            f"and none can be written there: {os_sentence(error)}. Copy the run to a place of your "
+            "own, and give that"
+        ) from error
 
 
 def _named(run: RunStore, policy_id: str) -> set[str]:

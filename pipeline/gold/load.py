@@ -21,6 +21,7 @@ from pipeline.gold.formats.yolo import load_yolo
 from pipeline.gold.gold_set import GoldCounts, GoldSet
 from pipeline.gold.json_stream import NotAnObject, stream_object
 from pipeline.gold.opened import READ_ERRORS, bare_suffix, opened
+from pipeline.storage.files import is_local
 from schemas.errors import ConfigError, DataError, reason_of
 from schemas.gold_format import GOLD_FORMATS
 
@@ -57,8 +58,7 @@ def load_gold(
         raise ConfigError(
             f"gold format must be one of {', '.join(GOLD_FORMATS)}, got {gold_format!r}"
         )
-    if not Path(path).exists():
-        raise ConfigError(f"gold {path!r} does not exist")
+    require_there(path, "gold")
     if label_map and not Path(label_map).is_file():
         raise ConfigError(f"label_map {label_map!r} does not exist, or is not a file")
     found = guess_format(path) if gold_format == "auto" else gold_format
@@ -80,6 +80,21 @@ def load_gold(
             "not published. Give the file with the boxes"
         )
     return gold
+
+
+def require_there(path: str, what: str) -> None:
+    """Pass where a file or folder of this machine is; `what` names the option in errors.
+
+    Raises:
+        ConfigError: nothing is there, or it is in a store.
+    """
+    if not is_local(path):
+        raise ConfigError(
+            f"{what} {path!r} is an address; boxes are read from files of this machine: copy it "
+            "here, and give the copy"
+        )
+    if not Path(path).exists():
+        raise ConfigError(f"{what} {path!r} does not exist")
 
 
 _FILES_ALONE = frozenset(

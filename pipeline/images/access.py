@@ -50,13 +50,19 @@ class ImageAccess:
         Raises:
             RecordError: IMAGE_MISSING, names what is allowed.
         """
-        if not self.untrusted or scheme_of(uri) in WEB:
-            return
-        if not any(_is_inside(uri, root) for root in (self.root, *self.others)):
-            raise RecordError(
-                Status.IMAGE_MISSING,
-                f"{uri} is not below the corpus, and the corpus is untrusted",
-            )
+        if self.untrusted and scheme_of(uri) not in WEB:
+            self._require_below(uri, uri)
+
+    def require_opened(self, descriptor: int, uri: str) -> None:
+        """Refuse an open file that is not below the root: a link may have been turned since it was
+        looked at.
+
+        Raises:
+            RecordError: IMAGE_MISSING, as of `require`.
+        """
+        opened = f"/proc/self/fd/{descriptor}"
+        if self.untrusted and os.path.lexists(opened):
+            self._require_below(uri, os.path.realpath(opened))
 
     def require_address(self, host: str, address: str) -> None:
         """Refuse an address of the web that is not public.
@@ -68,6 +74,13 @@ class ImageAccess:
             raise RecordError(
                 Status.IMAGE_MISSING,
                 f"{host} is {address}, which is not a public address, and the corpus is untrusted",
+            )
+
+    def _require_below(self, uri: str, place: str) -> None:
+        if not any(_is_inside(place, root) for root in (self.root, *self.others)):
+            raise RecordError(
+                Status.IMAGE_MISSING,
+                f"{uri} is not below the corpus, and the corpus is untrusted",
             )
 
 
@@ -105,6 +118,12 @@ def plain_uri(uri: str) -> str:
             f"{stripped!r}: images are read from paths, file://, http(s):// and s3:// (or another "
             f"object store: {', '.join(STORES[2:])}); {scheme}:// is not read",
         )
+    host = stripped.partition("://")[2].partition("/")[0]
+    if scheme == "file" and host.lower() not in ("", "localhost"):
+        raise RecordError(
+            Status.IMAGE_MISSING,
+            f"{stripped!r} names a file of the machine {host!r}; a file of this one is file:///...",
+        )
     return scheme + stripped[len(scheme) :]
 
 
@@ -115,19 +134,28 @@ def is_public(address: str) -> bool:
     except ValueError:
         return False
     if isinstance(found, ipaddress.IPv6Address):
-        inner = found.ipv4_mapped or found.sixtofour or (found.teredo or (None, None))[1]
-        if inner is None and found in _NAT64:
-            inner = ipaddress.IPv4Address(int(found) & 0xFFFFFFFF)
-        if inner is not None and not is_public(str(inner)):
+        last = ipaddress.IPv4Address(int(found) & 0xFFFFFFFF)
+        if found.ipv4_mapped or found in _NAT64:  # another spelling of an IPv4 address
+            return is_public(str(last))
+        is_isatap = int(found) >> 32 & 0xFDFFFFFF == 0x5EFE
+        inner = (
+            found.sixtofour or (found.teredo or (None, None))[1] or (last if is_isatap else None)
+        )
+        if found.is_site_local or (inner is not None and not is_public(str(inner))):
             return False
+    elif found in _PROTOCOLS:
+        return False
     return found.is_global and not found.is_multicast and not found.is_reserved
 
 
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_PROTOCOLS = ipaddress.ip_network("192.0.0.0/24")
+"""IANA's, which Python knows in part only before 3.12.4."""
 
 
 def _is_inside(uri: str, root: str) -> bool:
-    if parts := zip_parts(uri):
+    # A file may be called like a member of an archive, and lie elsewhere: `a.zip#/../../b.jpg`.
+    if not is_local(uri) and (parts := zip_parts(uri)):
         uri, root = parts[0], (zip_parts(root) or (root, ""))[0]
         if uri == root:
             return True

@@ -55,7 +55,7 @@ def read_image_uri(
         if address.kind is UriKind.ARCHIVE and not address.is_in_zip:
             return read_tar_member(address.file, address.member, MAX_IMAGE_BYTES, admit)
         if address.kind is UriKind.FILE:
-            return _read_file(address.path, admit)
+            return _read_file(address.path, access, admit)
         _require_size(uri, stat_file(uri).size, admit)
         return read_bytes(uri) if address.is_in_zip else read_bytes(uri, 0, MAX_IMAGE_BYTES)
     except (RecordError, RetryableError, StorageKeysRefused, NotAdmitted):
@@ -74,10 +74,11 @@ def read_image_uri(
         raise RecordError(Status.IMAGE_MISSING, f"{uri} cannot be read: {reason}") from error
 
 
-def _read_file(path: str, admit: Admit) -> bytes:
+def _read_file(path: str, access: ImageAccess, admit: Admit) -> bytes:
     # Not blocking: opening a pipe that nobody writes to would wait without end.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     with open(descriptor, "rb") as stream:
+        access.require_opened(descriptor, path)
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):
             raise RecordError(

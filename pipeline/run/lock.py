@@ -18,7 +18,7 @@ from typing import IO, Any
 
 from pipeline.run.committed import CommittedUnits
 from pipeline.run.lock_holder import LOCK, LockHolder, held_by, myself, parsed, taken_by
-from pipeline.run.object_lock import RequireHeld, object_lock
+from pipeline.run.object_lock import RequireHeld, is_of_a_disk, object_lock
 from pipeline.run.store import RunStore
 from pipeline.storage.errors import MissingFile
 from pipeline.storage.files import read_bytes
@@ -74,6 +74,8 @@ def lock_holder(run: RunStore) -> LockHolder | None:
         try:
             data = read_bytes(run.url(LOCK))
         except MissingFile:
+            return None
+        if is_of_a_disk(data):
             return None
         with whole(run.url(LOCK), "delete it if no driver is at work"):
             holder = dict(json.loads(data))

@@ -147,7 +147,7 @@ def _is_token(data: bytes, me: Mapping[str, Any]) -> bool:
     return isinstance(found, dict) and found.get("token") == me["token"]
 
 
-def _is_of_a_disk(data: bytes) -> bool:
+def is_of_a_disk(data: bytes) -> bool:
     """Whether it came with a run that was copied from a file system: nobody renews such a lock."""
     found = parsed(data)
     return bool(found) and b'"token"' not in data
@@ -164,7 +164,7 @@ def _take_object(
             continue
         if _is_token(found, me):
             return  # the answer to our own write was lost
-        if _is_of_a_disk(found):
+        if is_of_a_disk(found):
             remove(url)
             continue
         if seen and found != seen:

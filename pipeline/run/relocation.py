@@ -10,13 +10,14 @@ hashes are in the rows.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
 from pipeline.images.access import is_at
 from pipeline.images.fetch import read_image_uri
+from pipeline.run.commit_protocol import ANNOTATIONS, folder_of
 from pipeline.run.store import PLAN, RunStore
 from pipeline.storage.errors import MissingFile
 from pipeline.storage.files import is_local, local_path, read_bytes
@@ -24,6 +25,7 @@ from schemas.damage import whole
 from schemas.errors import ConfigError, RecordError
 from schemas.fingerprint import sha256_bytes
 from schemas.plan import InputFile, Plan, Unit
+from schemas.records import Annotation
 
 RELOCATED = "_relocated.json"
 LOOKED_AT = 16
@@ -39,26 +41,59 @@ class Relocation:
     new: str
 
     @classmethod
-    def parse(cls, text: str) -> Relocation | None:
-        """`OLD=NEW`; None where the text is empty.
+    def parse(cls, text: str, planned: Iterable[str] = ()) -> Relocation:
+        """`OLD=NEW`; where names have the sign too, OLD is the place that the plan names.
+
+        Args:
+            text: The two places.
+            planned: Addresses of a plan.
 
         Raises:
             ConfigError: it is not two places.
         """
-        if not text:
-            return None
-        old, equals, new = text.partition("=")
-        if not (old and equals and new):
+        cuts = [number for number, letter in enumerate(text) if letter == "="]
+        found = [
+            cls(old=_clean(text[:cut]), new=_clean(text[cut + 1 :]))
+            for cut in cuts
+            if text[:cut] and text[cut + 1 :]
+        ]
+        if not found:
             raise ConfigError(f"--relocate must be OLD=NEW, two folders or URLs, got {text!r}")
-        return cls(old=_clean(old), new=_clean(new))
+        if len(found) > 1:
+            known = tuple(planned)
+            found.sort(key=lambda one: not any(is_at(uri, one.old) for uri in known))
+        return found[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Relocations:
+    """Moves that are made together; of places within each other the inner one counts."""
+
+    moves: tuple[Relocation, ...]
+
+    def require_apart(self) -> None:
+        """Refuse what would leave open where an address of a row is now.
+
+        Raises:
+            ConfigError: one place is said to be at two, or two have followed each other.
+        """
+        olds = [one.old for one in self.moves]
+        for number, one in enumerate(self.moves):
+            if one.old in olds[:number]:
+                raise ConfigError(f"--relocate names {one.old} twice; it is at one place now")
+            if one.new in olds and one.new != one.old:
+                raise ConfigError(
+                    f"--relocate: {one.old} is where {one.new} was, so that rows that name "
+                    f"{one.new} could mean both; give it a place of its own"
+                )
 
     def to_old(self, uri: str) -> str:
         """The same thing as the plan names it."""
-        return _moved(uri, self.new, self.old)
+        return _moved(uri, [(one.new, one.old) for one in self.moves])
 
     def to_new(self, uri: str) -> str:
         """Where the thing is now."""
-        return _moved(uri, self.old, self.new)
+        return _moved(uri, [(one.old, one.new) for one in self.moves])
 
     def as_planned(self, wanted: Plan, found: Plan) -> Plan:
         """The plan of the new place in the names of the old, with the written times of files whose
@@ -78,15 +113,29 @@ class Relocation:
         )
 
     def require_same_pictures(self, run: RunStore) -> int:
-        """Compare pictures of committed rows with what is at the new place; returns how many.
+        """Compare pictures of committed rows with what is at the new places; returns how many.
 
         Raises:
             ConfigError: one is not there, or is another.
         """
+        return sum(self._compare(islice(self._rows_of(run, one), LOOKED_AT)) for one in self.moves)
+
+    def _rows_of(self, run: RunStore, move: Relocation) -> Iterator[Annotation]:
+        """Committed rows of units that moved; where files only name moved pictures, of all."""
+        commits = run.commits()
+        units = [unit for unit in run.plan().units if unit.unit_id in commits]
+        moved = [unit for unit in units if is_at(unit.uri, move.old)]
+        for unit in moved or units:
+            commit = commits[unit.unit_id]
+            for file in commit.files:
+                if folder_of(file.path) == ANNOTATIONS:
+                    yield from run.read_rows(commit, file)
+
+    def _compare(self, rows: Iterable[Annotation]) -> int:
         looked_at = 0
-        for row in islice(run.iter_annotations(), LOOKED_AT):
+        for row in rows:
             place = self.to_new(row.image_uri)
-            if not row.image_sha256 or not place.startswith(self.new):
+            if not row.image_sha256 or not any(is_at(place, one.new) for one in self.moves):
                 continue  # from the web, or from elsewhere
             try:
                 found = sha256_bytes(read_image_uri(place))
@@ -114,29 +163,34 @@ class Relocation:
         return [self._setting(inner) for inner in value] if isinstance(value, list) else value
 
 
-def write_relocated(run: RunStore, wanted: Plan, text: str) -> tuple[Plan, dict[str, Unit]]:
-    """Write the plan of a run, or find it the same at a new place.
+def write_relocated(
+    run: RunStore, wanted: Plan, texts: Sequence[str]
+) -> tuple[Plan, dict[str, Unit]]:
+    """Write the plan of a run, or find it the same at new places.
 
     Args:
         run: The run.
         wanted: What this corpus would be planned as.
-        text: `OLD=NEW`, or nothing.
+        texts: `OLD=NEW` of each place that moved.
 
     Returns:
         The plan as it is written; and, of a relocated run, the units where they are now, by id.
 
     Raises:
-        ConfigError: the text is wrong, or pictures are others.
+        ConfigError: a text is wrong, or pictures are others.
         FingerprintMismatch: the run has another plan.
     """
-    relocation = Relocation.parse(text)
-    if relocation is None or not run.has(PLAN):
+    if not texts or not run.has(PLAN):
         plan = run.write_plan(wanted)
         _remember(run, [Relocation(old=old, new=old) for old in _origins(run)])
         return plan, {}
-    plan = run.write_plan(relocation.as_planned(wanted, run.plan()))
-    relocation.require_same_pictures(run)
-    _remember(run, [relocation])
+    found = run.plan()
+    planned = [*found.corpus.split(_JOINED), *(file.uri for file in found.inputs)]
+    relocations = Relocations(tuple(Relocation.parse(text, planned) for text in texts))
+    relocations.require_apart()
+    plan = run.write_plan(relocations.as_planned(wanted, found))
+    relocations.require_same_pictures(run)
+    _remember(run, list(relocations.moves))
     return plan, {unit.unit_id: unit for unit in wanted.units}
 
 
@@ -153,6 +207,8 @@ def moved_places(run: RunStore) -> tuple[tuple[str, str], ...]:
             now[place] = one.new
         now.pop(one.new, None)
         been[one.old].add(one.new)
+        if any(is_at(one.new, place) for place in now):
+            now[one.new] = one.new  # below a place that moved there: addresses of it are right
     return tuple(sorted(now.items(), key=lambda pair: -len(pair[0])))
 
 
@@ -195,5 +251,8 @@ def _clean(place: str) -> str:
     return local_path(place) if is_local(place) else place.rstrip("/")
 
 
-def _moved(uri: str, here: str, there: str) -> str:
-    return there + uri[len(here) :] if is_at(uri, here) else uri
+def _moved(uri: str, places: Iterable[tuple[str, str]]) -> str:
+    """The address with another beginning: of the longest of the places that it is at."""
+    fits = [(here, there) for here, there in places if is_at(uri, here)]
+    here, there = max(fits, key=lambda pair: len(pair[0]), default=("", ""))
+    return there + uri[len(here) :]

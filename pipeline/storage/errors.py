@@ -77,8 +77,9 @@ def explained(url: str) -> Iterator[None]:
     except GlipforgeError:
         raise
     except FileNotFoundError as error:
-        text = str(error) if error.errno is None and error.args else f"{url} does not exist"
-        raise MissingFile(text) from error
+        text = str(error) if error.errno is None else ""
+        # Of a member of an archive fsspec says only the name.
+        raise MissingFile(f"{url} does not exist" if text in url else text) from error
     except PermissionError as error:
         raise StorageDenied(os_sentence(error, url)) from error
     except OSError as error:

@@ -6,10 +6,13 @@ is packed to a tenth, at most a thirtieth; nothing is read that comes out far be
 
 from __future__ import annotations
 
+import gzip
+import io
+import zlib
 from collections.abc import Collection, Iterator
 from typing import IO, TYPE_CHECKING
 
-from schemas.errors import DataError
+from schemas.errors import DataError, reason_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -19,12 +22,71 @@ FREE_BYTES = 256 << 20
 """So many bytes may come out of any file."""
 MOST_TIMES = 100
 """Beyond that, of its size."""
+FREE_STREAM_BYTES = 16 << 30
+"""So many may be unpacked and thrown away: half a minute."""
 _VALUE_BYTES = 8
 """Of a number, and of the place of a text."""
 
 
 class Inflates(DataError):
     """A file that would unpack to far more than an honest one of its size."""
+
+
+GZIP_ERRORS = (EOFError, gzip.BadGzipFile, zlib.error, Inflates)
+"""What reading damaged gzip data raises, or such that inflates."""
+
+
+class BoundedGzip(gzip.GzipFile):
+    """What a gzip file holds, seekable, up to a limit of time: it is read through, not kept.
+
+    Raises:
+        Inflates: more comes out.
+    """
+
+    def __init__(self, raw: IO[bytes], what: str) -> None:
+        size = raw.seek(0, io.SEEK_END)
+        self._what, self._limit = what, max(FREE_STREAM_BYTES, MOST_TIMES * size)
+        self._taken = 0
+        raw.seek(0)
+        super().__init__(fileobj=raw)
+
+    def read(self, size: int | None = -1) -> bytes:
+        """As of a file."""
+        data = super().read(self._limit + 1 if size is None or size < 0 else size)
+        self._count(len(data))
+        return data
+
+    def readline(self, size: int | None = -1) -> bytes:
+        """As of a file."""
+        line = super().readline(-1 if size is None else size)
+        self._count(len(line))
+        return line
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """As of a file."""
+        if whence == io.SEEK_SET:
+            offset = min(offset, self._limit + 1)
+        return self._within(super().seek(offset, whence))
+
+    def _count(self, num_bytes: int) -> None:
+        self._taken += num_bytes  # what is read twice counts twice: then the place is looked at
+        if self._taken > self._limit:
+            self._within(super().seek(0, io.SEEK_CUR))
+
+    def _within(self, place: int) -> int:
+        if place > self._limit:
+            raise Inflates(
+                f"{self._what} unpacks to more than {self._limit:,} bytes: it is not read further. "
+                "If it is right, unpack it with gunzip and give the plain file"
+            )
+        return place
+
+
+def gzip_reason(error: BaseException, where: str = "") -> str:
+    """What to say of one of `GZIP_ERRORS`."""
+    if isinstance(error, Inflates):
+        return str(error)
+    return f"damaged gzip data{where}: {reason_of(error)}"
 
 
 def most_unpacked(size: int) -> int:

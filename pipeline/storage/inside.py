@@ -28,8 +28,11 @@ def require_inside(folder: str | os.PathLike[str], root: str | os.PathLike[str])
     """
     if not is_inside(folder, root):
         raise DataError(
-            f"{os.fspath(folder)} leads out of the run {os.fspath(root)}; nothing there is written "
-            "or deleted. Put the folder itself there, and the same command goes on"
+            f"{os.fspath(folder)} leads out of the run {os.fspath(root)}, to "
+            f"{os.path.realpath(folder)}; nothing there is written or deleted, since a run may "
+            "come from others. If the link is yours, for room on another disk: move the whole run "
+            "there and put a link in its place, or mount that disk at the folder. Else put the "
+            "folder itself there, and the same command goes on"
         )
 
 

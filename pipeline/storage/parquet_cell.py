@@ -12,6 +12,7 @@ from schemas.errors import RecordError, reason_of
 from schemas.records import Status
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
 ROWS_AT_ONCE = 8
@@ -49,6 +50,26 @@ def image_in_cell(value: Any) -> bytes | None:
         except (TypeError, ValueError):
             return None
     return value if isinstance(value, bytes) and value else None
+
+
+def byte_lists(column: pa.Array) -> list[bytes | None] | None:
+    """A column of lists of uint8 as bytes; None where it is another. Python's own list of the
+    values takes eight times their memory.
+
+    Raises:
+        ValueError: one of the values is missing.
+    """
+    import pyarrow as pa
+
+    kind = column.type
+    is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind)
+    if not is_list or kind.value_type != pa.uint8():
+        return None
+    found: list[bytes | None] = []
+    for one in column:
+        values = one.values
+        found.append(None if values is None else values.to_numpy().tobytes())
+    return found
 
 
 def _decoded(text: str) -> bytes | None:
@@ -96,13 +117,14 @@ def read_parquet_cell(url: str, row: int, column: str) -> bytes:
                         buffer_size=BUFFER_BYTES,
                     ):
                         if row < first + batch.num_rows:
-                            value = batch.column(0)[row - first].as_py()
+                            cell = batch.column(0).slice(row - first, 1)
+                            value = (byte_lists(cell) or cell.to_pylist())[0]
                             return _cell_bytes(value, url, row, column)
                         first += batch.num_rows
                 first += num_rows
         except Inflates as error:
             raise RecordError(Status.IMAGE_TOO_LARGE, f"row {row}: {error}") from error
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, ValueError) as error:
             raise RecordError(
                 Status.IMAGE_MISSING, f"{url} cannot be read: {reason_of(error)}"
             ) from error

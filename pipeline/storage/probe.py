@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import uuid
 
-from pipeline.storage.files import create_bytes, join_url, read_bytes, remove
+from pipeline.storage.errors import StorageDenied, StorageFull, StorageUnavailable
+from pipeline.storage.files import create_bytes, join_url, read_bytes, remove, write_bytes
 from schemas.errors import ConfigError
 
 
@@ -16,12 +17,25 @@ def creates_exclusively(url: str) -> bool:
     """
     probe = join_url(url, f"_probe-{uuid.uuid4().hex}")
     try:
-        create_bytes(probe, b"first")
+        if not _takes_condition(probe):
+            return False
         second = create_bytes(probe, b"second")
         kept = read_bytes(probe)
     finally:
         remove(probe)
     return not second and kept == b"first"
+
+
+def _takes_condition(probe: str) -> bool:
+    """Create an object; False where the store takes it only without the condition."""
+    try:
+        create_bytes(probe, b"first")  # a lost answer makes it False, which says nothing
+    except (StorageDenied, StorageUnavailable, StorageFull):
+        raise
+    except OSError:
+        write_bytes(probe, b"first")  # raises as well where it is not the condition
+        return False
+    return True
 
 
 def require_exclusive_create(url: str) -> None:
@@ -35,7 +49,8 @@ def require_exclusive_create(url: str) -> None:
     """
     if not creates_exclusively(url):
         raise ConfigError(
-            f"{url}: the store overwrites an object that was to be created only (it ignores "
-            "If-None-Match), so two drivers or workers would overwrite each other's work. Use a "
-            "store or a version of it that honours conditional writes, or write the run to a disk"
+            f"{url}: the store overwrites an object that was to be created only, or refuses such a "
+            "write (If-None-Match), so two drivers or workers would overwrite each other's work. "
+            "Use a store or a version of it that honours conditional writes, or write the run to a "
+            "disk"
         )

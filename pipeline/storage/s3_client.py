@@ -6,6 +6,7 @@ The endpoint and the credentials come from boto3's own variables (`AWS_ENDPOINT_
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 import time
@@ -100,6 +101,10 @@ def explained(path: str) -> Iterator[None]:
         if code in _MISSING or status == 404:
             what = "bucket" if code == "NoSuchBucket" else "object"
             raise FileNotFoundError(f"s3://{path}: no such {what} at {endpoint}") from error
+        if code == "NotImplemented":
+            raise OSError(
+                errno.EOPNOTSUPP, f"{endpoint} cannot do what is asked for: {error}", f"s3://{path}"
+            ) from error
         if status >= 500 or status == 429 or code in _RACE or code == "SlowDown":
             raise StorageUnavailable(
                 f"s3://{path}: {endpoint} failed after {MAX_ATTEMPTS} attempts: {error}"

@@ -1,9 +1,10 @@
 """S3-compatible stores behind fsspec, by boto3: whole objects, byte ranges, conditional PUT.
 
 An object appears whole or not at all: every write is one PUT, made only when the writer is
-closed without an exception. `pipe_file(mode="create")` is a conditional PUT, the only exclusive
-create that such a store has. Transient failures are retried by botocore, and here where it does
-not: a body that breaks off, two conditional PUTs at once. See `s3_client` for the connection.
+closed without an exception; a large file goes there in parts (`s3_upload`).
+`pipe_file(mode="create")` is a conditional PUT, the only exclusive create that such a store has.
+Transient failures are retried by botocore, and here where it does not: a body that breaks off,
+two conditional PUTs at once. See `s3_client` for the connection.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 from fsspec.spec import AbstractBufferedFile, AbstractFileSystem
 
 from pipeline.storage.s3_client import again_while, explained, is_broken_body, is_race, s3_client
+from pipeline.storage.s3_upload import send_file
 
 READ_BLOCK_BYTES = 4 * 2**20
 
@@ -114,6 +116,16 @@ class S3FileSystem(AbstractFileSystem):  # type: ignore[misc]
                 again_while(is_race, s3_client().put_object, **request, IfNoneMatch="*")
             else:
                 s3_client().put_object(**request)
+
+    def put_file(
+        self, lpath: str, rpath: str, callback: Any = None, mode: str = "overwrite", **kwargs: Any
+    ) -> None:
+        """Write an object from a file of this machine; modes as of `pipe_file`.
+
+        Raises:
+            FileExistsError: mode is `create` and the object exists.
+        """
+        send_file(lpath, *self._key(rpath), new=mode == "create")
 
     def rm_file(self, path: str) -> None:
         """Delete an object; no error where it is gone."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from datetime import UTC, datetime
 from typing import Any, BinaryIO, cast
 
@@ -107,10 +106,15 @@ class StorePlace(Place):
         return {name: at for name, at in found.items() if at is not None}
 
     def all_files(self) -> list[str]:
-        """Names of the files below a folder, as they go on behind it; sorted."""
+        """Names of the files below a folder, as they go on behind it; sorted. Without the empty
+        objects that a store's console makes for folders."""
         base = self.path.rstrip("/") + "/"
         found = (str(name) for name in self._filesystem.find(self.path))
-        return sorted(name.removeprefix(base) for name in found if name.startswith(base))
+        return sorted(
+            name.removeprefix(base)
+            for name in found
+            if name.startswith(base) and not name.endswith("/")
+        )
 
     def put(self, local: str, path: str) -> None:
         """Send a file of this machine to a path of the store."""
@@ -125,8 +129,7 @@ class StorePlace(Place):
         """
         self._require_creates()
         try:
-            with open(local, "rb") as source, self._filesystem.open(path, "xb") as target:
-                shutil.copyfileobj(source, target)
+            self._filesystem.put_file(local, path, mode="create")
         except FileExistsError:
             return self._is_equal(local, path)
         return True

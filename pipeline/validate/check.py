@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 
 from pipeline.gold import load_gold
 from pipeline.gold.gold_set import GoldCounts, GoldSet
-from pipeline.gold.load import guess_format
+from pipeline.gold.load import guess_format, require_there
 from pipeline.imported.pictures import Pictures
-from schemas.errors import ConfigError, DataError
+from schemas.errors import DataError
 from schemas.records import TrainingSample
 
 
@@ -65,8 +65,7 @@ def validate(
     Raises:
         ConfigError: the path does not exist, or its format cannot be told.
     """
-    if not os.path.exists(path):
-        raise ConfigError(f"path {path!r} does not exist")
+    require_there(path, "path")
     findings = Findings(path=path)
 
     def report(where: str, what: str, kind: str = "") -> None:

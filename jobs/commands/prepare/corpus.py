@@ -107,7 +107,8 @@ def _print(facts: dict[str, Any], found: dict[str, Any], *, limited: bool) -> No
 
     print(f"corpus   {facts['corpus']} ({facts['format']}) {facts['explanation']}".rstrip())
     size = f"{facts['bytes'] / 1e6:,.1f} MB"
-    print(f"files    {facts['files']:,}, {size}, {facts['units']:,} units of work")
+    units = f"{facts['units']:,} unit{'s' * (facts['units'] != 1)} of work"
+    print(f"files    {facts['files']:,}, {size}, {units}")
     if facts["largest_unit"] > LARGE * RECORDS_PER_UNIT:
         print(
             f"  a unit has {facts['largest_unit']:,} pairs, and a crash costs all of it: a row "

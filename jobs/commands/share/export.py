@@ -7,6 +7,7 @@ docs/formats.md says which program reads which format, and what each cannot say.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from shlex import quote
 from typing import TYPE_CHECKING, Literal
 
 import tyro
@@ -97,8 +98,19 @@ def run(config: Config) -> int:
     from jobs.progress_bar import reading_bar
     from pipeline.export.export import Export
 
-    _print(Export(_request(config)).write(reading_bar), config.policy)
+    summary = Export(_request(config)).write(reading_bar)
+    summary.advice += _check(config, summary)
+    _print(summary, config.policy)
     return 0
+
+
+def _check(config: Config, summary: ExportSummary) -> list[str]:
+    """The command that looks at files whose images are in a folder of their own."""
+    folder = config.copy_images or config.link_images
+    if not folder or "://" in f"{config.out}{folder}":
+        return []
+    found = next((path for path in summary.paths if not path.endswith(".md")), config.out)
+    return [f"glipforge validate {quote(found)} --image-root {quote(folder)}"]
 
 
 def _request(config: Config) -> ExportRequest:

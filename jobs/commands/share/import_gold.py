@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
 import tyro
@@ -86,6 +87,7 @@ def _print(
     kind: str,
     summary: ImportSummary,
 ) -> None:
+    out = quote(config.out)
     lines = [
         f"{gold_format} ({kind}): {summary.rows:,} rows, {summary.boxes:,} links of a box to a "
         "phrase",
@@ -98,7 +100,7 @@ def _print(
         ),
         *(f"{number:,} x {what}" for what, number in summary.images.items()),
         f"written {config.out}",
-        f"next: glipforge export {config.out} --format goldg --out labels.json, or glipforge "
-        f"review push {config.out}",
+        f"next: glipforge export {out} --format goldg --out labels.json, or glipforge review push "
+        f"{out}",
     ]
     print("\n".join(lines))

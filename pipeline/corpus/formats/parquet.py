@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any, ClassVar
+from uuid import UUID
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,6 +17,7 @@ from pipeline.corpus.field_names import (
     IMAGE_PATHS,
     choose_field,
     field_value,
+    listed,
     not_taken,
     require_field,
 )
@@ -26,18 +28,19 @@ from pipeline.corpus.formats.parquet_captions import (
     named,
 )
 from pipeline.corpus.formats.parquet_columns import (
-    as_raw,
     class_names,
     find_image_columns,
+    has_repeats,
     image_kind,
     open_parquet,
     read_group,
     repeated_columns,
+    without_unreadable,
 )
 from pipeline.corpus.image_paths import resolve_image
 from pipeline.corpus.options import CorpusOptions
 from pipeline.storage.errors import MissingFile
-from pipeline.storage.parquet_cell import image_in_cell
+from pipeline.storage.parquet_cell import image_in_cell, is_encoded
 from schemas.errors import ConfigError, UnitError, reason_of
 from schemas.plan import InputFile, Unit
 from schemas.records import CorpusRecord, Status
@@ -47,6 +50,7 @@ ROW_GROUPS = "row-groups"
 ROWS_PER_BATCH = 1
 """Images that are unpacked at once: a small file may hold one of a hundred megabytes, often."""
 IMAGE_TYPES = "bytes, a struct with bytes, a list of uint8, base64, or a path or URL"
+_LOOKED_AT = 256
 _STATUS_FIELDS = ("status", "error_message")
 
 
@@ -68,10 +72,10 @@ class ParquetCorpus(Corpus):
         schema, where = _first_schema(files)
         images = find_image_columns(schema)
         if not images and options.image_field is None:
-            listed = ", ".join(f"{field.name!r} ({field.type})" for field in schema) or "no column"
+            there = listed([f"{one.name!r} ({one.type})" for one in schema], quoted=False)
             raise ConfigError(
                 f"{where} has no column that looks like an image: images are {IMAGE_TYPES}, text "
-                f"in a column of a usual name ({', '.join(IMAGE_PATHS)}). There is: {listed}. "
+                f"in a column of a usual name ({', '.join(IMAGE_PATHS)}). There is: {there}. "
                 "Choose another with image_field"
             )
         self.image_field = require_field(
@@ -79,7 +83,7 @@ class ParquetCorpus(Corpus):
             images,
             schema.names if options.image_field else images,
             option="image_field",
-            where=f"{where} (columns {', '.join(schema.names)})",
+            where=f"{where} (columns {listed(schema.names, quoted=False)})",
         )
         if several := repeated_columns(schema, [self.image_field], where):
             raise ConfigError(several)
@@ -150,9 +154,10 @@ class ParquetCorpus(Corpus):
         num_rows = file.metadata.row_group(group).num_rows
         done = 0
         try:
-            for row in read_group(file, group, columns, ROWS_PER_BATCH):
+            for found in read_group(file, group, columns, ROWS_PER_BATCH):
+                row, unreadable = without_unreadable(found)
                 said = named(field_value(row, caption), names)
-                yield from self._records(uri, first_row + done, row, said, kind)
+                yield from self._records(uri, first_row + done, row, said, kind, unreadable)
                 done += 1
         except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
             # The footer says how many rows there are: each of them stays a row.
@@ -163,17 +168,25 @@ class ParquetCorpus(Corpus):
                 yield self._broken(uri, _row_key(row_number), detail)
 
     def _records(
-        self, uri: str, row_number: int, row: dict[str, Any], caption: Any, kind: str
+        self,
+        uri: str,
+        row_number: int,
+        row: dict[str, Any],
+        caption: Any,
+        kind: str,
+        unreadable: str,
     ) -> Iterator[CorpusRecord]:
         key = _row_key(row_number)
         image_bytes, image_uri, problem = self._image(uri, row_number, row, kind)
+        if unreadable:
+            problem = (Status.RECORD_INVALID, f"row {row_number}: {unreadable}")
         if self.id_field is not None:
             value = row[self.id_field]
             if isinstance(value, bytes):
                 value = value.decode("utf-8", "backslashreplace")
-            if isinstance(value, str | int) and not isinstance(value, bool) and value != "":
+            if isinstance(value, str | int | UUID) and not isinstance(value, bool) and value != "":
                 key = str(value)
-            else:
+            elif not unreadable:
                 detail = f"row {row_number} has no usable {self.id_field!r}: {value!r:.80}"
                 problem = (Status.RECORD_INVALID, detail)
         yield from self._pairs(
@@ -198,9 +211,11 @@ class ParquetCorpus(Corpus):
         if isinstance(value, list):
             value = value[0] if len(value) == 1 else None
         if isinstance(value, dict):
-            value = value.get("path")
+            kind, value = "path", value.get("path")
         if kind == "path" and isinstance(value, bytes):
             value = value.decode("utf-8", "surrogateescape")  # no UTF-8: named as no valid text
+        if value and is_encoded(_text(value)[:_LOOKED_AT]):
+            return None, None, (Status.IMAGE_CORRUPT, f"row {row_number} holds damaged base64")
         if not value:
             detail = f"row {row_number} holds no image"
             said = [_text(row[name]) for name in _STATUS_FIELDS if row.get(name)]
@@ -223,11 +238,9 @@ class ParquetCorpus(Corpus):
             wanted.append(self.id_field)
         missing = [name for name in wanted if name not in schema.names]
         if missing:
-            raise UnitError(
-                f"{uri} has no column {', '.join(map(repr, missing))}; it has "
-                f"{', '.join(schema.names)}"
-            )
-        extra = [name for name in _STATUS_FIELDS if name in schema.names]
+            there = listed(schema.names, quoted=False)
+            raise UnitError(f"{uri} has no column {listed(missing)}; it has {there}")
+        extra = [name for name in _STATUS_FIELDS if schema.names.count(name) == 1]
         return list(dict.fromkeys([*wanted, *extra]))
 
     def _divide(self, file: InputFile, records_per_unit: int) -> list[Part]:
@@ -239,7 +252,7 @@ class ParquetCorpus(Corpus):
                 caption = column_of(self._caption_of(schema), schema)
                 if not rows or caption not in schema.names:
                     return whole
-                if self.id_field is not None and _has_repeats(table, self.id_field):
+                if self.id_field is not None and has_repeats(table, self.id_field):
                     return whole
         except UnitError:
             return whole  # reading the unit fails with the reason; the others go on
@@ -278,17 +291,3 @@ def _first_schema(files: tuple[InputFile, ...]) -> tuple[pa.Schema, str]:
         except UnitError as error:
             reason = error
     raise ConfigError(f"none of {len(files)} Parquet file(s) can be read: {reason}")
-
-
-def _has_repeats(table: pq.ParquetFile, column: str) -> bool:
-    if column not in table.schema_arrow.names:
-        return True
-    seen: set[int] = set()
-    total = 0
-    try:
-        for batch in table.iter_batches(65536, columns=[column], use_threads=False):
-            seen.update(map(hash, as_raw(batch.column(0))))
-            total += batch.num_rows
-    except (pa.ArrowException, OSError, ValueError):
-        return True
-    return len(seen) < total

@@ -7,8 +7,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from pipeline.corpus.field_names import CAPTIONS, require_field
-from pipeline.corpus.formats.parquet_columns import class_names
+from pipeline.corpus.field_names import CAPTIONS, listed, require_field
+from pipeline.corpus.formats.parquet_columns import class_names, repeated_columns
 from schemas.errors import ConfigError
 
 
@@ -28,7 +28,10 @@ def choose_caption(schema: pa.Schema, wanted: str | None, where: str) -> str:
         option="caption_field",
         where=where,
     )
-    kind = schema.field(column_of(found, schema)).type
+    column = column_of(found, schema)
+    if several := repeated_columns(schema, [column], where):
+        raise ConfigError(several)
+    kind = schema.field(column).type
     if pa.types.is_struct(kind) and found in schema.names and found not in likely:
         inner = ", ".join(f"{found}.{part.name}" for part in kind)
         raise ConfigError(
@@ -36,10 +39,10 @@ def choose_caption(schema: pa.Schema, wanted: str | None, where: str) -> str:
             f"caption_field: {inner}"
         )
     if pa.types.is_integer(kind) and not class_names(schema, found):
+        there = listed(schema.names, quoted=False)
         raise ConfigError(
             f"{where}: {found!r} holds numbers ({kind}) that have no names in the file; "
-            f"captions are text. There is: {', '.join(schema.names)}: choose another with "
-            "caption_field"
+            f"captions are text. There is: {there}: choose another with caption_field"
         )
     return found
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
@@ -14,13 +15,26 @@ import pyarrow.parquet as pq
 from pipeline.corpus.field_names import CAPTIONS, IMAGE_PATHS
 from pipeline.corpus.formats.parquet_footer import column_sizes
 from pipeline.storage.files import open_file
+from pipeline.storage.parquet_cell import byte_lists
 from schemas.errors import GlipforgeError, UnitError, reason_of
 
 BUFFER_BYTES = 4 * 2**20
 MAX_INFLATED_BYTES = 512 * 2**20
 MAX_INFLATION = 100
 """What is more than that may be so many times larger than in the file: images do not shrink."""
+_ROWS_COMPARED = 64
 _BYTES_NAMES = ("image", "jpg", "jpeg", "png", "webp", "img", "image_bytes", "bytes", "content")
+
+
+MAX_VALUES = 32 * 2**20
+"""Of the lists in one row, but for bytes: a few bytes of a file name a million values."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """Stands for a value that Python has no form of: a year 292,000, text that is not UTF-8."""
+
+    reason: str
 
 
 @contextmanager
@@ -54,6 +68,8 @@ def read_group(
 ) -> Iterator[dict[str, Any]]:
     """The rows of a row group, as many as its header says, with text as bytes.
 
+    A value that cannot be one of Python is `Unreadable`; the rows behind it are read.
+
     Raises:
         ArrowException, OSError, ValueError, OverflowError: behind the last row that can be read.
     """
@@ -62,12 +78,30 @@ def read_group(
     _require_no_bomb(file, group, names)
     batches = file.iter_batches(batch_size, row_groups=[group], columns=names, use_threads=False)
     for batch in batches:
-        raw = [as_raw(batch.column(name)) for name in names]
+        raw = [_values(batch.column(name)) for name in names]
         for values in islice(zip(*raw, strict=True), left):
             left -= 1
             yield dict(zip(names, values, strict=True))
     if left:  # columns of unequal length end without an error
         raise ValueError(f"{left} rows fewer than its header says")
+
+
+def without_unreadable(row: dict[str, Any]) -> tuple[dict[str, Any], str]:
+    """The row with None for what cannot be read, and why; the reason is empty where all can be."""
+    bad = {name: value.reason for name, value in row.items() if isinstance(value, Unreadable)}
+    if not bad:
+        return row, ""
+    said = "; ".join(f"column {name!r} cannot be read: {reason}" for name, reason in bad.items())
+    return row | dict.fromkeys(bad), said
+
+
+def _values(column: pa.Array) -> list[Any]:
+    try:
+        return as_raw(column)
+    except Exception as error:  # Arrow, Python and the libraries of times each raise their own
+        if len(column) > 1:
+            return [value for one in range(len(column)) for value in _values(column.slice(one, 1))]
+        return [Unreadable(reason_of(error))]
 
 
 def _require_no_bomb(file: pq.ParquetFile, group: int, names: Sequence[str]) -> None:
@@ -83,6 +117,32 @@ def _require_no_bomb(file: pq.ParquetFile, group: int, names: Sequence[str]) -> 
                 f"column {column.path!r} unpacks from {column.packed:,} to {column.whole:,} bytes, "
                 f"which images never do; at most {MAX_INFLATION} times as many are read"
             )
+
+
+def has_repeats(file: pq.ParquetFile, column: str) -> bool:
+    """True where a value of a column comes twice, or that cannot be said."""
+    if column not in file.schema_arrow.names:
+        return True
+    seen: set[int] = set()
+    try:
+        for group in range(file.num_row_groups):
+            _require_no_bomb(file, group, [column])
+            sizes = [
+                one.whole
+                for one in column_sizes(file.metadata, group)
+                if one.path.partition(".")[0] == column.partition(".")[0]
+            ]
+            # Each row may name the longest value, which has as many bytes as the column at most.
+            rows = max(1, min(_ROWS_COMPARED, MAX_INFLATED_BYTES // max(1, *sizes)))
+            only = {"row_groups": [group], "columns": [column]}
+            for batch in file.iter_batches(rows, **only, use_threads=False):
+                marks = [hash(value) for value in as_raw(batch.column(0))]
+                if not seen.isdisjoint(marks) or len(set(marks)) < len(marks):
+                    return True
+                seen.update(marks)
+    except Exception:  # reading the file says what is wrong with it
+        return True
+    return False
 
 
 def repeated_columns(schema: pa.Schema, wanted: Sequence[str | None], where: str) -> str:
@@ -146,12 +206,16 @@ def as_raw(column: pa.Array) -> list[Any]:
     if pa.types.is_dictionary(kind):
         column = column.dictionary_decode()
         kind = column.type
+    if (images := byte_lists(column)) is not None:
+        return images
+    if (count := _count(column)) > MAX_VALUES + len(column):
+        raise ValueError(f"a list of {count:,} values; at most {MAX_VALUES:,} are read")
     raw = _raw_type(kind)
     return list((column if raw == kind else column.cast(raw)).to_pylist())
 
 
 def _raw_type(kind: pa.DataType) -> pa.DataType:
-    """The type with bytes for text, also inside lists; a struct keeps its text."""
+    """The type with bytes for text, also inside lists and structs."""
     if pa.types.is_string(kind) or pa.types.is_string_view(kind):
         return pa.binary()
     if pa.types.is_large_string(kind):
@@ -162,7 +226,20 @@ def _raw_type(kind: pa.DataType) -> pa.DataType:
         return pa.large_list(_raw_type(kind.value_type))
     if pa.types.is_fixed_size_list(kind):
         return pa.list_(_raw_type(kind.value_type), kind.list_size)
+    if pa.types.is_struct(kind):
+        return pa.struct([part.with_type(_raw_type(part.type)) for part in kind])
     return kind
+
+
+def _count(column: pa.Array) -> int:
+    """Values in the lists of a column, at any depth."""
+    kind = column.type
+    if pa.types.is_struct(kind):
+        return max((_count(part) for part in column.flatten()), default=0)
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        inner = column.flatten()
+        return max(len(inner), _count(inner))
+    return 0
 
 
 def _declared_images(schema: pa.Schema) -> list[str]:

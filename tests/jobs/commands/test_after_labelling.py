@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from jobs import cli
 from jobs.commands.curate import compare, report
 from jobs.commands.curate import filter as filter_job
 from jobs.commands.share import export
@@ -19,6 +20,7 @@ from pipeline.curation.rules.presets import get_policy
 from pipeline.gold import load_gold
 from schemas.errors import ConfigError
 from schemas.records import Verdict
+from tests.jobs.commands.test_next_lines import next_of
 from tests.jobs.toy_run import toy_run, write_gold
 from tests.pipeline.curation.test_decisions import decided
 
@@ -130,7 +132,10 @@ def test_export_and_read_back(
 
 @pytest.mark.parametrize("orientation", [1, 6])
 def test_copied_images_are_plain_upright_files(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, orientation: int
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    orientation: int,
 ) -> None:
     from PIL import Image
 
@@ -144,7 +149,11 @@ def test_copied_images_are_plain_upright_files(
             exif[0x0112] = orientation
             turned.save(source, exif=exif)
     out, folder = tmp_path / "labels.jsonl", tmp_path / "copies"
+    capsys.readouterr()
     export.run(export.Config(run="RUN", out=str(out), format="odvg", copy_images=str(folder)))
+    words = next_of(capsys.readouterr().out)
+    assert words == ["validate", str(out), "--image-root", str(folder)]
+    assert cli.main(words) == 0
     rows = [json.loads(line) for line in out.read_text().splitlines()]
     assert [row["record_id"] for row in rows] == ["toy/0", "toy/1"]
     with Image.open(folder / rows[0]["filename"]) as copied:

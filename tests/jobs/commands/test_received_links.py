@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from typing import IO
 import pytest
 
 from jobs.cli import main as glipforge
+from pipeline.curation import in_use
 from pipeline.curation.decisions import append_decisions
 from pipeline.curation.pushed import Pushed, write_pushed
 from pipeline.layers.store import layers_of
@@ -202,3 +204,23 @@ def test_who_waited_for_a_lock_that_was_replaced_takes_the_new_one(
             pass
     with run_lock(run):
         assert (tmp_path / "backup").read_bytes() == b""
+
+
+def test_an_older_curation_on_a_medium_that_cannot_be_written_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _make(tmp_path)
+
+    def read_only(path: str) -> IO[bytes]:
+        raise OSError(errno.EROFS, "Read-only file system", path)
+
+    monkeypatch.setattr(in_use, "open_lock", read_only)
+    export = ["export", "RUN", "--format", "coco", "--out", "HERE/new.json", "--force"]
+    assert _code(export, tmp_path) == 0, "what is there is read"
+    append_decisions(RunStore(tmp_path / "run"), [NEW_DECISION])
+    capsys.readouterr()
+    assert _code(export, tmp_path) == 2
+    said = capsys.readouterr().err
+    assert "run has no curation of default@" in said
+    assert "as new as its labels and decisions" in said
+    assert said.endswith("Copy the run to a place of your own, and give that\n")

@@ -79,7 +79,7 @@ def test_from_a_folder_through_two_buckets_and_back(bucket: str, tmp_path: Path,
         with pytest.raises(FingerprintMismatch, match="corpus|input"):
             label(setup, run, UNIT, LOCAL)
         from_plan = RunStore(run).plan().corpus
-        moved = replace(LOCAL, relocate=f"{from_plan}={corpus}")
+        moved = replace(LOCAL, relocate=(f"{from_plan}={corpus}",))
         assert label(setup, run, UNIT, moved) == 0, capsys.readouterr().err
         found = all_rows(run)
         assert [replace(row, image_uri="") for row in found] == rows, was
@@ -95,6 +95,7 @@ def test_from_a_folder_through_two_buckets_and_back(bucket: str, tmp_path: Path,
 def test_places_follow_each_other_and_lead_back(tmp_path: Path) -> None:
     run = RunStore(tmp_path)
     said = [("/a", "s3://b"), ("/other", "/c"), ("/a", "/d"), ("/a", "/a"), ("/a/x", "/e")]
+    said += [("/n", "/n/v1")]  # rows of before name /n, those of after /n/v1
     relocated = tmp_path / RELOCATED
     relocated.write_text(json.dumps([{"old": old, "new": new} for old, new in said]))
     found = ImageAccess(moved=moved_places(run))
@@ -105,6 +106,8 @@ def test_places_follow_each_other_and_lead_back(tmp_path: Path) -> None:
         "/a/1.png": "/a/1.png",
         "/a/x/1.png": "/e/1.png",
         "/dd/1.png": "/dd/1.png",
+        "/n/1.png": "/n/v1/1.png",
+        "/n/v1/2.png": "/n/v1/2.png",
     }
     assert {uri: found.now(uri) for uri in places} == places
     relocated.write_text('[{"old": 7, "new": "/x"}]')

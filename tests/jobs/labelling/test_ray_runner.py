@@ -223,7 +223,7 @@ def test_a_corpus_that_moved_and_failed_rows_done_again(tmp_path: Path) -> None:
     (tmp_path / "old" / "toy").rename(new)
     (new / "1.png").write_bytes(picture(1))
     moved = replace(
-        RAY, relocate=f"{tmp_path / 'old'}={tmp_path / 'new'}", retry_failed="image_missing"
+        RAY, relocate=(f"{tmp_path / 'old'}={tmp_path / 'new'}",), retry_failed="image_missing"
     )
     assert label(FakeSetup(corpus=str(new / Path(rows).name)), str(out), 4, moved) == 0
     after = {row.record_id: row for row in all_rows(out)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from dataclasses import replace
@@ -12,11 +13,12 @@ import pytest
 from jobs.commands.label.label import label
 from jobs.labelling.running import Running
 from pipeline.run.plan_difference import require_same_plan
-from pipeline.run.relocation import Relocation
+from pipeline.run.relocation import Relocation, Relocations
 from pipeline.run.store import RunStore
 from schemas.errors import ConfigError, FingerprintMismatch
 from schemas.plan import Plan
 from tests.jobs.fake_label import UNIT, FakeSetup, all_rows, write_corpus
+from tests.pipeline.corpus.corpora import picture
 
 LOCAL = Running(runner="local")
 
@@ -32,15 +34,63 @@ def half_done(folder: Path) -> tuple[str, Path]:
 
 
 def test_places() -> None:
-    found = Relocation.parse("s3://a/b/=/data/c")
-    assert found is not None
+    found = Relocations((Relocation.parse("s3://a/b/=/data/c"),))
     assert found.to_old("/data/c/x.tar#1.jpg") == "s3://a/b/x.tar#1.jpg"
     assert found.to_new("s3://a/b") == "/data/c"
     assert found.to_old("/data/cc/x.tar") == "/data/cc/x.tar"
-    assert Relocation.parse("") is None
-    for wrong in ("/a", "=/a", "/a="):
+    for wrong in ("", "/a", "=/a", "/a=", "="):
         with pytest.raises(ConfigError, match="--relocate must be OLD=NEW"):
             Relocation.parse(wrong)
+
+
+def test_names_with_an_equals_sign_are_cut_where_the_plan_says() -> None:
+    planned = ["/d/dt=1/a.tar", "/d/dt=2/n=m/b.tar"]
+    for text, old, new in (
+        ("/d/dt=1=/e/dt=1", "/d/dt=1", "/e/dt=1"),
+        ("/d/dt=2/n=m/=/e=/f", "/d/dt=2/n=m", "/e=/f"),
+        ("/d=/e/dt=1", "/d", "/e/dt=1"),
+        ("/x=/y=/z", "/x", "/y=/z"),  # in no plan: the first
+    ):
+        assert Relocation.parse(text, planned) == Relocation(old=old, new=new)
+
+
+def test_of_places_within_each_other_the_inner_one_counts() -> None:
+    found = Relocations(tuple(map(Relocation.parse, ("/a=/n", "/a/b=/m", "/c=/a/old"))))
+    there = {"/a/1": "/n/1", "/a/b/1": "/m/1", "/a/bb": "/n/bb", "/c/1": "/a/old/1", "/d": "/d"}
+    assert {uri: found.to_new(uri) for uri in there} == there
+    assert {found.to_old(uri) for uri in there.values()} == there.keys()
+    for texts, said in (
+        (("/a=/b", "/a/=/c"), "names /a twice"),
+        (("/a=/b", "/c=/a"), "/c is where /a was.* give it a place of its own"),
+    ):
+        with pytest.raises(ConfigError, match=said):
+            Relocations(tuple(map(Relocation.parse, texts))).require_apart()
+
+
+def test_a_list_and_the_pictures_that_it_names_move_apart(tmp_path: Path) -> None:
+    lists, images, out = tmp_path / "k=1" / "lists", tmp_path / "images", tmp_path / "run"
+    images.mkdir()
+    lists.mkdir(parents=True)
+    lines = [
+        {"image": f"{images}/{n}.png", "caption": f"a dog and a cat{n}"} for n in range(2 * UNIT)
+    ]
+    for number in range(2 * UNIT):
+        (images / f"{number}.png").write_bytes(picture(number))
+    for number in range(2):
+        part = lines[number * UNIT :][:UNIT]
+        (lists / f"{number}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in part))
+    assert label(FakeSetup(corpus=str(lists)), str(out), UNIT, LOCAL) == 0
+    before = all_rows(out)
+    min((out / "_commits").iterdir()).unlink()
+    (tmp_path / "new").mkdir()
+    setup = FakeSetup(corpus=str(shutil.move(lists, tmp_path / "new" / "lists")))
+    shutil.move(images, tmp_path / "new" / "v2")
+    there = replace(
+        LOCAL,
+        relocate=(f"{tmp_path}/k=1={tmp_path}/new", f"{images}={tmp_path}/new/v2"),
+    )
+    assert label(setup, str(out), UNIT, there) == 0
+    assert all_rows(out) == before
 
 
 def test_a_moved_corpus_goes_on(tmp_path: Path) -> None:
@@ -53,7 +103,7 @@ def test_a_moved_corpus_goes_on(tmp_path: Path) -> None:
     setup = FakeSetup(corpus=str(moved))
     with pytest.raises(FingerprintMismatch, match="input"):
         label(setup, str(out), UNIT, LOCAL)
-    there = replace(LOCAL, relocate=f"{tmp_path / 'old'}={tmp_path / 'new'}")
+    there = replace(LOCAL, relocate=(f"{tmp_path / 'old'}={tmp_path / 'new'}",))
     assert label(setup, str(out), UNIT, there) == 0
     assert len(all_rows(out)) == 3 * UNIT
     assert RunStore(out).is_complete()
@@ -64,14 +114,14 @@ def test_other_times_of_the_same_files_go_on(tmp_path: Path) -> None:
     corpus, out = half_done(tmp_path)
     for path in Path(corpus).iterdir():
         os.utime(path, ns=(1, 1))
-    same = replace(LOCAL, relocate=f"{corpus}={corpus}")
+    same = replace(LOCAL, relocate=(f"{corpus}={corpus}",))
     assert label(FakeSetup(corpus=corpus), str(out), UNIT, same) == 0
     assert len(all_rows(out)) == 3 * UNIT
 
 
 def test_other_content_is_refused(tmp_path: Path) -> None:
     corpus, out = half_done(tmp_path)
-    same = replace(LOCAL, relocate=f"{corpus}={corpus}")
+    same = replace(LOCAL, relocate=(f"{corpus}={corpus}",))
     tars = sorted(Path(corpus).iterdir())
     data = tars[1].read_bytes()
     tars[1].write_bytes(data.replace(b"IDAT", b"IDAX"))  # as long as before

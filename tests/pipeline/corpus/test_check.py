@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pyarrow as pa
@@ -41,6 +42,7 @@ def test_what_is_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert main(["corpus", "check", str(path)]) == 0
     said = capsys.readouterr().out
     assert "pairs    6, 3 usable" in said
+    assert re.search(r"1 unit of work$", said, re.MULTILINE)
     assert "caption_missing           1   e.g. toy/pairs/2.png@" in said
 
 

@@ -234,10 +234,30 @@ def test_an_untrusted_corpus_reads_nothing_outside(tmp_path: Path) -> None:
         with pytest.raises(GlipforgeError, match="not below the corpus"):
             read_image_uri(str(uri), access=corpus.access)
 
+    # A picture that is a link is a row; the others are read.
+    assert len(read(tmp_path / "toy", untrusted=True)) == 2
+
     (tmp_path / "lines").mkdir()
     (tmp_path / "lines" / "x.jsonl").symlink_to(secret)
     with pytest.raises(ConfigError, match="it is a link to elsewhere"):
         open_corpus(str(tmp_path / "lines"), CorpusOptions(untrusted=True))
+
+
+def test_a_table_of_img2dataset_that_is_a_link_to_elsewhere(tmp_path: Path) -> None:
+    write(tmp_path / "toy" / "00000" / "000.jpg", picture_bytes(0))
+    write(tmp_path / "toy" / "00000_stats.json", "{}")
+    write(tmp_path / "secret.parquet", "a password")
+    (tmp_path / "toy" / "00000.parquet").symlink_to(tmp_path / "secret.parquet")
+    with pytest.raises(ConfigError, match="it is a link to elsewhere"):
+        open_corpus(str(tmp_path / "toy"), CorpusOptions(untrusted=True))
+
+
+@pytest.mark.parametrize("name", ["x.tar.gz", "x.jsonl.gz"])
+def test_bytes_of_what_is_no_archive_are_in_no_message(tmp_path: Path, name: str) -> None:
+    write(tmp_path / name, "ZQ" * 300)
+    with pytest.raises(GlipforgeError) as raised:
+        read(tmp_path / name)
+    assert "ZQ" not in str(raised.value)
 
 
 def test_untrusted_is_in_the_plan_only_where_it_is_set() -> None:

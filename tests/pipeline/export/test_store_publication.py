@@ -12,6 +12,7 @@ from pipeline.export import store_publication
 from pipeline.export.publication import publication
 from pipeline.run.object_lock import LockLost
 from pipeline.storage.files import place_of, read_bytes, write_bytes
+from pipeline.storage.s3_client import s3_client
 from pipeline.storage.store_place import StorePlace
 from schemas.errors import ConfigError
 from tests.faulty_store import BUCKET, Fault, FaultyStore, faulty_store
@@ -68,6 +69,14 @@ def test_whole_and_without_a_lock_that_stays(out: str) -> None:
     if not out.endswith(".json"):
         assert "x-2.json" not in found(out)  # of the folder that was replaced
         assert json.loads(found(out)[MARK]) == {"files": 1}
+
+
+def test_a_folder_that_a_console_made_is_empty(store: FaultyStore) -> None:
+    base = f"{BUCKET}/{uuid.uuid4().hex}"
+    for name in ("x/", "x/images/"):
+        s3_client().put_object(Bucket=BUCKET, Key=f"{base.partition('/')[2]}/{name}", Body=b"")
+    export(f"s3://{base}/x", {"images/1.png": "a"})
+    assert found(f"s3://{base}/x").keys() == {"1.png", MARK}
 
 
 def test_a_second_one_is_refused_while_the_first_is_at_work(out: str) -> None:

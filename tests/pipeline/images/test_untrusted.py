@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import socket
+from pathlib import Path
 
 import pytest
 
@@ -31,6 +33,15 @@ from tests.pipeline.images.test_web import DATA, reason
         ("::ffff:127.0.0.1", False),
         ("64:ff9b::7f00:1", False),
         ("2002:7f00:1::", False),
+        ("fec0::1", False),
+        ("192.0.0.8", False),
+        ("2606:4700::5efe:a00:1", False),
+        ("2606:4700::200:5efe:a00:1", False),
+        ("2606:4700::5efe:808:808", True),
+        ("::ffff:8.8.8.8", True),
+        ("64:ff9b::808:808", True),
+        ("64:ff9b:1::808:808", False),
+        ("::7f00:1", False),
         ("not one", False),
     ],
 )
@@ -86,3 +97,52 @@ def test_an_untrusted_redirect_is_checked_at_every_hop(
     assert read_image_uri(f"{server.url}/y", access=ImageAccess(untrusted=True)) == DATA
     monkeypatch.setattr("pipeline.images.access.is_public", lambda address: server.asked["/x"] == 0)
     assert "not a public address" in reason(f"{server.url}/x", access=ImageAccess(untrusted=True))
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "{root}/a.zip#/../../secret.jpg",
+        "{root}/A.ZIP#b/../../../secret.jpg",
+        "file://{root}/a.zip%23/../../secret.jpg",
+        "{root}/a.tar#/../../secret.jpg",
+        "{root}/link.jpg",
+        "{root}/folder/secret.jpg",
+        "{root}/folder/secret.zip#x.jpg",
+        "FILE://{root}/%2e%2e/secret.jpg",
+        "file://localhost{root}/..%2Fsecret.jpg",
+    ],
+)
+def test_no_spelling_of_an_address_leaves_an_untrusted_corpus(tmp_path: Path, address: str) -> None:
+    root = tmp_path / "corpus"
+    (root / "a.zip#").mkdir(parents=True)
+    (root / "A.ZIP#b").mkdir()
+    for name in ("secret.jpg", "secret.zip", "corpus/own.jpg"):
+        (tmp_path / name).write_bytes(DATA)
+    (root / "link.jpg").symlink_to("../secret.jpg")
+    (root / "folder").symlink_to("..")
+    access = ImageAccess(untrusted=True, root=str(root))
+    assert read_image_uri(f"{root}/own.jpg", access=access) == DATA
+    said = reason(address.format(root=root), access=access)
+    assert "is not below the corpus" in said or "does not exist" in said, said
+
+
+def test_a_link_that_is_turned_between_the_check_and_the_opening(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, link = tmp_path / "corpus", tmp_path / "corpus" / "x.jpg"
+    root.mkdir()
+    (root / "own.jpg").write_bytes(DATA)
+    (tmp_path / "secret.jpg").write_bytes(DATA)
+    link.symlink_to("own.jpg")
+    access, opened = ImageAccess(untrusted=True, root=str(root)), os.open
+    assert read_image_uri(str(link), access=access) == DATA
+
+    def turn(path, *args, **kwargs):
+        if str(path) == str(link):
+            link.unlink()
+            link.symlink_to("../secret.jpg")
+        return opened(path, *args, **kwargs)
+
+    monkeypatch.setattr(os, "open", turn)
+    assert "is not below the corpus" in reason(str(link), access=access)

@@ -214,23 +214,23 @@ def test_a_lock_that_cannot_be_renewed_for_a_while_is_watched_further(
             work_while(run, other, require_held)
 
 
-def test_a_store_that_ignores_the_condition_is_refused_before_anything_is_written(
-    store: FaultyStore,
+@pytest.mark.parametrize("how", ["ignores_conditions", "refuses_conditions"])
+def test_a_store_without_the_condition_is_refused_before_anything_is_written(
+    how: str, store: FaultyStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place = f"s3://{BUCKET}/{uuid.uuid4().hex}"
     require_writable(RunStore(place))
-    store.ignores_conditions = True
-    try:
-        with pytest.raises(ConfigError, match=rf"{place}: the store overwrites .*If-None-Match"):
-            require_writable(RunStore(place))
-    finally:
-        store.ignores_conditions = False
+    monkeypatch.setattr(store, how, True)
+    with pytest.raises(ConfigError, match=rf"{place}: the store overwrites .*If-None-Match"):
+        require_writable(RunStore(place))
     assert list_files(place, suffix="") == []
 
 
 def test_how_long_a_driver_has_been_silent(store: FaultyStore) -> None:
     run = planned(f"s3://{BUCKET}/{uuid.uuid4().hex}")
     assert lock_holder(run) is None
+    write_bytes(run.url(LOCK), b'{"host": "b", "pid": 7, "since": "now"}')
+    assert lock_holder(run) is None, "it came with a copy from a disk"
     with run_lock(run, beat_s=0.2, stale_s=30):
         holder = lock_holder(run)
         assert holder is not None
