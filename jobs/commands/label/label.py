@@ -119,6 +119,10 @@ def run(config: Config) -> int:
         captions_for=config.captions_for,
         classes=classes,
     )
+    if labels_here:
+        from model.teacher.load import torch_device
+
+        torch_device(config.device)  # refused before anything is written
     if config.dry_run:
         from jobs.labelling.dry_run import dry_run
 
