@@ -89,7 +89,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         with safe_output():
-            code = _run(args) if argv is not None else _program(args)
+            try:
+                code = _run(args) if argv is not None else _program(args)
+            except SystemExit:
+                if getattr(sys.stdout, "is_broken", False):
+                    return EXIT_BROKEN_PIPE
+                raise
         if sys.stdout is not None:  # as it is where it was closed: `>&-`
             sys.stdout.flush()
     except BrokenPipeError:

@@ -7,14 +7,15 @@ names an option as it is typed (`--image-field`), although the code that raised 
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import os
 import re
 import stat
 import types
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import tyro
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
@@ -37,6 +38,8 @@ class Option:
     typed: str
     field: str
     is_list: bool
+    choices: tuple[str, ...] = ()
+    """What it takes, where that is one of some words."""
 
 
 def parse(config_type: Any, words: Sequence[str], *, prog: str, description: str | None) -> Any:
@@ -49,6 +52,7 @@ def parse(config_type: Any, words: Sequence[str], *, prog: str, description: str
     """
     _refuse_repetitions(options_of(config_type), words)
     _refuse_named_positionals(config_type, words, prog)
+    _refuse_near_misses(config_type, words)
     config = tyro.cli(
         config_type,
         args=list(words),
@@ -75,6 +79,7 @@ def options_of(config_type: Any) -> dict[str, Option]:
 def as_typed(message: str, options: Mapping[str, Option]) -> str:
     """The message with fields of the command named as options: `limit must be` becomes
     `--limit must be`. Quoted values stay, and so do words that are not options."""
+    message, mark, keys = message.partition("; allowed: ")  # of a recipe: not options
     for option in options.values():
         if "_" in option.field:  # an identifier: it cannot be a word of a sentence
             name = rf"(?<![\w.'\"/=-]){re.escape(option.field)}(?![\w'\"/]|\.\w)"
@@ -83,7 +88,7 @@ def as_typed(message: str, options: Mapping[str, Option]) -> str:
             name = re.escape(option.field)
             said = f"(?:{_SAID_OF_A_FIELD}|{_SAID_OF_A_VALUE})"
             message = re.sub(rf"^{name}{said}", option.typed, message)
-    return message
+    return message + mark + keys
 
 
 def _walk(kind: Any, prefix: str) -> Iterator[Option]:
@@ -106,7 +111,12 @@ def _walk(kind: Any, prefix: str) -> Iterator[Option]:
             # A field cannot be called `with`: tyro is told the option's name.
             told = next((mark.name for mark in marks if getattr(mark, "name", None)), None)
             typed = f"--{prefix}{told or _kebab(field.name)}"
-            yield Option(typed=typed, field=field.name, is_list=tyro.conf.UseAppendAction in marks)
+            yield Option(
+                typed=typed,
+                field=field.name,
+                is_list=tyro.conf.UseAppendAction in marks,
+                choices=_choices(hint),
+            )
 
 
 def _bare(hint: Any) -> tuple[Any, tuple[Any, ...]]:
@@ -120,6 +130,13 @@ def _bare(hint: Any) -> tuple[Any, tuple[Any, ...]]:
 def _holds_dataclass(hint: Any) -> bool:
     members = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
     return any(dataclasses.is_dataclass(_bare(member)[0]) for member in members)
+
+
+def _choices(hint: Any) -> tuple[str, ...]:
+    """Of a `Literal`, also one that may be None."""
+    members = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
+    found = [get_args(member) for member in members if get_origin(member) is Literal]
+    return tuple(str(word) for words in found for word in words)
 
 
 def _kebab(name: str) -> str:
@@ -158,6 +175,44 @@ def _refuse_named_positionals(config_type: Any, words: Sequence[str], prog: str)
         if word.startswith("--") and name not in known and (shown := alone.get(name[2:])):
             said = " ".join([*step, shown])
             raise ConfigError(f"{name} is not an option: {shown} stands alone, as in `{said}`")
+
+
+def _refuse_near_misses(config_type: Any, words: Sequence[str]) -> None:
+    """`--format goldgg`, `review pul`: the parser lists what is allowed, and does not guess."""
+    options = options_of(config_type)
+    steps = _steps(config_type)
+    if steps and words and not words[0].startswith("-"):
+        _refuse_near_miss("there is no", words[0], steps)
+    for number, word in enumerate(words):
+        typed, is_one_word, value = word.partition("=")
+        option = options.get(_kebab(typed)) if word.startswith("--") else None
+        if option is not None and option.choices:
+            value = value if is_one_word else "".join(words[number + 1 : number + 2])
+            _refuse_near_miss(f"{option.typed}: there is no", value, option.choices)
+
+
+def _refuse_near_miss(said: str, value: str, allowed: Iterable[str]) -> None:
+    near = difflib.get_close_matches(value, list(allowed), n=1)
+    if near and value not in allowed:
+        raise ConfigError(
+            f"{said} {value!r}, did you mean {near[0]}? allowed: {', '.join(allowed)}"
+        )
+
+
+def _steps(kind: Any) -> tuple[str, ...]:
+    """Names of sub-commands, or the words that the first argument may be."""
+    kind, _ = _bare(kind)
+    if get_origin(kind) in (Union, types.UnionType):
+        of_all = [mark for member in get_args(kind) for mark in _bare(member)[1]]
+        return tuple(mark.name for mark in of_all if isinstance(getattr(mark, "name", None), str))
+    if not dataclasses.is_dataclass(kind):
+        return ()
+    hints = get_type_hints(kind, include_extras=True)
+    for field in dataclasses.fields(kind):
+        hint, marks = _bare(hints[field.name])
+        if tyro.conf.Positional in marks:
+            return _choices(hint)
+    return ()
 
 
 def _positionals(kind: Any) -> dict[str, str]:

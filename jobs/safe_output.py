@@ -36,11 +36,25 @@ class SafeOutput:
     def __init__(self, stream: IO[str], pattern: re.Pattern[str] = _PLAIN) -> None:
         self._stream = stream
         self._pattern = pattern
+        self.is_broken = False
+        """The reader of this pipe left: rich ends the program then, by an exit code of its own."""
 
     def write(self, text: str) -> int:
         """Write it; returns how many characters of `text` were taken: all."""
-        self._stream.write(text if text.isprintable() or text == "\n" else self._said(text))
+        try:
+            self._stream.write(text if text.isprintable() or text == "\n" else self._said(text))
+        except BrokenPipeError:
+            self.is_broken = True
+            raise
         return len(text)
+
+    def flush(self) -> None:
+        """As of any stream."""
+        try:
+            self._stream.flush()
+        except BrokenPipeError:
+            self.is_broken = True
+            raise
 
     def writelines(self, lines: Iterator[str]) -> None:
         """As of any stream."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jobs.labelling.class_words import not_asked
 from pipeline.images.access import ANYTHING
 from schemas.errors import ConfigError, GlipforgeError, reason_of
 from schemas.records import Annotation, CorpusRecord, PhraseStatus, Status
@@ -91,6 +92,9 @@ def dry_run(setup: LabelSetup, out: str, number: int, cpus: float) -> int:
         found = estimate(limits, tools, records, units, per_unit)
     for line in describe(found, device):
         print(line)
+    if getattr(setup, "classes", None) is not None:
+        for line in not_asked(found.rows):
+            print(line)
     saved = save_pictures(found.rows, records, limits, pictures_folder(out))
     if saved:
         print(f"pictures {', '.join(map(str, saved))}")

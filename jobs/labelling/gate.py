@@ -97,11 +97,13 @@ def pass_gate(
     """
     if not gate.require_precision:
         return {}
-    from pipeline.curation.recommended import with_scores
+    from pipeline.curation.recommended import for_classes, with_scores
     from pipeline.gold import load_gold
 
     scores = getattr(setup, "scores", lambda: None)()
     policy = with_scores(gate.audit_policy, scores, whose=f"teacher {setup.teacher_id()}")
+    if getattr(setup, "classes", None) is not None:
+        policy = for_classes(policy)
     asked = {
         "teacher": dict(setup.fingerprint()["teacher"]),
         "gold": gate.audit_gold,

@@ -159,13 +159,13 @@ class TeacherSetup:
 
     def seconds_per_record(self) -> float:
         """Of one worker, roughly; nothing is loaded."""
-        from model.teacher.load import torch_device
+        from model.teacher.load import named_device
         from model.teacher.speed import seconds_per_image
 
         return self.options.num_views * seconds_per_image(
             self.teacher,
             min_size=self.options.min_size,
-            on_gpu=torch_device(self.device).type == "cuda",
+            on_gpu=named_device(self.device).type == "cuda",
         )
 
     def _place(self) -> str | None:

@@ -175,15 +175,15 @@ def push_run(
 
 
 def _queue(config: Push, run_store: RunStore) -> Selection:
-    from pipeline.curation.rules.presets import get_policy
+    from pipeline.curation.recommended import policy_for
     from pipeline.review.sync.push.selection import Selection
     from pipeline.trust.audit_sample import find_audit
     from pipeline.trust.suspects import read_queue
 
-    policy = None if config.policy is None else get_policy(config.policy)
+    policy = None if config.policy is None else policy_for(run_store, config.policy)
     if config.queue == "errors":
         boxes: dict[str, set[str]] = {}
-        for one in read_queue(run_store, policy or get_policy("default")):
+        for one in read_queue(run_store, policy or policy_for(run_store, "default")):
             boxes.setdefault(one.record_id, set()).update([one.box_id] if one.box_id else ())
         found = {record_id: frozenset(ids) for record_id, ids in boxes.items()}
         return Selection(box_ids=found, queue="errors")

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from jobs.training.recipe import Recipe
 from pipeline.images.access import ANYTHING, ImageAccess
+from pipeline.images.address import file_version
 from pipeline.images.decode import ImageLimits, decode_image
 from pipeline.images.fetch import read_image_uri
 from pipeline.run.limits import image_access, image_limits, widest_limits
@@ -41,7 +42,8 @@ def build_mixture(
         ConfigError: the cache cannot be written, or the sources do not go together.
         DataError: too many pictures of a source cannot be read, or have another size than it says.
     """
-    read = partial(_read_guarded, limits=_limits(recipe), guarded=guarded_images(recipe, sources))
+    guarded = guarded_images(recipe, sources)
+    read = partial(_read_guarded, limits=_limits(recipe), guarded=guarded)
     load: PictureLoader = of_size(read)
     if recipe.cache_side:
         uris = [sample.image_uri for source in sources for sample in source.samples]
@@ -51,6 +53,7 @@ def build_mixture(
                 uris,
                 read,
                 side=recipe.cache_side,
+                version=lambda uri: file_version(guarded.get(uri, ANYTHING).now(uri)),
                 progress=lambda done, total: say(f"image cache: {done} of {total}"),
             )
         except OSError as error:

@@ -205,8 +205,8 @@ def training_directory(out: Path, recipe: Recipe) -> Iterator[None]:
         write_recipe(out, recipe)
         try:
             yield
-        except ConfigError:
-            # A wrong command leaves nothing behind that would refuse the right one.
+        except BaseException:
+            # What ends before it begins leaves nothing behind that would refuse the right command.
             if is_new and not _has_begun(out):
                 (out / RECIPE_NAME).unlink(missing_ok=True)
             raise

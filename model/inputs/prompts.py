@@ -7,6 +7,7 @@ captions into windows, and what fits nowhere is named.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -255,18 +256,20 @@ def _windows(
     """Character windows that together cover the caption, each of at most `room` pieces."""
     # A phrase's spans stay together; one that cannot fit must not forbid every border inside it.
     blocked: set[int] = set()
+    pieces = tokenized.offsets[1:-1]
+    starts = [start for start, _ in pieces]
     for spans in phrases:
         if not spans:
             continue
         low, high = min(a for a, _ in spans), max(b for _, b in spans)
-        inside = sum(1 for a, b in tokenized.offsets if low <= a < b <= high)
+        near = pieces[bisect_left(starts, low) : bisect_left(starts, high)]
+        inside = sum(1 for a, b in near if a < b <= high)
         if inside <= room // 2:
             blocked.update(range(low + 1, high))
     borders = [
         [match.end() for match in pattern.finditer(caption) if match.end() not in blocked]
         for pattern in (_SENTENCE_END, _CLAUSE_END, _SPACE)
     ]
-    pieces = tokenized.offsets[1:-1]
     windows: list[Span] = []
     first = 0
     while first < len(pieces):

@@ -15,11 +15,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from model.network.half import half_without_gradients
 from model.network.recompute import Recomputing, recompute
 
 NUM_TAPS = 9
 CHUNK_BYTES = 8_000_000
 """Without gradients, samples of this size are held at once: they stay in the processor's cache."""
+GPU_CHUNK_BYTES = 512_000_000
+"""On other devices; small chunks would be thousands of small kernels."""
 GRADIENT_CHUNK_BYTES = 64_000_000
 """With gradients: each chunk's backward pass makes a gradient of the whole table."""
 
@@ -47,33 +50,50 @@ class DeformConv(Recomputing):
             offsets: [B, 18, H, W] each, of the size of the OUTPUT map.
             masks: [B, 9, H, W] each.
         """
-        if maps[0].device.type == "cpu":
-            return deform_conv_by_rows(
-                maps,
-                offsets,
-                masks,
-                self.weight,
-                self.bias,
-                stride=self.stride,
-                recomputes=self.recomputes,
+        device = maps[0].device.type
+        half = half_without_gradients(device, self.weight)
+        if device != "cpu" and half is None:
+            return deform_conv_by_level(
+                maps, offsets, masks, self.weight, self.bias, stride=self.stride
             )
-        from torchvision.ops import deform_conv2d
+        return deform_conv_by_rows(
+            maps,
+            offsets,
+            masks,
+            self.weight,
+            self.bias,
+            stride=self.stride,
+            recomputes=self.recomputes,
+            table_dtype=half or torch.float32,
+        )
 
-        # In half precision the sampling positions would lose whole pixels, so this runs in fp32.
-        dtype = self.weight.dtype
-        with torch.autocast(maps[0].device.type, enabled=False):
-            return [
-                deform_conv2d(
-                    x_BCHW.float(),
-                    offsets_B18HW.float(),
-                    self.weight.float(),
-                    self.bias.float(),
-                    stride=self.stride,
-                    padding=1,
-                    mask=mask_B9HW.float(),
-                ).to(dtype)
-                for x_BCHW, offsets_B18HW, mask_B9HW in zip(maps, offsets, masks, strict=True)
-            ]
+
+def deform_conv_by_level(
+    maps: Sequence[Tensor],
+    offsets: Sequence[Tensor],
+    masks: Sequence[Tensor],
+    weight_OC33: Tensor,
+    bias_O: Tensor,
+    *,
+    stride: int,
+) -> list[Tensor]:
+    """Torchvision's operator, a call for each map, in float32: in half precision it would compute
+    the sampling positions in that as well, which would lose whole pixels."""
+    from torchvision.ops import deform_conv2d
+
+    with torch.autocast(maps[0].device.type, enabled=False):
+        return [
+            deform_conv2d(
+                x_BCHW.float(),
+                offsets_B18HW.float(),
+                weight_OC33.float(),
+                bias_O.float(),
+                stride=stride,
+                padding=1,
+                mask=mask_B9HW.float(),
+            ).to(weight_OC33.dtype)
+            for x_BCHW, offsets_B18HW, mask_B9HW in zip(maps, offsets, masks, strict=True)
+        ]
 
 
 def deform_conv_by_rows(
@@ -85,22 +105,29 @@ def deform_conv_by_rows(
     *,
     stride: int,
     recomputes: bool = True,
+    table_dtype: torch.dtype = torch.float32,
 ) -> list[Tensor]:
-    """What torchvision's operator computes, for CPUs and several maps at once.
+    """What torchvision's operator computes, for several maps at once.
 
     Each tap of each output is a weighted sum of four rows of a table that holds the channels of
     every input position; then one matrix product. Torchvision's CPU kernel walks channel by
-    channel over single numbers instead. Under autocast only the matrix product is in half
-    precision: sampling positions would lose whole pixels.
+    channel over single numbers instead. Sampling positions are float32 whatever the table is:
+    in half precision they would lose whole pixels.
+
+    Args:
+        table_dtype: Of the samples. Half precision is also that of the product, and halves the
+            bytes that are gathered; float32 leaves the product to the weights or autocast.
     """
-    batch = len(maps[0])
+    batch, device = len(maps[0]), maps[0].device
     in_sizes, out_sizes = _sizes(maps), _sizes(offsets)
-    with torch.autocast("cpu", enabled=False):
-        table_RC = torch.cat([x.permute(0, 2, 3, 1).flatten(0, 2) for x in maps]).float()
-        places_MK4, shares_MK4 = _corners(
-            _rows(offsets).float(), _rows(masks).float(), _grid(in_sizes, out_sizes, stride, batch)
-        )
+    with torch.autocast(device.type, enabled=False):
+        table_RC = _rows(maps).to(table_dtype)
+        grid = _grid(in_sizes, out_sizes, stride, batch, device)
+        places_MK4, shares_MK4 = _corners(_rows(offsets).float(), _rows(masks).float(), grid)
+        shares_MK4 = shares_MK4.to(table_dtype)
     weight_OD = weight_OC33.permute(0, 2, 3, 1).flatten(1)
+    if table_dtype != torch.float32:  # once, not in every chunk
+        weight_OD, bias_O = weight_OD.to(table_dtype), bias_O.to(table_dtype)
     if not torch.is_grad_enabled():
         y_MO = _multiply_in_chunks(table_RC, places_MK4, shares_MK4, weight_OD, bias_O)
     elif not recomputes:
@@ -138,18 +165,25 @@ def _rows(maps: Sequence[Tensor]) -> Tensor:
 
 
 @lru_cache(maxsize=16)
-def _grid(in_sizes: Sizes, out_sizes: Sizes, stride: int, batch: int) -> _Grid:
-    tap = torch.arange(3)
+def _grid(
+    in_sizes: Sizes, out_sizes: Sizes, stride: int, batch: int, device: torch.device
+) -> _Grid:
+    """Made where it is used and kept there: nothing is sent to a device."""
+
+    def count_to(end: int) -> Tensor:
+        return torch.arange(end, device=device)
+
+    tap = count_to(3)
     columns: list[list[Tensor]] = [[], [], [], [], []]
     first = 0
     for (in_height, in_width), (height, width) in zip(in_sizes, out_sizes, strict=True):
         image, row, column = (
             index.flatten()
             for index in torch.meshgrid(
-                torch.arange(batch), torch.arange(height), torch.arange(width), indexing="ij"
+                count_to(batch), count_to(height), count_to(width), indexing="ij"
             )
         )
-        count = torch.ones(len(row), 1)
+        count = torch.ones(len(row), 1, device=device)
         columns[0].append((row * stride - 1)[:, None] + tap.repeat_interleave(3))
         columns[1].append((column * stride - 1)[:, None] + tap.repeat(3))
         columns[2].append(count * in_height)
@@ -192,7 +226,8 @@ def _multiply_in_chunks(
     table_RC: Tensor, places_MK4: Tensor, shares_MK4: Tensor, weight_OD: Tensor, bias_O: Tensor
 ) -> Tensor:
     """The same as `_multiply`; of the samples there are never more than a chunk."""
-    step = max(64, CHUNK_BYTES // (4 * weight_OD.shape[1]))
+    limit = CHUNK_BYTES if table_RC.device.type == "cpu" else GPU_CHUNK_BYTES
+    step = max(64, limit // (table_RC.element_size() * weight_OD.shape[1]))
     y_MO = _multiply(table_RC, places_MK4[:step], shares_MK4[:step], weight_OD, bias_O)
     if len(places_MK4) <= step:
         return y_MO

@@ -19,6 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from model.network.half import half_without_gradients
 from model.network.recompute import Recomputing, recompute
 
 CHUNK_SCORES = 1_000_000
@@ -26,6 +27,11 @@ CHUNK_SCORES = 1_000_000
 once: they stay in the processor's cache."""
 GPU_CHUNK_SCORES = 128_000_000
 """On other devices; small chunks would be thousands of small kernels."""
+
+FUSED_VALUES = 128_000_000
+"""With torch's kernel as many heads are asked at once as give so many numbers."""
+NEVER = -30_000.0
+"""Bias of padding for torch's kernel: float16 holds it, and a row of nothing else is no NaN."""
 
 SMALLEST_CHUNK = 256
 """Positions of a chunk at least."""
@@ -97,7 +103,12 @@ class BiAttention(Recomputing):
             dv_BNV, mean_BMV, weight_BM = attend(v_BNV, folded)
             v_new_BNV = v_BNV + self.gamma_v * (dv_BNV + self.out_v.bias)
         else:
-            dv_BNV, mean_BMV, weight_BM = self._attend_in_chunks(v_BNV, folded)
+            half = half_without_gradients(v_BNV.device.type, self.query_v.weight)
+            dv_BNV, mean_BMV, weight_BM = (
+                self._attend_fused(v_BNV, folded, half)
+                if half
+                else self._attend_in_chunks(v_BNV, folded)
+            )
             v_new_BNV = dv_BNV.add_(self.out_v.bias).mul_(self.gamma_v).add_(v_BNV)
         return v_new_BNV, l_BTL + self.gamma_l * self._words(mean_BMV, weight_BM)
 
@@ -154,6 +165,39 @@ class BiAttention(Recomputing):
             best_BM = new_best_BM
         mean_BMV = (mean_BMV / weight_BM[..., None]).to(v_BNV.dtype)
         return dv_BNV, mean_BMV, torch.ones_like(weight_BM)
+
+    def _attend_fused(
+        self, v_BNV: Tensor, folded: Folded, dtype: torch.dtype
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """The same with torch's attention kernel, which holds no scores and keeps them in float32.
+
+        Words look at positions with the words of all heads as one row of queries. Positions look
+        at the words of each head, and the updates of all heads are added.
+        """
+        x_B1NV = v_BNV[:, None].to(dtype)
+        mean_B1MV = F.scaled_dot_product_attention(
+            folded.keys_BMV[:, None].to(dtype), x_B1NV, x_B1NV, scale=1.0
+        )
+        keys_BHTV, values_BHTV = (
+            rows_BMV.unflatten(1, (self.num_heads, -1)).to(dtype)
+            for rows_BMV in (folded.keys_BMV, folded.values_BMV)
+        )
+        bias_BH1T = folded.bias_BHT.clamp(min=NEVER)[:, :, None].to(dtype)
+        dv_BNV = torch.zeros_like(v_BNV, dtype=torch.float32)
+        step = max(1, FUSED_VALUES // v_BNV.numel())
+        for first in range(0, self.num_heads, step):
+            heads = slice(first, first + step)
+            keys = keys_BHTV[:, heads]
+            found_BHNV = F.scaled_dot_product_attention(
+                x_B1NV.expand(-1, keys.shape[1], -1, -1),
+                keys,
+                values_BHTV[:, heads],
+                attn_mask=bias_BH1T[:, heads],
+                scale=1.0,
+            )
+            dv_BNV += found_BHNV.sum(1, dtype=torch.float32)
+        weight_BM = torch.ones_like(folded.keys_BMV[..., 0], dtype=torch.float32)
+        return dv_BNV.to(v_BNV.dtype), mean_B1MV[:, 0].to(v_BNV.dtype), weight_BM
 
     def _over_words(self, scores_BNM: Tensor, folded: Folded) -> Tensor:
         scores_BNHT = scores_BNM.unflatten(2, (self.num_heads, -1)) + folded.bias_BHT[:, None]

@@ -95,6 +95,8 @@ class BatchedTeacher(ABC, Generic[PromptT]):
         """Called before each batch; what it raises ends the call. Shows progress inside a call."""
         self._teacher_id = teacher_id
         self._kept_names = lru_cache(maxsize=8)(self._plan_names)
+        self._kept_captions = lru_cache(maxsize=8)(self._plan_caption)
+        """A class list is the caption of every image."""
         self._look_ahead = LookAhead(self._prepare, self.device)
 
     @property
@@ -201,9 +203,9 @@ class BatchedTeacher(ABC, Generic[PromptT]):
             for index, phrase in enumerate(request.phrases)
             if phrase.status is PhraseStatus.OK
         )
-        spans = [[(request.phrases[i].start, request.phrases[i].end)] for i in asked]
+        spans = tuple(((request.phrases[i].start, request.phrases[i].end),) for i in asked)
         statuses = tuple(phrase.status for phrase in request.phrases)
-        return Question(request.image, self._plan_caption(request.caption, spans), statuses, asked)
+        return Question(request.image, self._kept_captions(request.caption, spans), statuses, asked)
 
     # --- answers -----------------------------------------------------------------------------
 

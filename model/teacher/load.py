@@ -101,8 +101,7 @@ def teacher_identity(
     path = _directory(SHIPPED if source is None else source)
     kind = model_type(path)
     options = options or TeacherOptions()
-    # A driver need not have the GPU of its workers.
-    place = torch_device("auto") if device == "auto" else torch.device(device)
+    place = named_device(device)
     if kind != GLIP:
         return detector_fingerprint(path, kind, settle_precision(options, kind, place))
     teacher = _teacher(path, _NotLoaded(), load_config(path), options, place)
@@ -197,17 +196,31 @@ def torch_device(name: str) -> torch.device:
     Raises:
         ConfigError: there is no such device here.
     """
+    device = named_device(name)
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        count = torch.cuda.device_count()
+        others = "cuda, cpu or auto" if count else "cpu or auto"
+        raise ConfigError(f"device {name!r}: {count} CUDA devices here; try {others}")
+    if device.type not in ("cpu", "cuda"):
+        try:
+            torch.zeros(1, device=device).item()  # `meta` is one without values
+        except (RuntimeError, AssertionError, ImportError) as error:
+            raise ConfigError(f"device {name!r} is not here; try cuda, cpu or auto") from error
+    return device
+
+
+def named_device(name: str) -> torch.device:
+    """The device of a name, which need not be here: a driver may be without its workers' GPUs.
+
+    Raises:
+        ConfigError: no device has such a name.
+    """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        device = torch.device(name)
+        return torch.device(name)
     except RuntimeError as error:
         raise ConfigError(f"device must be auto, cpu, cuda or cuda:N, got {name!r}") from error
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise ConfigError(
-            f"device {name!r}: {torch.cuda.device_count()} CUDA devices here; try cpu or auto"
-        )
-    return device
 
 
 def content_hash(directory: Path) -> str:

@@ -51,10 +51,12 @@ def label_scores(
     count_BL = mask_BLT.sum(-1)
     weight_BTL = (mask_BLT / count_BL.clamp(min=1)[..., None]).mT.to(torch.float32)
     logits_BNT = logits_BNT.float()
-    if aggregation == "mean":
-        return logits_BNT.sigmoid() @ weight_BTL
-    if aggregation == "power":
-        return (F.logsigmoid(logits_BNT) @ weight_BTL).exp() * (count_BL > 0)[:, None]
+    # Autocast would round the products: near scores would be equal, and ranked by place.
+    with torch.autocast(logits_BNT.device.type, enabled=False):
+        if aggregation == "mean":
+            return logits_BNT.sigmoid() @ weight_BTL
+        if aggregation == "power":
+            return (F.logsigmoid(logits_BNT) @ weight_BTL).exp() * (count_BL > 0)[:, None]
     if aggregation == "max":
         return torch.stack(
             [_max_scores(p, m) for p, m in zip(logits_BNT.sigmoid(), mask_BLT, strict=True)]

@@ -15,7 +15,7 @@ from schemas.records import Status
 
 Problem = tuple[Status, str]
 _TRIED = 5
-"""So many images are looked for, as some may be missing."""
+"""So many images are looked for in every folder."""
 
 
 def image_name(row: dict[str, Any], field: str) -> Any:
@@ -40,16 +40,18 @@ def image_name(row: dict[str, Any], field: str) -> Any:
 
 def find_folder(root: str, names: Sequence[str]) -> str:
     """The folder directly below `root` that holds the images; empty where `root` does, or none."""
-    plain = [name for name in names if "://" not in name and not name.startswith("/")][:_TRIED]
-    if not plain or any(exists(join_url(root, name)) for name in plain):
+    plain = [name for name in names if "://" not in name and not name.startswith("/")]
+    if not plain or any(exists(join_url(root, name)) for name in plain[:_TRIED]):
         return ""
     try:
         _, folders = list_folder(root)
     except (MissingFile, OSError):
         return ""
-    for folder in folders:
-        if any(exists(join_url(folder, name)) for name in plain):
-            return folder.rstrip("/").rpartition("/")[2]
+    # Some may be missing: a few names in every folder, then all in a few.
+    for tried, places in ((plain[:_TRIED], folders), (plain[_TRIED:], [root, *folders[:_TRIED]])):
+        for place in places:
+            if any(exists(join_url(place, name)) for name in tried):
+                return "" if place == root else place.rstrip("/").rpartition("/")[2]
     return ""
 
 

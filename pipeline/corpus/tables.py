@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from pipeline.corpus.field_names import CAPTIONS, IMAGE_PATHS, fields_of, have_any
-from pipeline.corpus.formats.rows_base import first_entries, first_rows
+from pipeline.corpus.formats.rows_base import first_entry, first_rows
 from pipeline.corpus.options import CorpusOptions
 from pipeline.corpus.rows.kinds import JSON_ENDINGS, TABLE_ENDINGS, packed
 from schemas.errors import ConfigError, GlipforgeError, reason_of
@@ -55,7 +55,7 @@ def why_unread(file: InputFile) -> str:
     if not file.uri.lower().endswith(packed((*TABLE_ENDINGS, *JSON_ENDINGS))):
         return ""
     try:
-        entry = next(iter(first_entries(file.uri)), None)
+        entry = first_entry(file.uri)
     except (GlipforgeError, OSError) as error:
         return f" ({reason_of(error)})"
     if entry is None:

@@ -1,5 +1,6 @@
-"""Policies that follow a run's teacher: scores of two teachers cannot be compared, so a threshold
-that fits one may keep all or nothing of another."""
+"""Policies that follow a run: scores of two teachers cannot be compared, so a threshold that fits
+one may keep all or nothing of another; and a class asked for by name is no word of a caption.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ from dataclasses import replace
 from pipeline.curation.rules.policy import FilterPolicy
 from pipeline.curation.rules.presets import RECOMMENDED, default_policy, get_policy
 from pipeline.gold.gold_set import GoldKind
+from pipeline.phrases.class_list import planned_classes
 from pipeline.run.info import IMPORTED, read_run_info
 from pipeline.run.store import RunStore
 from schemas.errors import ConfigError
@@ -28,7 +30,8 @@ def policy_of(run: RunStore) -> str:
 
 
 def policy_for(run: RunStore, name: str | None) -> FilterPolicy:
-    """A policy for one run: as `get_policy`, and the threshold that the run's teacher recommends.
+    """A policy for one run: as `get_policy`, the threshold that the run's teacher recommends, and
+    for a run of a class list as `for_classes`.
 
     Args:
         run: Its run.json says what its teacher recommends.
@@ -39,7 +42,14 @@ def policy_for(run: RunStore, name: str | None) -> FilterPolicy:
         ConfigError: as `get_policy`; or the run does not say what its teacher recommends.
     """
     wanted = policy_of(run) if name is None else name
-    return with_scores(wanted, run_scores(run), whose=run.url("run.json"))
+    policy = with_scores(wanted, run_scores(run), whose=run.url("run.json"))
+    return policy if planned_classes(run.plan().config) is None else for_classes(policy)
+
+
+def for_classes(policy: FilterPolicy) -> FilterPolicy:
+    """The policy without what it says of the words of captions: a class such as "view", "front" or
+    "7" was asked for by name, and one alone is no long span. `drop_words` stays: it names words."""
+    return replace(policy, drop_lists=(), drop_nonwords=False, long_span_share=1.0)
 
 
 def with_scores(name: str, scores: ScoreFacts | None, *, whose: str) -> FilterPolicy:

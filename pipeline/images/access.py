@@ -118,6 +118,12 @@ def plain_uri(uri: str) -> str:
             f"{stripped!r}: images are read from paths, file://, http(s):// and s3:// (or another "
             f"object store: {', '.join(STORES[2:])}); {scheme}:// is not read",
         )
+    host = stripped.partition("://")[2].partition("/")[0]
+    if scheme == "file" and host.lower() not in ("", "localhost"):
+        raise RecordError(
+            Status.IMAGE_MISSING,
+            f"{stripped!r} names a file of the machine {host!r}; a file of this one is file:///...",
+        )
     return scheme + stripped[len(scheme) :]
 
 

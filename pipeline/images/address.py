@@ -55,3 +55,16 @@ class ImageAddress:
     def is_in_zip(self) -> bool:
         """True for a member of a zip archive, which storage reads like a file."""
         return self.kind is UriKind.ARCHIVE and zip_parts(self.uri) is not None
+
+
+def file_version(uri: str) -> str:
+    """Size and time of the file that holds an image; empty where it is not of this machine, or not
+    there."""
+    file = ImageAddress.of(uri).file
+    if not is_local(file):
+        return ""
+    try:
+        found = os.stat(local_path(file))
+    except (OSError, ValueError):
+        return ""
+    return f"{found.st_size} {found.st_mtime_ns}"

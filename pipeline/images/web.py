@@ -215,7 +215,8 @@ def _explained(fetch: Fetch) -> Iterator[None]:
 
 def _said(error: Exception) -> str:
     # urllib3 puts its own objects in front: `HTTPConnection(host=..., port=80): ...`
-    return re.sub(r"^<[^>]*>: |^[A-Za-z_]*(?:Http|HTTP)[A-Za-z_]*\([^)]*\): ", "", str(error))
+    text = re.sub(r"^<[^>]*>: |^[A-Za-z_]*(?:Http|HTTP)[A-Za-z_]*\([^)]*\): ", "", str(error))
+    return re.sub(r"\[Errno -?\d+\] ", "", text)
 
 
 def _require_public_name(address: Url, access: ImageAccess) -> None:

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from schemas.errors import ConfigError, reason_of
+from pipeline.phrases.class_file import Named, read_class_file
+from schemas.errors import ConfigError
 from schemas.records import Phrase
 
 EXTRACTOR = "class-list"
@@ -24,8 +25,16 @@ _COMMA = re.compile(r",(?![^(]*\))")
 """A comma that is not inside parentheses."""
 _PROMPT = re.compile(r"\s*[^.,;:\n]+(\.\s*[^.,;:\n]+)+\.\s*")
 """`a cat. a dog.`: how Grounding DINO is asked."""
-_LISTED = re.compile(r"\s*(?:[-*•]\s)?\s*(?P<q>[\"']?)(?P<name>.*?)(?P=q)\s*[,;]*\s*")
-"""Any line of a file: what YAML, JSON and spreadsheets put around a name is no part of it."""
+_LONE_STOP = re.compile(r"\s\.(?=\s|$)")
+"""`cat . dog . bird`: how GLIP and Grounding DINO print it."""
+_LAST_STOP = re.compile(r"(?<=[a-z]{3})\s*\.$")
+_QUOTED = re.compile(r"\s*(?P<q>[\"']?)(?P<name>.*?)(?P=q)\s*", re.DOTALL)
+_WIDE = str.maketrans("，、،；：", ",,,;:")  # noqa: RUF001
+"""Commas and colons of Chinese, Japanese and Arabic."""
+_DASHES = "-‐‑‒–—−－"  # noqa: RUF001
+"""What editors make of a minus."""
+_INVISIBLE = re.compile("[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]")
+_FILES = (".txt", ".json", ".yaml", ".yml", ".csv", ".tsv", ".names", ".pbtxt")
 _IN_PARENTHESES = re.compile(r"\([^()]*\)")
 _EXAMPLE = '"cat, dog", "person: person, man; helmet: -cap, -hat", or @FILE with a class a line'
 
@@ -49,7 +58,7 @@ class ClassList:
 
     def __post_init__(self) -> None:
         if not self.entries:
-            raise ConfigError(f"names has no name in it; for example {_EXAMPLE}")
+            raise ConfigError(f"names has no name in it, for example {_EXAMPLE}")
         seen: set[str] = set()
         for entry in self.entries:
             key = unicodedata.normalize("NFC", entry.name).casefold()
@@ -75,7 +84,11 @@ class ClassList:
         Raises:
             ConfigError: there is no name, one stands twice, or the file cannot be read.
         """
-        entries = [_entry(part) for part in split_names(text)]
+        entries = [
+            _entry(part) if isinstance(part, str) else _named(part) for part in split_names(text)
+        ]
+        if not entries:
+            raise ConfigError(f"names has no name in it, got {text!r:.80}; for example {_EXAMPLE}")
         return cls(entries=tuple(dict.fromkeys(entries)))
 
     @classmethod
@@ -109,6 +122,14 @@ class ClassList:
         return tuple(entry.name for entry in self.entries)
 
     @property
+    def is_plain(self) -> bool:
+        """Each class is asked for by its name alone."""
+        return all(
+            entry.wordings == (_as_read(entry.name),) and not entry.competitors
+            for entry in self.entries
+        )
+
+    @property
     def caption(self) -> str:
         """All names as one caption: `cat. dog.`"""
         return list_caption(self.names)[0]
@@ -118,26 +139,42 @@ class ClassList:
         """A phrase for each class, in order; its head is the class's name in lower case."""
         return list_caption(self.names)[1]
 
+    @property
+    def asked_alike(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
+        """Words that several classes are asked for by, and these classes: all of their boxes are
+        of each of them."""
+        classes: dict[str, list[str]] = defaultdict(list)
+        for entry in self.entries:
+            for word in dict.fromkeys(word.lower() for word in entry.wordings):
+                classes[word].append(entry.name)
+        return tuple((word, tuple(names)) for word, names in classes.items() if len(names) > 1)
+
     def fingerprint(self) -> dict[str, object]:
         """Everything that decides what is asked for."""
         return {"extractor": EXTRACTOR, "extractor_version": 1, "classes": self.to_plain()}
 
 
-def split_names(text: str) -> list[str]:
+def split_names(text: str) -> list[str | Named]:
     """The classes of `--names`: what stands between commas, or between semicolons where there is
-    one or a colon; between line ends; a line each of `@FILE`; or a Grounding DINO prompt.
-
-    Blank parts are left out; in a file, so are what follows ` #` or a `#` at the start, the dash
-    of a list, a comma at the end and quote marks around a name.
+    one or a colon; between line ends; a Grounding DINO prompt; or `@FILE`. No blank parts.
 
     Raises:
-        ConfigError: the file cannot be read, or commas and semicolons are mixed.
+        ConfigError: commas and semicolons are mixed, it is the name of a file, or the file cannot
+            be read.
     """
+    text = text.strip()
     if text.startswith("@"):
-        lines = (re.split(r"(?:^|\s)#", line)[0] for line in _lines_of(text[1:]))
-        return _stripped(_LISTED.fullmatch(line)["name"] for line in lines)  # type: ignore[index]
-    if _PROMPT.fullmatch(text):
-        return _stripped(text.split("."))
+        found = read_class_file(text[1:])
+        if len(found) != 1 or not isinstance(found[0], str):
+            return found
+        text = found[0]  # a file of one line: as it would be typed
+    if text.lower().endswith(_FILES) and not any(sign in text for sign in ",;:\n"):
+        raise ConfigError(f"names: {text!r} is the name of a file; @{text} reads its classes")
+    if prompted := _of_prompt(text):
+        return _stripped(prompted)
+    text = text.translate(_WIDE)
+    if text.startswith("[") and text.endswith("]"):
+        text = text[1:-1]
     if ":" not in text and ";" not in text:
         return _stripped(part for line in text.splitlines() for part in _COMMA.split(line))
     parts = _stripped(part for line in text.splitlines() for part in line.split(";"))
@@ -148,22 +185,26 @@ def split_names(text: str) -> list[str]:
                 f"names: {name!r} has a comma; where one class has wordings, put semicolons "
                 f"between all classes: {_EXAMPLE}"
             )
-    return parts
+    return [*parts]
 
 
-def _stripped(parts: Iterable[str]) -> list[str]:
-    return [part.strip() for part in parts if part.strip()]
+def _of_prompt(text: str) -> list[str]:
+    """The names of a prompt; empty where it is not one: `St. Bernard` is a name."""
+    if any(sign in text.translate(_WIDE) for sign in ",;:\n"):
+        return []
+    if _LONE_STOP.search(text):
+        return _LONE_STOP.split(text)
+    if _PROMPT.fullmatch(text):
+        return text.split(".")
+    parts = re.split(r"\.\s+", text)
+    word = r"[^\W\d_]{3}$" if len(parts) > 2 else r"[a-z]{3}$"
+    return parts if all(re.search(word, part) for part in parts[:-1]) else []
 
 
-def _lines_of(path: str) -> list[str]:
-    try:
-        return Path(path).read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise ConfigError(
-            f"names: cannot read the file {path!r}: {error}; save it as UTF-8"
-        ) from error
-    except OSError as error:
-        raise ConfigError(f"names: cannot read the file {path!r}: {reason_of(error)}") from error
+def _stripped(parts: Iterable[str]) -> list[Any]:
+    found = (_QUOTED.fullmatch(part) for part in parts)
+    names = [one["name"].strip() if one else "" for one in found]
+    return [_LAST_STOP.sub("", name) if name.count(".") == 1 else name for name in names if name]
 
 
 def list_caption(names: Sequence[str]) -> tuple[str, tuple[Phrase, ...]]:
@@ -184,25 +225,46 @@ def planned_classes(config: Mapping[str, Any]) -> ClassList | None:
 
 
 def _entry(text: str) -> ClassEntry:
-    name, colon, rest = text.partition(":")
-    name = _SPACES.sub(" ", name).strip()
-    words = [_SPACES.sub(" ", word).strip() for word in rest.split(",")] if colon else []
-    wordings = tuple(dict.fromkeys(word for word in words if word and word[0] != "-"))
-    competitors = (word[1:].strip() for word in words if word.startswith("-"))
-    if name.startswith("-"):
+    """The class of a line or of a part of the command line."""
+    if ":" in (wide := text.translate(_WIDE)):
+        name, _, rest = wide.partition(":")
+        if ":" in rest:
+            raise ConfigError(
+                f"names: {text.strip()!r} has two colons; put semicolons between classes that have "
+                f"wordings: {_EXAMPLE}"
+            )
+        if not name.strip():
+            raise ConfigError(f"names: {text.strip()!r} has no name before the colon; {_EXAMPLE}")
+        return _named(Named(name, tuple(rest.split(","))))
+    return _named(Named(text))
+
+
+def _named(given: Named) -> ClassEntry:
+    name = _cleaned(given.name)
+    if name and name[0] in _DASHES:
         raise ConfigError(
             f"names: {name!r} is a word that a class must not be; name the class before it, as in "
             '"helmet: -cap"'
         )
-    if any(unicodedata.category(char) == "Cc" for char in text.strip()):
-        raise ConfigError(f"names: {text.strip()!r} has a control character in it")
     if not name:
-        raise ConfigError(f"names: {text.strip()!r} has no name before the colon; {_EXAMPLE}")
+        raise ConfigError(f"names: {given.name!r} is a class without a name; {_EXAMPLE}")
+    words = [word for word in map(_cleaned, given.words) if word]
+    wordings = dict.fromkeys(word for word in words if word[0] not in _DASHES)
+    competitors = (_cleaned(word.lstrip(_DASHES)) for word in words if word[0] in _DASHES)
     return ClassEntry(
         name=name,
-        wordings=wordings or (_as_read(name),),
+        wordings=tuple(wordings) or (_as_read(name),),
         competitors=tuple(dict.fromkeys(word for word in competitors if word)),
     )
+
+
+def _cleaned(text: str) -> str:
+    """Without quote marks around it, what nobody sees, and spaces that are too many."""
+    text = _INVISIBLE.sub("", text).strip()
+    if any(unicodedata.category(char) == "Cc" for char in text):
+        raise ConfigError(f"names: {text!r} has a control character in it")
+    found = _QUOTED.fullmatch(text)
+    return _SPACES.sub(" ", found["name"] if found else text).strip()
 
 
 def _as_read(name: str) -> str:

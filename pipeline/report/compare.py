@@ -123,17 +123,24 @@ class _Pair:
 
 
 def compare_runs(
-    tables_a: Iterable[pa.Table], tables_b: Iterable[pa.Table], policy: FilterPolicy
+    tables_a: Iterable[pa.Table],
+    tables_b: Iterable[pa.Table],
+    policy: FilterPolicy,
+    policy_b: FilterPolicy | None = None,
 ) -> RunComparison:
     """Compare two runs, each given as tables of annotations with `COLUMNS`; memory grows only
     with how far their orders differ.
+
+    `policy_b`: of the second run, where a policy follows the teacher; None: one for both.
 
     Raises:
         ConfigError: the runs have no record in common.
         DataError: a record id occurs twice in a run.
     """
-    comparison = RunComparison(policy_id=policy.policy_id)
-    for a, b in _joined(_pairs(tables_a, policy), _pairs(tables_b, policy)):
+    policy_b = policy_b or policy
+    ids = dict.fromkeys((policy.policy_id, policy_b.policy_id))
+    comparison = RunComparison(policy_id=" and ".join(ids))
+    for a, b in _joined(_pairs(tables_a, policy), _pairs(tables_b, policy_b)):
         if a is None or b is None:
             comparison.pairs_only_a += b is None
             comparison.pairs_only_b += a is None

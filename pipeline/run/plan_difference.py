@@ -17,7 +17,7 @@ _SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=+-]{0,199}")
 _SAFE_FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=+-]{0,300}\.parquet")
 REMEDY = "Give a new --out, or the old settings: run.json in the directory has them"
 MAX_NAMED_INPUTS = 5
-_PARSER = "phrases.extractor"
+_PARSER, _CLASSES = "phrases.extractor", "phrases.classes"
 
 
 def require_same_plan(found: Plan, wanted: Plan, *, where: str) -> None:
@@ -32,6 +32,7 @@ def require_same_plan(found: Plan, wanted: Plan, *, where: str) -> None:
     changed = _changed_inputs(found.inputs, wanted.inputs)
     before.update({name: old for name, (old, _) in changed.items()})
     now.update({name: new for name, (_, new) in changed.items()})
+    _name_classes(before, now)
     remedy, source = REMEDY, before.get("corpus.source")
     if isinstance(source, str) and source != now.get("corpus.source"):
         # By default the folder's name, with which ids begin: another one after it was moved.
@@ -49,8 +50,8 @@ def require_same_plan(found: Plan, wanted: Plan, *, where: str) -> None:
     )
 
 
-def check_unit_ids(units: Sequence[Unit]) -> None:
-    """Refuse ids that cannot be file names or occur twice.
+def check_unit_ids(units: Sequence[Unit], where: str = "the plan") -> None:
+    """Refuse ids that cannot be file names or occur twice; `where` names the plan.
 
     Raises:
         ConfigError: naming the unit.
@@ -59,12 +60,13 @@ def check_unit_ids(units: Sequence[Unit]) -> None:
     for unit in units:
         if _SAFE_ID.fullmatch(unit.unit_id) is None:
             raise ConfigError(
-                f"unit_id {unit.unit_id!r} must be letters, digits and . _ = + - only, at most "
-                "200 of them"
+                f"{where}: unit_id {unit.unit_id!r} must be letters, digits and . _ = + - only, "
+                "at most 200 of them"
             )
         if unit.unit_id in seen:
             raise ConfigError(
-                f"unit_id {unit.unit_id!r} occurs twice: the corpus names {unit.uri!r} twice"
+                f"{where}: unit_id {unit.unit_id!r} occurs twice: the corpus names {unit.uri!r} "
+                "twice"
             )
         seen.add(unit.unit_id)
 
@@ -125,6 +127,29 @@ def _flat(value: object, name: str) -> dict[str, object]:
     for key, inner in value.items():
         flat |= _flat(inner, f"{name}.{key}" if name else str(key))
     return flat
+
+
+def _name_classes(before: dict[str, object], now: dict[str, object]) -> None:
+    """Two class lists become those of their classes that differ: a list may have thousands."""
+    found, wanted = before.get(_CLASSES), now.get(_CLASSES)
+    if found == wanted or not isinstance(found, list) or not isinstance(wanted, list):
+        return
+    del before[_CLASSES], now[_CLASSES]
+    old, new = ({one["name"]: _asked_as(one) for one in classes} for classes in (found, wanted))
+    names = [name for name in dict.fromkeys([*old, *new]) if old.get(name) != new.get(name)]
+    for name in names[:MAX_NAMED_INPUTS]:
+        before[f"{_CLASSES} {name!r}"] = old.get(name, "not there")
+        now[f"{_CLASSES} {name!r}"] = new.get(name, "not there")
+    if len(names) > MAX_NAMED_INPUTS:
+        now[f"{_CLASSES}, more"] = f"{len(names) - MAX_NAMED_INPUTS} others"
+    if not names:
+        place = next(i for i, pair in enumerate(zip(old, new, strict=True)) if len(set(pair)) > 1)
+        before[f"{_CLASSES}, number {place + 1}"] = [*old][place]
+        now[f"{_CLASSES}, number {place + 1}"] = [*new][place]
+
+
+def _asked_as(entry: Mapping[str, Sequence[str]]) -> str:
+    return ", ".join([*entry["wordings"], *(f"-{word}" for word in entry["competitors"])])
 
 
 def _changed_inputs(

@@ -6,11 +6,13 @@ is packed to a tenth, at most a thirtieth; nothing is read that comes out far be
 
 from __future__ import annotations
 
-from collections import Counter
+import gzip
+import io
+import zlib
 from collections.abc import Collection, Iterator
 from typing import IO, TYPE_CHECKING
 
-from schemas.errors import DataError
+from schemas.errors import DataError, reason_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -18,19 +20,73 @@ if TYPE_CHECKING:
 
 FREE_BYTES = 256 << 20
 """So many bytes may come out of any file."""
-_FREE_BYTES_OF_OURS = 128 << 20
-"""Likewise, of one whose rows become objects, which take some ten times as much."""
 MOST_TIMES = 100
 """Beyond that, of its size."""
-_REPEATING = frozenset({"PLAIN_DICTIONARY", "RLE_DICTIONARY", "DELTA_BYTE_ARRAY"})
-"""Encodings in which many values may be one, or have one beginning."""
-_ROWS_LOOKED_AT = 1024
-_VALUE_BYTES = 8
+FREE_STREAM_BYTES = 16 << 30
+"""So many may be unpacked and thrown away: half a minute."""
+VALUE_BYTES = 8
 """Of a number, and of the place of a text."""
 
 
 class Inflates(DataError):
     """A file that would unpack to far more than an honest one of its size."""
+
+
+GZIP_ERRORS = (EOFError, gzip.BadGzipFile, zlib.error, Inflates)
+"""What reading damaged gzip data raises, or such that inflates."""
+
+
+class BoundedGzip(gzip.GzipFile):
+    """What a gzip file holds, seekable, up to a limit of time: it is read through, not kept.
+
+    Raises:
+        Inflates: more comes out.
+    """
+
+    def __init__(self, raw: IO[bytes], what: str) -> None:
+        size = raw.seek(0, io.SEEK_END)
+        self._what, self._limit = what, max(FREE_STREAM_BYTES, MOST_TIMES * size)
+        self._taken = 0
+        raw.seek(0)
+        super().__init__(fileobj=raw)
+
+    def read(self, size: int | None = -1) -> bytes:
+        """As of a file."""
+        data = super().read(self._limit + 1 if size is None or size < 0 else size)
+        self._count(len(data))
+        return data
+
+    def readline(self, size: int | None = -1) -> bytes:
+        """As of a file."""
+        line = super().readline(-1 if size is None else size)
+        self._count(len(line))
+        return line
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """As of a file."""
+        if whence == io.SEEK_SET:
+            offset = min(offset, self._limit + 1)
+        return self._within(super().seek(offset, whence))
+
+    def _count(self, num_bytes: int) -> None:
+        self._taken += num_bytes  # what is read twice counts twice: then the place is looked at
+        if self._taken > self._limit:
+            self._within(super().seek(0, io.SEEK_CUR))
+
+    def _within(self, place: int) -> int:
+        if place > self._limit:
+            raise Inflates(
+                f"{self._what} unpacks to more than {self._limit:,} bytes: it is not read further. "
+                "If it is right, unpack it with gunzip and give the plain file"
+            )
+        return place
+
+
+def gzip_reason(error: BaseException, where: str = "") -> str:
+    """What to say of one of `GZIP_ERRORS`."""
+    if isinstance(error, Inflates):
+        return str(error)
+    return f"damaged gzip data{where}: {reason_of(error)}"
 
 
 def most_unpacked(size: int) -> int:
@@ -106,52 +162,6 @@ def parquet_batches(
             yield _plain(part, wanted) if texts else part
 
 
-def require_bounded(
-    file: pq.ParquetFile, source: pa.NativeFile | str, size: int, what: str = "it"
-) -> None:
-    """Pass where a whole Parquet file of ours comes out as an honest one does.
-
-    Nearly all have no text that many rows name, and are not looked into.
-
-    Args:
-        file: As it is read.
-        source: What it was opened from.
-        size: Of the file in bytes.
-        what: Names it in errors.
-
-    Raises:
-        Inflates: more comes out.
-    """
-    import pyarrow.parquet as pq
-
-    limit = max(_FREE_BYTES_OF_OURS, MOST_TIMES * size)
-    most: Counter[str] = Counter()
-    total = 0
-    for group in range(file.num_row_groups):
-        part = file.metadata.row_group(group)
-        for place in range(part.num_columns):
-            chunk = part.column(place)
-            total += max(chunk.total_uncompressed_size, chunk.num_values * _VALUE_BYTES)
-            if total > limit:
-                raise refusal(what, limit)
-            if chunk.physical_type == "BYTE_ARRAY" and not _REPEATING.isdisjoint(chunk.encodings):
-                most[chunk.path_in_schema] += chunk.total_uncompressed_size * chunk.num_values
-    left = limit
-    names: list[str] = []
-    for path, num_bytes in sorted(most.items(), key=lambda item: item[1]):
-        if names or num_bytes > left // 2:
-            names.append(path)
-        else:
-            left -= num_bytes
-    if not names:
-        return
-    read = pq.ParquetFile(source, metadata=file.metadata, read_dictionary=names)
-    for batch in read.iter_batches(_ROWS_LOOKED_AT, columns=names, use_threads=False):
-        left -= sum(_expanded(column) for column in batch.columns)
-        if left < 0:
-            raise refusal(what, limit)
-
-
 def _texts(
     file: pq.ParquetFile,
     groups: Collection[int],
@@ -170,7 +180,7 @@ def _texts(
             path = chunk.path_in_schema
             if columns is not None and not any(is_part(path, one) for one in columns):
                 continue
-            width = max(_VALUE_BYTES, file.schema.column(place).length or 0)
+            width = max(VALUE_BYTES, file.schema.column(place).length or 0)
             total += max(chunk.total_uncompressed_size, chunk.num_values * width)
             if total > limit:
                 raise refusal(what, limit)
@@ -198,7 +208,7 @@ def _is_many(file: pq.ParquetFile, path: str, groups: Collection[int]) -> bool:
 
 def _parts(batch: pa.RecordBatch) -> Iterator[tuple[pa.RecordBatch, int]]:
     """The batch, in pieces that can be written out, with the bytes of each."""
-    num_bytes = sum(_expanded(column) for column in batch.columns)
+    num_bytes = sum(expanded(column) for column in batch.columns)
     if num_bytes <= FREE_BYTES or batch.num_rows < 2:
         yield batch, num_bytes
         return
@@ -207,7 +217,7 @@ def _parts(batch: pa.RecordBatch) -> Iterator[tuple[pa.RecordBatch, int]]:
     yield from _parts(batch.slice(half))
 
 
-def _expanded(column: pa.Array) -> int:
+def expanded(column: pa.Array) -> int:
     """Bytes of a column once its dictionaries are written out."""
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -218,13 +228,13 @@ def _expanded(column: pa.Array) -> int:
         if not _has_lengths(values.type):
             return int(column.nbytes)
         lengths = pc.cast(pc.binary_length(values), pa.int64()).take(column.indices)
-        return int(pc.sum(lengths).as_py() or 0) + _VALUE_BYTES * len(column)
+        return int(pc.sum(lengths).as_py() or 0) + VALUE_BYTES * len(column)
     if pa.types.is_struct(kind):
-        return sum(_expanded(child) for child in column.flatten())
+        return sum(expanded(child) for child in column.flatten())
     if pa.types.is_map(kind):
-        return _expanded(column.keys) + _expanded(column.items)
+        return expanded(column.keys) + expanded(column.items)
     if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
-        return _expanded(column.flatten()) + _VALUE_BYTES * len(column)
+        return expanded(column.flatten()) + VALUE_BYTES * len(column)
     return int(column.nbytes)
 
 

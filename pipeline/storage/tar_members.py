@@ -7,17 +7,16 @@ GNU long names, PAX names and sizes, and gzip are understood.
 from __future__ import annotations
 
 import contextlib
-import gzip
 import io
 import tarfile
 import threading
-import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, cast
 
 from pipeline.storage.files import open_file, read_bytes, stat_file
+from pipeline.storage.inflation import GZIP_ERRORS, BoundedGzip
 from schemas.errors import RecordError, UnitError
 from schemas.records import Status
 
@@ -30,8 +29,6 @@ MAX_DIGITS = 32
 _READ_BYTES = 1 << 24
 _MAX_PADDING = 64 * 1024
 CACHED_INDEXES = 16
-GZIP_ERRORS = (EOFError, gzip.BadGzipFile, zlib.error)
-"""What reading damaged gzip data raises."""
 _NAME_CODING = ("utf-8", "backslashreplace")
 
 
@@ -99,6 +96,10 @@ def iter_members(stream: BinaryIO, start: int = 0, stop: int | None = None) -> I
             raise TarDamage(f"ends inside the header at byte {position}", header_start)
         info = _header(block, position, header_start)
         data_start = position + BLOCK
+        if info.type == tarfile.GNUTYPE_SPARSE:
+            goes_on = block[_SPARSE_GOES_ON]  # blocks with more of its map follow
+            while goes_on and (more := read_exactly(stream, data_start, BLOCK)):
+                data_start, goes_on = data_start + BLOCK, more[_MAP_GOES_ON]
         if info.type in (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, *_PAX_TYPES):
             if info.size > MAX_NAME_BYTES:
                 raise TarDamage(
@@ -149,7 +150,7 @@ def open_tar(url: str) -> Iterator[BinaryIO]:
         if not is_gzip(url):
             yield raw
             return
-        with gzip.GzipFile(fileobj=raw) as unpacked:
+        with BoundedGzip(raw, url) as unpacked:
             yield cast("BinaryIO", unpacked)
 
 
@@ -221,6 +222,7 @@ def _scan(url: str) -> _Index:
 
 # --- headers -----------------------------------------------------------------------------------
 
+_SPARSE_GOES_ON, _MAP_GOES_ON = 482, 504
 _PAX_TYPES = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE)
 _KINDS = {
     tarfile.SYMTYPE: "symbolic link",
@@ -244,13 +246,9 @@ def _header(block: bytes, position: int, header_start: int) -> tarfile.TarInfo:
 def _require_size(size: int, position: int, header_start: int) -> None:
     if not 0 <= size <= MAX_MEMBER_BYTES:
         raise TarDamage(
-            f"has a member of {_counted(size)} bytes at byte {position}, which cannot be",
+            f"has a member of {size:,} bytes at byte {position}, which cannot be",
             header_start,
         )
-
-
-def _counted(size: int) -> str:
-    return f"{size:,}" if abs(size) < 1 << 80 else "more than 2^80"
 
 
 def _member(
@@ -260,7 +258,7 @@ def _member(
     long_name: str | None,
     pax: dict[str, str],
 ) -> TarMember:
-    name = pax.get("path") or long_name or info.name
+    name = pax.get("GNU.sparse.name") or pax.get("path") or long_name or info.name
     size = info.size
     if "size" in pax:
         text = pax["size"]
@@ -272,6 +270,8 @@ def _member(
         size = int(text)
         _require_size(size, header_start, header_start)
     kind = "folder" if info.isdir() or name.endswith("/") else _KINDS.get(info.type, "file")
+    if kind == "file" and any(key.startswith("GNU.sparse.") for key in pax):
+        kind = "sparse file"  # a map of its holes is needed to read it
     # Links and devices have no bytes, whatever their header says.
     if kind not in ("file", "sparse file"):
         size = 0

@@ -96,6 +96,7 @@ def build_cache(
     load: ImageLoader,
     *,
     side: int,
+    version: Callable[[str], str] = lambda uri: "",
     num_threads: int = 2,
     progress: Callable[[int, int], None] | None = None,
 ) -> ImageCache:
@@ -107,11 +108,13 @@ def build_cache(
         load: Decodes one image. One that raises a RecordError is left out of the cache; what else
             it raises ends the building, and leaves nothing behind.
         side: Longer side in pixels that no cached image exceeds.
+        version: Of the file of an image: another picture in its place is another image.
         num_threads: Threads that decode.
         progress: Called with (images done, images in all) now and then.
     """
     unique = list(dict.fromkeys(uris))
-    target = root / f"images-{side}-{fingerprint([CACHE_VERSION, side, unique])}"
+    versions = [version(uri) for uri in unique]
+    target = root / f"images-{side}-{fingerprint([CACHE_VERSION, side, unique, versions])}"
     if target.exists():
         return ImageCache(target, load)
     staging = target.with_name(f".{target.name}.{os.getpid()}")

@@ -52,7 +52,8 @@ def make_queue(
     """The most suspicious labels of a policy, most suspicious first; judged ones are left out.
 
     Three passes over columns: what is usual, what verdicts teach, the labels. Phrases that name
-    more than is boxed, or what only the threshold took away, come in between, without `box_id`.
+    more than is boxed, or what only the threshold took away, come in between, without `box_id`;
+    not of a class list, which names the same in every image.
 
     Raises:
         ConfigError: `size` is not 1 or more.
@@ -76,7 +77,7 @@ def make_queue(
             found = signals(labels, chance_of(labels, calibration), usual)
             scores = judge(found.values)
             _keep(best, labels, found, scores, verdicts)
-            for suspect in missing_boxes(labels, lowest):
+            for suspect in () if usual.is_class_list else missing_boxes(labels, lowest):
                 best.add(suspect)
         done += commit.rows_out
         progress(done)

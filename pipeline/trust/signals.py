@@ -81,7 +81,9 @@ def signals(labels: Labels, chance: Floats, usual: Usual) -> Signals:
     values[:, 2] = np.clip(np.abs(away) / FAR, 0, 1) ** 2
     phrase = labels.candidates.phrase_of[labels.index]
     texts = labels.candidates.phrases.text.to_pylist()
-    named_of = np.array([named_number(text) for text in texts], dtype=np.int64)
+    named_of = np.array(
+        [0 if usual.is_class_list else named_number(text) for text in texts], dtype=np.int64
+    )
     counts = np.bincount(phrase, minlength=len(texts))
     named, boxed = named_of[phrase], counts[phrase]
     over = np.where(named > 0, np.maximum(boxed - named, 0), 0)

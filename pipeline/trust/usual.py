@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pipeline.curation.rules.overlap import Sides
 from pipeline.curation.rules.policy import FilterPolicy
 from pipeline.layers.columns import NUMBERS, require_columns
+from pipeline.phrases.class_list import planned_classes
 from pipeline.run.store import RunStore
 from pipeline.trust.population import Labels, unit_labels
 from schemas.errors import ConfigError
@@ -45,6 +46,8 @@ class Usual:
     size: NounValues
     clip: NounValues
     """Empty without the layer."""
+    is_class_list: bool = False
+    """Every image was asked for the same names: nothing says that one of them is there, or once."""
 
 
 def log_sizes(labels: Labels) -> Floats:
@@ -89,7 +92,11 @@ def usual_values(run: RunStore, policy: FilterPolicy, columns: Sequence[str] = (
                     if value == value:
                         entry = sums[name].setdefault(noun, np.zeros(3))
                         entry += (1.0, value, value * value)
-    return Usual(size=_values(sums["size"], "size"), clip=_values(sums["clip"], "clip"))
+    return Usual(
+        size=_values(sums["size"], "size"),
+        clip=_values(sums["clip"], "clip"),
+        is_class_list=planned_classes(run.plan().config) is not None,
+    )
 
 
 def _values(sums: dict[str, NDArray[np.float64]], name: str) -> NounValues:

@@ -110,6 +110,7 @@ def test_sub_commands_are_checked_too() -> None:
         ("No column. Give image_field.", "No column. Give --image-field."),
         ("plan.image_field was 'image_field'", "plan.image_field was 'image_field'"),
         ("image_field=3 is wrong", "--image-field=3 is wrong"),
+        ("recipe.x is unknown; allowed: image_field", "recipe.x is unknown; allowed: image_field"),
     ],
 )
 def test_messages_name_options_as_typed(message: str, typed: str) -> None:
@@ -177,3 +178,21 @@ def test_help_of_a_command_by_the_word_help(capsys: pytest.CaptureFixture[str]) 
     with pytest.raises(SystemExit):
         main(["help", "label"])
     assert "usage: glipforge label" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "line, said",
+    [
+        ("export r --out x --format goldgg", "--format: there is no 'goldgg', did you mean goldg?"),
+        ("label --out x --runner=locl", "--runner: there is no 'locl', did you mean local?"),
+        ("pretrain --out x --tune linear_probe", "did you mean linear-probe?"),
+        ("review pul r", "there is no 'pul', did you mean pull? allowed: push, open, pull"),
+        ("corpus chek x", "there is no 'chek', did you mean check?"),
+        ("schema recipes", "there is no 'recipes', did you mean recipe?"),
+    ],
+)
+def test_a_word_that_is_nearly_one_of_those_allowed(
+    line: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(line.split()) == 2
+    assert said in capsys.readouterr().err

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -48,18 +49,38 @@ def pictures(count: int) -> list[NDArray[np.uint8]]:
     return [rng.integers(0, 255, (48, 64, 3), dtype=np.uint8) for _ in range(count)]
 
 
-def second_forward(device: torch.device) -> dict[str, Any]:
-    """Of glip-nano: what the CPU waited for and sent while nothing but the network ran."""
-    glip = Glip(get_preset("glip-nano")).eval()
-    with pretended(device) as entered, torch.no_grad():
+def second_forward(device: torch.device, dtype: torch.dtype) -> dict[str, Any]:
+    """Of glip-nano: what the CPU waited for and sent while nothing but the network ran, and how far
+    its matches are from the CPU's in the same number format."""
+    torch.manual_seed(0)
+    glip = Glip(get_preset("glip-nano")).eval().to(dtype)
+    pixels, words = torch.rand(2, 3, 64, 96).to(dtype), torch.ones(2, 9, dtype=torch.int64)
+    with torch.no_grad():
+        wanted = glip(pixels, TokenBatch(words, words)).logits_BNT
+    with pretended(device) as entered, torch.no_grad(), _ways_of_half_precision(dtype):
         glip.to(device)
-        pixels = torch.rand(2, 3, 64, 96).to(device)
-        words = torch.ones(2, 9, dtype=torch.int64).to(device)
+        pixels, words = pixels.to(device), words.to(device)
         glip(pixels, TokenBatch(words, words))
         entered.waits.clear()
         entered.uploads = 0
-        glip(pixels, TokenBatch(words, words))
-        return {"waits": dict(entered.waits), "uploads": entered.uploads}
+        found = glip(pixels, TokenBatch(words, words)).logits_BNT
+        told = {"waits": dict(entered.waits), "uploads": entered.uploads}
+        return told | {"difference": float((found.cpu() - wanted).abs().max())}
+
+
+@contextmanager
+def _ways_of_half_precision(dtype: torch.dtype) -> Iterator[None]:
+    """What half precision leaves to float32 is an error in it, and the other way round."""
+    unused = (
+        ("model.network.deform.deform_conv_by_rows", "BiAttention._attend_fused")
+        if dtype == torch.float32
+        else ("model.network.deform.deform_conv_by_level", "BiAttention._attend_in_chunks")
+    )
+    with (
+        patch(unused[0], side_effect=AssertionError(unused[0])),
+        patch(f"model.network.fusion.{unused[1]}", side_effect=AssertionError(unused[1])),
+    ):
+        yield
 
 
 def ground(source: str) -> Callable[[torch.device], Numbers]:
@@ -141,7 +162,10 @@ def main(folder: Path) -> None:
         "train": train(folder),
     }
     wanted = {name: part(CPU) for name, part in parts.items()}
-    found: dict[str, Any] = {"network": second_forward(device)}
+    found: dict[str, Any] = {
+        "float32": second_forward(device, torch.float32),
+        "bfloat16": second_forward(device, torch.bfloat16),
+    }
     for name, part in parts.items():
         with patch("model.teacher.load.torch_device", torch.device), pretended(device) as entered:
             numbers = part(device)

@@ -43,12 +43,13 @@ class Config:
 def run(config: Config) -> int:
     """Draw and write the sample; returns 0."""
     from jobs.progress_bar import reading_bar
-    from pipeline.curation.rules.presets import get_policy
+    from pipeline.curation.recommended import policy_for
     from pipeline.run.open import open_run
     from pipeline.trust.audit import draw_audit
     from pipeline.trust.audit_sample import is_of, read_audits, write_audit
 
-    policy, labelled = get_policy(config.policy), open_run(config.run)
+    labelled = open_run(config.run)
+    policy = policy_for(labelled, config.policy)
     with reading_bar("count labels", labelled.num_records()) as progress:
         sample = draw_audit(
             labelled,
@@ -69,17 +70,16 @@ def run(config: Config) -> int:
         drawn = sum(one.stratum == number for one in sample.drawn)
         print(f"  {name}: {drawn:,} of {sample.totals[number]:,}")
     print(f"written {where}")
-    run, which, own = (
-        quote(config.run),
-        "",
-        sum(is_of(one, policy) for one in read_audits(labelled)),
-    )
+    run, which = quote(config.run), ""
+    own = sum(is_of(one, policy) for one in read_audits(labelled))
     if own > 1:
         which = f" --audit {sample.audit_id}"
         print(
             f"this policy has {own} audits now; a promise holds for one that is chosen before its "
             "verdicts are known, not for the best of several"
         )
+    if config.policy != "default":
+        which = f" --policy {quote(config.policy)}{which}"
     print(
         f"next: glipforge review push {run} --queue audit{which}; review open and review pull with "
         f"the --dataset that it names; glipforge calibrate {run}{which}"

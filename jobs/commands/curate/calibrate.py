@@ -57,13 +57,14 @@ class Config:
 def run(config: Config) -> int:
     """Calibrate, write, and say what can be promised; returns 0."""
     from pipeline.curation.calibration import write_calibration
-    from pipeline.curation.rules.presets import get_policy
+    from pipeline.curation.recommended import policy_for
     from pipeline.report.calibration_page import calibration_page
     from pipeline.run.open import open_run
     from pipeline.storage.files import write_bytes
     from schemas.checked import to_plain
 
-    policy, labelled = get_policy(config.policy), open_run(config.run)
+    labelled = open_run(config.run)
+    policy = policy_for(labelled, config.policy)
     found = (_of_gold if config.gold else _of_audit)(config, labelled, policy)
     where = write_calibration(labelled, policy, found)
     page = where.removesuffix(".json") + ".html"

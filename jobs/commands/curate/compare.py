@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import tyro
 
 from jobs.arguments import Run
+from schemas.errors import ConfigError
 from schemas.redaction import shown
 
 if TYPE_CHECKING:
@@ -38,14 +39,17 @@ class Config:
 
 def run(config: Config) -> int:
     """Compare; returns 0."""
-    from pipeline.curation.rules.presets import get_policy
+    from pipeline.curation.recommended import policy_for
     from pipeline.report.compare import COLUMNS, compare_runs
     from pipeline.run.columns import run_tables
     from pipeline.run.open import open_run
 
-    policy = get_policy(config.policy)
-    run_a, run_b = open_run(config.a), open_run(config.b)
-    found = compare_runs(run_tables(run_a, COLUMNS), run_tables(run_b, COLUMNS), policy)
+    if config.nouns < 0:
+        raise ConfigError(f"nouns must be 0 or more, got {config.nouns}")
+    runs = open_run(config.a), open_run(config.b)
+    policies = tuple(policy_for(run, config.policy) for run in runs)
+    a, b = (run_tables(run, COLUMNS) for run in runs)
+    found = compare_runs(a, b, *policies)
     if config.json:
         print(json_module.dumps(as_json(found, config.nouns), indent=1, sort_keys=True))
         return 0

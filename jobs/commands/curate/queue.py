@@ -39,7 +39,7 @@ def run(config: Config) -> int:
     """Make and write the queue; returns 0."""
     from jobs.progress_bar import reading_bar
     from pipeline.curation.decisions import load_decisions
-    from pipeline.curation.rules.presets import get_policy
+    from pipeline.curation.recommended import policy_for
     from pipeline.run.open import open_run
     from pipeline.trust.queue import make_queue
     from pipeline.trust.suspects import write_queue
@@ -47,7 +47,8 @@ def run(config: Config) -> int:
 
     if config.show < 0:
         raise ConfigError(f"show must be 0 or more, got {config.show}")
-    policy, labelled = get_policy(config.policy), open_run(config.run)
+    labelled = open_run(config.run)
+    policy = policy_for(labelled, config.policy)
     with reading_bar("look for errors", labelled.num_records()) as progress:
         found, judge = make_queue(
             labelled,

@@ -10,11 +10,12 @@ import os
 import sys
 from dataclasses import asdict, dataclass, field, replace
 from shlex import quote
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
 from jobs.arguments import Corpora, Model, Run
+from jobs.labelling.class_words import how_it_was_read, not_asked
 from jobs.labelling.gate import NO_GATE, Gate, leaves_no_folder, pass_gate
 from jobs.labelling.progress import LabelProgress, TooManyFailures, describe_failures
 from jobs.labelling.running import Running, run_units, statuses_to_retry
@@ -24,7 +25,7 @@ from model.teacher.options import TeacherOptions
 from pipeline.corpus.options import CorpusOptions
 from pipeline.images.decode import ImageLimits
 from pipeline.labelling.pairs import PairLimits
-from pipeline.phrases.class_list import ClassList
+from pipeline.phrases.class_list import ClassList, planned_classes
 from pipeline.phrases.extract import PhraseOptions
 from schemas.errors import ConfigError
 from schemas.redaction import shown
@@ -56,7 +57,7 @@ class Config:
     teacher: Model = None
     """A model directory, the name of a published model (glip-t), or a hub id; several with commas
     are an ensemble. The shipped glip-nano if not given. See docs/teachers.md."""
-    names: str = ""
+    names: Annotated[str | None, tyro.conf.arg(metavar="NAMES")] = None
     """Look for these classes in every image, instead of its caption's phrases: "cat, dog", with
     wordings and what it must not be "person: person, man; helmet: -cap", or @FILE, a class a line.
     """
@@ -100,8 +101,10 @@ def run(config: Config) -> int:
         require_absolute(name, path)
     if in_ray_job() and config.running.runner == "local":
         print("glipforge label: --runner local in a Ray job: one process works", file=sys.stderr)
-    classes = ClassList.parse(config.names) if config.names else None
+    classes = None if config.names is None else ClassList.parse(config.names)
     list_chars = len(classes.caption) if classes else 0
+    for line in how_it_was_read(classes) if classes else ():
+        print(line)
     setup = TeacherSetup(
         corpora=tuple(local_path(uri) if is_local(uri) else uri for uri in config.corpus),
         corpus_options=config.reading,
@@ -116,6 +119,10 @@ def run(config: Config) -> int:
         captions_for=config.captions_for,
         classes=classes,
     )
+    if labels_here:
+        from model.teacher.load import torch_device
+
+        torch_device(config.device)  # refused before anything is written
     if config.dry_run:
         from jobs.labelling.dry_run import dry_run
 
@@ -272,6 +279,9 @@ def _finish(
             file=sys.stderr,
         )
         return 1
+    if planned_classes(plan.config):
+        for line in not_asked(store.iter_annotations()):
+            print(line)
     after = getattr(setup, "next_step", lambda out: f"glipforge filter {out}")
     print(f"next: {after(quote(store.uri))}")
     return 0

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
 from jobs.image_options import ImageOptions
-from pipeline.phrases.class_list import split_names
-from schemas.errors import ConfigError
+from pipeline.phrases.class_list import ClassList
 
-EXAMPLES = ('glipforge detect photo.jpg --names "cat, dog, red umbrella" --teacher glip-t',)
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from model.teacher.load import AnyTeacher
+    from schemas.grounder import Grounding
+
+EXAMPLES = (
+    'glipforge detect photo.jpg --names "cat, dog, red umbrella" --teacher glip-t',
+    'glipforge detect photo.jpg --names "person: person, man; helmet: -cap" --teacher glip-t',
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,19 +29,8 @@ class Config(ImageOptions):
 
     names: Annotated[str, tyro.conf.arg(metavar="NAMES")]
     """Names of things, with commas between, or @FILE with one name a line. Any number. What stands
-    in parentheses belongs to its name and is not asked for."""
-
-
-def parse_names(text: str) -> tuple[str, ...]:
-    """Names of a comma list or of a file, in order, without empty ones and repetitions.
-
-    Raises:
-        ConfigError: no name is left, or the file cannot be read.
-    """
-    names = tuple(dict.fromkeys(split_names(text)))
-    if not names:
-        raise ConfigError(f'names has no name in it, got {text!r}; for example "person, car"')
-    return names
+    in parentheses belongs to its name and is not asked for. Wordings and what it must not be are
+    said as to `label`: "person: person, man; helmet: -cap"."""
 
 
 def run(config: Config) -> int:
@@ -48,7 +46,7 @@ def run(config: Config) -> int:
     from model.teacher.options import TeacherOptions
 
     check_threshold(config.threshold)
-    names = parse_names(config.names)
+    classes = ClassList.parse(config.names)
     image = read_image(config.image)
     out = output_path(config.out, config.image, "detect")
     teacher = load_teacher(
@@ -56,6 +54,17 @@ def run(config: Config) -> int:
         device=config.device,
         options=TeacherOptions(score_floor=config.threshold, precision=config.precision),
     )
-    answer = Answer(image=image, labels=names, grounding=teacher.detect(image, names))
+    answer = Answer(image=image, labels=classes.names, grounding=_ask(teacher, image, classes))
     show_answer(answer, teacher, out=out, threshold=config.threshold, as_json=config.json)
     return 0
+
+
+def _ask(teacher: AnyTeacher, image: NDArray[np.uint8], classes: ClassList) -> Grounding:
+    from pipeline.labelling.class_grounder import ClassGrounder
+    from schemas.grounder import GroundingRequest
+
+    if classes.is_plain:
+        return teacher.detect(image, classes.names)
+    request = GroundingRequest(image=image, caption=classes.caption, phrases=classes.phrases)
+    (found,) = ClassGrounder(teacher, classes).ground([request])
+    return found

@@ -119,7 +119,7 @@ class SelfTraining:
     def _label(self, run_dir: Path, teacher: str | None) -> dict[str, Any]:
         from jobs.commands.curate import filter as filter_job
         from pipeline.curation.curate import ensure_curated
-        from pipeline.curation.rules.presets import get_policy
+        from pipeline.curation.recommended import policy_for
         from pipeline.run.open import open_run
 
         of_label = {field.name: getattr(self.config, field.name) for field in fields(label.Config)}
@@ -127,18 +127,21 @@ class SelfTraining:
         if code:
             raise RoundFailed(f"{run_dir} is not complete, see above; the same command goes on")
         filter_job.run(filter_job.Config(run=str(run_dir), policy=(self.config.policy,)))
-        stats = ensure_curated(open_run(str(run_dir)), get_policy(self.config.policy))
+        labelled = open_run(str(run_dir))
+        stats = ensure_curated(labelled, policy_for(labelled, self.config.policy))
         return {"pairs": stats.records_out, "labels": stats.boxes_out.total()}
 
     def _compare(self, before: Path, now: Path) -> dict[str, Any]:
         from jobs.commands.curate.compare import as_json
-        from pipeline.curation.rules.presets import get_policy
+        from pipeline.curation.recommended import policy_for
         from pipeline.report.compare import COLUMNS, compare_runs
         from pipeline.run.columns import run_tables
         from pipeline.run.open import open_run
 
-        a, b = (run_tables(open_run(str(path)), COLUMNS) for path in (before, now))
-        return as_json(compare_runs(a, b, get_policy(self.config.policy)), 50)
+        runs = [open_run(str(path)) for path in (before, now)]
+        a, b = (run_tables(run, COLUMNS) for run in runs)
+        policies = (policy_for(run, self.config.policy) for run in runs)
+        return as_json(compare_runs(a, b, *policies), 50)
 
     def _train(self, place: Path, teacher: str | None) -> None:
         from jobs.commands.train.pretrain import train

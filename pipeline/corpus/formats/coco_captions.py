@@ -21,7 +21,7 @@ from schemas.records import CorpusRecord, Status
 
 ENTRIES = "entries"
 """Kind of a unit of image entries; captions without an image follow the last of them."""
-_LOOKED_AT = 5
+_LOOKED_AT, _SPREAD = 5, 40
 _ABSENT = "\0absent"
 """Marks the entry of captions whose image is not in the file."""
 _HEAD_BYTES = 64 * 1024
@@ -190,12 +190,14 @@ def _find_images(uri: str, entries: list[Entry]) -> str:
     places += [join_url(above, split), join_url(above, "images")]
     names = [
         name
-        for image, _ in entries[:_LOOKED_AT]
+        for image, _ in entries
         if isinstance(image, dict) and isinstance(name := image.get("file_name"), str)
     ]
-    for place in places:
-        if any(exists(join_url(place, name.replace("\\", "/"))) for name in names):
-            return place
+    # The first ones, then some of the whole file: pictures are missing in blocks.
+    for looked_at in (names[:_LOOKED_AT], names[:: len(names) // _SPREAD + 1]):
+        for place in places:
+            if any(exists(join_url(place, name.replace("\\", "/"))) for name in looked_at):
+                return place
     raise ConfigError(
         f"{uri}: its images ({', '.join(names[:2])}, ...) are in none of {', '.join(places)}; say "
         "where with --image-root"

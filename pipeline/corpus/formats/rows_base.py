@@ -23,9 +23,10 @@ from pipeline.corpus.field_names import (
 )
 from pipeline.corpus.image_paths import find_folder, image_name, resolve_image
 from pipeline.corpus.options import CorpusOptions
-from pipeline.corpus.rows.entry import READ_ERRORS, Entry, is_gzip, open_rows
+from pipeline.corpus.rows.entry import Entry, is_gzip, open_rows
 from pipeline.corpus.rows.kinds import TABLE_ENDINGS, packed, reader_of
-from schemas.errors import ConfigError, reason_of
+from pipeline.storage.inflation import GZIP_ERRORS, gzip_reason
+from schemas.errors import ConfigError
 from schemas.plan import InputFile, Unit
 from schemas.records import CorpusRecord, Status
 from schemas.redaction import redact
@@ -33,6 +34,8 @@ from schemas.redaction import redact
 LINES = "lines"
 """Kind of a unit of rows that begin in a byte range."""
 _PEEKED_ROWS = 50
+_LOOKED_AT = 10_000
+"""Entries in which a row that can be read is looked for."""
 _SHARED = 0.6
 """Where so few of a table's first rows name an image of their own, its rows are captions."""
 
@@ -124,8 +127,8 @@ class RowsCorpus(Corpus):
                 for entry in reader(stream, unit.start, stop):
                     offset = entry.start
                     yield offset, list(self._records(unit.uri, entry))
-            except READ_ERRORS as error:
-                detail = f"damaged gzip data behind byte {offset}: {reason_of(error)}"
+            except GZIP_ERRORS as error:
+                detail = gzip_reason(error, f" behind byte {offset}")
                 yield offset, [self._broken(unit.uri, f"@{offset}", detail)]
 
     def _records(self, uri: str, entry: Entry) -> Iterator[CorpusRecord]:
@@ -197,23 +200,32 @@ class RowsCorpus(Corpus):
 
     def _why(self, files: tuple[InputFile, ...]) -> str:
         """What the first entry says that cannot be read."""
-        found = next(iter(first_entries(files[0].uri)), None)
+        found = first_entry(files[0].uri)
         return f": {found.problem}" if found is not None and found.problem else ""
 
 
 def first_rows(uri: str) -> list[dict[str, Any]]:
-    """The rows among the first entries of a file; a broken one is a record with a reason later."""
-    return [entry.row for entry in first_entries(uri) if entry.row is not None]
+    """The rows among the first entries of a file; a broken one is a record with a reason later.
 
-
-def first_entries(uri: str) -> list[Entry]:
-    """The first entries of a file, readable or not."""
-    found: list[Entry] = []
-    with open_rows(uri) as stream, suppress(*READ_ERRORS):
-        reader = reader_of(uri, stream)
-        for entry in islice(reader(stream, 0, None), _PEEKED_ROWS):
-            found.append(entry)  # one by one: damage behind them must not take them away
+    Where all of those are broken, the first row behind them.
+    """
+    found: list[dict[str, Any]] = []
+    for number, entry in enumerate(_entries(uri, _LOOKED_AT)):
+        if number >= _PEEKED_ROWS and found:
+            break
+        if entry.row is not None:
+            found.append(entry.row)
     return found
+
+
+def first_entry(uri: str) -> Entry | None:
+    """The first entry of a file, readable or not."""
+    return next(_entries(uri, 1), None)
+
+
+def _entries(uri: str, most: int) -> Iterator[Entry]:
+    with open_rows(uri) as stream, suppress(*GZIP_ERRORS):
+        yield from islice(reader_of(uri, stream)(stream, 0, None), most)
 
 
 def _mark(record_id: str) -> int:

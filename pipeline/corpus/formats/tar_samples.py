@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import BinaryIO
 
+from pipeline.storage.inflation import GZIP_ERRORS
 from pipeline.storage.tar_members import (
-    GZIP_ERRORS,
     TarDamage,
     TarMember,
     iter_members,
@@ -77,7 +77,7 @@ def iter_samples(
     key that comes back, or an ending that repeats, begins a new sample.
 
     Raises:
-        TarDamage: behind the last sample that could be read.
+        TarDamage, GZIP_ERRORS: behind the last sample whose first header could be read.
     """
     sample: Sample | None = None
     try:
@@ -91,7 +91,7 @@ def iter_samples(
                     yield sample
                 sample = Sample(key, member.header_start)
             sample.members[ending] = member
-    except TarDamage:
+    except (TarDamage, *GZIP_ERRORS):
         if sample is not None:
             yield sample
         raise

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Iterator
+from contextlib import suppress
 from typing import Any, BinaryIO, ClassVar
 
 from pipeline.corpus.captions import file_text
@@ -23,14 +24,14 @@ from pipeline.corpus.formats.tar_samples import (
 from pipeline.corpus.image_paths import leaves_folder
 from pipeline.corpus.options import CorpusOptions
 from pipeline.storage.files import is_local
+from pipeline.storage.inflation import GZIP_ERRORS, gzip_reason
 from pipeline.storage.tar_members import (
-    GZIP_ERRORS,
     TarDamage,
     is_gzip,
     open_tar,
     read_exactly,
 )
-from schemas.errors import UnitError, reason_of
+from schemas.errors import UnitError
 from schemas.plan import InputFile, Unit
 from schemas.records import CorpusRecord, Status
 
@@ -84,8 +85,8 @@ class WebdatasetCorpus(Corpus):
                 yield self._broken(unit.uri, f"@{damage.offset}", detail)
             except GZIP_ERRORS as error:
                 if is_empty:
-                    raise UnitError(f"{unit.uri}: damaged gzip data: {reason_of(error)}") from error
-                detail = f"damaged gzip data: {reason_of(error)}; what follows is lost"
+                    raise UnitError(f"{unit.uri}: {gzip_reason(error)}") from error
+                detail = f"{gzip_reason(error)}; what follows is lost"
                 yield self._broken(unit.uri, "@damage", detail)
             else:
                 if is_empty and unit.kind == WHOLE_FILE:
@@ -108,8 +109,9 @@ class WebdatasetCorpus(Corpus):
                 detail = f"its member {member.name!r} has {member.size:,} bytes; at most {most:,}"
                 yield from self._pairs(record, None, error=(status, f"{detail} are read"))
                 return
-            parts[ending] = read_exactly(stream, member.data_start, member.size)
-            if parts[ending] is None:
+            with suppress(*GZIP_ERRORS):  # the archive's own row says why
+                parts[ending] = read_exactly(stream, member.data_start, member.size)
+            if parts.get(ending) is None:
                 detail = f"the archive ends inside its member {member.name!r}"
                 yield from self._pairs(record, None, error=(Status.RECORD_INVALID, detail))
                 return

@@ -10,6 +10,7 @@ import ast
 import csv
 import json
 import re
+import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -17,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from pipeline.corpus.field_names import CAPTIONS, IDS, IMAGE_PATHS, plain_name
-from pipeline.corpus.rows.entry import MAX_ROW_BYTES, NAMES_IMAGE, Entry, past_line, text_of
+from pipeline.corpus.rows.entry import MAX_ROW_BYTES, NAMES_IMAGE, UTF16, Entry, past_line, text_of
 from schemas.errors import DataError
 
 NUMBERED = re.compile(r"(.+\.[A-Za-z0-9]{3,4})#\d+", re.DOTALL)
@@ -29,7 +30,6 @@ _SAYS_SEPARATOR = re.compile(r"sep=.", re.I)
 _LONGEST_LIST = 100_000
 _MAX_LINES = 64
 """A field between tabs goes over so many lines at most."""
-_UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _BOM = b"\xef\xbb\xbf"
 csv.field_size_limit(MAX_ROW_BYTES)
 
@@ -58,7 +58,7 @@ def find_dialect(stream: BinaryIO) -> Dialect | None:
     stream.seek(0)
     start = 0
     while line := stream.readline(MAX_ROW_BYTES):
-        if line.startswith(_UTF16):
+        if line.startswith(UTF16):
             raise DataError("the file is UTF-16; save it as UTF-8")
         text = text_of(line.removeprefix(_BOM) if start == 0 else line).rstrip("\r\n")
         if text.strip() and not _SAYS_SEPARATOR.fullmatch(text):
@@ -132,14 +132,17 @@ def delimited(stream: BinaryIO, start: int, stop: int | None) -> Iterator[Entry]
                 fields = next(_rows(lines, dialect.separator), None)
         except csv.Error as error:
             fields, problem = [], _in_words(error)
-        if fields is None:
+        if fields is None and not lines.was_too_long:
             return
-        if lines.was_too_long or (lines.taken > 1 and lines.quotes % 2):
+        if lines.was_too_long and lines.taken == 1:
+            lines.restart()
+            yield Entry(begin, None, f"row at byte {begin} is longer than {MAX_ROW_BYTES:,} bytes")
+        elif lines.was_too_long or (lines.taken > 1 and lines.quotes % 2):
             lines.restart()
             yield Entry(begin, None, f"row at byte {begin}: a quote in it does not end")
         elif problem:
             yield Entry(begin, None, f"row at byte {begin}: {problem}")
-        elif any(field.strip() for field in fields):
+        elif fields and any(field.strip() for field in fields):
             yield _entry(begin, fields, dialect)
 
 
@@ -172,7 +175,8 @@ def _value(field: str) -> Any:
     if field.startswith("[") and field.endswith("]") and len(field) <= _LONGEST_LIST:
         for read in (json.loads, ast.literal_eval):
             try:
-                found = read(field)
+                with warnings.catch_warnings(action="ignore"):  # a caption's `\_` is none of ours
+                    found = read(field)
             except (ValueError, SyntaxError, RecursionError, MemoryError):
                 continue
             if isinstance(found, list) and found and all(isinstance(one, str) for one in found):

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import gzip
 import io
 import re
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, BinaryIO, cast
 
 from pipeline.storage.files import is_local, open_file, read_bytes
+from pipeline.storage.inflation import BoundedGzip
 
 MAX_ROW_BYTES = 16 * 2**20
-READ_ERRORS = (EOFError, gzip.BadGzipFile, zlib.error)
 NAMES_IMAGE = re.compile(
     r"(?:https?://\S+|.*\.(?:jpe?g|png|webp|gif|bmp|tiff?|avif|heic))(?:#\d+)?", re.I
 )
 """A text that is the name or address of an image."""
+UTF16 = (b"\xff\xfe", b"\xfe\xff")
+"""What UTF-16 begins with, as PowerShell and Excel write it."""
 _GZIP = b"\x1f\x8b"
 
 
@@ -48,7 +48,7 @@ def open_rows(uri: str) -> Iterator[BinaryIO]:
         # Streams of fsspec know no limit for a line.
         raw = found if is_local(uri) else cast("BinaryIO", io.BufferedReader(cast("Any", found)))
         if is_gzip(uri):
-            with gzip.GzipFile(fileobj=raw) as unpacked:
+            with BoundedGzip(raw, uri) as unpacked:
                 yield cast("BinaryIO", unpacked)
         else:
             yield raw

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import codecs
 import json
+import re
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
@@ -16,7 +17,7 @@ from pipeline.corpus.field_names import IMAGE_PATHS
 from pipeline.corpus.rows.entry import MAX_ROW_BYTES, NAMES_IMAGE, Entry
 
 _BLOCK = 1 << 20
-_BLANKS = " \t\n\r\ufeff"
+_BLANKS = re.compile("[ \t\n\r\ufeff]*")
 _SURE = 64
 """A number may go on in the next block; so many characters behind a value prove that it ended."""
 
@@ -125,10 +126,8 @@ class _Reader:
     def _next(self) -> str:
         """The next character that is not a blank; it stays where it is. Empty at the end."""
         while True:
-            end = self._at
-            while end < len(self._buffer) and self._buffer[end] in _BLANKS:
-                end += 1
-            self._step(end - self._at)
+            blanks = _BLANKS.match(self._buffer, self._at)
+            self._step(len(blanks[0]) if blanks else 0)
             if self._at < len(self._buffer):
                 return self._buffer[self._at]
             if self._is_last:

@@ -54,8 +54,9 @@ class YoloWriter(Writer):
         lines += [f"  {place}: {yaml_string(name)}" for place, name in enumerate(names)]
         path = self.target.publication.file("data.yaml")
         path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        which = self.target.categories.described(self.options.categories)
         self.summary.notes.append(
-            f"{len(names)} classes ({self.options.categories}); labels are not exhaustive, and "
+            f"{len(names)} classes ({which}); labels are not exhaustive, and "
             "YOLO takes what is not labelled for background"
         )
         if len(self._splits) == 1:

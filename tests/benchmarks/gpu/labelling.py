@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from tests.benchmarks.bench_loader import write_gold
 from tests.benchmarks.gpu.case import LONG_NAMES, Case, Row, start_peak
 
 
-def measure_labelling(case: Case) -> Iterator[Row]:
+def measure_labelling(case: Case) -> Generator[Row]:
     """Tars to committed Parquet, against the same calls of the bare teacher; the second round."""
     dtype = case.dtypes[1] if len(case.dtypes) > 1 else case.dtypes[0]
     options = argparse.Namespace(
@@ -70,7 +70,7 @@ def measure_labelling(case: Case) -> Iterator[Row]:
     )  # fmt: skip
 
 
-def measure_training(case: Case) -> Iterator[Row]:
+def measure_training(case: Case) -> Generator[Row]:
     """The training loop over JPEG pictures: the last line of its log, after a warm-up."""
     for dtype in case.dtypes:
         if case.device.type == "cpu" and dtype == "fp16":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ FITS = 3
 """Images for which there is memory."""
 
 
-def measure_halving(case: Case) -> Iterator[Row]:
+def measure_halving(case: Case) -> Generator[Row]:
     """Eight images where about three fit.
 
     A GPU's memory is limited for this process, to what three images took. On a CPU the network
@@ -71,7 +71,8 @@ class _little_memory:  # noqa: N801  (a context manager)
             share = peak_memory_gib(self._device) * 2**30 * 1.05
             total = torch.cuda.get_device_properties(self._device).total_memory
             torch.cuda.empty_cache()
-            torch.cuda.set_per_process_memory_fraction(min(1.0, share / total), self._device)
+            # By its number: torch refuses a device without one; None is the current.
+            torch.cuda.set_per_process_memory_fraction(min(1.0, share / total), self._device.index)
             return
         self._model = self._teacher._model
         encode = self._model.encode_image
@@ -86,6 +87,6 @@ class _little_memory:  # noqa: N801  (a context manager)
 
     def __exit__(self, *_: object) -> None:
         if self._device.type == "cuda":
-            torch.cuda.set_per_process_memory_fraction(1.0, self._device)
+            torch.cuda.set_per_process_memory_fraction(1.0, self._device.index)
         else:
             del self._model.encode_image

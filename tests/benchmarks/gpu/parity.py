@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from tests.parity.losses import check_losses
 from tests.parity.weights import recipe_model
 
 
-def measure_parity(case: Case) -> Iterator[Row]:
+def measure_parity(case: Case) -> Generator[Row]:
     """For each fixture and dtype the worst relative error, and what became of the detections.
 
     Single precision is measured without TF32, and on a GPU with it as well: torch uses it for

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from tests.benchmarks.bench_model import CAPTION, WORDS, Clock
 from tests.benchmarks.gpu.case import LONG_NAMES, Case, Row, autocast, seconds_of, start_peak
 
 
-def measure_speed(case: Case) -> Iterator[Row]:
+def measure_speed(case: Case) -> Generator[Row]:
     """By dtype and batch: our network, Grounding DINO's of the same pixels, and our teacher."""
     with tempfile.TemporaryDirectory() as name:
         torch.manual_seed(0)

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from jobs.cli import main
+from pipeline.curation.recommended import policy_for
 from pipeline.phrases.class_list import planned_classes
 from pipeline.run.store import RunStore
 from schemas.records import Status
@@ -25,9 +26,9 @@ def photos(tmp_path: Path) -> Path:
     return folder
 
 
-def label(photos: Path, out: Path, names: str) -> int:
+def label(photos: Path, out: Path, names: str, *more: str) -> int:
     command = ["label", "--corpus", str(photos), "--out", str(out), "--runner", "local"]
-    return main([*command, "--names", names, "--max-failure-rate", "0.9"])
+    return main([*command, "--names", names, "--max-failure-rate", "0.9", *more])
 
 
 def test_every_image_is_asked_for_every_class(photos: Path, tmp_path: Path) -> None:
@@ -55,8 +56,46 @@ def test_other_classes_are_another_run(
     out = tmp_path / "run"
     assert label(photos, out, "cat, dog") == 0
     assert label(photos, out, "cat, dog") == 0
-    assert label(photos, out, "cat, eel") == 2
-    assert "phrases.classes" in capsys.readouterr().err
+    for other, said in [
+        (
+            "cat, eel",
+            "classes 'dog' was 'dog', this run has 'not there'; phrases.classes 'eel' was",
+        ),
+        ("cat; dog: dog, -wolf", "phrases.classes 'dog' was 'dog', this run has 'dog, -wolf'."),
+        ("dog, cat", "phrases.classes, number 1 was 'cat', this run has 'dog'."),
+        (",".join(map(str, range(99))), "phrases.classes, more was None, this run has '96 others'"),
+    ]:
+        assert label(photos, out, other) == 2
+        assert said in capsys.readouterr().err
+    assert label(photos, out, "") == 2
+    assert "--names has no name in it" in capsys.readouterr().err
+
+
+def test_a_class_is_no_word_of_a_caption(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, policy = tmp_path / "my run", tmp_path / "all.json"
+    names = "view; a red dog; ☃; bow_(weapon); bow_(ribbon): -x"
+    assert label(photos, out, names, "--score-floor", "0", "--token-threshold", "0") == 0
+    said = capsys.readouterr().out
+    assert "classes  5: view; a red dog; ☃; bow_(weapon) (bow); bow_(ribbon) (bow, not x)\n" in said
+    assert "'bow' is asked for 2: bow_(weapon), bow_(ribbon): each of them gets the same" in said
+    assert "not seen 1: ☃: the teacher has no word for it" in said
+    policy.write_text('{"name": "all", "base": "default", "score_threshold": 0.0}')
+    assert main(["filter", str(out), "--policy", str(policy)]) == 0
+    assert "drop list" not in capsys.readouterr().out
+    found = policy_for(RunStore(str(out)), "default")
+    assert (found.drop_lists, found.drop_nonwords, found.long_span_share) == ((), False, 1.0)
+    assert main(["queue", str(out), "--policy", str(policy), "--show", "1000"]) == 0
+    said = capsys.readouterr().out
+    assert "the caption names" not in said
+    assert f"next: glipforge review push '{out}' --policy {policy} --queue errors" in said
+    assert main(["audit", str(out), "--policy", str(policy)]) == 0
+    said = capsys.readouterr().out
+    assert f"--queue audit --policy {policy};" in said
+    assert f"glipforge calibrate '{out}' --policy {policy}\n" in said
+    assert main(["calibrate", str(out), "--policy", "recommended"]) == 2
+    assert "policy recommended@" in capsys.readouterr().err
 
 
 def test_an_export_has_the_classes_in_the_order_given(photos: Path, tmp_path: Path) -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import pickle
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
+from jobs.commands.label.label import Config, run
+from jobs.labelling.running import Running
 from jobs.labelling.setup import TeacherSetup
 from model.config import get_preset
 from model.files.directory import save_pretrained
@@ -57,3 +60,18 @@ def test_a_worker_takes_the_drivers_directory_or_says_what_it_needs(
     assert "teacher 'acme/toy': " in said
     assert "Every node needs the model at this path" in said
     assert "glipforge models --fetch acme/toy" in said
+
+
+def test_a_driver_may_be_without_the_gpu_of_its_workers() -> None:
+    there = replace(_setup("shipped"), device="cuda:77")
+    assert there.seconds_per_record() < _setup("shipped").seconds_per_record() / 10
+
+
+def test_a_device_that_is_not_here_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    config = Config(
+        corpus=("nowhere",), out=str(out), device="cuda:77", running=Running(runner="local")
+    )
+    with pytest.raises(ConfigError, match="device 'cuda:77': .* CUDA devices here"):
+        run(config)
+    assert not out.exists()

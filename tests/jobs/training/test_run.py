@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from jobs.training.recipe import Recipe
 from jobs.training.run import LOADERS_PER_GPU, Machine, num_loaders, training_directory
 from model.training.options import TrainOptions
-from schemas.errors import ConfigError
+from schemas.errors import ConfigError, DataError
 
 RECIPE = Recipe(preset="glip-toy", train=TrainOptions(steps=1))
 
@@ -37,6 +38,16 @@ def test_of_two_trainings_into_one_directory_one_is_refused(tmp_path: Path) -> N
         raise AssertionError("both have it")
     with training_directory(tmp_path, RECIPE):
         pass  # the first gave it back
+
+
+@pytest.mark.parametrize("error", [DataError("a picture is gone"), KeyboardInterrupt()])
+def test_what_ends_before_it_begins_does_not_refuse_the_right_command(
+    tmp_path: Path, error: BaseException
+) -> None:
+    with pytest.raises(type(error)), training_directory(tmp_path, RECIPE):
+        raise error
+    with training_directory(tmp_path, replace(RECIPE, cache_side=64)):
+        pass
 
 
 def test_a_loader_that_outlives_its_training_does_not_hold_the_directory(tmp_path: Path) -> None:

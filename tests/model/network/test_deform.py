@@ -98,3 +98,43 @@ def test_half_weights_give_half_maps(dtype):
         (got,) = conv.to(dtype)([x.to(dtype)], [offsets], [mask])
     assert got.dtype == dtype
     torch.testing.assert_close(got.float(), want, atol=0.03, rtol=0.05)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@torch.no_grad()
+def test_a_half_table_errs_no_more_than_its_product_and_gives_half_maps(dtype, monkeypatch):
+    """On GPUs the table is in half precision too: three roundings of a sample instead of one."""
+    sizes = [(31, 47), (16, 24)]
+    generator = torch.Generator().manual_seed(0)
+    maps = [torch.randn(2, 64, *size, generator=generator) for size in sizes]
+    offsets = [torch.randn(2, 18, *size, generator=generator) * 3 for size in sizes]
+    masks = [torch.rand(2, 9, *size, generator=generator) for size in sizes]
+    weight = torch.randn(32, 64, 3, 3, generator=generator) / 24
+    inputs = (maps, offsets, masks, weight, torch.zeros(32))
+    want = deform_conv_by_rows(*inputs, stride=1)
+    with torch.autocast("cpu", dtype):
+        product = deform_conv_by_rows(*inputs, stride=1)
+    monkeypatch.setattr(deform, "CHUNK_BYTES", 500_000)
+    table = deform_conv_by_rows(*inputs, stride=1, table_dtype=dtype)
+    assert {y.dtype for y in table} == {dtype}
+
+    def error(found) -> float:
+        parts = [(y.float() - x).square().mean() for y, x in zip(found, want, strict=True)]
+        return float(sum(parts).sqrt())
+
+    assert error(table) < 1.5 * error(product)
+
+
+@torch.no_grad()
+def test_positions_of_a_half_table_keep_their_fractions():
+    """At 1000 a bfloat16 knows every fourth pixel, a float16 every half."""
+    ramp = torch.arange(1100.0)[None, None, None].expand(1, 1, 3, -1) / 1100
+    offsets = torch.full((1, 18, 3, 1100), 0.25)
+    masks = torch.zeros(1, 9, 3, 1100)
+    masks[:, 4] = 1.0
+    weight = torch.zeros(1, 1, 3, 3)
+    weight[..., 1, 1] = 1.0
+    inputs = ([ramp], [offsets], [masks], weight, torch.zeros(1))
+    (got,) = deform_conv_by_rows(*inputs, stride=1, table_dtype=torch.float16)
+    wanted = (torch.arange(1098.0) + 0.25) / 1100
+    torch.testing.assert_close(got[0, 0, 1, :1098].float(), wanted, atol=1e-3, rtol=0)

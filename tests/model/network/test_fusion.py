@@ -115,3 +115,64 @@ def test_many_equal_positions_do_not_overflow_half_precision(layer):
     assert (_weighted_sum(shares, v) == 105_000).all()
     with torch.autocast("cpu", torch.float16):
         assert (_weighted_sum(shares, v.float()) == 105_000).all()
+
+
+@pytest.mark.parametrize("at_once", [1, 1_000_000])
+def test_the_fused_kernel_gives_what_the_chunks_give(layer, at_once, monkeypatch):
+    monkeypatch.setattr(fusion, "FUSED_VALUES", at_once)
+    v, words, mask = _inputs()
+    with torch.no_grad():
+        folded = layer._fold(layer.norm_l(words), mask)
+        ours = layer._attend_fused(v * 3, folded, torch.float32)
+        theirs = layer._attend_in_chunks(v * 3, folded)
+    for one, other in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("autocast", [True, False])
+def test_in_half_precision_the_fused_kernel_errs_as_the_chunks_do(autocast, dtype):
+    generator = torch.Generator().manual_seed(2)
+    layer = BiAttention(
+        image_dim=64, text_dim=48, joint_dim=256, num_heads=4, dropout=0.0, gamma=0.5
+    )
+    v = torch.randn(2, 700, 64, generator=generator)
+    words = torch.randn(2, 19, 48, generator=generator)
+    mask = torch.ones(2, 19, dtype=torch.int64)
+    mask[1, 7:] = 0
+    with torch.no_grad():
+        torch.nn.init.normal_(layer.query_v.bias, generator=generator)
+        want = layer._attend_in_chunks(v, layer._fold(words, mask))[:2]
+        if not autocast:
+            layer, v, words = layer.to(dtype), v.to(dtype), words.to(dtype)
+        with torch.autocast("cpu", dtype, enabled=autocast):
+            folded = layer._fold(words, mask)
+            chunks = layer._attend_in_chunks(v, folded)[:2]
+            fused = layer._attend_fused(v, folded, dtype)[:2]
+    for one, other, truth in zip(fused, chunks, want, strict=True):
+        assert one.dtype == other.dtype == v.dtype
+        error, usual = ((x.float() - truth).square().mean().sqrt() for x in (one, other))
+        assert error < (1.1 if dtype == torch.bfloat16 else 1.5) * usual  # those sum in float32
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_a_text_of_padding_alone_spoils_no_other_image(layer, dtype):
+    v, words, mask = _inputs()
+    with torch.no_grad():
+        want = layer._attend_fused(v, layer._fold(words, mask), dtype)
+        mask[1] = 0
+        found = layer._attend_fused(v, layer._fold(words, mask), dtype)
+    for one, other in zip(found, want, strict=True):
+        assert torch.equal(one[::2], other[::2])
+        assert one.isfinite().all()
+
+
+def test_scores_beyond_half_precision_are_no_nan_in_the_fused_kernel(layer):
+    """Of 12 channels of 100 with keys of 100: 120,000, where float16 ends at 65,504."""
+    keys = torch.full((1, HEADS * 2, 12), 100.0)
+    keys[:, ::2] = -100.0
+    folded = fusion.Folded(keys, torch.zeros(1, HEADS, 2), keys)
+    with torch.no_grad():
+        dv, mean, _ = layer._attend_fused(torch.full((1, 5, 12), 100.0), folded, torch.float16)
+    assert (dv == HEADS * 100).all()
+    assert (mean == 100).all()

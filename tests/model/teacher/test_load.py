@@ -67,7 +67,15 @@ def test_absent_shipped_weights_say_how_to_get_a_teacher(
         load_teacher()
 
 
-@pytest.mark.parametrize("name, message", [("tpu9", "got 'tpu9'"), ("cuda:77", "CUDA devices")])
+@pytest.mark.parametrize(
+    "name, message",
+    [
+        ("tpu9", "got 'tpu9'"),
+        ("cuda:77", "CUDA devices"),
+        ("meta", "device 'meta' is not here"),
+        ("xpu:5", "device 'xpu:5' is not here"),
+    ],
+)
 def test_an_unknown_device_is_refused(name: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         torch_device(name)

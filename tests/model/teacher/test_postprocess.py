@@ -97,6 +97,19 @@ def test_a_label_without_positions_scores_nothing(aggregation) -> None:
     torch.testing.assert_close(scores[0, :, 1], torch.full((20,), 0.5))
 
 
+@pytest.mark.parametrize("aggregation", ["mean", "power"])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_scores_are_float32_under_autocast(dtype, aggregation) -> None:
+    """Rounded they would be equal where they are near, and boxes would be ranked by place."""
+    logits = torch.linspace(0.0, 0.1, 500)[None, :, None].expand(1, 500, 6)
+    maps = torch.ones(1, 1, 6)
+    want = label_scores(logits, maps, aggregation)
+    with torch.autocast("cpu", dtype):
+        scores = label_scores(logits, maps, aggregation)
+    assert torch.equal(scores, want)
+    assert len(scores.unique()) > 490
+
+
 def test_an_unknown_aggregation_is_refused() -> None:
     with pytest.raises(ValueError, match="mean, max or power, got 'median'"):
         label_scores(torch.zeros(1, 1, 6), _map()[None], "median")  # type: ignore[arg-type]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.images.address import ImageAddress, UriKind
+from pipeline.images.address import ImageAddress, UriKind, file_version
 
 
 @pytest.mark.parametrize(
@@ -39,3 +39,13 @@ def test_a_file_with_the_name_of_a_member_is_a_file(tmp_path: Path) -> None:
         path.write_bytes(b"")
         found = ImageAddress.of(str(path))
         assert (found.kind, found.path) == (UriKind.FILE, str(path))
+
+
+def test_the_version_of_a_file_is_that_of_what_is_opened(tmp_path: Path) -> None:
+    for name in ("a.jpg", "a.tar"):
+        (tmp_path / name).write_bytes(b"1")
+    versions = {file_version(f"{tmp_path}/a.jpg"), file_version(f"{tmp_path}/a.tar#x.jpg")}
+    assert "" not in versions
+    (tmp_path / "a.tar").write_bytes(b"two")
+    assert file_version(f"{tmp_path}/a.tar#x.jpg") not in versions
+    assert file_version("s3://b/a.jpg") == file_version(f"{tmp_path}/gone.jpg") == ""

@@ -31,7 +31,7 @@ def test_names_in_the_order_given(text: str, names: tuple[str, ...]) -> None:
 
 def test_wordings_and_what_it_must_not_be() -> None:
     person, helmet, bow = ClassList.parse(
-        "person: person, man , woman; helmet: -cap,-hat; bow_(weapon):"
+        "person: person, man , 'woman'; helmet: -cap,\u2212hat; bow_(weapon):"
     ).entries
     assert (person.wordings, person.competitors) == (("person", "man", "woman"), ())
     assert (helmet.wordings, helmet.competitors) == (("helmet",), ("cap", "hat"))
@@ -68,10 +68,13 @@ def test_a_file_as_other_programs_write_it(lines: bytes, names, tmp_path: Path) 
     [
         ("dog, -cap", "'-cap' is a word that a class must not be; name the class before it"),
         ("d\x00g", r"'d\\x00g' has a control character"),
-        ("", "no name in it; for example"),
+        ("", "no name in it, got ''; for example"),
         (" , ", "no name in it"),
         ("cat: a; Cat: b", "the class 'Cat' stands twice"),
         (": a, b", "no name before the colon"),
+        ("a: b, c: d", "has two colons; put semicolons between classes"),
+        ("classes.txt", "'classes.txt' is the name of a file; @classes.txt reads its classes"),
+        ("cap: cap, \u2013Cap", "'Cap' is a wording of 'cap'"),
         ("cap: cap, -Cap", "'Cap' is a wording of 'cap' and a word that it must not be"),
     ],
 )
@@ -96,6 +99,17 @@ def test_a_plan_knows_its_classes() -> None:
         ("dog, cat\nbird", ("dog", "cat", "bird")),
         ("person: man, woman\nhelmet: -cap", ("person", "helmet")),
         ("a cat. a dog. fire hydrant.", ("a cat", "a dog", "fire hydrant")),
+        ("cat . dog . fire hydrant .", ("cat", "dog", "fire hydrant")),
+        ("cat . St. Bernard", ("cat", "St. Bernard")),
+        ("cat. dog", ("cat", "dog")),
+        ("Cat. Dog. Fire hydrant", ("Cat", "Dog", "Fire hydrant")),
+        ("cat.", ("cat",)),
+        ("E.T., U.S.", ("E.T.", "U.S.")),
+        ("狗，猫、鸟", ("狗", "猫", "鸟")),
+        ("قط، كلب", ("قط", "كلب")),
+        ('"cat","hot dog"', ("cat", "hot dog")),
+        ("['cat', 'dog']", ("cat", "dog")),
+        ("\ufeffcat, cat\u200b, \u200fdog", ("cat", "dog")),
         ("St. Bernard, poodle", ("St. Bernard", "poodle")),
         ("St. Bernard", ("St. Bernard",)),
         ("bow (weapon, long); ball", ("bow (weapon, long)", "ball")),
@@ -122,3 +136,11 @@ def test_a_file_of_another_encoding_is_named(tmp_path: Path) -> None:
         (tmp_path / "names.txt").write_text("caf\u00e9\n", encoding=encoding)
         with pytest.raises(ConfigError, match="names.txt.*save it as UTF-8"):
             ClassList.parse(f"@{tmp_path / 'names.txt'}")
+
+
+def test_classes_that_are_asked_for_alike_are_known() -> None:
+    classes = ClassList.parse("bow_(weapon); cat; bow_(ribbon); kitten: Cat, kitten, -bow")
+    assert classes.asked_alike == (
+        ("bow", ("bow_(weapon)", "bow_(ribbon)")),
+        ("cat", ("cat", "kitten")),
+    )

@@ -1,7 +1,9 @@
-"""Parquet that holds little and says much."""
+"""Parquet and gzip that hold little and say much."""
 
 from __future__ import annotations
 
+import gzip
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline.corpus import open_corpus
 from pipeline.gold import load_gold
 from pipeline.images.fetch import read_image_uri
-from pipeline.storage.inflation import Inflates, parquet_batches
+from pipeline.storage.inflation import BoundedGzip, Inflates, parquet_batches
 from schemas.errors import DataError, RecordError
 from schemas.records import Status
 
@@ -146,3 +149,41 @@ def test_lists_of_one_image_are_not_read_as_dictionaries(
         found = parquet_batches(str(path), "it", size, rows=9, large_values=True)
         assert [cell for batch in found for cell in batch.column(0).to_pylist()] == cells
         assert asked == said
+
+
+@pytest.mark.parametrize("what", ["spaces", "lines"])
+def test_rows_before_what_inflates_are_read(
+    what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.storage.inflation.FREE_STREAM_BYTES", MIB)
+    monkeypatch.setattr("pipeline.corpus.rows.json_lines._MAX_BLANK", 1_000)
+    row = json.dumps({"image": "x.png", "caption": "a dog"}).encode() + b"\n"
+    middle = b" " * (9 * MIB) if what == "spaces" else b"\n" * 2_000
+    (tmp_path / "x.jsonl.gz").write_bytes(gzip.compress(row * 2 + middle + b"\n" + row))
+    corpus = open_corpus(str(tmp_path))
+    found = [record for unit in corpus.units() for record in corpus.read(unit)]
+    said = {"spaces": "unpacks to more than", "lines": "1,000 blank lines before"}[what]
+    assert [record.error is None for record in found] == [True, True, False]
+    assert said in str(found[2].error)
+
+
+def test_an_unpacked_stream_reads_as_a_file_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.storage.inflation.FREE_STREAM_BYTES", MIB)
+    path = tmp_path / "x.gz"
+    path.write_bytes(gzip.compress(bytes(range(256)) * 4_096))
+    with path.open("rb") as raw, BoundedGzip(raw, "x.gz") as stream:
+        for _ in range(3):  # what is read again is not more
+            assert len(stream.read()) == MIB
+            assert stream.read(1) == b""
+            assert stream.seek(MIB - 3) == MIB - 3
+            assert stream.read(99) == b"\xfd\xfe\xff"
+            assert stream.seek(9 * MIB) == MIB
+            assert stream.seek(0) == 0
+    path.write_bytes(gzip.compress(bytes(9 * MIB)))
+    with path.open("rb") as raw, BoundedGzip(raw, "x.gz") as stream:
+        for call in (stream.read, stream.readline, lambda: stream.seek(9 * MIB)):
+            with pytest.raises(Inflates, match="x.gz unpacks to more than 1,048,576 bytes"):
+                call()
+            stream.seek(0)

@@ -124,3 +124,40 @@ def test_more_is_not_read_than_there_is() -> None:
     assert tar_members.read_exactly(io.BytesIO(b"abc"), 0, 1 << 60) is None
     assert tar_members.read_exactly(io.BytesIO(b"abc"), 1, 2) == b"bc"
     assert tar_members.read_exactly(io.BytesIO(b"abc"), 3, 0) == b""
+
+
+SPARSE = {
+    "GNU.sparse.major": "1",
+    "GNU.sparse.minor": "0",
+    "GNU.sparse.name": "2.png",
+    "GNU.sparse.realsize": "99999999",
+}
+
+
+@pytest.mark.parametrize("kind", ["gnu", "pax 1.0", "pax 0.1"])
+def test_a_sparse_file_costs_its_own_sample(kind: str, tmp_path: Path) -> None:
+    """GNU tar's `--sparse`: maps of many holes go on in blocks behind the header."""
+    holes = b"1\n0\n9\n" + bytes(505)
+    if kind == "gnu":
+        info = tarfile.TarInfo("2.png")
+        info.type, info.size = tarfile.GNUTYPE_SPARSE, 512
+        block = bytearray(info.tobuf(tarfile.GNU_FORMAT))
+        block[482] = 1
+        block[148:156] = b" " * 8
+        block[148:156] = b"%06o\0 " % sum(block)
+        more = bytes(504) + b"\1" + bytes(7)
+        sparse = bytes(block) + more + bytes(512) + bytes(512)
+    elif kind == "pax 1.0":
+        sparse = _member("./GNUSparseFile.7/2.png", holes, SPARSE)
+    else:
+        sparse = _member("2.png", holes, {"GNU.sparse.map": "0,9", "GNU.sparse.size": "99"})
+    good = [_member(f"{n}.png", picture_bytes()) + _member(f"{n}.txt", b"a dog") for n in (1, 3)]
+    data = good[0] + sparse + _member("2.txt", b"a cat") + good[1] + bytes(1024)
+    (tmp_path / "x.tar").write_bytes(data)
+    corpus = open_corpus(str(tmp_path))
+    found = [record for unit in corpus.units() for record in corpus.read(unit)]
+    assert [record.error and record.error[1] for record in found] == [
+        None,
+        "the member '2.png' is a sparse file",
+        None,
+    ]

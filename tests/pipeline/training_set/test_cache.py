@@ -41,6 +41,13 @@ def test_a_cache_is_found_again_and_another_is_not(tmp_path):
     assert other.directory != first.directory
 
 
+def test_another_picture_in_the_place_of_one_is_read(tmp_path):
+    first = build_cache(tmp_path, ["10x20"], images, side=40, version=lambda uri: "1")
+    turned = build_cache(tmp_path, ["10x20"], lambda _: images("20x10"), side=40, version=str.upper)
+    assert turned.directory != first.directory
+    assert turned("10x20", (10, 20)).shape == (20, 10, 3)
+
+
 def test_a_failure_leaves_nothing_behind(tmp_path):
     with pytest.raises(DataError, match="broken cannot be decoded"):
         build_cache(tmp_path, ["10x20", "broken"], images, side=20)

@@ -10,7 +10,6 @@ from PIL import Image
 import model.teacher.load
 import pipeline.phrases.extract
 from jobs import cli, single_image
-from jobs.commands.look import detect
 from schemas.errors import ConfigError
 from schemas.records import Phrase
 from tests.model.fake_network import fake_teacher
@@ -193,13 +192,17 @@ def test_detect_names_what_it_could_not_ask(
     assert Image.open(out).size == (128, 128)
 
 
-def test_names_come_from_a_file(tmp_path: Path) -> None:
-    path = tmp_path / "names.txt"
-    path.write_text("hot dog, plain\n\n cat \ncat\n", encoding="utf-8")
-    assert detect.parse_names(f"@{path}") == ("hot dog, plain", "cat")
-    assert detect.parse_names("person,  car,person") == ("person", "car")
-    assert detect.parse_names("dog (big, red), cat") == ("dog (big, red)", "cat")
-    assert detect.parse_names("odd (open, cat") == ("odd (open", "cat")
+def test_names_have_wordings_and_competitors_as_for_a_labelling(
+    picture: Path, teacher: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "names.txt"
+    file.write_text("thing: red, blue\nother: -red\n", encoding="utf-8")
+    assert (
+        _run("detect", picture, "--names", f"@{file}", "--json", "--out", tmp_path / "a.png") == 0
+    )
+    answer = json.loads(capsys.readouterr().out)
+    assert [phrase["text"] for phrase in answer["phrases"]] == ["thing", "other"]
+    assert {box["phrase_index"] for box in answer["boxes"]} == {0}
 
 
 @pytest.mark.parametrize(

@@ -124,3 +124,10 @@ def test_this_machine_can_label(capsys: pytest.CaptureFixture[str]) -> None:
     shown = capsys.readouterr().out
     assert "glip-nano@" in shown
     assert "a red ball" in shown
+
+
+def test_a_store_that_was_looked_at_is_as_before(tmp_path: Path) -> None:
+    (tmp_path / "kept").mkdir()
+    assert line("store", str(tmp_path / "kept")).state == "ok"
+    assert line("store", str(tmp_path / "new" / "er")).state == "ok"
+    assert [path.name for path in tmp_path.iterdir()] == ["kept"]

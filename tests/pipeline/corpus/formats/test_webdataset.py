@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import pytest
@@ -34,3 +35,25 @@ def test_webdatasets_own_rule_comes_first(tmp_path: Path) -> None:
     records = [r for unit in corpus.units() for r in corpus.read(unit)]
     assert [(r.caption, r.error) for r in records] == [("a dog", None), ("a cat", None)]
     assert "has_dotted_keys" not in corpus.fingerprint()
+
+
+@pytest.mark.parametrize("damage", ["something behind it", "cut off"])
+def test_the_sample_before_damaged_gzip_is_kept(damage: str, tmp_path: Path) -> None:
+    members = {}
+    for number in range(3):
+        members |= {f"{number}.jpg": picture(number), f"{number}.txt": f"a dog{number}".encode()}
+    plain = write_tar(tmp_path / "0.tar", members)
+    packed = gzip.compress(plain.read_bytes(), 0)
+    plain.unlink()
+    cut = packed[: packed.index(b"a dog2") + 2]
+    path = tmp_path / "0.tar.gz"
+    path.write_bytes(cut if damage == "cut off" else packed + b"something else")
+    corpus = open_corpus(str(path))
+    records = [r for unit in corpus.units() for r in corpus.read(unit)]
+    assert [r.caption for r in records[:2]] == ["a dog0", "a dog1"]
+    assert "damaged gzip data" in str(records[3].error)
+    assert len(records) == 4
+    if damage == "cut off":
+        assert "ends inside its member '2.txt'" in str(records[2].error)
+    else:
+        assert (records[2].caption, records[2].error) == ("a dog2", None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from pipeline.corpus import corpus as corpus_module
 from pipeline.corpus.open import open_corpus
+from pipeline.corpus.rows import delimited as delimited_module
 from schemas.errors import ConfigError
 from tests.pipeline.corpus.rows.test_tables import images, pairs, read
 
@@ -119,3 +121,16 @@ def test_captions_by_the_name_of_the_image(tmp_path: Path, monkeypatch: pytest.M
     whole = read(tmp_path)
     assert pairs(whole) == [*(("a.jpg", c) for c in table["a.jpg"]), TWO[1], ("c.jpg", "ja")]
     assert [r for unit in corpus.units(1) for r in corpus.read(unit)] == whole
+
+
+@pytest.mark.parametrize("separator", [",", "\t", "|", ";"])
+@pytest.mark.parametrize("quote", ["", '"'])
+def test_a_row_that_is_too_long_is_said_and_the_next_is_read(
+    separator: str, quote: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delimited_module, "MAX_ROW_BYTES", 100)
+    rows = ["image,caption", "1.png,a dog", f"2.png,{quote}{'a' * 300}{quote}", "3.png,a cat"]
+    text = "\n".join(rows).replace(",", separator)
+    found = list(delimited_module.delimited(io.BytesIO(text.encode()), 0, None))
+    assert [entry.problem for entry in found] == ["", "row at byte 26 is longer than 100 bytes", ""]
+    assert found[2].row == {"image": "3.png", "caption": "a cat"}
