@@ -13,6 +13,7 @@ from PIL import Image
 from model.captioners.kinds import prompt_of
 from model.captioners.options import CaptionerOptions
 from model.captioners.sampling import SeededNucleus, uniforms
+from model.out_of_memory import ShrinkingBatches
 
 BACKEND = "torchvision"
 
@@ -45,6 +46,7 @@ class Captioner:
         self._options = options
         self._device = device
         self._prompt = prompt_of(kind, options.prompt)
+        self._batches = ShrinkingBatches(options.batch_size, device, "image")
         self.before_batch: Callable[[], object] = lambda: None
 
     @property
@@ -62,16 +64,15 @@ class Captioner:
 
         Args:
             images: uint8 RGB [height, width, 3].
+
+        Raises:
+            RecordError: there is not enough memory for one image.
         """
-        size = self._options.batch_size
-        found: list[tuple[str, ...]] = []
-        for first in range(0, len(images), size):
-            self.before_batch()
-            found += self._batch(images[first : first + size])
-        return found
+        return self._batches.over(images, self._batch)
 
     @torch.inference_mode()
     def _batch(self, images: Sequence[NDArray[np.uint8]]) -> list[tuple[str, ...]]:
+        self.before_batch()
         options, count = self._options, self._options.per_image
         inputs = self._inputs([Image.fromarray(image) for image in images])
         how: dict[str, Any] = {"num_beams": options.beams, "do_sample": False}
