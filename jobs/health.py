@@ -11,7 +11,6 @@ import importlib.util
 import os
 import platform
 import shutil
-import socket
 import sys
 import threading
 import urllib.error
@@ -23,7 +22,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from schemas.errors import GlipforgeError, reason_of
+from schemas.errors import GlipforgeError
 
 MIN_PYTHON = (3, 11)
 MIN_MEMORY_BYTES = 3 * 2**30
@@ -156,22 +155,15 @@ def _weights() -> str:
 
 
 def _ray() -> str:
+    from jobs.ray_session import require_answer
+
     if importlib.util.find_spec("ray") is None:
         raise _Lack("not installed: pip install -r requirements-worker.txt, or --runner local")
     address = os.environ.get("RAY_ADDRESS", "")
     if not address:
         return f"{version('ray')}; started here when a command needs it"
-    place = urlsplit(address if "://" in address else f"//{address}")
-    if place.hostname and place.port:
-        try:
-            with socket.create_connection((place.hostname, place.port), timeout=NETWORK_S):
-                pass
-        except OSError as error:
-            raise _Lack(
-                f"RAY_ADDRESS={address} does not answer ({reason_of(error)}); unset it"
-            ) from error
-        return f"{version('ray')}; the cluster at {address} answers"
-    return f"{version('ray')}; RAY_ADDRESS={address}"
+    require_answer(address)
+    return f"{version('ray')}; the cluster at {address} answers"
 
 
 def _database() -> str:

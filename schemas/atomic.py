@@ -10,7 +10,7 @@ import os
 import tempfile
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -52,7 +52,8 @@ def beside(path: Path) -> Iterator[Path]:
     try:
         yield staged
     finally:
-        staged.unlink(missing_ok=True)
+        with suppress(OSError):  # a leftover fails no work, and hides no error
+            staged.unlink()
 
 
 def publish(staged: Path, path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -65,13 +66,24 @@ class Running:
         for name in ("call_size", "decode_threads", "attempts"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if self.workers < 0 or self.cpus_per_worker < 0 or self.memory_per_worker < 0:
-            raise ConfigError("workers, cpus_per_worker and memory_per_worker must be 0 or more")
+        for name in ("workers", "cpus_per_worker", "memory_per_worker"):
+            require_at_least(0, name, getattr(self, name))
+        require_at_least(-1, "gpus_per_worker", self.gpus_per_worker)
         statuses_to_retry(self.retry_failed)
-        if self.hang_s <= 0:
+        if not 0 < self.hang_s < math.inf:
             raise ConfigError(f"hang_s must be positive, got {self.hang_s}")
         if not 0 <= self.max_failure_rate <= 1:
             raise ConfigError(f"max_failure_rate must be in [0, 1], got {self.max_failure_rate}")
+
+
+def require_at_least(least: int, name: str, value: float) -> None:
+    """Refuse what is smaller, endless or not a number.
+
+    Raises:
+        ConfigError: names the option.
+    """
+    if not least <= value < math.inf:
+        raise ConfigError(f"{name} must be {least} or more, got {value}")
 
 
 def statuses_to_retry(text: str) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from jobs.training.recipe import SourceSpec, source_labels
+from jobs.training.status import describe_drops
 from pipeline.training_set.mixture import TrainingSource
 from schemas.errors import ConfigError
 from schemas.fingerprint import fingerprint
@@ -28,10 +29,17 @@ def load_sources(
     sources, counts = [], {}
     for label, spec in zip(source_labels(specs, "sources"), specs, strict=True):
         source, counted = _load(replace(spec, name=label))
+        drops = describe_drops(counted)
         if not source.samples:
-            raise ConfigError(f"source {label!r} has no usable sample: {dict(counted)}")
+            why = drops or (
+                "its policy keeps none; name another with --curated RUN:POLICY"
+                if spec.curated
+                else "it holds none"
+            )
+            raise ConfigError(f"source {label!r} has no usable sample: {why}")
         if source.kind == "detection" and not any(sample.boxes for sample in source.samples):
-            raise ConfigError(f"source {label!r} has images and no annotation: {dict(counted)}")
+            said = f": {drops}" if drops else ""
+            raise ConfigError(f"source {label!r} has images and no annotation{said}")
         sources.append(source)
         counts[label] = dict(counted)
     return tuple(sources), counts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -12,10 +13,18 @@ from PIL import Image
 
 from model.captioners.kinds import prompt_of
 from model.captioners.options import CaptionerOptions
-from model.captioners.sampling import SeededNucleus, uniforms
+from model.captioners.sampling import FiniteScores, SeededNucleus, uniforms
 from model.out_of_memory import ShrinkingBatches
+from schemas.errors import RecordError
+from schemas.records import Status
 
 BACKEND = "torchvision"
+_NOT_FINITE = (
+    "the captioner's scores are NaN or infinite",
+    "the captioner's scores are NaN or infinite, which float16 may be the reason of: --precision "
+    "bfloat16 or float32",
+)
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2060\ufeff\ufffd]+")
 
 
 class Captioner:
@@ -66,7 +75,8 @@ class Captioner:
             images: uint8 RGB [height, width, 3].
 
         Raises:
-            RecordError: there is not enough memory for one image.
+            RecordError: TEACHER_FAILED, the network's scores are NaN or infinite, or there is not
+                enough memory for one image.
         """
         return self._batches.over(images, self._batch)
 
@@ -75,7 +85,9 @@ class Captioner:
         self.before_batch()
         options, count = self._options, self._options.per_image
         inputs = self._inputs([Image.fromarray(image) for image in images])
+        finite = FiniteScores()
         how: dict[str, Any] = {"num_beams": options.beams, "do_sample": False}
+        how["logits_processor"] = [finite]
         if count > 1:
             draws = [
                 uniforms(
@@ -91,13 +103,15 @@ class Captioner:
                 "top_k": 0,
                 "temperature": 1.0,
                 "num_return_sequences": count,
-                "logits_processor": [nucleus],
+                "logits_processor": [finite, nucleus],
             }
         given = {
             name: value.to(self._device, self._model.dtype if value.is_floating_point() else None)
             for name, value in inputs.items()
         }
         ids = self._model.generate(**given, **how, max_new_tokens=options.max_new_tokens)
+        if finite.found_any:
+            raise RecordError(Status.TEACHER_FAILED, _NOT_FINITE[options.precision == "float16"])
         texts = self._processor.batch_decode(ids, skip_special_tokens=True)
         prompt = self._said_prompt(given)
         cleaned = [_without(text, prompt) for text in texts]
@@ -138,6 +152,8 @@ def captioner_identity(
 
 
 def _without(text: str, prompt: str) -> str:
-    """A caption on one line, without the prompt that some models begin with."""
-    line = " ".join(text.split())
-    return line.removeprefix(prompt).strip() if prompt else line
+    """A caption on one line, without the prompt that some models begin with; empty where there is
+    no word in it. Models of bytes may write control characters, which are left out."""
+    line = " ".join(_CONTROLS.sub(" ", text).split())
+    line = line.removeprefix(prompt).strip()
+    return line if any(map(str.isalnum, line)) else ""

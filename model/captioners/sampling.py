@@ -29,6 +29,26 @@ def uniforms(pixels: Tensor, *, seed: int, captions: int, steps: int) -> Tensor:
     return torch.stack(rows)
 
 
+class FiniteScores(LogitsProcessor):
+    """Finds the rows whose scores are no numbers: the likeliest word of NaN is a word like any
+    other, and drawing one from NaN ends a CUDA process. They go on with zeros."""
+
+    def __init__(self) -> None:
+        self._broken: Tensor | None = None
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        """The scores, with zeros in the rows that are broken."""
+        highest = scores.amax(-1)  # NaN where any is
+        broken = ~highest.isfinite()
+        self._broken = broken.any() if self._broken is None else self._broken | broken.any()
+        return scores.masked_fill(broken[:, None], 0.0)
+
+    @property
+    def found_any(self) -> bool:
+        """Whether any row of any step was broken."""
+        return self._broken is not None and bool(self._broken)
+
+
 class SeededNucleus(LogitsProcessor):
     """Nucleus sampling (Holtzman et al. 2020) by inverting the cumulative probability.
 

@@ -28,6 +28,7 @@ from pipeline.images.hostile import (
     is_heif,
     kind_of,
     require_modest,
+    require_modest_header,
     require_modest_icon,
     said,
     without_texts,
@@ -54,6 +55,7 @@ FORMATS = (
 """PIL's names of the formats that are opened; HEIF too where pillow-heif is installed."""
 # PIL remarks on damage in headers, for a million pictures on stderr; rows say what matters.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 _LARGE_PIXELS = 32_000_000
 _large = threading.Lock()
@@ -202,6 +204,7 @@ def _upright_array(image: Image.Image, new_array: NewArray) -> NDArray[np.uint8]
 def open_image(data: bytes, max_pixels: int) -> Image.Image:
     """An image whose header is read; no pixel is decoded, but those of a small icon."""
     require_modest_icon(data, max_pixels)
+    require_modest_header(data)
     if is_heif(data) and _opens_heif():
         return open_unguarded(io.BytesIO(data), ("HEIF",))
     try:

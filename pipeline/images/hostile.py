@@ -18,6 +18,8 @@ FREE_SCANS = 24
 """Scans of a progressive JPEG that are always decoded; encoders make about ten."""
 MAX_SCAN_PIXELS = 1_000_000_000
 """Scans times pixels beyond that: about ten seconds of decoding."""
+_PPM = tuple(b"P" + kind for kind in (b"0", b"1", b"2", b"3", b"4", b"5", b"6", b"f", b"F", b"y"))
+_PPM_HEADER = 1 << 16
 _ICON = b"\0\0\1\0"
 _PNG = b"\x89PNG\r\n\x1a\n"
 _TEXTS = (b"tEXt", b"zTXt", b"iTXt", b"iCCP", b"eXIf")
@@ -57,6 +59,20 @@ def require_modest_icon(data: bytes, max_pixels: int) -> None:
     if data.startswith(_ICON):
         for width, height in _inner_sizes(data):
             _require_pixels(width, height, max_pixels, "the picture inside it")
+
+
+def require_modest_header(data: bytes) -> None:
+    """Refuse a PPM whose header goes on: Pillow reads it byte by byte, a minute for a comment.
+
+    Raises:
+        RecordError: IMAGE_CORRUPT.
+    """
+    if data.startswith(_PPM) and len(data) > _PPM_HEADER:
+        words = re.sub(rb"#[^\r\n]*", b"", data[:_PPM_HEADER]).split(None, 3)
+        if len(words) < 4:  # its name, width, height, and what follows them
+            raise RecordError(
+                Status.IMAGE_CORRUPT, f"a PPM whose header has more than {_PPM_HEADER:,} bytes"
+            )
 
 
 def without_texts(data: bytes) -> bytes:

@@ -8,6 +8,7 @@ parser gets another spelling, and its offsets are led back.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -15,8 +16,7 @@ from pipeline.phrases.cut_words import is_only_link
 
 _OPENING, _CLOSING = "“„‟«", "”»"
 _MARK = re.compile(r"[\"“”„‟«»]")
-_BRACKET = re.compile(r"(?P<face>(?<!\S)[:;=]['-]?[()\[\]]+(?!\S))|[()\[\]{}]")
-"""Or a face, `:-)`, of which the parser knows that it is no word."""
+_BRACKET = re.compile(r"[()\[\]{}]")
 _REPLACED = re.compile(
     "(?P<gone>[\u00ad\u2122\u00ae])"  # a soft hyphen, a trade mark: inside or behind of a word
     "|(?P<space>[\u200b\u200e\u200f\u2060\ufeff\u3000¿¡\u00a9]|(?<=[^\\W_])_+(?=[^\\W_])"
@@ -53,11 +53,9 @@ class AsRead:
         """Where in [start, end), in characters as read, an open mark was left out."""
         if not self.open_marks or self.places is None:
             return []
-        return [
-            next(at for at in range(start, end) if self.places[at] >= mark)
-            for mark in self.open_marks
-            if self.places[start] < mark < self.places[end - 1]
-        ]
+        first = bisect_right(self.open_marks, self.places[start])
+        last = bisect_left(self.open_marks, self.places[end - 1])
+        return [bisect_left(self.places, at, start, end) for at in self.open_marks[first:last]]
 
 
 def as_read(text: str, shadow: str) -> tuple[AsRead, str]:
@@ -113,8 +111,6 @@ def _open_brackets(text: str) -> list[int]:
     waiting: list[int] = []
     alone: list[int] = []
     for found in _BRACKET.finditer(text):
-        if found["face"]:
-            continue
         if found[0] in "([{":
             waiting.append(found.start())
         elif waiting:

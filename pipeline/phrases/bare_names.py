@@ -18,21 +18,26 @@ _SAID_WORDS = (
     "yes no ok hello hi hey thanks thank wow oops enjoy buy sell sold shop click read see look go "
     "get come let do don't please welcome love like follow share subscribe swipe tap try win save "
     "here there now then today tomorrow soon again outside inside indoors outdoors together alone "
-    "good best top great nice cute pretty vintage classic modern official handmade metallic cloudy "
-    "available new old very so not for in on at by with from of to the a an etc vs up down above "
-    "below about over under off out close eat pray think believe feel stay wait help relax breathe "
-    "chill keep make take give be null frozen will they"
+    "good best top great nice available very so not for in on at by with from of to the a an etc "
+    "vs up down above below about over under off out close eat pray think believe feel stay "
+    "wait help relax breathe chill keep make take give be null will they"
 )
 _SAID = frozenset(_SAID_WORDS.split())
-"""Words that begin what is said to a reader, or say how something is: no names."""
+"""Words that begin what is said to a reader: no names."""
+_SAYS_HOW = "cute pretty vintage classic modern official handmade metallic cloudy new old frozen"
+_NO_NAME_ALONE = frozenset(_SAYS_HOW.split())
+"""Words that say how something is, which an article would make a noun of."""
+_TAKEN_FOR_ADJECTIVES = frozenset({"remote", "convertible"})
 
 
 def unread_names(doc: Doc, spans: Sequence[Span]) -> Iterator[Span]:
     """The parts of a list, or the one or two words of a caption, which are not phrases yet."""
+    if len(doc) > MAX_WORDS and all(token.is_alpha and token.lower_ not in _PARTS for token in doc):
+        return
     parts = list(_parts(doc))
     if any(sum(token.is_alpha for token in part) > MAX_WORDS for part in parts):
         return
-    if len(parts) == 1 and len(parts[0]) >= MAX_WORDS:
+    if len(parts) == 1 and len(parts[0]) > (MAX_WORDS - 1 if spans else MAX_WORDS):
         return
     read = {token.i for span in spans for token in span}
     for part in parts:
@@ -41,7 +46,7 @@ def unread_names(doc: Doc, spans: Sequence[Span]) -> Iterator[Span]:
             len(words) == len(part)
             and not read.issuperset(token.i for token in part)
             and words[0].lower_ not in _SAID
-            and not (len(part) == 1 and part[0].lower_.endswith("ing"))
+            and not (len(part) == 1 and _says_how(part[0].lower_))
         ):
             yield part
 
@@ -55,7 +60,12 @@ def noun_of(doc: Doc) -> Token | None:
 
 def as_sentence(name: str) -> str:
     """The name with an article; words together also with a stop, by which more of them are seen."""
-    return f"a {name.lower()}." if " " in name else f"a {name.lower()}"
+    is_more = " " in name or name.lower() in _TAKEN_FOR_ADJECTIVES
+    return f"a {name.lower()}." if is_more else f"a {name.lower()}"
+
+
+def _says_how(word: str) -> bool:
+    return word.endswith("ing") or word in _NO_NAME_ALONE
 
 
 def _parts(doc: Doc) -> Iterator[Span]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 _NOUN_TAGS = ("NOUN", "PROPN")
 _QUOTES = frozenset("\"'`“”„‟«»‘’") | {"''", "``"}  # noqa: RUF001 - quote marks of any script
 _JOINING = ("and", "or", "but")
+MAX_PHRASE_TOKENS = 100
+"""A longer noun chunk names nothing, and is not cut any further."""
 _BRACKETS = {")": "(", "]": "[", "}": "{"}
 
 
@@ -24,8 +27,10 @@ def chunks(doc: Doc) -> Iterator[Span]:
     adverb: `woman holding dog`."""
     found = list(doc.noun_chunks)
     for token in doc:
+        if token.dep_ != "npadvmod" or not token.tag_.startswith("NN"):
+            continue
         verb = token.head
-        if token.dep_ == "npadvmod" and token.tag_.startswith("NN") and verb.tag_ == "VBG":
+        if verb.tag_ == "VBG":
             subject = doc[token.left_edge.i : token.i + 1]
             others = {child.dep_ for child in verb.children}
             if token.i < verb.i and not others & {"nsubj", "aux"} and verb.dep_ == "ROOT":
@@ -36,16 +41,26 @@ def chunks(doc: Doc) -> Iterator[Span]:
 def cut_at(chunk: Span, read: AsRead) -> list[Span]:
     """The parts of a chunk between open quote marks, which the parser has not read: `a dog” a cat`
     names two things."""
-    starts = [chunk.start]
-    for place in read.cuts(chunk.start_char, chunk.end_char):
-        starts.append(next((t.i for t in chunk if t.idx >= place), chunk.end))
-    return _naming(chunk.doc, [*starts, chunk.end])
+    if not read.open_marks:
+        return [chunk]
+    places = [token.idx for token in chunk]
+    cuts = read.cuts(chunk.start_char, chunk.end_char)
+    starts = [chunk.start + bisect_left(places, place) for place in cuts]
+    return _naming(chunk.doc, [chunk.start, *starts, chunk.end])
 
 
 def trimmed(chunk: Span) -> Iterator[Span]:
     """The chunk without punctuation and spaces at its ends, and without the "and" that a piece may
     begin with, cut at a lone quote mark; nothing where no letter is left."""
     start, end, doc = chunk.start, chunk.end, chunk.doc
+    text = chunk.text
+    if (
+        text.replace(" ", "").isalpha()
+        and text == text.strip()
+        and doc[start].lower_ not in _JOINING
+    ):
+        yield chunk
+        return
     while start < end and (
         doc[start].lower_ in _JOINING
         or (not any(map(str.isalnum, doc[start].text)) and doc[start].pos_ != "NOUN")
@@ -53,7 +68,7 @@ def trimmed(chunk: Span) -> Iterator[Span]:
         start += 1
     while start < end and (doc[end - 1].is_space or doc[end - 1].is_punct):
         end -= 1
-    lone = _lone_mark(doc, start, end)
+    lone = _lone_mark(doc, start, end) if end - start <= MAX_PHRASE_TOKENS else None
     if lone is not None:
         for side in _naming(doc, [start, lone, lone + 1, end]):
             yield from trimmed(side)

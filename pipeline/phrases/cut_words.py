@@ -29,7 +29,11 @@ _UNIT_WORDS = (
     "euro cents pounds percent off x yrs years"
 )
 _UNITS = frozenset(_UNIT_WORDS.split())
-_MEASURE = re.compile(rf"[\d.,:/]+(?:{'|'.join(sorted(map(re.escape, _UNITS)))})", re.IGNORECASE)
+_MEASURE = re.compile(
+    rf"[\d.,:/]+(?:{'|'.join(sorted(map(re.escape, _UNITS)))})"
+    r"|\d+(?:\.\d+)?(?:[x×]\d+(?:\.\d+)?)+(?:[cm]?m|in)?",  # noqa: RUF001 - 80x28x202
+    re.IGNORECASE,
+)
 FILE_ENDS = "jpe?g|png|gif|webp|bmp|tiff?|heic|html?|txt|pdf|csv|mp4|mov|avi"
 _LINK = re.compile(rf"(?:https?://|www\.|[#@]\w)|^\S+\.(?:com|org|net|{FILE_ENDS})$", re.I)
 

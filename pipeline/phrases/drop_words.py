@@ -20,18 +20,19 @@ _MORE_ABSTRACT = (
     "example experience adventure journey trip visit event opportunity challenge change quality "
     "style size shape color colour bottom front back side middle center centre edge end left "
     "right day night morning afternoon evening today tomorrow yesterday year month week hour "
-    "minute second season spring summer autumn fall winter "
+    "minute second century decade season spring summer autumn fall winter "
     "monday tuesday wednesday thursday friday saturday sunday january february april june july "
     "august september october november december"
 )
 # Words for the picture itself. What hangs on walls (a painting, a poster, a logo) can be seen in
 # a picture and stays.
 _GENERIC_WEB = (
-    "image picture photo photograph pic photography shot snapshot closeup view scene background "
-    "foreground backdrop illustration vector wallpaper stock clipart clip render rendering "
-    "thumbnail footage video download copyright collection set website site link thing stuff "
-    "images photos pictures pics shutterstock getty istock istockphoto alamy dreamstime flickr "
-    "depositphotos unsplash pexels pixabay freepik pinterest instagram facebook youtube ebay etsy"
+    "image picture photo photograph pic photography shot snapshot closeup close-up screenshot "
+    "view scene background foreground backdrop illustration vector wallpaper stock clipart clip "
+    "render rendering thumbnail footage video download copyright courtesy collection set "
+    "website site link thing stuff images photos pictures pics shutterstock getty istock "
+    "istockphoto alamy dreamstime flickr depositphotos unsplash pexels pixabay freepik "
+    "pinterest instagram facebook youtube ebay etsy"
 )
 
 DROP_LISTS: dict[str, frozenset[str]] = {

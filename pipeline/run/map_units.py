@@ -39,9 +39,9 @@ _state: tuple[RunStore, Callable[..., Any], Any] | None = None
 
 
 def num_workers(num_rows: int, num_items: int, wanted: int = 0) -> int:
-    """Processes that pay for so much work; `wanted` if it is given."""
+    """Processes that pay for so much work; `wanted` if it is given, but one for each item."""
     if wanted:
-        return wanted
+        return max(1, min(wanted, num_items))
     cores = len(os.sched_getaffinity(0))
     return max(1, min(cores, num_items, num_rows // MIN_ROWS_PER_WORKER))
 

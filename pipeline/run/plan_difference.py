@@ -50,8 +50,8 @@ def require_same_plan(found: Plan, wanted: Plan, *, where: str) -> None:
     )
 
 
-def check_unit_ids(units: Sequence[Unit]) -> None:
-    """Refuse ids that cannot be file names or occur twice.
+def check_unit_ids(units: Sequence[Unit], where: str = "the plan") -> None:
+    """Refuse ids that cannot be file names or occur twice; `where` names the plan.
 
     Raises:
         ConfigError: naming the unit.
@@ -60,12 +60,13 @@ def check_unit_ids(units: Sequence[Unit]) -> None:
     for unit in units:
         if _SAFE_ID.fullmatch(unit.unit_id) is None:
             raise ConfigError(
-                f"unit_id {unit.unit_id!r} must be letters, digits and . _ = + - only, at most "
-                "200 of them"
+                f"{where}: unit_id {unit.unit_id!r} must be letters, digits and . _ = + - only, "
+                "at most 200 of them"
             )
         if unit.unit_id in seen:
             raise ConfigError(
-                f"unit_id {unit.unit_id!r} occurs twice: the corpus names {unit.uri!r} twice"
+                f"{where}: unit_id {unit.unit_id!r} occurs twice: the corpus names {unit.uri!r} "
+                "twice"
             )
         seen.add(unit.unit_id)
 

@@ -84,7 +84,7 @@ class RunStore(CommittedUnits):
             with whole(where, "copy the plan of this run back, or label into another --out"):
                 self._plan = Plan.from_json(text, where=where)
             with whole(where, ""):
-                check_unit_ids(self._plan.units)
+                check_unit_ids(self._plan.units, where)
         return self._plan
 
     def plan_id(self) -> str:

@@ -80,6 +80,7 @@ def test_flags_are_those_of_the_golden_file() -> None:
         (["lable"], 2, "unknown command 'lable', did you mean label?"),
         (["xyz"], 2, "unknown command 'xyz'; allowed: demo, ground"),
         (["corpus", "check", "x", "--limit", "-1"], 2, "--limit must be 0 or more, got -1"),
+        (["enrich", "x", "--cpus-per-worker", "nan"], 2, "--cpus-per-worker must be 0 or more"),
         (["status", "/no/where"], 2, "glipforge status: /no/where is not a labelling run"),
     ],
 )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import tyro
 
 from jobs.arguments import Run
+from schemas.errors import ConfigError
 from schemas.redaction import shown
 
 if TYPE_CHECKING:
@@ -43,6 +44,8 @@ def run(config: Config) -> int:
     from pipeline.run.columns import run_tables
     from pipeline.run.open import open_run
 
+    if config.nouns < 0:
+        raise ConfigError(f"nouns must be 0 or more, got {config.nouns}")
     runs = open_run(config.a), open_run(config.b)
     policies = tuple(policy_for(run, config.policy) for run in runs)
     a, b = (run_tables(run, COLUMNS) for run in runs)

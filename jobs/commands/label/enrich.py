@@ -57,6 +57,7 @@ class Config:
 def run(config: Config) -> int:
     """Make the layers; returns 0, or 1 if units failed."""
     from jobs.enriching.driver import chosen_layers, enrich, local_mapper, ray_mapper, say
+    from jobs.labelling.running import require_at_least
     from jobs.progress_bar import reading_bar
     from jobs.ray_session import ray_session, require_absolute
     from jobs.termination import sigterm_as_interrupt
@@ -65,6 +66,8 @@ def run(config: Config) -> int:
     for name in ("batch_size", "decode_threads", "attempts"):
         if getattr(config, name) < 1:
             raise ConfigError(f"{name} must be at least 1, got {getattr(config, name)}")
+    require_at_least(0, "cpus_per_worker", config.cpus_per_worker)
+    require_at_least(-1, "gpus_per_worker", config.gpus_per_worker)
     if "{}" not in config.prompt:
         raise ConfigError(f"prompt must hold {{}} where the phrase goes, got {config.prompt!r}")
     layers = chosen_layers(config.with_)

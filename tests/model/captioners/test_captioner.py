@@ -13,11 +13,11 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from model.captioners.captioner import Captioner
+from model.captioners.captioner import Captioner, _without
 from model.captioners.load import captioner_directory, captioner_fingerprint, load_captioner
 from model.captioners.options import CaptionerOptions
 from model.captioners.sampling import SeededNucleus
-from schemas.errors import ConfigError
+from schemas.errors import ConfigError, RecordError
 from tests.model.captioners.tiny_captioners import KINDS, write_captioner
 
 CPU = torch.device("cpu")
@@ -53,7 +53,7 @@ def test_one_caption_is_the_library_s_own(kind: str, directories: dict[str, Path
         inputs = {"pixel_values": inputs["pixel_values"]}
     ids = model.generate(**inputs, max_new_tokens=8, num_beams=1, do_sample=False)
     said = processor.batch_decode(ids, skip_special_tokens=True)[0]
-    assert found == ((" ".join(said.split()),) if said.strip() else ())
+    assert found == ((_without(said, ""),) if _without(said, "") else ())
     assert captioner.model_id.startswith(f"{kind}@")
     assert captioner.fingerprint() == captioner_fingerprint(
         captioner_directory(str(directories[kind])), CaptionerOptions(max_new_tokens=8)
@@ -102,6 +102,33 @@ def test_florence_knows_tasks_alone(directories: dict[str, Path]) -> None:
     load(directories["florence2"], prompt="<DETAILED_CAPTION>")
     with pytest.raises(ConfigError, match="prompt must be of <CAPTION>, <DETAILED_CAPTION>,"):
         load(directories["florence2"], prompt="a photo of")
+
+
+@pytest.mark.parametrize("per_image", [1, 2])
+@pytest.mark.parametrize("kind", KINDS)
+def test_scores_that_are_no_numbers_are_a_failure(
+    kind: str, per_image: int, directories: dict[str, Path]
+) -> None:
+    captioner = load(directories[kind], per_image=per_image)
+    next(captioner._model.parameters()).data.fill_(torch.nan)
+    with pytest.raises(RecordError, match="the captioner's scores are NaN or infinite"):
+        captioner.caption(pictures(2))
+
+
+@pytest.mark.parametrize(
+    "said, caption",
+    [
+        ("a dog\n on a\tmat \u2028", "a dog on a mat"),
+        ("a \x00dog\x1b[31m\u202e cat\ufffd", "a dog [31m cat"),
+        ("A photo of", ""),
+        ("A photo of a dog", "a dog"),
+        (" ... !", ""),
+        ("\U0001f436", ""),
+        ("une tasse de café", "une tasse de café"),
+    ],
+)
+def test_what_a_model_says_is_a_line_of_words_or_nothing(said: str, caption: str) -> None:
+    assert _without(said, "A photo of") == caption
 
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])

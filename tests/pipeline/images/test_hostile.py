@@ -189,3 +189,13 @@ def test_pipes_devices_and_folders_are_refused_at_once(tmp_path: Path) -> None:
         with pytest.raises(RecordError, match=kind) as caught:
             read_image_uri(str(address))
         assert caught.value.status == Status.IMAGE_MISSING
+
+
+def test_a_header_of_comments_is_refused_at_once() -> None:
+    usual = b"P6\n# a note\n20 10\n255\n" + bytes(600)
+    assert decode_image(usual, LIMITS).width == 20
+    bitmap = b"P4\n# " + b"x" * 300 + b"\n96 90\n" + bytes(12 * 90)
+    assert decode_image(bitmap + bytes(70_000), LIMITS).width == 96
+    for comment in (b"#" + b"c" * 80_000, b"#c\n" * 30_000, b" " * 80_000):
+        with pytest.raises(RecordError, match="a PPM whose header has more than 65,536 bytes"):
+            image_size(b"P6\n" + comment + b"\n20 10\n255\n" + bytes(600), LIMITS)
