@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 
 from pipeline.storage.errors import MissingFile
-from pipeline.storage.files import find_files, is_folder, list_folder, stat_file
+from pipeline.storage.files import (
+    find_files,
+    is_folder,
+    is_local,
+    list_folder,
+    local_path,
+    stat_file,
+)
 from pipeline.storage.url_patterns import expand_braces, fixed_folder, has_braces, has_glob
 from schemas.errors import ConfigError, reason_of
 from schemas.plan import InputFile
@@ -57,15 +65,31 @@ def _matching(pattern: str) -> list[InputFile]:
 
 def _walk(root: str) -> list[InputFile]:
     files: list[InputFile] = []
-    folders = [root]
+    came_by: dict[str, tuple[str, ...]] = {root: ()}
+    """Folders, with the real paths of those whose links led there."""
     with ThreadPoolExecutor(NUM_THREADS) as pool:
-        while folders:
-            deeper: list[str] = []
-            for here, below in pool.map(list_folder, folders):
+        while came_by:
+            deeper: dict[str, tuple[str, ...]] = {}
+            for (folder, chain), (here, below) in zip(
+                came_by.items(), pool.map(list_folder, came_by), strict=True
+            ):
                 files.extend(file for file in here if not _is_hidden(file.uri))
-                deeper.extend(name for name in below if not _is_hidden(name))
-            folders = deeper
+                for name in below:
+                    if not _is_hidden(name) and (led := _led_by(name, folder, chain)) is not None:
+                        deeper[name] = led
+            came_by = deeper
     return files
+
+
+def _led_by(name: str, folder: str, chain: tuple[str, ...]) -> tuple[str, ...] | None:
+    """The chain of links to a folder; None where it goes round: it is, or holds, where one was."""
+    if not is_local(name) or not os.path.islink(local_path(name).rstrip("/")):
+        return chain
+    here = os.path.realpath(local_path(folder))
+    target = os.path.realpath(local_path(name)).rstrip("/") + "/"
+    if any(f"{place}/".startswith(target) for place in (*chain, here)):
+        return None
+    return (*chain, here)
 
 
 def _is_zip(uri: str) -> bool:

@@ -75,16 +75,18 @@ def unit_id(relative: str, start: int) -> str:
 def with_unique_ids(records: Iterable[CorpusRecord]) -> Iterator[CorpusRecord]:
     """The same records; a repeated id becomes `id~2`, `id~3`, ... with the status DUPLICATE_ID."""
     seen: set[str] = set()
+    numbers: dict[str, int] = {}
     for record in records:
         if record.record_id not in seen:
             seen.add(record.record_id)
             yield record
             del record  # it may hold an image, which must go before the next one is read
             continue
-        number = 2
+        number = numbers.get(record.record_id, 2)  # those below it are taken
         while (fresh := f"{record.record_id}~{number}") in seen:
             number += 1
         seen.add(fresh)
+        numbers[record.record_id] = number + 1
         error = record.error or (
             Status.DUPLICATE_ID,
             f"the id {record.record_id!r} belongs to an earlier record; if both are meant, choose "

@@ -55,6 +55,7 @@ FORMATS = (
 """PIL's names of the formats that are opened; HEIF too where pillow-heif is installed."""
 # PIL remarks on damage in headers, for a million pictures on stderr; rows say what matters.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 _LARGE_PIXELS = 32_000_000
 _large = threading.Lock()

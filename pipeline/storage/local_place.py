@@ -76,10 +76,11 @@ class LocalPlace(Place):
         with os.scandir(self._said) as entries:
             for entry in sorted(entries, key=lambda e: e.name):
                 uri = join_url(self._said, entry.name)
-                if entry.is_dir():
-                    folders.append(uri)
-                elif entry.is_file():
-                    files.append(_input_file(uri, entry.stat()))
+                with contextlib.suppress(OSError):  # a link in a circle is as one to nowhere
+                    if entry.is_dir():
+                        folders.append(uri)
+                    elif entry.is_file():
+                        files.append(_input_file(uri, entry.stat()))
         return files, folders
 
     def matches(self) -> list[InputFile]:

@@ -54,3 +54,16 @@ def test_that_the_first_images_are_missing_costs_their_rows(kind: str, tmp_path:
         found = read(tmp_path / "x.jsonl")
     there = [os.path.exists(record.image_uri or "") for record in found]
     assert there == [False] * 8 + [True] * 4
+
+
+def test_links_that_go_round_cost_no_other_image(tmp_path: Path) -> None:
+    folder, other = tmp_path / "corpus", tmp_path / "corpus" / "b"
+    (folder / "a").mkdir(parents=True)
+    other.mkdir()
+    write(folder / "0.png", picture_bytes())
+    write(other / "1.png", picture_bytes())
+    links = {"x.png": "x.png", "round": ".", "up": "..", "a/to_b": "../b", "b/to_a": "../a"}
+    for name, target in links.items():
+        os.symlink(target, folder / name)
+    names = [(record.image_uri or "").removeprefix(f"{folder}/") for record in read(folder)]
+    assert sorted(names) == ["0.png", "a/to_b/1.png", "b/1.png"]

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.corpus import open_corpus
+from pipeline.corpus.record_ids import with_unique_ids
+from schemas.records import CorpusRecord
 from tests.pipeline.corpus.corpora import picture, write_images, write_lines, write_tar
 
 PAIR = {"1.png": picture(0), "1.txt": b"a dog"}
@@ -61,3 +63,11 @@ def test_two_metadata_files_that_name_one_image(above: str, tmp_path: Path) -> N
         f"toy/{above}other/1.png",
         f"toy/{above}sub/0.png",
     ]
+
+
+def test_an_id_that_each_record_has_is_numbered_without_looking_back() -> None:
+    """A wrong id field, such as a class: once, each record was compared with all before it."""
+    many = 30_000
+    named = [CorpusRecord(record_id=name, caption="a dog") for name in ["a~3", *["a"] * many]]
+    found = [record.record_id for record in with_unique_ids(named)]
+    assert found == ["a~3", "a", "a~2", *(f"a~{n}" for n in range(4, many + 2))]
