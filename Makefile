@@ -31,7 +31,8 @@ $(STAMP): pyproject.toml constraints.txt
 demo: install  ## make a small captioned world and run the whole loop on it
 	$(BIN)/python -m glipforge demo
 
-test: install system lint types unit  ## lint, import contract, types and all tests
+test: install system lint types  ## lint, import contract, types and all tests
+	$(BIN)/python -m tests.two_halves $(PYTEST_ARGS)
 
 system:  # what pip cannot install: a library of the review database, and a browser for the tests
 	@ldconfig -p | grep -q 'libcurl\.so\.4 ' || { \
@@ -53,7 +54,7 @@ types: install  ## mypy
 quick: install  ## the tests without a real Ray, MongoDB, browser or full-size model
 	$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)
 
-unit: install  ## pytest; PYTEST_ARGS="-m 'not slow'" for the quick ones
+unit: install  ## all tests in one process; PYTEST_ARGS="-m 'not slow'" for the quick ones
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 constraints:  ## write constraints.txt from what .venv holds

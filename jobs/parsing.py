@@ -79,6 +79,7 @@ def options_of(config_type: Any) -> dict[str, Option]:
 def as_typed(message: str, options: Mapping[str, Option]) -> str:
     """The message with fields of the command named as options: `limit must be` becomes
     `--limit must be`. Quoted values stay, and so do words that are not options."""
+    message, mark, keys = message.partition("; allowed: ")  # of a recipe: not options
     for option in options.values():
         if "_" in option.field:  # an identifier: it cannot be a word of a sentence
             name = rf"(?<![\w.'\"/=-]){re.escape(option.field)}(?![\w'\"/]|\.\w)"
@@ -87,7 +88,7 @@ def as_typed(message: str, options: Mapping[str, Option]) -> str:
             name = re.escape(option.field)
             said = f"(?:{_SAID_OF_A_FIELD}|{_SAID_OF_A_VALUE})"
             message = re.sub(rf"^{name}{said}", option.typed, message)
-    return message
+    return message + mark + keys
 
 
 def _walk(kind: Any, prefix: str) -> Iterator[Option]:

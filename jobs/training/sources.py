@@ -28,10 +28,17 @@ def load_sources(
     sources, counts = [], {}
     for label, spec in zip(source_labels(specs, "sources"), specs, strict=True):
         source, counted = _load(replace(spec, name=label))
+        found = ", ".join(f"{name}: {number:,}" for name, number in counted.items())
         if not source.samples:
-            raise ConfigError(f"source {label!r} has no usable sample: {dict(counted)}")
+            why = found or (
+                "its policy keeps none; name another with --curated RUN:POLICY"
+                if spec.curated
+                else "it holds none"
+            )
+            raise ConfigError(f"source {label!r} has no usable sample: {why}")
         if source.kind == "detection" and not any(sample.boxes for sample in source.samples):
-            raise ConfigError(f"source {label!r} has images and no annotation: {dict(counted)}")
+            said = f"; {found}" if found else ""
+            raise ConfigError(f"source {label!r} has images and no annotation{said}")
         sources.append(source)
         counts[label] = dict(counted)
     return tuple(sources), counts

@@ -2,7 +2,8 @@
 
 Scores of two teachers cannot be compared. Each is first bent so that its recommended threshold
 becomes 0.5 (a power: 0 and 1 stay, the order stays); then boxes are joined by weighted box fusion.
-A box that one of two teachers proposes has half of its score.
+A box that one of two teachers proposes has half of its score; of a phrase that one cannot read, too
+long for it, the answer is the others'.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ def ensemble_identity(
     return together, {
         "teacher_id": together,
         "members": {teacher_id: dict(found) for teacher_id, found in identities},
-        "fusion": {"kind": "weighted_box_fusion", "iou": FUSION_IOU},
+        "fusion": {"kind": "weighted_box_fusion", "iou": FUSION_IOU, "over": "asked"},
     }
 
 
@@ -153,15 +154,23 @@ class EnsembleTeacher:
         phrases: list[int] = []
         proposed: list[str] = []
         for index in range(len(found[0].phrase_status)):
-            own = [np.flatnonzero(answer.phrase_index == index) for answer in found]
+            # Who cannot read a phrase does not speak against it.
+            asked = [
+                number
+                for number, answer in enumerate(found)
+                if answer.phrase_status[index] is PhraseStatus.OK
+            ]
+            own = {t: np.flatnonzero(found[t].phrase_index == index) for t in asked}
+            if not any(map(len, own.values())):
+                continue
             fused = fuse_boxes(
-                [answer.xyxy[at] for answer, at in zip(found, own, strict=True)],
-                [score[at] for score, at in zip(bent, own, strict=True)],
+                [found[t].xyxy[at] for t, at in own.items()],
+                [bent[t][at] for t, at in own.items()],
             )
             boxes.append(fused.xyxy)
             scores.append(fused.score)
             phrases += [index] * len(fused.score)
-            proposed += [TOGETHER.join(self._ids[t] for t in who) for who in fused.members]
+            proposed += [TOGETHER.join(self._ids[asked[t]] for t in who) for who in fused.members]
         score = np.concatenate(scores).astype(np.float32)
         best = [
             bend(answer.phrase_best_score, member.scores.recommended_threshold)

@@ -110,6 +110,7 @@ def test_sub_commands_are_checked_too() -> None:
         ("No column. Give image_field.", "No column. Give --image-field."),
         ("plan.image_field was 'image_field'", "plan.image_field was 'image_field'"),
         ("image_field=3 is wrong", "--image-field=3 is wrong"),
+        ("recipe.x is unknown; allowed: image_field", "recipe.x is unknown; allowed: image_field"),
     ],
 )
 def test_messages_name_options_as_typed(message: str, typed: str) -> None:

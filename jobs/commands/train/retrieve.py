@@ -81,6 +81,10 @@ def run(config: Config) -> int:
 
     if config.limit < 2:
         raise ConfigError(f"limit must be at least 2 images, got {config.limit}")
+    if config.out is not None:  # said now, not after every pair was asked for
+        if config.out.is_dir():
+            raise ConfigError(f"out must be a file, got the folder {str(config.out)!r}")
+        config.out.parent.mkdir(parents=True, exist_ok=True)
     pairs = _read(config)
     if len(pairs.images) < 2:
         raise ConfigError(
@@ -112,7 +116,6 @@ def run(config: Config) -> int:
         "figures": [asdict(one) for one in found],
     }
     if config.out is not None:
-        config.out.parent.mkdir(parents=True, exist_ok=True)
         text = json_module.dumps(report | {"scores": scores.round(6).tolist()}, indent=1)
         config.out.write_text(text + "\n", encoding="utf-8")
     if teacher.note:

@@ -124,3 +124,21 @@ def test_many_captions_of_an_image_score_as_each_alone(pair: str) -> None:
                 assert np.allclose(found[row][column], alone, atol=1e-5)
     together = load_teacher(pair, device="cpu", options=options)
     assert [len(scores) for scores in together.best_scores(images, captions)[0]] == [2, 1, 2]
+
+
+def test_a_phrase_that_one_cannot_read_is_the_others_alone(pair: str) -> None:
+    text = "big red " * 20 + "dog"
+    phrases = (Phrase(text=text, start=0, end=len(text)),)
+    (request, *_) = requests()
+    request = GroundingRequest(image=request.image, caption=text, phrases=phrases)
+    options = TeacherOptions(score_floor=0.0, token_threshold=0.0, max_boxes_per_phrase=5)
+    teacher = load_teacher(pair, device="cpu", options=options)
+    assert isinstance(teacher, EnsembleTeacher)
+    reads, refuses = teacher.members
+    assert refuses.ground([request])[0].phrase_status == (PhraseStatus.TRUNCATED,)
+    (alone,) = reads.ground([request])
+    (found,) = teacher.ground([request])
+    bent = bend(alone.score, reads.scores.recommended_threshold)
+    wanted = fuse_boxes([alone.xyxy], [bent])
+    assert np.allclose(found.score, wanted.score, atol=1e-6)
+    assert set(found.proposed_by) == {reads.teacher_id}

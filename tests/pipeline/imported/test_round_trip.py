@@ -41,11 +41,11 @@ def grounding_in(gold: GoldSet) -> Counter:
     )
 
 
-def detection_of(records: list[CuratedRecord]) -> Counter:
+def detection_of(records: list[CuratedRecord], decimals: int = 3) -> Counter:
     return Counter(
         (
             Path(record.image_uri).stem,
-            tuple(np.round(box.xyxy, 3)),
+            tuple(np.round(box.xyxy, decimals)),
             record.phrases[box.phrase_indices[0]].head,
         )
         for record in records
@@ -53,9 +53,9 @@ def detection_of(records: list[CuratedRecord]) -> Counter:
     )
 
 
-def detection_in(gold: GoldSet) -> Counter:
+def detection_in(gold: GoldSet, decimals: int = 3) -> Counter:
     return Counter(
-        (Path(sample.image_uri).stem, tuple(np.round(xyxy, 3)), gold.categories[category])
+        (Path(sample.image_uri).stem, tuple(np.round(xyxy, decimals)), gold.categories[category])
         for sample in gold.samples
         for xyxy, category in zip(sample.boxes, gold.box_categories[sample.sample_id], strict=True)
     )

@@ -196,25 +196,33 @@ def test_a_database_that_dies_in_a_command_is_a_sentence(
     assert DatabaseLost.__doc__
 
 
+def own_server(folder: Path) -> tuple[subprocess.Popen[bytes], int]:
+    """A MongoDB server that answers at a port; somebody else may take the first ones."""
+    folder.mkdir()
+    for _ in range(5):
+        port = free_port()
+        server = subprocess.Popen(
+            [
+                *(str(find_mongod().path), "--dbpath", str(folder), "--port", str(port)),
+                *("--bind_ip", "127.0.0.1", "--nounixsocket", "--quiet"),
+            ],
+            stdout=subprocess.DEVNULL,
+        )
+        while server.poll() is None:
+            if port_answers(port):
+                return server, port
+            time.sleep(0.1)
+    raise AssertionError(f"MongoDB ended with code {server.returncode}")
+
+
 def test_a_server_of_ones_own_by_uri(
     run_dir: str,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    port = free_port()
-    (tmp_path / "own").mkdir()
-    server = subprocess.Popen(
-        [
-            *(str(find_mongod().path), "--dbpath", str(tmp_path / "own"), "--port", str(port)),
-            *("--bind_ip", "127.0.0.1", "--nounixsocket", "--quiet"),
-        ],
-        stdout=subprocess.DEVNULL,
-    )
+    server, port = own_server(tmp_path / "own")
     try:
-        while not port_answers(port):
-            assert server.poll() is None
-            time.sleep(0.1)
         uri = f"mongodb://127.0.0.1:{port}/?serverSelectionTimeoutMS="
         monkeypatch.setenv("FIFTYONE_DATABASE_URI", f"{uri}60000")
         monkeypatch.setenv("FIFTYONE_DATABASE_NAME", "team")

@@ -36,3 +36,10 @@ def test_the_right_caption_comes_first_far_more_often_than_by_chance(
 def test_one_image_cannot_be_ranked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["retrieve", str(tmp_path), "--limit", "1"]) == 2
     assert "--limit must be at least 2 images, got 1" in capsys.readouterr().err
+
+
+def test_a_folder_as_file_is_said_before_anything_is_asked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["retrieve", str(tmp_path / "none"), "--out", str(tmp_path)]) == 2
+    assert f"--out must be a file, got the folder '{tmp_path}'" in capsys.readouterr().err
