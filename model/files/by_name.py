@@ -11,7 +11,8 @@ from pathlib import Path
 from filelock import FileLock
 
 from model.files.directory import CONFIG_NAME, save_pretrained
-from model.files.hub import HubError, fetch, require, say_on_stderr
+from model.files.hub import fetch, require, say_on_stderr
+from model.files.hub_errors import HubError
 from model.files.official_file import convert_checkpoint
 from model.files.published import HUB_MIRRORS, PUBLISHED, PublishedModel
 from schemas.atomic import open_as_usual, private_folder

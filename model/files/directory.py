@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from model.config import GlipConfig
+from model.files.weight_files import INDEX_NAME, WEIGHTS_NAME, indexed_files, refuse_stand_in
 from model.inputs.tokenizer import SHIPPED_VOCAB, VOCAB_NAME
 from model.network.glip import Glip
 from schemas.atomic import write_whole
@@ -28,8 +29,6 @@ from schemas.errors import ConfigError, reason_of
 from schemas.spread import in_parts
 
 CONFIG_NAME = "config.json"
-WEIGHTS_NAME = "model.safetensors"
-INDEX_NAME = "model.safetensors.index.json"
 MODEL_TYPE = "glip"
 SHARD_BYTES = 1_000_000_000
 """Weights beyond this are divided over several files."""
@@ -134,17 +133,10 @@ def read_weights(directory: Path) -> dict[str, Tensor]:
         ConfigError: a file is missing or broken.
     """
     index = directory / INDEX_NAME
-    paths = [directory / WEIGHTS_NAME]
-    if index.is_file():
-        try:
-            shards = set(json.loads(index.read_bytes())["weight_map"].values())
-            if not shards or any(Path(name).name != name for name in shards):
-                raise ValueError("weight_map must name files of this directory")
-        except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
-            raise ConfigError(f"{index} is not an index of weights: {error!r}") from error
-        paths = [directory / name for name in sorted(shards)]
+    paths = indexed_files(index) if index.is_file() else [directory / WEIGHTS_NAME]
     state: dict[str, Tensor] = {}
     for path in paths:
+        refuse_stand_in(path)
         try:
             with safe_open(path, framework="pt") as file:
                 for name in file.keys():  # noqa: SIM118
@@ -177,9 +169,20 @@ def check_state(
         for name in wanted
         if name in state and state[name].shape != wanted[name].shape
     ]
+    # A weight of whole numbers is one that something has rounded, or another tensor.
+    rounded = [
+        f"{name} of {state[name].dtype}"
+        for name in wanted
+        if name in state and wanted[name].is_floating_point() > state[name].is_floating_point()
+    ]
     raise_difference(
         where,
-        {"missing": missing, "unexpected": unexpected, "of another shape": misshapen},
+        {
+            "missing": missing,
+            "unexpected": unexpected,
+            "of another shape": misshapen,
+            "without fractions": rounded,
+        },
         architecture,
     )
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Collection
 from pathlib import Path
 
+from model.files.weight_files import stand_in
 from schemas.errors import ConfigError, reason_of
 
 CONFIG_NAME = "config.json"
@@ -26,6 +27,8 @@ def model_type(
         ConfigError: no configuration, another model, or one that brings code of its own.
     """
     path = directory / CONFIG_NAME
+    if what := stand_in(path):
+        raise ConfigError(f"{prefix}{path} is not the file that its name says: {what}")
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:

@@ -24,6 +24,7 @@ from model.files.official_names import (
     to_official,
     with_tuned_positions,
 )
+from model.files.weight_files import stand_in
 from model.network.glip import Glip
 from schemas.errors import ConfigError, reason_of
 
@@ -34,6 +35,8 @@ _HOLDERS = ("state_dict", "model")
 _AVERAGES = ("model_ema", "ema_state_dict")
 _EMA_COUNTERS = ("steps", "n_averaged")
 """Numbers of updates that averaged models keep beside their weights."""
+_WRAPPERS = ("module.", "_orig_mod.", "model.")
+"""What data parallel, compiled and enclosing modules put before every name."""
 _SCALAR = np.float64(0).__reduce__()[0]
 _NUMBERS: list[Any] = [
     np.dtype,
@@ -45,7 +48,7 @@ _CODE = re.compile(r"GLOBAL ([\w.]+)|class ([\w.]+)")
 
 
 def read_checkpoint(path: Path, choice: Choice = "model") -> dict[str, Tensor]:
-    """The tensors of a checkpoint in the published names, without `module.`.
+    """The tensors of a checkpoint in the published names, without `module.` and the like.
 
     Args:
         path: A file of `torch.save`, with a dictionary in it (bare, or below `model`,
@@ -59,11 +62,13 @@ def read_checkpoint(path: Path, choice: Choice = "model") -> dict[str, Tensor]:
     for name, value in _state_dict(_read(path), choice, path).items():
         if not isinstance(value, Tensor):
             raise ConfigError(f"{path}: {name!r} is a {type(value).__name__}, not a tensor")
+        if what := _no_numbers(value):
+            raise ConfigError(f"{path}: {name!r} is a {what} tensor; save its numbers themselves")
         state[str(name)] = value
     if not state:
         raise ConfigError(f"{path} holds no tensors")
-    if all(name.startswith("module.") for name in state):
-        state = {name.removeprefix("module."): tensor for name, tensor in state.items()}
+    while wrapper := next((w for w in _WRAPPERS if all(n.startswith(w) for n in state)), ""):
+        state = {name.removeprefix(wrapper): tensor for name, tensor in state.items()}
     return from_mmdet(state) if is_mmdet(state) else state
 
 
@@ -90,17 +95,31 @@ def convert_checkpoint(path: Path, preset: str | None, choice: Choice = "model")
             )
     config = with_tuned_positions(state, get_preset(preset))
     try:
-        return model_of(config, _our_names(state, config, str(path)))
+        ours = _our_names(state, config, str(path))
     except ConfigError as error:
         fitting = _fitting_preset(state)
         hint = f"; it fits the preset {fitting}" if fitting else ""
         raise ConfigError(f"{error}{hint}") from None
+    if not any(bool(tensor.any()) for tensor in ours.values()):
+        raise ConfigError(f"{path} holds zeros alone: these are no weights")
+    return model_of(config, ours)
 
 
 def _require_finite(state: Mapping[str, Tensor], where: str) -> None:
     for name, tensor in state.items():
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             raise ConfigError(f"{where}: {name} holds NaN or infinity; every answer would be NaN")
+
+
+def _no_numbers(tensor: Tensor) -> str:
+    """What kind of tensor it is, where a network cannot take its numbers as they are."""
+    if tensor.is_meta:
+        return "meta"
+    if tensor.is_quantized:
+        return "quantized"
+    if tensor.layout != torch.strided:
+        return "sparse"
+    return "complex" if tensor.is_complex() else ""
 
 
 def model_of(config: GlipConfig, state: Mapping[str, Tensor]) -> Glip:
@@ -149,8 +168,12 @@ def _fitting_preset(state: Mapping[str, Tensor]) -> str | None:
 
 
 def _read(path: Path) -> object:
+    if path.is_dir():
+        raise ConfigError(f"{path} is a directory; give the checkpoint file in it")
     if not path.is_file():
         raise ConfigError(f"there is no checkpoint {str(path)!r}")
+    if what := stand_in(path):
+        raise ConfigError(f"{path} is not a checkpoint: {what}")
     if path.suffix == ".safetensors":
         try:
             return load_file(path)

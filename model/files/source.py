@@ -10,9 +10,11 @@ from functools import lru_cache
 from pathlib import Path
 
 from model.files.by_name import NAMES, named_model
-from model.files.directory import CONFIG_NAME, INDEX_NAME, WEIGHTS_NAME
-from model.files.hub import HubError, NotOnHub, cached_folder, fetch, require, say_on_stderr
+from model.files.directory import CONFIG_NAME
+from model.files.hub import cached_folder, fetch, require, say_on_stderr
+from model.files.hub_errors import HubError, NotOnHub
 from model.files.shipped import SHIPPED, shipped_nano
+from model.files.weight_files import INDEX_NAME, WEIGHTS_NAME
 from schemas.errors import ConfigError
 
 TEXT_FILES = (
@@ -24,9 +26,15 @@ TEXT_FILES = (
     "vocab.json",
     "merges.txt",
 )
+VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json")
+"""Any one of them holds the words of a tokenizer."""
 IMAGE_FILES = ("preprocessor_config.json", "processor_config.json")
 FILES = (CONFIG_NAME, INDEX_NAME, *TEXT_FILES, *IMAGE_FILES)
 """All that is read of a model directory, beside the safetensors."""
+_ADDRESS = re.compile(
+    r"(?:\w+://)(?:[^/]+\.[^/]+/)?(?P<repo>[\w.-]+/[\w.-]+)(?:/(?:tree|resolve|blob)/(?P<at>[^/]+))?/?.*"
+)
+"""The page of a model, as a browser shows it, or `hf://owner/name`."""
 _HUB_ID = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w./-]+))?")
 
 
@@ -53,19 +61,34 @@ def resolve_source(
     directory = Path(source)
     if not directory.exists() and str(source) in NAMES:
         return named_model(str(source))
-    hub_id = _HUB_ID.fullmatch(str(source))
+    hub_id = None if str(source).startswith(".") else _HUB_ID.fullmatch(str(source))
     if directory.is_dir() or hub_id is None:
         if not (directory / CONFIG_NAME).is_file():
             raise ConfigError(
-                f"{str(source)!r} is not a model directory (no {CONFIG_NAME}){_guess(directory)}"
+                f"{str(source)!r} is not a model directory ({_lack(directory)})"
+                f"{_guess(str(source))}"
             )
         return directory
     return _of_hub(hub_id["repo"], revision or hub_id["revision"], accepts)
 
 
-def _guess(source: Path) -> str:
-    """What was meant by a word that is neither a name nor there."""
-    if source.exists() or source.parent != Path():
+def _lack(directory: Path) -> str:
+    if not directory.exists():
+        return "does not exist"
+    if not directory.is_dir():
+        return "it is a file"
+    if (directory / "snapshots").is_dir():
+        return f"no {CONFIG_NAME}: it is of the hub's cache; give owner/name, or a snapshot in it"
+    return f"no {CONFIG_NAME}"
+
+
+def _guess(text: str) -> str:
+    """What was meant by what is neither a name nor there."""
+    if page := _ADDRESS.fullmatch(text):
+        at = f"@{page['at']}" if page["at"] else ""
+        return f"; a model of the hub is given as owner/name: {page['repo']}{at}"
+    source = Path(text)
+    if source.exists() or text.startswith(".") or source.parent != Path():
         return ""
     near = difflib.get_close_matches(source.name.lower(), [*NAMES, SHIPPED], n=1)
     if near:
@@ -85,7 +108,8 @@ def _of_hub(repo: str, revision: str | None, accepts: Callable[[Path], object] |
         if folder is not None and _is_whole(folder):
             say_on_stderr(f"{error}; the copy of {repo} in the cache is used")
             return folder
-        there = "; the cache has only part of it" if folder is not None else ""
+        part = "only part" if folder is not None else "nothing"
+        there = f"; the cache has {part} of it" if error.is_away else ""
         at = f" --revision {revision}" if revision else ""
         other_way = (
             f"{there}. On a machine that reaches the hub `hf download {repo}{at} --local-dir "

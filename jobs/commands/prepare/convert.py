@@ -7,6 +7,7 @@ A model directory also becomes an ONNX file of one image size, for runtimes with
 from __future__ import annotations
 
 import contextlib
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -60,6 +61,7 @@ def run(config: Config) -> int:
 
     if config.out.exists() and (not config.out.is_dir() or any(config.out.iterdir())):
         raise ConfigError(f"--out {config.out} is there already; name a new directory")
+    _refuse_elsewhere(config.checkpoint)
     model = convert_checkpoint(config.checkpoint, config.preset, config.weights)
     with _writing(config.out):
         save_pretrained(model, config.out)
@@ -67,6 +69,21 @@ def run(config: Config) -> int:
     print(f"{config.checkpoint.name}: {model.config.preset}, {parameters / 1e6:.1f} M parameters")
     print(f"wrote {config.out}; use it with --teacher {quote(str(config.out))}")
     return 0
+
+
+def _refuse_elsewhere(checkpoint: Path) -> None:
+    """What is not a file of this machine, and who fetches it."""
+    from model.files.by_name import NAMES
+
+    if checkpoint.exists():
+        return
+    if str(checkpoint) in NAMES:
+        raise ConfigError(
+            f"convert reads a file; `glipforge models --fetch {checkpoint}` fetches and converts "
+            "this one"
+        )
+    if re.match(r"\w+:/", str(checkpoint)):
+        raise ConfigError(f"convert reads a file of this machine; fetch it first, got {checkpoint}")
 
 
 def _to_official(config: Config) -> int:

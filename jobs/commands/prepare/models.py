@@ -90,7 +90,11 @@ def run(config: Config) -> int:
     console.print(
         "AP as their authors report it: COCO zero-shot and fine-tuned, LVIS minival with the last "
         "and the best weights, the mean of 13 ODinW sets. None was measured here. Hub ids that "
-        f"are named for these files, not verified: {', '.join(HUB_MIRRORS)}.",
+        f"are named for these files, not verified: {', '.join(HUB_MIRRORS)}.\n"
+        "Before a fetch its size is said, as the hub states it; converted it takes what the column "
+        "weights says, in GLIPFORGE_CACHE (~/.cache/glipforge). Of licences this project knows "
+        "that GLIP's code is MIT; what the weights and their data allow, their pages must "
+        "say.",
         markup=False,
     )
     return 0

@@ -9,12 +9,20 @@ import torch
 from torch import Tensor
 
 from model.inputs.prompts import Prompt, PromptPlan, plan_caption, plan_names
-from model.teacher.detectors.teacher import DetectorParts, DetectorTeacher, RawBoxes, RowsOnce
+from model.teacher.detectors.teacher import (
+    DetectorParts,
+    DetectorTeacher,
+    RawBoxes,
+    RowsOnce,
+    refuse_too_few_places,
+)
 from model.teacher.detectors.texts import StoppedTokenizer
 from model.teacher.postprocess import label_scores
-from schemas.errors import RecordError
-from schemas.records import Span, Status
+from schemas.errors import ConfigError
+from schemas.records import Span
 
+MIN_TOKENS = 8
+"""Fewer hold no phrase beside the special ones."""
 NO_LOGIT = -1e4
 """In place of minus infinity, whose product with 0 is NaN."""
 
@@ -31,8 +39,18 @@ class GroundingDinoTeacher(DetectorTeacher[Prompt]):
 
     def __init__(self, parts: DetectorParts) -> None:
         super().__init__(parts)
-        self.tokenizer = StoppedTokenizer(parts.tokenizer)
-        self.max_tokens = int(self._model.config.max_text_len)
+        self.tokenizer = StoppedTokenizer(
+            parts.tokenizer, vocab_size=int(self._model.config.text_config.vocab_size)
+        )
+        config = self._model.config
+        self.max_tokens = min(
+            int(config.max_text_len), int(config.text_config.max_position_embeddings)
+        )
+        if self.max_tokens < MIN_TOKENS:
+            raise ConfigError(
+                f"max_text_len of its config.json must be at least {MIN_TOKENS}, got "
+                f"{config.max_text_len}"
+            )
         self._backbone = RowsOnce(self._model.model.backbone)
         self._model.model.backbone = self._backbone
 
@@ -61,14 +79,8 @@ class GroundingDinoTeacher(DetectorTeacher[Prompt]):
         try:
             output = self._model(pixel_values=pixels, input_ids=ids_BT, attention_mask=mask_BT)
         except RuntimeError as error:
-            if "out of range" not in str(error):
-                raise
-            height, width = pixels.shape[2:]
-            raise RecordError(
-                Status.IMAGE_TOO_SMALL,
-                f"at this teacher's input of {width} x {height} pixels an image has fewer places "
-                f"than the {self._model.config.num_queries} that it looks at",
-            ) from error
+            refuse_too_few_places(error, pixels.shape[2:], self._model.config.num_queries)
+            raise
         finally:
             self._backbone.kept = None
         logits_BQT = output.logits.float().clamp(min=NO_LOGIT)

@@ -8,14 +8,14 @@ from typing import Any
 
 import torch
 
-from model.files.source import IMAGE_FILES, TEXT_FILES
+from model.files.source import IMAGE_FILES, VOCABULARIES
 from model.files.transformers_directory import (
     directory_hash,
     library_versions,
     load_network,
     load_part,
 )
-from model.teacher.detectors.kinds import KINDS, DetectorKind
+from model.teacher.detectors.kinds import CONFIG_NAME, KINDS, DetectorKind
 from model.teacher.detectors.pixels import BACKEND
 from model.teacher.options import TeacherOptions
 from schemas.errors import ConfigError
@@ -44,29 +44,28 @@ def load_detector(
         "owlvit": OwlTeacher,
         "omdet-turbo": OmDetTeacher,
     }
-    from transformers import AutoModelForZeroShotObjectDetection
+    from transformers import AutoConfig, AutoModelForZeroShotObjectDetection
 
     kind = KINDS[model_type]
     options = options.with_aggregation(kind.aggregation)
     teacher_id, weights = detector_identity(directory, kind)
+    load_part(AutoConfig, directory, CONFIG_NAME)  # else the tokenizer would be blamed for it
     tokenizer, image_processor = _processors(directory, kind)
-    model = (
-        load_network(AutoModelForZeroShotObjectDetection, directory, kind.name)
-        .requires_grad_(False)
-        .to(device)
+    model = load_network(AutoModelForZeroShotObjectDetection, directory, kind.name)
+    parts = DetectorParts(
+        kind=kind,
+        model=model.requires_grad_(False).to(device),
+        tokenizer=tokenizer,
+        image_processor=image_processor,
+        teacher_id=teacher_id,
+        weights=weights,
+        options=options,
+        device=device,
     )
-    return teachers[model_type](
-        DetectorParts(
-            kind=kind,
-            model=model.requires_grad_(False).to(device),
-            tokenizer=tokenizer,
-            image_processor=image_processor,
-            teacher_id=teacher_id,
-            weights=weights,
-            options=options,
-            device=device,
-        )
-    )
+    try:
+        return teachers[model_type](parts)
+    except ConfigError as error:
+        raise ConfigError(f"{directory}: {error}") from error
 
 
 def detector_identity(directory: Path, kind: DetectorKind) -> tuple[str, dict[str, object]]:
@@ -104,7 +103,8 @@ def detector_fingerprint(
 def _processors(directory: Path, kind: DetectorKind) -> tuple[Any, Any]:
     from transformers import AutoImageProcessor, AutoTokenizer
 
-    for what, names in (("tokenizer", TEXT_FILES), ("image processor", IMAGE_FILES)):
+    # Without words transformers makes a tokenizer that knows its special tokens alone.
+    for what, names in (("tokenizer", VOCABULARIES), ("image processor", IMAGE_FILES)):
         if not any((directory / name).is_file() for name in names):
             raise ConfigError(
                 f"{directory} has no {what} of {kind.name}: one of {', '.join(names)} must be there"

@@ -8,7 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from model.teacher.detectors.teacher import DetectorParts, DetectorTeacher, RawBoxes
+from model.teacher.detectors.teacher import (
+    DetectorParts,
+    DetectorTeacher,
+    RawBoxes,
+    refuse_too_few_places,
+)
 from model.teacher.detectors.texts import QueryPlan, QueryPlanner, QueryPrompt
 from schemas.records import Span
 
@@ -27,7 +32,9 @@ class OmDetTeacher(DetectorTeacher[QueryPrompt]):
         super().__init__(parts)
         config = self._model.config.text_config
         limit = min(MAX_TOKENS, int(config.max_position_embeddings))
-        self.planner = QueryPlanner(parts.tokenizer, limit, self._task_fits)
+        self.planner = QueryPlanner(
+            parts.tokenizer, limit, self._task_fits, vocab_size=int(config.vocab_size)
+        )
         self._pad_id = int(parts.tokenizer.pad_token_id or 0)
 
     def _task_fits(self, texts: Sequence[str]) -> bool:
@@ -58,9 +65,14 @@ class OmDetTeacher(DetectorTeacher[QueryPrompt]):
         structure = torch.full((len(prompts),), longest, dtype=torch.int64, device=self.device)
         features = self._model.get_language_embedding(*classes, *tasks, structure)
         index = torch.tensor(rows, device=self.device)
-        output = self._model.decoder(
-            [states[index] for states in images], *features, return_dict=True
-        )
+        try:
+            output = self._model.decoder(
+                [states[index] for states in images], *features, return_dict=True
+            )
+        except RuntimeError as error:
+            size = self.size_key((1, 1))[::-1]  # the same for all
+            refuse_too_few_places(error, size, self._model.config.num_queries)
+            raise
         boxes_BQ4, logits_BQL = output.decoder_coords[-1], output.decoder_classes[-1]
         return [
             RawBoxes(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from model.teacher.detectors.teacher import DetectorParts, DetectorTeacher, RawBoxes
 from model.teacher.detectors.texts import QueryPlan, QueryPlanner, QueryPrompt
+from schemas.errors import ConfigError
 from schemas.records import Span
 
 QUERIES_KEPT = 4096
@@ -30,10 +31,12 @@ class OwlTeacher(DetectorTeacher[QueryPrompt]):
     def __init__(self, parts: DetectorParts) -> None:
         super().__init__(parts)
         config = self._model.config
-        self._is_padded = config.model_type == "owlv2"
+        self._require_patches(config.vision_config)
         self._texts = self._model.base_model
         self.planner = QueryPlanner(
-            parts.tokenizer, int(config.text_config.max_position_embeddings)
+            parts.tokenizer,
+            int(config.text_config.max_position_embeddings),
+            vocab_size=int(config.text_config.vocab_size),
         )
         self._pad_id = int(parts.tokenizer.pad_token_id or 0)
         self._kept: OrderedDict[tuple[int, ...], Tensor] = OrderedDict()
@@ -46,9 +49,18 @@ class OwlTeacher(DetectorTeacher[QueryPrompt]):
 
     def _frame(self, size_wh: tuple[int, int]) -> tuple[float, float]:
         """OWLv2 sees the image at the top left of a square, OWL-ViT the image alone."""
-        if not self._is_padded:
+        if not self.pixels.is_square_padded:
             return super()._frame(size_wh)
         return float(max(size_wh)), float(max(size_wh))
+
+    def _require_patches(self, vision: Any) -> None:
+        side, patch = int(vision.image_size), int(vision.patch_size)
+        columns, rows = self.size_key((side, side))
+        if (columns // patch) * (rows // patch) != (side // patch) ** 2:
+            raise ConfigError(
+                f"its images of {columns} x {rows} pixels do not fit its network, which has "
+                f"places for the patches of {side} x {side}; the image processor's size must say so"
+            )
 
     def _encode_images(self, pixels_B3HW: Tensor) -> _Images:
         feature_map, _ = self._model.image_embedder(pixel_values=pixels_B3HW)

@@ -25,12 +25,13 @@ class DetectorPixels:
         min_size, max_size: Other sides than the processor's own; 0: its own.
 
     Raises:
-        ConfigError: the processor has one fixed size, and another was asked for.
+        ConfigError: the processor has one fixed size, and another was asked for; or it does not
+            make images of the size that it states, or no numbers.
     """
 
     def __init__(self, processor: Any, *, min_size: int = 0, max_size: int = 0) -> None:
         self._processor = processor
-        size = processor.size
+        size = {k: v for k, v in dict(processor.size or {}).items() if v is not None}
         self._fixed = (int(size["width"]), int(size["height"])) if size.get("height") else None
         if self._fixed and (min_size or max_size):
             raise ConfigError(
@@ -42,9 +43,33 @@ class DetectorPixels:
         if not self._fixed and not (short and long):
             raise ConfigError(
                 "the image processor's size must have height and width, or shortest_edge and "
-                f"longest_edge, got {size}"
+                f"longest_edge, got {size or None}"
             )
         self._edges = (min_size or int(short or 0), max_size or int(long or 0))
+        self.is_square_padded = self._try()
+        """Whether an image lies at the top left of a square, its padding below or beside it."""
+
+    def _try(self) -> bool:
+        """One white image: whether what comes out is as stated, before a run depends on it."""
+        height, width = 16, 48
+        columns, rows = self.size_key((width, height))
+        try:
+            pixels = self.read(np.full((height, width, 3), 255, np.uint8))
+        except Exception as error:  # settings of others' files: anything may be wrong with them
+            raise ConfigError(
+                f"the image processor cannot be used: {type(error).__name__}: {error}"
+            ) from error
+        if tuple(pixels.shape) != (3, rows, columns):
+            raise ConfigError(
+                f"the image processor makes {list(pixels.shape)} of an image of {width} x {height} "
+                f"pixels, where its size says {[3, rows, columns]}: do_resize must be true, and "
+                "nothing may be cropped or padded to another size"
+            )
+        if not bool(pixels.isfinite().all()):
+            raise ConfigError(
+                "the image processor makes NaN or infinity of pixels: no image_std may be 0"
+            )
+        return not torch.allclose(pixels[:, 0, columns // 2], pixels[:, -1, columns // 2])
 
     def size_key(self, size_wh: tuple[int, int]) -> tuple[int, int]:
         """(width, height) that the network gets.

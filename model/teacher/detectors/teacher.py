@@ -22,6 +22,8 @@ from model.teacher.detectors.kinds import DetectorKind
 from model.teacher.detectors.pixels import DetectorPixels
 from model.teacher.options import TeacherOptions
 from model.teacher.postprocess import Detections, suppress
+from schemas.errors import RecordError
+from schemas.records import Status
 
 CANDIDATES = 1000
 """Best boxes of each phrase that meet in the suppression; as many as GLIP's of a level."""
@@ -165,6 +167,27 @@ class DetectorTeacher(BatchedTeacher[PromptT]):
             ),
             options,
         )
+
+
+def refuse_too_few_places(error: RuntimeError, size_hw: Sequence[int], num_queries: int) -> None:
+    """Say what a network's own error means that chooses its queries among the places of an image.
+
+    Args:
+        error: as it was raised; nothing is done where it is another one.
+        size_hw: of the network's input.
+        num_queries: that it looks at.
+
+    Raises:
+        RecordError: there are fewer places than that.
+    """
+    if "out of range" not in str(error):
+        return
+    height, width = size_hw
+    raise RecordError(
+        Status.IMAGE_TOO_SMALL,
+        f"at this teacher's input of {width} x {height} pixels an image has fewer places than the "
+        f"{num_queries} that it looks at",
+    ) from error
 
 
 class RowsOnce(nn.Module):

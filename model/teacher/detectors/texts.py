@@ -15,6 +15,15 @@ FULL_STOP = 1012
 BERT_SPECIAL = {"[CLS]": 101, "[SEP]": 102, ".": FULL_STOP, "?": 1029}
 
 
+def _require_rows(tokenizer: Any, vocab_size: int) -> None:
+    largest = max(tokenizer.get_vocab().values(), default=-1)
+    if largest >= vocab_size:
+        raise ConfigError(
+            f"the tokenizer has word pieces up to number {largest}, the network {vocab_size:,} of "
+            "them: they do not belong together"
+        )
+
+
 class OffsetText(TokenizedText):
     """A text whose phrases are exactly the pieces that overlap their span."""
 
@@ -36,15 +45,17 @@ class StoppedTokenizer:
     Args:
         tokenizer: Of transformers, in its fast form.
 
+        vocab_size: Word pieces that the network has a row for.
+
     Raises:
         ConfigError: its numbers are not those of bert-base-uncased, which transformers has
-            written into the network.
+            written into the network, or the network has no row for some.
     """
 
     num_special = 3
     """[CLS], the full stop and [SEP]."""
 
-    def __init__(self, tokenizer: Any) -> None:
+    def __init__(self, tokenizer: Any, *, vocab_size: int) -> None:
         vocabulary = tokenizer.get_vocab()
         for piece, number in BERT_SPECIAL.items():
             if vocabulary.get(piece) != number:
@@ -52,6 +63,7 @@ class StoppedTokenizer:
                     f"the tokenizer has {piece!r} at {vocabulary.get(piece)}; Grounding DINO needs "
                     f"bert-base-uncased's vocabulary, where it is {number}"
                 )
+        _require_rows(tokenizer, vocab_size)
         self.pad_id, self._unknown = int(vocabulary["[PAD]"]), int(vocabulary["[UNK]"])
         self._backend = tokenizer.backend_tokenizer
         self._backend.no_padding()
@@ -101,6 +113,11 @@ class QueryPlanner:
         tokenizer: Of transformers, in its fast form.
         max_tokens: Text positions of the model, its two special ones included.
         fits: Whether so many texts may be one prompt; None: any number.
+        vocab_size: Word pieces that the network has a row for.
+
+    Raises:
+        ConfigError: it is not the tokenizer of the network: numbers that this has no row for, or
+            texts that do not end with the largest one, which is where CLIP reads a text's meaning.
     """
 
     def __init__(
@@ -108,12 +125,21 @@ class QueryPlanner:
         tokenizer: Any,
         max_tokens: int,
         fits: Callable[[Sequence[str]], bool] | None = None,
+        *,
+        vocab_size: int,
     ) -> None:
         self.max_tokens = max_tokens
         self._fits = fits
         self._backend = tokenizer.backend_tokenizer
         self._backend.no_padding()
         self._backend.no_truncation()
+        _require_rows(tokenizer, vocab_size)
+        ids, pad, end = self.ids("a dog"), tokenizer.pad_token_id or 0, tokenizer.eos_token_id
+        if len(ids) < 3 or ids[-1] != end or ids[-1] != max(*ids, pad):
+            raise ConfigError(
+                f"the tokenizer writes 'a dog' as {list(ids)}, its end of a text is {end}, its "
+                f"padding {pad}; a text must end with the largest of these numbers, as CLIP's do"
+            )
 
     def ids(self, text: str) -> tuple[int, ...]:
         """All token ids of a text, with the special ones at both ends."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,10 +14,13 @@ import model.files.source as source
 from model.files.source import resolve_source
 from model.teacher.detectors.kinds import model_type
 from schemas.errors import ConfigError, MissingDependency
+from schemas.redaction import shown
 from tests.hub_server import Fault, HubServer
 from tests.model.teacher.tiny_detectors import write_detector
 
 REPO = "acme/owl"
+STORE = {"Location": "http://127.0.0.1:9/x", "X-Linked-Etag": f'"{"0" * 64}"', "X-Repo-Commit": "0"}
+"""Where large files are kept, and nobody answers."""
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +72,9 @@ def test_a_revision_can_be_given(hub: HubServer) -> None:
     "fault, message",
     [
         (Fault(on="/api/", status=429, headers={"Retry-After": "7"}), r"too many .*: try in 7 s"),
+        (Fault(on="/api/", status=429, headers={"Retry-After": "Fri, 27"}), "try after Fri, 27; "),
+        (Fault(on="/api/", status=407), r"the proxy wants a name and a password"),
+        (Fault(on="/api/", status=200), "does not answer like a hub: KeyError: 'id'"),
         (Fault(on="/api/", status=503), r"out of order \(503\)"),
         (Fault(on="/api/", status=401), r"refuses this token \(HF_TOKEN\)"),
         (Fault(on="/api/", status=403), r"forbids acme/owl"),
@@ -75,6 +82,10 @@ def test_a_revision_can_be_given(hub: HubServer) -> None:
         (Fault(on="GET /acme.*safetensors", cut=1000), "connection broke while model.safetensors"),
         (Fault(on="GET /acme.*safetensors", status=500), r"out of order \(500\)"),
         (Fault(on="/resolve/", status=429), "asks to wait"),
+        (
+            Fault(on="/acme.*safetensors", status=302, headers=STORE),
+            r"http://127\.0\.0\.1:9, where",
+        ),
     ],
 )
 def test_every_failure_is_a_sentence(fault: Fault, message: str, hub: HubServer) -> None:
@@ -163,3 +174,51 @@ def test_nobody_answers(hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     with pytest.raises(MissingDependency, match=r"http://127.0.0.1:9 cannot be reached: check the"):
         resolve_source(REPO)
+
+
+@pytest.mark.parametrize(
+    "address, said",
+    [
+        ("http://me:secret@127.0.0.1:9", r"http://\*\*\*@127.0.0.1:9 cannot be reached"),
+        ("127.0.0.1:9", r"127.0.0.1:9 \(HF_ENDPOINT\) is not an address, as https://hugg"),
+        ("http://[::1", r"\(HF_ENDPOINT\) is not an address"),
+    ],
+)
+def test_an_address_of_the_hub_that_is_none_is_said_without_its_password(
+    address: str, said: str, hub: HubServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", address)
+    with pytest.raises(MissingDependency) as raised:
+        resolve_source(REPO)
+    assert re.search(said, shown(str(raised.value)))
+
+
+def test_what_is_said_of_a_fetch_holds_no_password(
+    hub: HubServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", hub.url.replace("://", "://me:secret@"))
+    resolve_source(REPO)
+    told = capsys.readouterr().err
+    assert "***@127.0.0.1" in told
+    assert "secret" not in told
+
+
+@pytest.mark.parametrize(
+    "given, said",
+    [
+        ("https://huggingface.co/acme/owl/tree/v2", r"given as owner/name: acme/owl@v2$"),
+        ("hf://acme/owl", r"given as owner/name: acme/owl$"),
+        ("models--acme--owl", r"of the hub's cache; give owner/name"),
+        ("glip.pth", r"\(it is a file\)"),
+        ("a/b/c", r"\(does not exist\)$"),
+        ("./nowhere", r"\(does not exist\)$"),
+    ],
+)
+def test_what_was_meant_is_guessed(
+    given: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "models--acme--owl" / "snapshots").mkdir(parents=True)
+    (tmp_path / "glip.pth").write_text("")
+    with pytest.raises(ConfigError, match=f"'{given}' is not a model directory .*{said}"):
+        resolve_source(given)

@@ -31,7 +31,7 @@ class Code:
 
 
 @pytest.mark.parametrize("holder", ["model", "state_dict", None])
-@pytest.mark.parametrize("prefix", ["module.", ""])
+@pytest.mark.parametrize("prefix", ["module.", "module._orig_mod.", "model.", ""])
 def test_every_layout_is_read(toy, official, tmp_path, holder, prefix):
     state = {prefix + name: tensor for name, tensor in official.items()}
     torch.save({holder: state, "iteration": 7} if holder else state, tmp_path / "x.pth")
@@ -167,3 +167,39 @@ def test_weights_of_nan_are_not_converted(official, tmp_path, value):
     torch.save({"model": official}, tmp_path / "x.pth")
     with pytest.raises(ConfigError, match=f"{name} holds NaN or infinity"):
         convert_checkpoint(tmp_path / "x.pth", "glip-toy")
+
+
+@pytest.mark.parametrize(
+    "change, said",
+    [
+        (lambda tensor: tensor.to_sparse(), "is a sparse tensor"),
+        (lambda tensor: tensor.to("meta"), "is a meta tensor"),
+        (lambda tensor: tensor.to(torch.complex64), "is a complex tensor"),
+        (lambda tensor: torch.quantize_per_tensor(tensor, 0.1, 0, torch.qint8), "is a quantized"),
+        (lambda tensor: tensor.int(), "1 tensor is without fractions, first .* of torch.int32"),
+    ],
+)
+def test_tensors_whose_numbers_are_no_weights_are_named(official, tmp_path, change, said):
+    name = next(name for name in official if name.endswith("DyConv.0.conv.weight"))
+    torch.save({"model": official | {name: change(official[name])}}, tmp_path / "x.pth")
+    with pytest.raises(ConfigError, match=said) as raised:
+        convert_checkpoint(tmp_path / "x.pth", "glip-toy")
+    assert name in str(raised.value)
+
+
+def test_zeros_alone_are_no_weights(official, tmp_path):
+    torch.save({name: torch.zeros_like(t) for name, t in official.items()}, tmp_path / "x.pth")
+    with pytest.raises(ConfigError, match="holds zeros alone"):
+        convert_checkpoint(tmp_path / "x.pth", "glip-toy")
+
+
+@pytest.mark.parametrize("name", ["x.pth", "x.safetensors"])
+def test_what_lies_in_place_of_a_file_is_named(tmp_path, name):
+    (tmp_path / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
+    with pytest.raises(ConfigError, match="it is a Git LFS pointer; fetch .* `git lfs pull`"):
+        read_checkpoint(tmp_path / name)
+    (tmp_path / name).write_text("<!DOCTYPE html><title>Sign in</title>")
+    with pytest.raises(ConfigError, match="it is HTML, a page that a server sent"):
+        read_checkpoint(tmp_path / name)
+    with pytest.raises(ConfigError, match="is a directory; give the checkpoint file in it"):
+        read_checkpoint(tmp_path)

@@ -70,7 +70,7 @@ def test_weights_that_do_not_fit_are_named(directories: dict[str, Path], tmp_pat
     state = load_file(path)
     del state["box_head.dense0.weight"]
     save_file(state, path, metadata={"format": "pt"})
-    with pytest.raises(ConfigError, match=r"1 tensors are missing, first box_head.dense0.weight"):
+    with pytest.raises(ConfigError, match=r"1 tensor is missing, first box_head.dense0.weight"):
         load_teacher(tmp_path / "m", device="cpu")
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(ConfigError, match="cannot be read as OWLv2"):
