@@ -23,6 +23,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from schemas.errors import GlipforgeError
+from schemas.redaction import shown
 
 MIN_PYTHON = (3, 11)
 MIN_MEMORY_BYTES = 3 * 2**30
@@ -64,12 +65,13 @@ class _Lack(Exception):
 
 def _examined(part: str, check: Callable[[], str], *, is_needed: bool) -> Finding:
     try:
-        return Finding(part=part, state="ok", text=check())
+        return Finding(part=part, state="ok", text=shown(check()))
     except (_Lack, GlipforgeError) as lack:
-        return Finding(part=part, state="missing" if is_needed else "absent", text=str(lack))
+        said = str(lack)
     except Exception as error:  # a check of a broken machine meets anything
         said = f"{type(error).__name__}: {error}".splitlines()[0]
-        return Finding(part=part, state="missing" if is_needed else "absent", text=said)
+    # Addresses of the environment may hold a password: the table is what people send.
+    return Finding(part=part, state="missing" if is_needed else "absent", text=shown(said))
 
 
 def _system() -> str:

@@ -81,7 +81,11 @@ _SENTENCES = {
 
 def os_sentence(error: OSError, place: str = "") -> str:
     """What an error of the operating system means and what to do; the one place that says so."""
-    names = [str(name) for name in (error.filename, error.filename2) if name is not None]
+    names = [
+        os.fsdecode(name) if isinstance(name, bytes) else str(name)
+        for name in (error.filename, error.filename2)
+        if name is not None
+    ]
     where = place or " -> ".join(names)
     return f"{where}: {_said(error)}" if where else _said(error)
 

@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from jobs.training.recipe import SourceSpec, source_labels
-from jobs.training.status import describe_drops
 from pipeline.training_set.mixture import TrainingSource
 from schemas.errors import ConfigError
 from schemas.fingerprint import fingerprint
@@ -29,16 +28,16 @@ def load_sources(
     sources, counts = [], {}
     for label, spec in zip(source_labels(specs, "sources"), specs, strict=True):
         source, counted = _load(replace(spec, name=label))
-        drops = describe_drops(counted)
+        found = ", ".join(f"{name}: {number:,}" for name, number in counted.items())
         if not source.samples:
-            why = drops or (
+            why = found or (
                 "its policy keeps none; name another with --curated RUN:POLICY"
                 if spec.curated
                 else "it holds none"
             )
             raise ConfigError(f"source {label!r} has no usable sample: {why}")
         if source.kind == "detection" and not any(sample.boxes for sample in source.samples):
-            said = f": {drops}" if drops else ""
+            said = f"; {found}" if found else ""
             raise ConfigError(f"source {label!r} has images and no annotation{said}")
         sources.append(source)
         counts[label] = dict(counted)

@@ -14,6 +14,7 @@ from PIL import Image
 from model.captioners.kinds import prompt_of
 from model.captioners.options import CaptionerOptions
 from model.captioners.sampling import FiniteScores, SeededNucleus, uniforms
+from model.out_of_memory import ShrinkingBatches
 from schemas.errors import RecordError
 from schemas.records import Status
 
@@ -54,6 +55,7 @@ class Captioner:
         self._options = options
         self._device = device
         self._prompt = prompt_of(kind, options.prompt)
+        self._batches = ShrinkingBatches(options.batch_size, device, "image")
         self.before_batch: Callable[[], object] = lambda: None
 
     @property
@@ -73,17 +75,14 @@ class Captioner:
             images: uint8 RGB [height, width, 3].
 
         Raises:
-            RecordError: TEACHER_FAILED, the network's scores are NaN or infinite.
+            RecordError: TEACHER_FAILED, the network's scores are NaN or infinite, or there is not
+                enough memory for one image.
         """
-        size = self._options.batch_size
-        found: list[tuple[str, ...]] = []
-        for first in range(0, len(images), size):
-            self.before_batch()
-            found += self._batch(images[first : first + size])
-        return found
+        return self._batches.over(images, self._batch)
 
     @torch.inference_mode()
     def _batch(self, images: Sequence[NDArray[np.uint8]]) -> list[tuple[str, ...]]:
+        self.before_batch()
         options, count = self._options, self._options.per_image
         inputs = self._inputs([Image.fromarray(image) for image in images])
         finite = FiniteScores()

@@ -88,7 +88,7 @@ def _guess(text: str) -> str:
         at = f"@{page['at']}" if page["at"] else ""
         return f"; a model of the hub is given as owner/name: {page['repo']}{at}"
     source = Path(text)
-    if source.exists() or source.parent != Path():
+    if source.exists() or text.startswith(".") or source.parent != Path():
         return ""
     near = difflib.get_close_matches(source.name.lower(), [*NAMES, SHIPPED], n=1)
     if near:

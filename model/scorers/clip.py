@@ -6,7 +6,7 @@ installed; a crop is what the box covers, in whole pixels, at least one of each 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from model.out_of_memory import ShrinkingBatches
 from schemas.layer import KINDS, LayerAnswer, LayerKind, LayerRequest
 
 BACKEND = "pil"
@@ -61,7 +62,7 @@ class ContrastiveScorer:
         self._model_type = model_type
         self._identity = dict(identity)
         self._device = device
-        self._batch_size = batch_size
+        self._batches = ShrinkingBatches(batch_size, device, "image or text")
         self._prompt = prompt
         self._texts: dict[str, NDArray[np.float32]] = {}
 
@@ -105,17 +106,15 @@ class ContrastiveScorer:
 
     def embed_images(self, images: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
         """Vectors [N, D] of length 1 of uint8 RGB images [height, width, 3]."""
-        found = [self._image_batch(part) for part in _parts(images, self._batch_size)]
-        return _stacked(found)
+        return _stacked(self._batches.over(images, self._image_batch))
 
     def embed_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Vectors [N, D] of length 1; texts beyond what the model reads are cut."""
         if len(self._texts) > MAX_CACHED_TEXTS:
             self._texts.clear()
         new = [text for text in dict.fromkeys(texts) if text not in self._texts]
-        for part in _parts(new, self._batch_size):
-            self._texts.update(zip(part, self._text_batch(part), strict=True))
-        return _stacked([self._texts[text][None] for text in texts])
+        self._texts.update(zip(new, self._batches.over(new, self._text_batch), strict=True))
+        return _stacked([self._texts[text] for text in texts])
 
     def _compared(self, a: NDArray[np.float32], b: NDArray[np.float32]) -> dict[str, Any]:
         cosine = np.clip((a * b).sum(axis=1), -1.0, 1.0) if len(a) else np.zeros(0, np.float32)
@@ -131,7 +130,7 @@ class ContrastiveScorer:
         }
 
     @torch.inference_mode()
-    def _image_batch(self, images: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+    def _image_batch(self, images: Sequence[NDArray[np.uint8]]) -> Sequence[NDArray[np.float32]]:
         # Told, not guessed: an image three pixels high would be taken for one with channels first.
         pixels = self._pixels(
             list(images), input_data_format="channels_last", return_tensors="pt"
@@ -139,7 +138,7 @@ class ContrastiveScorer:
         return _unit(self._model.get_image_features(**pixels).pooler_output)
 
     @torch.inference_mode()
-    def _text_batch(self, texts: Sequence[str]) -> NDArray[np.float32]:
+    def _text_batch(self, texts: Sequence[str]) -> Sequence[NDArray[np.float32]]:
         # An empty text has no token that the text vector could be read at.
         given = [text or " " for text in texts]
         if self._model_type == "clip":
@@ -170,14 +169,9 @@ def crop(image: NDArray[np.uint8], xyxy: NDArray[np.float32]) -> NDArray[np.uint
     return image[y0 : max(y0 + 1, min(y1, height)), x0 : max(x0 + 1, min(x1, width))]
 
 
-def _unit(vectors: Tensor) -> NDArray[np.float32]:
-    return functional.normalize(vectors.float(), dim=-1).cpu().numpy()
+def _unit(vectors: Tensor) -> list[NDArray[np.float32]]:
+    return list(functional.normalize(vectors.float(), dim=-1).cpu().numpy())
 
 
-def _parts(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
-    for first in range(0, len(items), size):
-        yield items[first : first + size]
-
-
-def _stacked(found: list[NDArray[np.float32]]) -> NDArray[np.float32]:
-    return np.concatenate(found) if found else np.zeros((0, 1), np.float32)
+def _stacked(found: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+    return np.stack(found) if found else np.zeros((0, 1), np.float32)

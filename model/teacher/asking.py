@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from model.out_of_memory import free_memory, is_out_of_memory
 from model.teacher.answer import AnswerParts, combine
 from model.teacher.joined_plan import join_plans
 from model.teacher.look_ahead import LookAhead
@@ -260,13 +261,11 @@ class BatchedTeacher(ABC, Generic[PromptT]):
         try:
             with torch.inference_mode():
                 return self._run_group(questions, places, prepared)
-        except (torch.OutOfMemoryError, RuntimeError) as error:
-            if not _is_out_of_memory(error):
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
                 raise
             detail = str(error).splitlines()[0]
-        # Outside of the handler: the traceback would keep the failed batch's tensors.
-        if self.device.type == "cuda":
-            torch.cuda.empty_cache()
+        free_memory(self.device)
         if len(places) == 1 and self.batch_size == 1:
             raise RecordError(Status.TEACHER_FAILED, f"out of memory with one image: {detail}")
         # One image has many prompts: then it is their number that counts.
@@ -279,13 +278,3 @@ class BatchedTeacher(ABC, Generic[PromptT]):
                 questions, places[first : first + step], prepared[first : first + step]
             )
         ]
-
-
-_OUT_OF_MEMORY = ("not enough memory", "out of memory", "alloc_failed")
-"""In what torch says; cuBLAS and cuDNN have a status of their own for it, ..._ALLOC_FAILED."""
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    if isinstance(error, torch.OutOfMemoryError):
-        return True
-    return any(sign in str(error).lower() for sign in _OUT_OF_MEMORY)

@@ -79,6 +79,13 @@ class TrainBatch(NamedTuple):
         assert isinstance(self.images, Tensor), "call `to` first"
         return self.images
 
+    @property
+    def size_hw(self) -> tuple[int, int]:
+        """(height, width) with the padding."""
+        if isinstance(self.images, PackedImages):
+            return self.images.pixels_BHW3.shape[1], self.images.pixels_BHW3.shape[2]
+        return self.images.shape[-2], self.images.shape[-1]
+
     def to(self, device: torch.device) -> TrainBatch:
         """The same batch on `device`, with images as the network takes them."""
         if isinstance(self.images, PackedImages):

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from model.losses.glip_loss import GlipLoss
+from model.out_of_memory import is_out_of_memory
 from model.training.batch import TrainBatch
 from model.training.checkpoint import (
     CHECKPOINT_DIRECTORY,
@@ -27,7 +28,7 @@ from model.training.step import Averaged, Grid, TrainStep
 from model.training.stream import iter_steps
 from model.training.unreadable import UnreadableImages
 from model.training.workers import Workers
-from schemas.errors import failure_of
+from schemas.errors import GlipforgeError, failure_of
 from schemas.fingerprint import require_same
 
 MakeBatch = Callable[[Sequence[int]], TrainBatch]
@@ -174,7 +175,7 @@ class Trainer:
             for batch in micro_batches:
                 self._drops.update(batch.drops)
                 self._unreadable.add(len(batch.sample_ids), batch.failures)
-            self._losses, norm = self._step(step - 1, micro_batches)
+            self._losses, norm = self._take(step, micro_batches)
             is_last = step == options.steps
             if journal and (step % options.log_every == 0 or is_last):
                 self._report(journal, step, self._losses, norm, meter)
@@ -190,6 +191,22 @@ class Trainer:
             evaluation=evaluation,
             drops=dict(self._all_drops),
         )
+
+    def _take(
+        self, step: int, micro_batches: Sequence[TrainBatch]
+    ) -> tuple[dict[str, float], float]:
+        try:
+            return self._step(step - 1, micro_batches)
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            height, width = micro_batches[0].size_hw
+            raise GlipforgeError(
+                f"memory ran out in step {step}, with {len(micro_batches[0].sample_ids)} images of "
+                f"{width} x {height} at once ({str(error).splitlines()[0]}). The same command with "
+                "--set 'train.activation_checkpointing=[\"tower.*\"]' takes less; a larger "
+                "train.accumulate or a smaller network.max_size is another run, with another --out"
+            ) from error
 
     def _report(
         self,

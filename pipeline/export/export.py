@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import Literal
 
 from pipeline.curation.curate import ensure_curated
@@ -166,9 +167,13 @@ class Export:
                 yield record
 
     def _known_categories(self) -> KnownCategories | None:
-        """The class list that all runs looked for, in its order; those of an imported run; None:
-        neither, or runs are merged that have others."""
+        """The class lists of the runs, one behind the other; those of an imported run; None:
+        neither, or one of several runs has no list."""
         asked = [planned_classes(run.plan().config) for run in self.runs]
-        if asked[0] is not None and all(classes == asked[0] for classes in asked):
-            return KnownCategories(names=asked[0].names, ids=())
+        lists = [classes.names for classes in asked if classes is not None]
+        if len(lists) == len(asked):
+            names: dict[str, str] = {}
+            for name in chain(*lists):
+                names.setdefault(name.casefold(), name)
+            return KnownCategories(names=tuple(names.values()), ids=())
         return read_run_info(self.runs[0]).categories if len(self.runs) == 1 else None

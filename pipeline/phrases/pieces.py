@@ -80,7 +80,7 @@ _SLASHED = re.compile(
 """Three and more words; of two, as in "a black/white dog", both may be said of one thing."""
 
 
-_PLAIN = re.compile(r"[A-Za-z]+(?:(?:[ '-]|, ?)[A-Za-z]+)*(?: ?\.)? ?")
+_PLAIN = re.compile(r"[A-Za-z0-9]+(?:(?:'? |['-]|, ?)[A-Za-z0-9]+)*(?: ?\.)? ?")
 
 
 def is_plain(text: str) -> bool:

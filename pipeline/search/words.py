@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from pipeline.storage.parquet_bytes import open_file
 from schemas.damage import whole
 from schemas.errors import ConfigError
 from schemas.records import Annotation
@@ -129,7 +129,7 @@ def _search_file(path: str, query: str, min_score: float, limit: int) -> _InFile
     best: list[tuple[float, int, int]] = []
     rows: list[NDArray[np.int64]] = []
     first = phrases = 0
-    with whole(path, "glipforge validate RUN says what is damaged"), pq.ParquetFile(path) as file:
+    with whole(path, "glipforge validate RUN says what is damaged"), open_file(path) as file:
         for batch in file.iter_batches(ROWS_AT_ONCE, columns=_COLUMNS, use_threads=False):
             lists = batch.column("phrases")
             values = lists.flatten()
@@ -207,7 +207,7 @@ def pairs_with(files: Collection[str], query: str) -> frozenset[str]:
     ids: set[str] = set()
     for path, own in _search_files(files, query, 0.0, 0):
         if own.pairs:
-            with pq.ParquetFile(path) as file:
+            with open_file(path) as file:
                 column = file.read(columns=["record_id"], use_threads=False).column(0)
             ids.update(column.take(pa.array(own.rows)).to_pylist())
     return frozenset(ids)
@@ -236,7 +236,7 @@ def read_rows(places: Sequence[tuple[str, int]]) -> dict[tuple[str, int], Annota
 
 def _rows_of_file(path: str, numbers: Sequence[int]) -> dict[tuple[str, int], Annotation]:
     found: dict[tuple[str, int], Annotation] = {}
-    with pq.ParquetFile(path) as parquet:
+    with open_file(path) as parquet:
         first = 0
         for group in range(parquet.num_row_groups):
             size = parquet.metadata.row_group(group).num_rows

@@ -24,7 +24,7 @@ MOST_TIMES = 100
 """Beyond that, of its size."""
 FREE_STREAM_BYTES = 16 << 30
 """So many may be unpacked and thrown away: half a minute."""
-_VALUE_BYTES = 8
+VALUE_BYTES = 8
 """Of a number, and of the place of a text."""
 
 
@@ -180,7 +180,7 @@ def _texts(
             path = chunk.path_in_schema
             if columns is not None and not any(is_part(path, one) for one in columns):
                 continue
-            width = max(_VALUE_BYTES, file.schema.column(place).length or 0)
+            width = max(VALUE_BYTES, file.schema.column(place).length or 0)
             total += max(chunk.total_uncompressed_size, chunk.num_values * width)
             if total > limit:
                 raise refusal(what, limit)
@@ -208,7 +208,7 @@ def _is_many(file: pq.ParquetFile, path: str, groups: Collection[int]) -> bool:
 
 def _parts(batch: pa.RecordBatch) -> Iterator[tuple[pa.RecordBatch, int]]:
     """The batch, in pieces that can be written out, with the bytes of each."""
-    num_bytes = sum(_expanded(column) for column in batch.columns)
+    num_bytes = sum(expanded(column) for column in batch.columns)
     if num_bytes <= FREE_BYTES or batch.num_rows < 2:
         yield batch, num_bytes
         return
@@ -217,7 +217,7 @@ def _parts(batch: pa.RecordBatch) -> Iterator[tuple[pa.RecordBatch, int]]:
     yield from _parts(batch.slice(half))
 
 
-def _expanded(column: pa.Array) -> int:
+def expanded(column: pa.Array) -> int:
     """Bytes of a column once its dictionaries are written out."""
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -228,13 +228,13 @@ def _expanded(column: pa.Array) -> int:
         if not _has_lengths(values.type):
             return int(column.nbytes)
         lengths = pc.cast(pc.binary_length(values), pa.int64()).take(column.indices)
-        return int(pc.sum(lengths).as_py() or 0) + _VALUE_BYTES * len(column)
+        return int(pc.sum(lengths).as_py() or 0) + VALUE_BYTES * len(column)
     if pa.types.is_struct(kind):
-        return sum(_expanded(child) for child in column.flatten())
+        return sum(expanded(child) for child in column.flatten())
     if pa.types.is_map(kind):
-        return _expanded(column.keys) + _expanded(column.items)
+        return expanded(column.keys) + expanded(column.items)
     if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
-        return _expanded(column.flatten()) + _VALUE_BYTES * len(column)
+        return expanded(column.flatten()) + VALUE_BYTES * len(column)
     return int(column.nbytes)
 
 

@@ -6,7 +6,6 @@ The endpoint and the credentials come from boto3's own variables (`AWS_ENDPOINT_
 
 from __future__ import annotations
 
-import errno
 import os
 import threading
 import time
@@ -25,8 +24,8 @@ _BAD_KEYS = {
     "SignatureDoesNotMatch",
     "InvalidSecurity",
     "NotSignedUp",
-    "RequestTimeTooSkewed",
 }
+_OTHER_TIME = "RequestTimeTooSkewed"
 _EXPIRED = {"ExpiredToken", "ExpiredTokenException", "InvalidToken", "TokenRefreshRequired"}
 _MISSING = {"404", "NoSuchKey", "NoSuchBucket", "NotFound"}
 _EXISTS = {"412", "PreconditionFailed"}
@@ -90,6 +89,12 @@ def explained(path: str) -> Iterator[None]:
                 f"s3://{path}: {endpoint} refuses {error.operation_name} ({code}): the session's "
                 "token has expired; get new credentials and repeat the command, it goes on"
             ) from error
+        if code == _OTHER_TIME:
+            raise StorageKeysRefused(
+                f"s3://{path}: {endpoint} refuses {error.operation_name} ({code}): the clock of "
+                "this machine or of the store is wrong by minutes; set it and repeat the command, "
+                "it goes on"
+            ) from error
         if code in _BAD_KEYS or code in _DENIED or status in (401, 403):
             refused = StorageKeysRefused if code in _BAD_KEYS else StorageDenied
             raise refused(
@@ -101,11 +106,12 @@ def explained(path: str) -> Iterator[None]:
         if code in _MISSING or status == 404:
             what = "bucket" if code == "NoSuchBucket" else "object"
             raise FileNotFoundError(f"s3://{path}: no such {what} at {endpoint}") from error
-        if code == "NotImplemented":
-            raise OSError(
-                errno.EOPNOTSUPP, f"{endpoint} cannot do what is asked for: {error}", f"s3://{path}"
-            ) from error
-        if status >= 500 or status == 429 or code in _RACE or code == "SlowDown":
+        if (
+            (status >= 500 and code != "NotImplemented")
+            or status == 429
+            or code in _RACE
+            or code == "SlowDown"
+        ):
             raise StorageUnavailable(
                 f"s3://{path}: {endpoint} failed after {MAX_ATTEMPTS} attempts: {error}"
             ) from error

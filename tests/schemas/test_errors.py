@@ -31,6 +31,12 @@ def test_every_error_of_the_system_is_a_sentence(number: int) -> None:
     assert "Errno" not in text
 
 
+def test_a_path_of_bytes_is_said_as_text() -> None:
+    """Libraries open files by bytes, as the writer of TensorBoard does."""
+    error = OSError(errno.ENOSPC, "", b"/x/caf\xc3\xa9")
+    assert os_sentence(error).startswith("/x/caf\u00e9: nothing more can be written there")
+
+
 @pytest.mark.parametrize(
     "error, said",
     [

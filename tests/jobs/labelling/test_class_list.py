@@ -104,6 +104,14 @@ def test_an_export_has_the_classes_in_the_order_given(photos: Path, tmp_path: Pa
     assert main(["filter", str(out)]) == 0
     assert main(["export", str(out), "--format", "coco", "--out", str(file)]) == 0
     categories = json.loads(file.read_text())["categories"]
+    other = tmp_path / "other"
+    assert label(photos, other, "Animal; tree") == 0
+    assert main(["filter", str(other)]) == 0
+    merged = ["export", str(out), "--merge", str(other), "--format", "coco", "--force"]
+    assert main([*merged, "--out", str(file)]) == 0
+    found = json.loads(file.read_text())["categories"]
+    assert [(one["id"], one["name"]) for one in found[3:]] == [(4, "animal"), (5, "tree")]
+    assert found[:4] == categories
     assert [(category["id"], category["name"]) for category in categories] == [
         (1, "zebra"),
         (2, "Red thing"),

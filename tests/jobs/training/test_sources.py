@@ -96,5 +96,5 @@ def test_a_curated_run_that_is_not_there_is_said_to_be_missing(tmp_path: Path) -
 def test_detection_gold_without_annotation_is_refused(tmp_path: Path) -> None:
     _, coco = write_shapes(tmp_path, 2)
     coco.write_text(json.dumps(json.loads(coco.read_text()) | {"annotations": []}))
-    with pytest.raises(ConfigError, match=r"'coco.json' has images and no annotation$"):
+    with pytest.raises(ConfigError, match=r"'coco.json' has images and no annotation; .*boxes: 0"):
         load_sources((SourceSpec(gold=str(coco)),))

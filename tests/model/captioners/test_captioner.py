@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -68,6 +70,22 @@ def test_drawn_captions_do_not_depend_on_the_batch(kind: str, directories: dict[
     assert any(len(captions) > 1 for captions in together)
     other = load(directories[kind], per_image=3, seed=7).caption(images)
     assert other != together
+
+
+def test_out_of_memory_halves_the_batch(directories: dict[str, Path]) -> None:
+    want = load(directories["git"], per_image=2, batch_size=5).caption(pictures())
+    captioner = load(directories["git"], per_image=2, batch_size=5)
+    generate, sizes = captioner._model.generate, []
+
+    def limited(**given: Any) -> Any:
+        sizes.append(len(given["pixel_values"]))
+        if sizes[-1] > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return generate(**given)
+
+    with patch.object(captioner._model, "generate", limited):
+        assert captioner.caption(pictures()) == want
+    assert sizes == [5, 2, 2, 1]
 
 
 @pytest.mark.parametrize("kind", ["blip", "git", "blip-2"])

@@ -85,6 +85,26 @@ def test_what_is_asked_together_changes_nothing(folder: Path) -> None:
         assert len(answer["embeddings"]["vector"]) == 1
 
 
+def test_out_of_memory_halves_the_batch(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    requests = [request(0), request(1)]
+    want = load(folder, batch_size=8).score(requests, ("embeddings", "region_embeddings"))
+    scorer = load(folder, batch_size=8)
+    ask, sizes = scorer._model.get_image_features, []
+
+    def limited(pixel_values: torch.Tensor, **given: Any) -> Any:
+        sizes.append(len(pixel_values))
+        if sizes[-1] > 3:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return ask(pixel_values=pixel_values, **given)
+
+    monkeypatch.setattr(scorer._model, "get_image_features", limited)
+    found = scorer.score(requests, ("embeddings", "region_embeddings"))
+    assert sizes == [8, 4, 2, 2, 2, 2]
+    for one, other in zip(found, want, strict=True):
+        for layer in ("embeddings", "region_embeddings"):
+            np.testing.assert_allclose(one[layer]["vector"], other[layer]["vector"], atol=1e-5)
+
+
 def test_only_what_is_wanted_is_made(folder: Path) -> None:
     (answer,) = load(folder).score([request()], ("region_embeddings",))
     assert list(answer) == ["region_embeddings"]

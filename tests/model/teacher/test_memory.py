@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import pytest
-import torch
 
-from model.teacher.asking import _is_out_of_memory
 from schemas.errors import RecordError
 from tests.model.fake_network import ask_for, draw_squares, fake_teacher, same_answer
 
@@ -31,17 +29,3 @@ def test_out_of_memory_with_many_prompts_asks_fewer_at_once() -> None:
 def test_out_of_memory_with_one_image_is_said() -> None:
     with pytest.raises(RecordError, match="teacher_failed: out of memory with one image: CUDA"):
         fake_teacher(max_batch=0)[0].ground([ask_for(draw_squares(), "red")])
-
-
-@pytest.mark.parametrize(
-    ("error", "expected"),
-    [
-        (torch.OutOfMemoryError("x"), True),
-        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate`"), True),
-        (RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"), True),
-        (RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate"), True),
-        (RuntimeError("CUDA error: device-side assert triggered"), False),
-    ],
-)
-def test_what_is_out_of_memory(error: RuntimeError, expected: bool) -> None:
-    assert _is_out_of_memory(error) is expected

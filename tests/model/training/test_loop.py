@@ -16,7 +16,7 @@ from model.training.loop import Trainer
 from model.training.optimizer import OptimizerOptions
 from model.training.options import TrainOptions
 from model.training.schedule import ScheduleOptions
-from schemas.errors import ConfigError, FingerprintMismatch, RetryableError
+from schemas.errors import ConfigError, FingerprintMismatch, GlipforgeError, RetryableError
 from tests.model.training.tiny import TinyGlip, grid, make_batch
 
 OPTIONS = TrainOptions(
@@ -127,6 +127,17 @@ def test_an_error_of_the_network_stays_what_it_is(tmp_path):
 
     with pytest.raises(RuntimeError, match="shapes differ"):
         trainer(tmp_path, batches=wrong).run()
+
+
+def test_memory_that_runs_out_is_a_sentence(tmp_path, monkeypatch):
+    def full(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB\nmore")
+
+    run = trainer(tmp_path)
+    monkeypatch.setattr(run._step, "_loss_of", full)
+    said = r"in step 1, with 4 images of \d+ x \d+ at once \(CUDA out of memory.*GiB\).*tower"
+    with pytest.raises(GlipforgeError, match=said):
+        run.run()
 
 
 def test_accumulation_is_the_whole_batch(tmp_path):

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.phrases.pieces import pieces
+from pipeline.phrases.as_read import AsRead, as_read
+from pipeline.phrases.pieces import is_plain, pieces
 from tests.pipeline.phrases.test_extract import _shared, asked
 
 NAMES = ("dog", "red car", "traffic light", "person", "dining table", "umbrella")
@@ -62,3 +63,35 @@ def test_pieces_are_parts_of_the_text_in_order(text: str) -> None:
         assert piece.strip()
         assert not re.search(r"[\n。\u2028|]", piece)
         end = offset + len(piece)
+
+
+_WORDS = (
+    "a",
+    "dog's",
+    "dogs'",
+    "red",
+    "1",
+    "12x30",
+    "t-shirt",
+    "w",
+    "alt",
+    "jpg",
+    "remote",
+    ",",
+    ".",
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.sampled_from(_WORDS), min_size=1, max_size=8), st.sampled_from(["", " "]))
+def test_a_plain_text_is_one_piece_that_is_read_as_it_is(words: list[str], between: str) -> None:
+    for text in (between.join(words), " ".join(words).replace(" ,", ",").replace(" .", ".")):
+        if is_plain(text):
+            assert list(pieces(text)) == [(0, text)]
+            assert as_read(text, text) == (AsRead(text=text), text)
+
+
+def test_most_captions_are_plain() -> None:
+    assert is_plain("Two dogs' toys, a t-shirt and the man's 12 hats .")
+    for text in ("a  dog", "a dog.cat", "a dog #cute", "1. dog", "remote, dog", "a (dog"):
+        assert not is_plain(text)

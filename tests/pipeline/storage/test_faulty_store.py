@@ -30,7 +30,7 @@ from pipeline.storage.files import (
 )
 from pipeline.storage.folders import list_files
 from schemas.errors import ConfigError
-from tests.faulty_store import BUCKET, Fault, FaultyStore, faulty_store
+from tests.faulty_store import BUCKET, CODES, Fault, FaultyStore, faulty_store
 from tests.pipeline.run.test_commits import planned, rows_of
 
 DATA = bytes(range(256)) * 40
@@ -99,6 +99,15 @@ def test_a_refusal_says_what_to_check(method: str, store: FaultyStore, url: str)
     with pytest.raises(StorageDenied, match=rf"{url}: {store.url} refuses .*s3:GetObject"):
         call(url)
     assert store.count(method, "/x") == 1, "a refusal is not tried again"
+
+
+def test_a_wrong_clock_is_said(
+    store: FaultyStore, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(CODES, 403, "RequestTimeTooSkewed")
+    store.faults.append(Fault(method="PUT", within="/x", status=403))
+    with pytest.raises(StorageDenied, match="the clock of this machine or of the store is wrong"):
+        write_bytes(url, DATA)
 
 
 def test_an_exclusive_create_tells_first_from_second(store: FaultyStore, url: str) -> None:

@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.storage.parquet_bytes import open_bytes, table_of
+from pipeline.storage.parquet_bytes import open_bytes, open_file, table_of
+from schemas.errors import DataError
 
 ROOT = Path(__file__).parents[3]
 
@@ -27,6 +28,36 @@ def test_rows_come_back() -> None:
 def test_other_bytes_are_refused(data: bytes) -> None:
     with pytest.raises(pa.ArrowException):
         table_of(data)
+
+
+def bomb(name: str) -> pa.Table:
+    """Some kilobytes as a file: values that are long, or that rows name."""
+    text = pa.array(["x" * 12_000_000])
+    if name == "rows":
+        return pa.table({str(n): pa.nulls(1_700_000, pa.int64()) for n in range(10)})
+    values = text.dictionary_encode().take(pa.array([0] * 12))
+    values = values.dictionary_decode() if name == "plain" else values
+    if name == "list":
+        values = pa.DictionaryArray.from_arrays(values.indices, values.dictionary)
+        values = pa.ListArray.from_arrays([0, 12], values)
+    return pa.table({"a": values})
+
+
+@pytest.mark.parametrize("name", ["plain", "dictionary", "list", "rows"])
+def test_what_unpacks_to_much_more_is_refused(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "x.parquet"
+    pq.write_table(bomb(name), path, compression="zstd", use_dictionary=name != "plain")
+    assert path.stat().st_size < 200_000
+    for read, said in ((table_of, "it"), (lambda data: open_file(str(path)), str(path))):
+        with pytest.raises(DataError, match=f"^{said} unpacks to more than 134,217,728 bytes"):
+            read(path.read_bytes())
+
+
+def test_what_many_rows_name_within_reason_is_read() -> None:
+    table = pa.table({"a": ["x" * 10_000] * 5_000 + ["y"]})
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer)
+    assert table_of(buffer.getvalue()) == table
 
 
 def test_no_reader_leaves_threads_behind() -> None:

@@ -131,3 +131,9 @@ def test_a_store_that_was_looked_at_is_as_before(tmp_path: Path) -> None:
     assert line("store", str(tmp_path / "kept")).state == "ok"
     assert line("store", str(tmp_path / "new" / "er")).state == "ok"
     assert [path.name for path in tmp_path.iterdir()] == ["kept"]
+
+
+def test_a_password_of_an_address_is_not_in_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    monkeypatch.setenv("HF_ENDPOINT", "http://me:secret@127.0.0.1:1")
+    assert "http://***@127.0.0.1:1 is not reached" in line("hub").text
