@@ -60,7 +60,7 @@ def test_an_image_that_the_teacher_fails_on_costs_no_other(
         (folder / f"{number}.txt").write_text("a red ball")
     assert main(["retrieve", str(folder), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert [name.rsplit("/", 1)[-1] for name in found["images"]] == ["0", "2"]
+    assert [name.rsplit("/", 1)[-1] for name in found["images"]] == ["0.png", "2.png"]
     assert (found["image_of"], found["left_out"]) == ([0, 1], {"teacher_failed": 1})
     (folder / "0.png").unlink()
     assert main(["retrieve", str(folder)]) == 2
