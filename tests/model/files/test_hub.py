@@ -211,7 +211,7 @@ def test_what_is_said_of_a_fetch_holds_no_password(
         ("models--acme--owl", r"of the hub's cache; give owner/name"),
         ("glip.pth", r"\(it is a file\)"),
         ("a/b/c", r"\(does not exist\)$"),
-        ("./nowhere", r"\(does not exist\)$"),
+        ("./nowhere", r"\(does not exist\)"),
     ],
 )
 def test_what_was_meant_is_guessed(
