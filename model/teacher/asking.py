@@ -281,11 +281,12 @@ class BatchedTeacher(ABC, Generic[PromptT]):
             raise RecordError(Status.TEACHER_FAILED, f"out of memory with one image: {detail}")
         # One image has many prompts: then it is their number that counts.
         fits = self.batch_size if len(places) == 1 else min(self.batch_size, len(places))
-        step = self.batch_size = max(1, fits // 2)
-        return [
-            found
-            for first in range(0, len(places), step)
-            for found in self._try_group(
-                questions, places[first : first + step], prepared[first : first + step]
-            )
-        ]
+        self.batch_size = max(1, fits // 2)
+        found: list[tuple[int, AnswerParts]] = []
+        first = 0
+        while first < len(places):
+            # Asked anew each time: the parts after one that was halved again are that small too.
+            part = slice(first, first + self.batch_size)
+            first = part.stop
+            found += self._try_group(questions, places[part], prepared[part])
+        return found
