@@ -104,18 +104,22 @@ def dry_run(setup: LabelSetup, out: str, number: int, cpus: float) -> int:
 def draw_records(
     corpus: Corpus, units: Sequence[Unit], number: int, generator: np.random.Generator
 ) -> tuple[list[CorpusRecord], float]:
-    """Records of some units, each unit's drawn evenly; and how many a unit holds on average."""
+    """Records of some units, each unit's drawn evenly; and how many a unit holds on average.
+
+    The small ones come first: what they lack of their share is drawn from the others.
+    """
     if not units:
         return [], 0.0
-    chosen = generator.permutation(len(units))[: min(MAX_UNITS, number)]
-    share = -(-number // len(chosen))
+    places = generator.permutation(len(units))[: min(MAX_UNITS, number)]
+    chosen = sorted((units[int(place)] for place in places), key=_size_of)
     drawn: list[CorpusRecord] = []
     seen = 0
-    for index in chosen:
+    for done, unit in enumerate(chosen):
+        share = -(-(number - len(drawn)) // (len(chosen) - done))
         kept: list[CorpusRecord] = []
         count = 0
         try:
-            for record in corpus.read(units[int(index)]):
+            for record in corpus.read(unit):
                 count += 1
                 if len(kept) < share:
                     kept.append(record)
@@ -125,10 +129,14 @@ def draw_records(
                     share = max(1, len(kept) - 1)
                     del kept[share:]
         except GlipforgeError as error:
-            print(f"unit {units[int(index)].unit_id}: {error}")
+            print(f"unit {unit.unit_id}: {error}")
         seen += count
         drawn += kept
     return drawn[:number], seen / len(chosen)
+
+
+def _size_of(unit: Unit) -> int:
+    return unit.num_records if unit.num_records >= 0 else unit.stop - unit.start
 
 
 def estimate(

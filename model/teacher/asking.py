@@ -187,6 +187,13 @@ class BatchedTeacher(ABC, Generic[PromptT]):
         Raises:
             RecordError: as `ground`.
         """
+        found = self.scores_where_seen(images, captions)
+        return [[np.nan_to_num(scores) for scores in row] for row in found]
+
+    def scores_where_seen(
+        self, images: Sequence[NDArray[np.uint8]], captions: Sequence[tuple[str, Sequence[Span]]]
+    ) -> list[list[NDArray[np.float32]]]:
+        """As `best_scores`, with NaN for phrases that could not be read, too long for it."""
         sizes = [len(spans) for _, spans in captions]
         plan: Plan[Any] = join_plans(
             [self._plan_caption(text, [[span] for span in spans]) for text, spans in captions],
@@ -196,7 +203,11 @@ class BatchedTeacher(ABC, Generic[PromptT]):
         statuses = (PhraseStatus.OK,) * sum(sizes)
         found = self._answer([Question(image, plan, statuses, everything) for image in images])
         cuts = np.cumsum(sizes)[:-1]
-        return [np.split(answer.phrase_best_score, cuts) for answer in found]
+        is_seen = [[one is PhraseStatus.OK for one in answer.phrase_status] for answer in found]
+        return [
+            np.split(np.where(seen, answer.phrase_best_score, np.float32(np.nan)), cuts)
+            for answer, seen in zip(found, is_seen, strict=True)
+        ]
 
     def _caption_question(self, request: GroundingRequest) -> Question[PromptT]:
         asked = tuple(
@@ -270,11 +281,12 @@ class BatchedTeacher(ABC, Generic[PromptT]):
             raise RecordError(Status.TEACHER_FAILED, f"out of memory with one image: {detail}")
         # One image has many prompts: then it is their number that counts.
         fits = self.batch_size if len(places) == 1 else min(self.batch_size, len(places))
-        step = self.batch_size = max(1, fits // 2)
-        return [
-            found
-            for first in range(0, len(places), step)
-            for found in self._try_group(
-                questions, places[first : first + step], prepared[first : first + step]
-            )
-        ]
+        self.batch_size = max(1, fits // 2)
+        found: list[tuple[int, AnswerParts]] = []
+        first = 0
+        while first < len(places):
+            # Asked anew each time: the parts after one that was halved again are that small too.
+            part = slice(first, first + self.batch_size)
+            first = part.stop
+            found += self._try_group(questions, places[part], prepared[part])
+        return found

@@ -128,16 +128,17 @@ class EnsembleTeacher:
     def best_scores(
         self, images: Sequence[NDArray[np.uint8]], captions: Sequence[tuple[str, Sequence[Span]]]
     ) -> list[list[NDArray[np.float32]]]:
-        """The mean of the members' scores, bent; see `BatchedTeacher.best_scores`."""
+        """The mean of the scores, bent, of the members that can read a phrase; see
+        `BatchedTeacher.best_scores`."""
         bent = [
             [
                 [bend(scores, member.scores.recommended_threshold) for scores in row]
-                for row in member.best_scores(images, captions)
+                for row in member.scores_where_seen(images, captions)
             ]
             for member in self.members
         ]
         return [
-            [np.mean(own, axis=0).astype(np.float32) for own in zip(*rows, strict=True)]
+            [_mean_of_seen(np.stack(own)) for own in zip(*rows, strict=True)]
             for rows in zip(*bent, strict=True)
         ]
 
@@ -187,6 +188,12 @@ class EnsembleTeacher:
             proposed_by=tuple(proposed),
         )
         return whole.take(np.argsort(-score, kind="stable"))
+
+
+def _mean_of_seen(scores: NDArray[np.float64]) -> NDArray[np.float32]:
+    """[members, phrases], NaN where one cannot read it -> [phrases]; 0 where none can."""
+    number = np.isfinite(scores).sum(axis=0)
+    return np.asarray(np.nansum(scores, axis=0) / np.maximum(number, 1), np.float32)
 
 
 def bend(scores: NDArray[np.float32], threshold: float) -> NDArray[np.float64]:

@@ -4,6 +4,7 @@ one may keep all or nothing of another; and a class asked for by name is no word
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import replace
 
 from pipeline.curation.rules.policy import FilterPolicy
@@ -50,6 +51,24 @@ def for_classes(policy: FilterPolicy) -> FilterPolicy:
     """The policy without what it says of the words of captions: a class such as "view", "front" or
     "7" was asked for by name, and one alone is no long span. `drop_words` stays: it names words."""
     return replace(policy, drop_lists=(), drop_nonwords=False, long_span_share=1.0)
+
+
+def unknown_classes(run: RunStore, policy: FilterPolicy) -> str:
+    """A sentence about thresholds of classes that the run was not asked for; "" without any."""
+    classes = planned_classes(run.plan().config)
+    if classes is None:
+        return ""
+    known = {name.lower() for name in classes.names}
+    unknown = [name for name in policy.class_thresholds if name not in known]
+    if not unknown:
+        return ""
+    near = difflib.get_close_matches(unknown[0], known, n=1)
+    guess = f"; is {near[0]!r} meant?" if near else ""
+    return (
+        f"policy {policy.name!r}: class_thresholds has {', '.join(map(repr, unknown[:8]))}"
+        f"{' and more' if len(unknown) > 8 else ''}, not among this run's classes: without effect"
+        f"{guess}"
+    )
 
 
 def with_scores(name: str, scores: ScoreFacts | None, *, whose: str) -> FilterPolicy:

@@ -29,7 +29,7 @@ _LISTED = re.compile(r"\s*(?:[-*•]\s)?\s*(?P<q>[\"']?)(?P<name>.*?)(?P=q)\s*[,
 _NUMBERED = re.compile(r"\s*(?P<number>\d+)(?:\s*[:,\t]|[.)]\s)\s*(?P<name>\S.*)")
 _PBTXT_ITEM = re.compile(r"\bitem\s*\{([^}]*)\}")
 _PBTXT_NAME = re.compile(r"\b(display_name|name)\s*:\s*(?:\"([^\"]*)\"|'([^']*)')")
-_NAME_COLUMNS = ("name", "display_name", "class", "class_name", "category", "label")
+_NAME_COLUMNS = ("name", "display_name", "displayname", "class", "class_name", "category", "label")
 
 
 class Named(NamedTuple):
@@ -111,7 +111,7 @@ def _listed(line: str) -> str:
 def _named(raw: Any, where: str) -> list[str | Named]:
     """The classes of a value: a list, or an object that has one or is a map."""
     if isinstance(raw, dict):
-        for key in ("categories", "names"):
+        for key in ("categories", "names", "classes"):
             if isinstance(raw.get(key), list | dict):
                 return _named(raw[key], where)
         return _of_map(raw, where)
@@ -126,7 +126,9 @@ def _of_item(item: Any, where: str) -> str | Named:
     if isinstance(item, dict) and len(item) == 1:  # `- helmet: -cap` of YAML
         return _of_map(item, where)[0]
     if isinstance(item, str | int) and not isinstance(item, bool):
-        return str(item)
+        text = str(item)
+        # Its ends are known: only of what may have wordings anything is left to read.
+        return text if ":" in text or "：" in text else Named(text)  # noqa: RUF001
     raise ConfigError(f"{where}: a class must be a name or have one, got {item!r:.80}")
 
 
@@ -167,8 +169,14 @@ def _of_label_map(text: str, where: str) -> list[str | Named]:
 
 def _column(text: str, ending: str, where: str) -> list[str | Named] | None:
     """The column of names of a table; None where it is a list by lines."""
-    delimiter = "\t" if ending == ".tsv" else ","
-    rows = [row for row in csv.reader(text.splitlines(), delimiter=delimiter) if any(row)]
+    first = text.lstrip().partition("\n")[0].lower().strip()
+    by_semicolons = "," not in first and not set(_NAME_COLUMNS).isdisjoint(first.split(";"))
+    delimiter = "\t" if ending == ".tsv" else ";" if by_semicolons else ","
+    try:
+        rows = [_filled(row) for row in csv.reader(text.splitlines(), delimiter=delimiter)]
+    except csv.Error as error:
+        raise ConfigError(f"{where} is not CSV ({error}); {_ALLOWED}") from error
+    rows = [row for row in rows if row]
     if not rows:
         return []
     head = [cell.strip().lower() for cell in rows[0]]
@@ -181,6 +189,13 @@ def _column(text: str, ending: str, where: str) -> list[str | Named] | None:
     if widths == {2} and all(_is_key(row[0]) for row in rows):
         return [Named(row[1]) for row in rows]
     raise ConfigError(f"{where}: which column has the names? Head it `name`; {_ALLOWED}")
+
+
+def _filled(row: list[str]) -> list[str]:
+    """Without blank cells at its end, which spreadsheets leave there."""
+    while row and not row[-1].strip():
+        row.pop()
+    return row
 
 
 def _is_key(cell: str) -> bool:

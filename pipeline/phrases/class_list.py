@@ -23,10 +23,12 @@ SEPARATOR = ". "
 _SPACES = re.compile(r"\s+")
 _COMMA = re.compile(r",(?![^(]*\))")
 """A comma that is not inside parentheses."""
-_PROMPT = re.compile(r"\s*[^.,;:\n]+(\.\s*[^.,;:\n]+)+\.\s*")
-"""`a cat. a dog.`: how Grounding DINO is asked."""
+_ABBREVIATION = re.compile(r"(?:^|[\s.])[^\W\d_]\.(?=\S)")
+"""`T.V.` and `u.s. flag`: letters with a stop each are one name."""
 _LONE_STOP = re.compile(r"\s\.(?=\s|$)")
 """`cat . dog . bird`: how GLIP and Grounding DINO print it."""
+_OTHER_COLON = re.compile(r":(?!\d)|(?<!\d):")
+"""Not that of "clock at 12:30"."""
 _LAST_STOP = re.compile(r"(?<=[a-z]{3})\s*\.$")
 _QUOTED = re.compile(r"\s*(?P<q>[\"']?)(?P<name>.*?)(?P=q)\s*", re.DOTALL)
 _WIDE = str.maketrans("，、،；：", ",,,;:")  # noqa: RUF001
@@ -190,12 +192,17 @@ def split_names(text: str) -> list[str | Named]:
 
 def _of_prompt(text: str) -> list[str]:
     """The names of a prompt; empty where it is not one: `St. Bernard` is a name."""
-    if any(sign in text.translate(_WIDE) for sign in ",;:\n"):
+    if any(sign in text.translate(_WIDE) for sign in ",;:"):
+        return []
+    *names, rest = text.strip().split(".")
+    # `a cat. a dog.`: how Grounding DINO is asked.
+    are_names = all(name.strip() and "\n" not in name.strip() for name in names)
+    if len(names) > 1 and not rest and are_names and not _ABBREVIATION.search(text):
+        return names
+    if "\n" in text:
         return []
     if _LONE_STOP.search(text):
         return _LONE_STOP.split(text)
-    if _PROMPT.fullmatch(text):
-        return text.split(".")
     parts = re.split(r"\.\s+", text)
     word = r"[^\W\d_]{3}$" if len(parts) > 2 else r"[a-z]{3}$"
     return parts if all(re.search(word, part) for part in parts[:-1]) else []
@@ -228,7 +235,7 @@ def _entry(text: str) -> ClassEntry:
     """The class of a line or of a part of the command line."""
     if ":" in (wide := text.translate(_WIDE)):
         name, _, rest = wide.partition(":")
-        if ":" in rest:
+        if _OTHER_COLON.search(rest):
             raise ConfigError(
                 f"names: {text.strip()!r} has two colons; put semicolons between classes that have "
                 f"wordings: {_EXAMPLE}"

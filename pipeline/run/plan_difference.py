@@ -43,6 +43,12 @@ def require_same_plan(found: Plan, wanted: Plan, *, where: str) -> None:
             "This version cuts captions in another way, which no setting changes: go on with the "
             "version of glipforge that began the run, or give a new --out"
         )
+    fused = "teacher.fusion.over"
+    if before.get(fused) != now.get(fused) and "teacher.fusion.iou" in before.keys() & now.keys():
+        remedy = (
+            "This version fuses the boxes of an ensemble in another way, which no setting changes: "
+            "go on with the version of glipforge that began the run, or give a new --out"
+        )
     require_same(before, now, where=where, remedy=remedy)
     raise FingerprintMismatch(
         f"{where}: the plan differs in its units: {fingerprint([u.unit_id for u in found.units])} "

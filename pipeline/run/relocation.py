@@ -92,8 +92,9 @@ class Relocations:
         return _moved(uri, [(one.new, one.old) for one in self.moves])
 
     def to_new(self, uri: str) -> str:
-        """Where the thing is now."""
-        return _moved(uri, [(one.old, one.new) for one in self.moves])
+        """Where the thing is now; it may be named as it is there already."""
+        there = [(one.new, one.new) for one in self.moves]
+        return _moved(uri, [*((one.old, one.new) for one in self.moves), *there])
 
     def as_planned(self, wanted: Plan, found: Plan) -> Plan:
         """The plan of the new place in the names of the old, with the written times of files whose
@@ -182,11 +183,12 @@ def write_relocated(
     """
     if not texts or not run.has(PLAN):
         plan = run.write_plan(wanted)
-        _remember(run, [Relocation(old=old, new=old) for old in _origins(run)])
+        # That the plan is the same says nothing of pictures that its files only name.
+        back = [old for old in _origins(run) if any(is_at(uri, old) for uri in _planned(plan))]
+        _remember(run, [Relocation(old=old, new=old) for old in back])
         return plan, {}
     found = run.plan()
-    planned = [*found.corpus.split(_JOINED), *(file.uri for file in found.inputs)]
-    relocations = Relocations(tuple(Relocation.parse(text, planned) for text in texts))
+    relocations = Relocations(tuple(Relocation.parse(text, _planned(found)) for text in texts))
     relocations.require_apart()
     plan = run.write_plan(relocations.as_planned(wanted, found))
     relocations.require_same_pictures(run)
@@ -207,8 +209,9 @@ def moved_places(run: RunStore) -> tuple[tuple[str, str], ...]:
             now[place] = one.new
         now.pop(one.new, None)
         been[one.old].add(one.new)
-        if any(is_at(one.new, place) for place in now):
-            now[one.new] = one.new  # below a place that moved there: addresses of it are right
+    for new in set(now.values()):
+        if any(is_at(new, place) for place in now):
+            now.setdefault(new, new)  # below a place that moved: addresses of it are right
     return tuple(sorted(now.items(), key=lambda pair: -len(pair[0])))
 
 
@@ -226,6 +229,11 @@ def _remembered(run: RunStore) -> list[Relocation]:
         return [
             Relocation(old=_place(raw["old"]), new=_place(raw["new"])) for raw in json.loads(data)
         ]
+
+
+def _planned(plan: Plan) -> list[str]:
+    """Addresses that a plan names."""
+    return [*plan.corpus.split(_JOINED), *(file.uri for file in plan.inputs)]
 
 
 def _place(value: Any) -> str:

@@ -77,7 +77,11 @@ def _complete(
             MultipartUpload={"Parts": parts}, **upload, **condition
         )
     except ClientError as error:
-        if error.response["Error"].get("Code") != "NoSuchUpload":
+        code = error.response["Error"].get("Code")
+        if code == "NotImplemented" and condition:  # nobody was there a moment ago
+            _complete(upload, parts, {}, size)
+            return
+        if code != "NoSuchUpload":
             raise
         # The answer to the first try was lost: it is complete, or another took the place.
         if condition:

@@ -7,6 +7,7 @@ and may be filtered any number of times.
 from __future__ import annotations
 
 import json as json_module
+import sys
 from dataclasses import dataclass
 from shlex import quote
 from typing import TYPE_CHECKING, Any, Literal
@@ -59,7 +60,7 @@ def run(config: Config) -> int:
     """Curate the run and say what every rule dropped."""
     from jobs.ray_map import ray_map
     from jobs.ray_session import ray_session, require_absolute
-    from pipeline.curation.recommended import policy_for
+    from pipeline.curation.recommended import policy_for, unknown_classes
     from pipeline.run.map_units import map_run
     from pipeline.run.open import open_run
 
@@ -71,6 +72,9 @@ def run(config: Config) -> int:
         )
     labelled = open_run(config.run)
     policies = [policy_for(labelled, name) for name in config.policy or ("default",)]
+    for policy in policies:
+        if unknown := unknown_classes(labelled, policy):
+            print(f"note     {unknown}", file=sys.stderr)
     if config.runner == "local":
         return _run(config, labelled, policies, map_run)
     require_absolute("run", config.run)
@@ -106,12 +110,20 @@ def _run(config: Config, labelled: RunStore, policies: list[FilterPolicy], mappe
             console.print(line, markup=False)
         console.print(
             f"written {labelled.url('curated', stats.policy_id)}; next: glipforge export "
-            f"{quote(config.run)} --policy {quote(name)} --format goldg --out labels.json"
+            f"{quote(config.run)} --policy {quote(name)} --format {_format(labelled)} --out "
+            "labels.json"
             f"{_image_option(labelled)}",
             markup=False,
             soft_wrap=True,
         )
     return 0
+
+
+def _format(labelled: RunStore) -> str:
+    """Classes are what detectors train on, phrases of captions what grounding does."""
+    from pipeline.phrases.class_list import planned_classes
+
+    return "goldg" if planned_classes(labelled.plan().config) is None else "coco"
 
 
 def _image_option(labelled: RunStore) -> str:

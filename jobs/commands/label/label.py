@@ -182,7 +182,8 @@ def _label(setup: LabelSetup, out: str, records_per_unit: int, running: Running,
         again = units_to_retry(store, statuses_to_retry(running.retry_failed))
         left = store.pending()
         pending = [moved.get(unit.unit_id, unit) for unit in (*left, *again)]
-        print(f"plan     {len(plan.units):,} units, {len(pending):,} to do, in {store.uri}")
+        number = f"{len(plan.units):,} unit{'s' * (len(plan.units) != 1)}"
+        print(f"plan     {number}, {len(pending):,} to do, in {store.uri}")
         progress = LabelProgress(
             units=pending,
             max_failure_rate=running.max_failure_rate,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json as json_module
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,9 +16,13 @@ import tyro
 
 from jobs.arguments import Corpus, MaybeFile, Model
 from pipeline.corpus.options import CorpusOptions
-from schemas.errors import ConfigError
+from schemas.errors import ConfigError, RecordError
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from model.teacher.load import AnyTeacher
     from pipeline.evaluation.retrieval import Retrieval
     from schemas.records import Span
 
@@ -96,15 +100,21 @@ def run(config: Config) -> int:
     )
     teacher = load_teacher(config.teacher, device=config.device, options=options)
     scores = np.zeros((len(pairs.images), len(pairs.captions)))
+    failed: dict[int, RecordError] = {}
     with reading_bar("retrieve", len(pairs.images)) as progress:
         for first in range(0, len(pairs.images), config.batch_size):
             encoded = pairs.images[first : first + config.batch_size]
             images = [decode_image(data, ImageLimits()).array for data in encoded]
             for start in range(0, len(pairs.captions), CAPTIONS_AT_ONCE):
                 captions = pairs.captions[start : start + CAPTIONS_AT_ONCE]
-                for row, best in enumerate(teacher.best_scores(images, captions), first):
+                for row, best in enumerate(_asked(teacher, images, captions), first):
+                    if isinstance(best, RecordError):
+                        failed[row] = best
+                        continue
                     scores[row, start : start + len(captions)] = [pair_score(b) for b in best]
             progress(first + len(images))
+    if failed:
+        scores = _without(pairs, failed, scores)
     found = retrievals(scores, pairs.image_of)
     report = {
         "teacher": teacher.teacher_id,
@@ -132,7 +142,6 @@ def _read(config: Config) -> Pairs:
     from pipeline.images.decode import ImageLimits, decode_image
     from pipeline.images.fetch import read_image_uri
     from pipeline.phrases.extract import extract_phrases
-    from schemas.errors import RecordError
     from schemas.fingerprint import sha256_bytes
     from schemas.records import PhraseStatus, Status
 
@@ -172,6 +181,39 @@ def _read(config: Config) -> Pairs:
         pairs.captions.append((record.caption or "", spans))
         pairs.image_of.append(place_of[digest])
     return pairs
+
+
+def _asked(
+    teacher: AnyTeacher, images: Sequence[NDArray[np.uint8]], captions: Sequence[Any]
+) -> list[list[NDArray[np.float32]] | RecordError]:
+    """Of each image its best scores, or why there are none: it costs no other image."""
+    try:
+        return [*teacher.best_scores(images, captions)]
+    except RecordError as error:
+        if len(images) == 1:
+            return [error]
+    return [found for image in images for found in _asked(teacher, [image], captions)]
+
+
+def _without(
+    pairs: Pairs, failed: Mapping[int, RecordError], scores: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Leave images out that could not be asked about, with their captions."""
+    for row in pairs.image_of:
+        if row in failed:
+            pairs.leave_out(str(failed[row].status))
+    rows = [row for row in range(len(pairs.images)) if row not in failed]
+    columns = [column for column, row in enumerate(pairs.image_of) if row not in failed]
+    if len(rows) < 2:
+        raise ConfigError(
+            f"the teacher answers for {len(rows)} of {len(pairs.images)} images, at least 2 are "
+            f"compared; first: {next(iter(failed.values()))}"
+        )
+    pairs.names = [pairs.names[row] for row in rows]
+    pairs.images = [pairs.images[row] for row in rows]
+    pairs.captions = [pairs.captions[column] for column in columns]
+    pairs.image_of = [rows.index(pairs.image_of[column]) for column in columns]
+    return scores[rows][:, columns]
 
 
 def _spread(corpus: Any, limit: int) -> Iterator[tuple[int, Any]]:

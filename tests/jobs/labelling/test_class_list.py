@@ -81,9 +81,17 @@ def test_a_class_is_no_word_of_a_caption(
     assert "classes  5: view; a red dog; ☃; bow_(weapon) (bow); bow_(ribbon) (bow, not x)\n" in said
     assert "'bow' is asked for 2: bow_(weapon), bow_(ribbon): each of them gets the same" in said
     assert "not seen 1: ☃: the teacher has no word for it" in said
-    policy.write_text('{"name": "all", "base": "default", "score_threshold": 0.0}')
+    rules = {"name": "all", "base": "default", "score_threshold": 0.0}
+    thresholds = {"view": 0.0, "a red dgo": 0.5, "bow_(ribbon)": 0.0}
+    policy.write_text(json.dumps(rules | {"class_thresholds": thresholds}))
     assert main(["filter", str(out), "--policy", str(policy)]) == 0
-    assert "drop list" not in capsys.readouterr().out
+    said = capsys.readouterr()
+    assert "drop list" not in said.out
+    assert "--format coco" in said.out
+    assert (
+        "note     policy 'all': class_thresholds has 'a red dgo', not among this run's classes: "
+        "without effect; is 'a red dog' meant?\n"
+    ) in said.err
     found = policy_for(RunStore(str(out)), "default")
     assert (found.drop_lists, found.drop_nonwords, found.long_span_share) == ((), False, 1.0)
     assert main(["queue", str(out), "--policy", str(policy), "--show", "1000"]) == 0

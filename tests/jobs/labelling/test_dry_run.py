@@ -56,6 +56,15 @@ def test_records_are_drawn_from_several_units_and_each_once(pairs: Path) -> None
     assert draw_records(corpus, [], 5, np.random.default_rng(0)) == ([], 0.0)
 
 
+def test_what_a_small_unit_lacks_is_drawn_from_the_others(pairs: Path) -> None:
+    corpus = open_corpus(str(pairs))
+    units = corpus.units(4)
+    assert [unit.stop - unit.start for unit in units] == [4, 4, 1]
+    for seed in range(6):
+        drawn, _ = draw_records(corpus, units, 8, np.random.default_rng(seed))
+        assert len({record.record_id for record in drawn}) == 8
+
+
 def test_the_estimate_scales_to_the_corpus() -> None:
     found = Estimate(rows=(), num_records=7.2e6, is_counted=False, seconds=0.0, num_bytes=0)
     assert found.gigabytes == 0

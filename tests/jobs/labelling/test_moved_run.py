@@ -110,6 +110,12 @@ def test_places_follow_each_other_and_lead_back(tmp_path: Path) -> None:
         "/n/v1/2.png": "/n/v1/2.png",
     }
     assert {uri: found.now(uri) for uri in places} == places
+    told = [{"old": "/c", "new": "/a/old"}, {"old": "/a", "new": "/n"}]
+    for both in (told, told[::-1]):
+        relocated.write_text(json.dumps(both))
+        found = ImageAccess(moved=moved_places(run))
+        now = [found.now(uri) for uri in ("/c/1", "/a/old/1", "/a/1")]
+        assert now == ["/a/old/1", "/a/old/1", "/n/1"]
     relocated.write_text('[{"old": 7, "new": "/x"}]')
     with pytest.raises(DataError, match=r"_relocated.json is damaged .*got 7.*; delete it"):
         moved_places(run)

@@ -59,6 +59,8 @@ def test_of_places_within_each_other_the_inner_one_counts() -> None:
     there = {"/a/1": "/n/1", "/a/b/1": "/m/1", "/a/bb": "/n/bb", "/c/1": "/a/old/1", "/d": "/d"}
     assert {uri: found.to_new(uri) for uri in there} == there
     assert {found.to_old(uri) for uri in there.values()} == there.keys()
+    within = Relocations((Relocation.parse("/a=/a/v1"),))
+    assert within.to_new("/a/1") == within.to_new("/a/v1/1") == "/a/v1/1"  # rows of after it moved
     for texts, said in (
         (("/a=/b", "/a/=/c"), "names /a twice"),
         (("/a=/b", "/c=/a"), "/c is where /a was.* give it a place of its own"),
@@ -90,6 +92,10 @@ def test_a_list_and_the_pictures_that_it_names_move_apart(tmp_path: Path) -> Non
         relocate=(f"{tmp_path}/k=1={tmp_path}/new", f"{images}={tmp_path}/new/v2"),
     )
     assert label(setup, str(out), UNIT, there) == 0
+    assert all_rows(out) == before
+    shutil.move(images.parent / "new" / "lists", lists)  # back again, the pictures not
+    min((out / "_commits").iterdir()).unlink()
+    assert label(FakeSetup(corpus=str(lists)), str(out), UNIT, LOCAL) == 0
     assert all_rows(out) == before
 
 

@@ -142,3 +142,12 @@ def test_a_phrase_that_one_cannot_read_is_the_others_alone(pair: str) -> None:
     wanted = fuse_boxes([alone.xyxy], [bent])
     assert np.allclose(found.score, wanted.score, atol=1e-6)
     assert set(found.proposed_by) == {reads.teacher_id}
+    asked = [(text, [(0, len(text))]), (CAPTION, [(16, 21)])]
+    (scores,) = teacher.best_scores([request.image], asked)
+    (own,) = reads.best_scores([request.image], asked)
+    (other,) = refuses.best_scores([request.image], asked)
+    assert other[0] == 0
+    threshold = reads.scores.recommended_threshold
+    assert np.allclose(scores[0], bend(own[0], threshold))
+    both = [bend(own[1], threshold), bend(other[1], refuses.scores.recommended_threshold)]
+    assert np.allclose(scores[1], np.mean(both, axis=0))

@@ -19,6 +19,14 @@ def test_out_of_memory_halves_the_batch_and_goes_on() -> None:
     assert max(batch[0] for batch in network.image_batches) <= 2
 
 
+@pytest.mark.parametrize(("fits", "left"), [(3, 2), (4, 4), (7, 4), (1, 1)])
+def test_a_batch_is_halved_no_further_than_it_must(fits: int, left: int) -> None:
+    requests = [ask_for(draw_squares(red=(8 * n, 0)), "red") for n in range(8)]
+    teacher, _ = fake_teacher(max_batch=fits, batch_size=8)
+    assert len(teacher.ground(requests)) == 8
+    assert teacher.batch_size == left
+
+
 def test_out_of_memory_with_many_prompts_asks_fewer_at_once() -> None:
     teacher, network = fake_teacher(max_batch=3, batch_size=8)
     teacher.detect(draw_squares(), [f"kind {number}" for number in range(1000)])

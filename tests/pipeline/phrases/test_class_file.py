@@ -37,6 +37,10 @@ COCO = {"images": [{"id": 1}], "categories": [{"id": 3, "name": "cat"}, {"id": 1
             "map.pbtxt",
             "item {\n id: 1\n name: '/m/01'\n display_name: \"cat\"\n}\nitem {name:'dog'}",
         ),
+        ("list.json", '{"classes": ["cat", "dog"]}'),
+        ("names.csv", "cat,\ndog,,\n"),
+        ("names.csv", "id;name\n0;cat\n1;dog\n"),
+        ("oidv7-class-descriptions.csv", "LabelName,DisplayName\n/m/01yrx,cat\n/m/0bt9lr,dog\n"),
         ("map.txt", "0: cat\n1: dog\n"),
         ("map.txt", "1. cat\n2. dog\n"),
         ("map.txt", "1,cat\n7,dog\n"),
@@ -77,6 +81,8 @@ def test_numbers_that_belong_to_names_stay(tmp_path: Path) -> None:
     assert ClassList.parse(f"@{file}").names == ("7", "red, round")
     (tmp_path / "coco.json").write_text('{"categories": [{"name": "ratio 16:9"}, {"name": "no"}]}')
     assert ClassList.parse(f"@{tmp_path / 'coco.json'}").names == ("ratio 16:9", "no")
+    (tmp_path / "one.json").write_text('["feb. calendar, blue"]')
+    assert ClassList.parse(f"@{tmp_path / 'one.json'}").names == ("feb. calendar, blue",)
     (tmp_path / "y.yaml").write_text("names: [no, 1e3, 007]")
     assert ClassList.parse(f"@{tmp_path / 'y.yaml'}").names == ("no", "1e3", "007")
 
@@ -92,6 +98,7 @@ def test_numbers_that_belong_to_names_stay(tmp_path: Path) -> None:
         ("a.txt", "{'cat'}", "is not JSON"),
         ("a.yaml", "names: [cat", "is not YAML"),
         ("a.csv", "1,2,cat\n3,4,dog\n", "which column has the names\\? Head it `name`"),
+        ("a.csv", "x" * 200_000, "is not CSV"),
         ("a.pbtxt", "item { id: 1 }", "items without a name"),
         ("a.json", '["cat", ""]', "'' is a class without a name"),
     ],

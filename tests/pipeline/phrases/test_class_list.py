@@ -101,6 +101,11 @@ def test_a_plan_knows_its_classes() -> None:
         ("a cat. a dog. fire hydrant.", ("a cat", "a dog", "fire hydrant")),
         ("cat . dog . fire hydrant .", ("cat", "dog", "fire hydrant")),
         ("cat . St. Bernard", ("cat", "St. Bernard")),
+        ("cat . dog .\nfire hydrant .", ("cat", "dog", "fire hydrant")),
+        ("T.V.", ("T.V.",)),
+        ("u.s. flag.", ("u.s. flag.",)),
+        (". ".join(["cat", "dog"] * 40), ("cat", "dog")),  # in linear time
+        ("clock: clock at 12:30; cat", ("clock", "cat")),
         ("cat. dog", ("cat", "dog")),
         ("Cat. Dog. Fire hydrant", ("Cat", "Dog", "Fire hydrant")),
         ("cat.", ("cat",)),

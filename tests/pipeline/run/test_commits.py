@@ -208,6 +208,19 @@ def test_a_run_of_another_version_is_gone_on_with_by_that_version(tmp_path: Path
         RunStore(tmp_path).write_plan(plan("classes", 1))
 
 
+def test_an_ensemble_that_was_fused_in_another_way_is_gone_on_with_by_its_version(
+    tmp_path: Path,
+) -> None:
+    def plan(**fusion: object) -> Plan:
+        config = {"teacher": {"fusion": {"iou": 0.5, **fusion}}}
+        return Plan(corpus="", corpus_format="jsonl", inputs=(), units=units(1), config=config)
+
+    RunStore(tmp_path).write_plan(plan())
+    said = r"teacher.fusion.over was .*, this run has 'asked'\. This version fuses .* began the run"
+    with pytest.raises(FingerprintMismatch, match=said):
+        RunStore(tmp_path).write_plan(plan(over="asked"))
+
+
 @pytest.mark.parametrize("unit_id", ["../x", "", "a/b", ".hidden", "x" * 300])
 def test_unit_ids_that_are_no_file_names(unit_id: str, tmp_path: Path) -> None:
     unit = Unit(unit_id=unit_id, uri="", kind="rows", start=0, stop=1, num_records=1)

@@ -99,6 +99,21 @@ def test_the_answer_to_the_end_is_lost(
     assert read_bytes(target.url) == DATA
 
 
+def test_a_store_that_refuses_the_condition_behind_the_last_part(
+    store: FaultyStore, local: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target, send = place(), s3_upload._send_parts
+
+    def then_refuse(*args: object) -> object:
+        parts = send(*args)  # type: ignore[arg-type]
+        store.faults.append(Fault(method="POST", within=key_of(target), status=501))
+        return parts
+
+    monkeypatch.setattr(s3_upload, "_send_parts", then_refuse)
+    assert target.put_new(local, target.path)
+    assert (store.faults[0].done, read_bytes(target.url) == DATA, unfinished()) == (1, True, 0)
+
+
 def test_nothing_is_left_of_one_that_failed(store: FaultyStore, local: str) -> None:
     target = place()
     store.faults.append(Fault(method="PUT", within=key_of(target), status=403, times=9))
