@@ -196,16 +196,18 @@ def _table(answer: Answer, threshold: float) -> Table:
         status = found.phrase_status[index]
         # Of a long class list only what was found is of interest.
         if len(mine) == 0 and (len(answer.labels) <= MAX_ROWS or status in _NOT_SEEN):
-            below = f"nothing over {threshold:g}"
+            best = float(found.phrase_best_score[index])
             if status in _NOT_SEEN:
                 rows.append((label, "", _NOT_SEEN[status]))
+            elif best > threshold and answer.caption is None:
+                rows.append((label, f"{best:.3f}", "a competitor fits better"))
             else:
-                rows.append((label, f"{found.phrase_best_score[index]:.3f}", below))
+                rows.append((label, f"{best:.3f}", f"nothing over {threshold:g}"))
     for label, score, box in rows[:MAX_ROWS]:
         table.add_row(escape(label), score, box)
     hidden += len(rows[MAX_ROWS:])
     if hidden:
-        table.caption = f"and {hidden} more lines; --json prints all"
+        table.caption = f"and {hidden} more {'line' if hidden == 1 else 'lines'}; --json prints all"
     if not answer.labels:
         table.caption = "no noun phrase to look for"
     elif not rows:

@@ -5,7 +5,7 @@
     boxes       one row per candidate box, with the words of its phrase
     quarantine  pairs that could not be used, with the reason
     decisions   what people decided
-    clip, ...   every layer that the run has
+    clip, ...   every layer that the run has; the layer `phrases` is `phrases_layer`
 
 Files on an object store are fetched into a temporary folder first, each compared with its hash.
 """
@@ -29,6 +29,7 @@ from schemas.arrow_schemas import ANNOTATION_SCHEMA, DECISION_SCHEMA
 from schemas.errors import ConfigError, DataError
 from schemas.plan import CommittedFile, UnitCommit
 
+TABLES = ("pairs", "quarantine", "phrases", "boxes", "decisions")
 _EXPLAIN = re.compile(r"\s*explain\s*(\([^)]*\)|analyze\b)?", re.IGNORECASE)
 _BOXES = """
 SELECT record_id, b.box_id AS box_id, b.phrase_index AS phrase_index,
@@ -116,7 +117,9 @@ def open_database(run: RunStore) -> Iterator[RunDatabase]:
             _decisions(connection, run)
             for layer in layers_of(run):
                 own = _files(layer, list(layer.commits().values()), "", Path(folder))
-                _table(connection, layer, layer.kind.name, list(own), layer.kind.schema())
+                name = layer.kind.name
+                name = f"{name}_layer" if name in TABLES else name
+                _table(connection, layer, name, list(own), layer.kind.schema())
                 readable += own
             _fence(connection, readable, folder)
             yield RunDatabase(connection=connection)

@@ -47,7 +47,8 @@ class YoloWriter(Writer):
     def finish(self) -> None:
         names = self.target.categories.names
         train, val = self._splits[0], self._splits[1] if len(self._splits) > 1 else self._splits[0]
-        lines = ["path: .", f"train: {IMAGE_FOLDER}/{train}", f"val: {IMAGE_FOLDER}/{val}"]
+        # No `path`: Ultralytics then starts at the file; "." would be where it was started.
+        lines = [f"train: {IMAGE_FOLDER}/{train}", f"val: {IMAGE_FOLDER}/{val}"]
         if len(self._splits) > 2:
             lines.append(f"test: {IMAGE_FOLDER}/{self._splits[2]}")
         lines.append("names:" if names else "names: []")

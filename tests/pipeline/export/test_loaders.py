@@ -151,6 +151,7 @@ def test_ultralytics_finds_labels_beside_images(root: Path, records: list[Curate
     folder = root / "yolo-split"
     summary = export_records(records, "yolo", str(folder), options)
     config = yaml.safe_load((folder / "data.yaml").read_text())
+    assert "path" not in config  # a relative one starts where Ultralytics runs, none at the file
     lines = 0
     for split in (config["train"], config["val"]):
         images = sorted((folder / split).iterdir())

@@ -127,6 +127,18 @@ def test_sql(run: RunStore, capsys: pytest.CaptureFixture[str]) -> None:
     assert "glipforge sql: " in capsys.readouterr().err
 
 
+def test_the_layer_phrases_stands_beside_the_table(
+    run: RunStore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["enrich", run.uri, "--with", "phrases", "--runner", "local"]) == 0
+    capsys.readouterr()
+    query = "select count(*) as rows, sum(len(entities)) as phrases from phrases_layer"
+    assert main(["sql", run.uri, query, "--json"]) == 0
+    row = json.loads(capsys.readouterr().out)
+    assert main(["sql", run.uri, "select count(*) as phrases from phrases", "--json"]) == 0
+    assert row["phrases"] == json.loads(capsys.readouterr().out)["phrases"] > 0
+
+
 def test_rows_of_sql_are_json(run: RunStore, capsys: pytest.CaptureFixture[str]) -> None:
     query = (
         "select 1 as n, 2 as n, 3 as n_1, score / 0 as far, 'nan'::float as none, 1.5 as half, "

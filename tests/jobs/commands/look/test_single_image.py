@@ -205,6 +205,19 @@ def test_names_have_wordings_and_competitors_as_for_a_labelling(
     assert {box["phrase_index"] for box in answer["boxes"]} == {0}
 
 
+def test_a_class_whose_boxes_all_went_to_a_competitor_says_so(
+    teacher: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = np.full((128, 128, 3), 110, np.uint8)
+    image[32:64, 32:64] = (255, 150, 0)  # more red than green
+    Image.fromarray(image).save(tmp_path / "orange.png")
+    options = ("--threshold", "0.05", "--out", tmp_path / "a.png")
+    assert _run("detect", tmp_path / "orange.png", "--names", "leaf: green, -red", *options) == 0
+    shown = capsys.readouterr().out
+    assert "a competitor fits better" in shown
+    assert "nothing over" not in shown
+
+
 @pytest.mark.parametrize(
     "uri, expected",
     [
