@@ -214,10 +214,10 @@ def training_directory(out: Path, recipe: Recipe) -> Iterator[None]:
 
 def _has_begun(out: Path) -> bool:
     """True where there is something of a training that its recipe explains."""
-    from model.training.checkpoint import list_checkpoints
+    from model.training.checkpoint import CHECKPOINT_DIRECTORY, list_checkpoints
     from model.training.journal import LOG_NAME
 
-    return bool(list_checkpoints(out)) or (out / LOG_NAME).exists()
+    return bool(list_checkpoints(out / CHECKPOINT_DIRECTORY)) or (out / LOG_NAME).exists()
 
 
 def write_recipe(out: Path, recipe: Recipe) -> None:

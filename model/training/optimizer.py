@@ -15,6 +15,7 @@ from schemas.checked import NotNegative, checked
 from schemas.errors import ConfigError
 
 Beta = Annotated[float, Field(ge=0, lt=1)]
+Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 @checked(frozen=True, slots=True, kw_only=True)
@@ -33,7 +34,7 @@ class RateRule:
 class OptimizerOptions:
     """AdamW and what each parameter gets of it."""
 
-    rate: NotNegative = 1e-4
+    rate: Rate = 1e-4
     weight_decay: NotNegative = 1e-4
     betas: tuple[Beta, Beta] = (0.9, 0.999)
     eps: NotNegative = 1e-8

@@ -29,6 +29,12 @@ _COLOURS = (
 )
 _NO_COLOUR = "".join(rf"(?<!\b{colour})" for colour in _COLOURS.split())
 """A "black&white cat" is one cat."""
+_BEFORE_PRICES = (
+    "a an the my our your his her its their this that these those some several many one two three "
+    "four five six seven eight nine ten old new crisp single"
+)
+_NOT_WITHIN = "".join(rf"(?<!\b{word}\s)" for word in _BEFORE_PRICES.split())
+"""What a price behind them is said of follows: "two $100 bills"."""
 _SIGNS = re.escape("!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~") + "‘’“”„«»、，"  # noqa: RUF001
 _BORDER = re.compile(
     rf"[{_LINE_ENDS}{_OTHER_STOPS}]+"
@@ -44,13 +50,12 @@ _BORDER = re.compile(
     r"|(?<=\s)(?:-{1,3}|[–—~]|//?|\\|>|»|→|\*|=)(?=\s)"  # noqa: RUF001 - a sign that stands alone
     rf"|(?<=[a-z]{{2}})[.;!?](?=(?!(?:{_LINK_ENDS})\b)(?:[a-z]{{2}}|a\s))"  # "cat.dog"
     rf"|(?<=\s)[.;!?](?=(?!(?:{_LINK_ENDS}|net)\b)[a-z]{{2}})"  # "cat .dog"
-    r"|(?:\\r|\\n)+(?=\w)"  # a line end that was written out
+    r"|(?<!\\[rn])(?:\\r|\\n)+(?=\w)"  # a line end that was written out
     r"|&(?:amp|quot|nbsp|lt|gt|bull|middot|ndash|mdash|hellip|laquo|raquo|#160|#8226);"
     r"|(?:(?m:^)[ \t]*|(?<=[\s,;]))\(?\d{1,3}(?:\)|\.(?=\s+[a-z]))(?=\s)"  # "1) cat 2. dog"
     r"|(?<!\S)[:;=]['-]?(?:[()\[\]]+|[dp])(?!\S)"  # a face
-    r"|(?<!\S)(?<!\ba\s)(?<!\bthe\s)[$€£]\d[\d,.]*(?!\S)"
-    r"|(?<!\S)(?<!\ba\s)(?<!\bthe\s)\d{1,3}(?:\.\d+)?\s?% off\b"
-    r"|(?<=\bremote)(?<!\ba\sremote)(?<!\bthe\sremote),"  # no adjective of what follows
+    rf"|(?=[$€£]\d)(?<!\S){_NOT_WITHIN}[$€£]\d[\d,.]*(?!\S)"
+    rf"|(?=\d{{1,3}}(?:\.\d+)?\s?% off\b)(?<!\S){_NOT_WITHIN}[\d.]+\s?% off"
     # a line of signs; a parser takes each for a word
     rf"|(?P<sign>[{_SIGNS}])(?P=sign){{3,}}|(?:[{_SIGNS}]\s?){{8,}}",
     re.IGNORECASE,
@@ -74,6 +79,9 @@ _MAX_LINK_CHARS = 1_000
 _WORD_BEFORE, _WORD_AFTER = re.compile(r"\S*\Z"), re.compile(rf"\S{{0,{_MAX_LINK_CHARS}}}")
 _SIZES = "hot cold warm small medium large big mini tall short old new"
 _NO_SIZE = "".join(rf"(?<!\b{size})" for size in _SIZES.split())
+_ITEM = rf"(?!(?:{'|'.join(_AWAITING.split())})\b)[\w-]+(?: [\w-]+)?, ?"
+_REMOTE = re.compile(rf"(?m:^)(?:{_ITEM})*?remote,", re.IGNORECASE)
+"""In a list; the parser takes it for an adjective, as in "this remote, quiet beach"."""
 _SLASHED = re.compile(
     rf"(?<![\w/])[a-z]{{3,}}{_NO_COLOUR}{_NO_SIZE}(?:/[a-z]{{3,}}){{2,}}(?![\w/])", re.IGNORECASE
 )
@@ -128,7 +136,8 @@ def _borders_within(text: str, start: int, end: int) -> Iterator[tuple[int, int]
         for border in _BORDER.finditer(text, start, end)
         if not _is_in_link(text, border.start())
     ]
-    yield from sorted(found + slashes)
+    remotes = [(found.end() - 1, found.end()) for found in _REMOTE.finditer(text, start, end)]
+    yield from sorted({*found, *slashes, *remotes})
 
 
 def _is_in_link(text: str, place: int) -> bool:

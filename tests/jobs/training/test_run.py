@@ -11,8 +11,9 @@ import pytest
 
 from jobs.training.recipe import Recipe
 from jobs.training.run import LOADERS_PER_GPU, Machine, num_loaders, training_directory
+from model.training.checkpoint import CHECKPOINT_DIRECTORY, KeepPolicy, save_checkpoint
 from model.training.options import TrainOptions
-from schemas.errors import ConfigError, DataError
+from schemas.errors import ConfigError, DataError, FingerprintMismatch
 
 RECIPE = Recipe(preset="glip-toy", train=TrainOptions(steps=1))
 
@@ -47,6 +48,17 @@ def test_what_ends_before_it_begins_does_not_refuse_the_right_command(
     with pytest.raises(type(error)), training_directory(tmp_path, RECIPE):
         raise error
     with training_directory(tmp_path, replace(RECIPE, cache_side=64)):
+        pass
+
+
+def test_checkpoints_keep_the_recipe_that_explains_them(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path / CHECKPOINT_DIRECTORY, 1, {}, KeepPolicy())
+    with pytest.raises(DataError), training_directory(tmp_path, RECIPE):
+        raise DataError("a picture is gone")
+    with (
+        pytest.raises(FingerprintMismatch, match="cache_side"),
+        training_directory(tmp_path, replace(RECIPE, cache_side=64)),
+    ):
         pass
 
 

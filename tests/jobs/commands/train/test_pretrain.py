@@ -179,6 +179,7 @@ def test_lora_writes_a_plain_model(tmp_path, recipe, gold, finished):
             "pretrain: --steps must be a whole",
         ),
         (["--out", "x", "--preset", "glip-toy", "--rate", "-1"], "pretrain: --rate must be"),
+        (["--out", "x", "--preset", "glip-toy", "--rate", "0"], "pretrain: --rate must be"),
         (
             ["--out", "x", "--preset", "glip-toy", "--set", "train.steps=0"],
             "pretrain: recipe.train.steps must be",
