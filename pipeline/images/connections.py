@@ -80,7 +80,7 @@ class _FinalAnswer(http.client.HTTPResponse):
 class _Watched:
     """A connection that tells the fetch of its thread, and checks the addresses of its host."""
 
-    response_class = _FinalAnswer
+    response_class: Any = _FinalAnswer
 
     def _new_conn(self: Any) -> socket.socket:
         fetch: Fetch = _current.fetch
