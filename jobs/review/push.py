@@ -109,7 +109,7 @@ def push_run(
         selection = _queue(config, run_store)
         name = config.dataset or "-".join(filter(None, (name, config.queue, config.audit[:8])))
     if chosen is not None:
-        selection = Selection(box_ids=chosen, queue=called)
+        selection = Selection(box_ids=chosen, queue=called, leaves_judged_out=True)
     elif selection.policy is not None and selection.policy.layer_columns():
         # Rows know no layers: the columns are asked.
         kept = kept_box_ids(run_store, selection.policy, min_score=config.min_score)

@@ -43,6 +43,9 @@ def require_same_plan(found: Plan, wanted: Plan, *, where: str) -> None:
             "Of several corpora each has the name of its folder: give the one that was "
             f"{renamed!r} by a path that ends with it, as a link to the folder. {REMEDY}"
         )
+    if remedy is REMEDY and _may_have_moved(found, wanted, before):
+        move = f"{quote(found.corpus)}={quote(wanted.corpus)}"
+        remedy = f"Of a corpus that was moved or copied, add --relocate {move}. {REMEDY}"
     version = "phrases.extractor_version"
     if before.get(version) != now.get(version) and before.get(_PARSER) == now.get(_PARSER):
         remedy = (
@@ -166,11 +169,20 @@ def _name_classes(before: dict[str, object], now: dict[str, object]) -> None:
         before[f"{_CLASSES} {name!r}"] = old.get(name, "not there")
         now[f"{_CLASSES} {name!r}"] = new.get(name, "not there")
     if len(names) > MAX_NAMED_INPUTS:
-        now[f"{_CLASSES}, more"] = f"{len(names) - MAX_NAMED_INPUTS} others"
+        more = f"{_CLASSES}, {len(names) - MAX_NAMED_INPUTS} more"
+        before[more], now[more] = "as planned", "others"
     if not names:
         place = next(i for i, pair in enumerate(zip(old, new, strict=True)) if len(set(pair)) > 1)
         before[f"{_CLASSES}, number {place + 1}"] = [*old][place]
         now[f"{_CLASSES}, number {place + 1}"] = [*new][place]
+
+
+def _may_have_moved(found: Plan, wanted: Plan, fields: Mapping[str, object]) -> bool:
+    """Whether a labelling of one corpus has as many files as before, of the same sizes."""
+    sizes, others = (sorted(file.size for file in plan.inputs) for plan in (found, wanted))
+    corpus = found.config.get("corpus")
+    is_one = isinstance(corpus, Mapping) and "joined" not in corpus
+    return is_one and _PARSER in fields and found.inputs != wanted.inputs and sizes == others
 
 
 def _asked_as(entry: Mapping[str, Sequence[str]]) -> str:
@@ -188,5 +200,6 @@ def _changed_inputs(
         for name in names[:MAX_NAMED_INPUTS]
     }
     if len(names) > MAX_NAMED_INPUTS:
-        shown["more input files"] = (None, f"{len(names) - MAX_NAMED_INPUTS} others changed")
+        more = f"inputs, {len(names) - MAX_NAMED_INPUTS} more"
+        shown[more] = ("as planned", "others")
     return shown

@@ -20,6 +20,7 @@ EXAMPLES = (
     "glipforge review pull runs/1",
     "glipforge review assign runs/1 --reviewers alice,bob --overlap 0.1",
     "glipforge review agree runs/1",
+    "glipforge review gold runs/1 --gold flickr30k",
 )
 Config = (
     Annotated[Push, tyro.conf.subcommand("push")]

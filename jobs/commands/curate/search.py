@@ -9,7 +9,6 @@ from __future__ import annotations
 import json as json_module
 import sys
 from dataclasses import dataclass
-from shlex import quote
 from typing import TYPE_CHECKING
 
 import tyro
@@ -211,4 +210,3 @@ def _push(config: Config, found: Found) -> None:
         chosen=box_ids,
         called=f"search: {asked}",
     )
-    print(f"       --dataset {quote(name)}")

@@ -63,7 +63,10 @@ def test_other_classes_are_another_run(
         ),
         ("cat; dog: dog, -wolf", "phrases.classes 'dog' was 'dog', this run has 'dog, -wolf'."),
         ("dog, cat", "phrases.classes, number 1 was 'cat', this run has 'dog'."),
-        (",".join(map(str, range(99))), "phrases.classes, more was None, this run has '96 others'"),
+        (
+            ",".join(map(str, range(99))),
+            "phrases.classes, 96 more was 'as planned', this run has 'others'",
+        ),
     ]:
         assert label(photos, out, other) == 2
         assert said in capsys.readouterr().err

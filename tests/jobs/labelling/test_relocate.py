@@ -109,7 +109,7 @@ def test_a_moved_corpus_goes_on(tmp_path: Path) -> None:
     for path in moved.iterdir():
         os.utime(path, ns=(1, 1))
     setup = FakeSetup(corpus=str(moved))
-    with pytest.raises(FingerprintMismatch, match="input"):
+    with pytest.raises(FingerprintMismatch, match="input .*add --relocate /.*/old/toy=/.*/new/toy"):
         label(setup, str(out), UNIT, LOCAL)
     there = replace(LOCAL, relocate=(f"{tmp_path / 'old'}={tmp_path / 'new'}",))
     assert label(setup, str(out), UNIT, there) == 0

@@ -203,7 +203,7 @@ def _chosen(
     for row in annotations:
         decided = by_record.get(row.record_id, ())
         box_ids = selection.shown_box_ids(row)
-        if box_ids is None and not decided:
+        if box_ids is None and (selection.leaves_judged_out or not decided):
             continue
         histories = box_histories(row, decided)
         shown = tuple(

@@ -27,6 +27,8 @@ class Selection:
     it leaves out."""
     box_ids: Mapping[str, frozenset[str]] | None = None
     """record_id -> the boxes of a queue; other pairs are left out."""
+    leaves_judged_out: bool = False
+    """Of those other pairs also the ones that people judged."""
     queue: str = ""
     """What such a queue is called."""
 

@@ -11,11 +11,13 @@ import pytest
 from PIL import Image
 
 from jobs.cli import main
+from pipeline.curation.decisions import append_decisions
 from pipeline.run.store import RunStore
+from schemas.records import Verdict
 from tests.model.scorers.tiny_scorers import write_scorer
 from tests.pipeline.folder_run import folder_run
 from tests.pipeline.layers.runs import draw, drawn_row, drawn_run
-from tests.schemas.builders import make_phrase
+from tests.schemas.builders import make_decision, make_phrase
 
 
 @pytest.fixture
@@ -230,10 +232,18 @@ def test_what_was_found_is_shown_in_fiftyone(
     from pipeline.review.home import database_name, review_home
     from pipeline.review.sync.store.mongo_store import get_dataset, open_store
 
+    kept = {"verdict": Verdict.KEEP, "xyxy": None, "phrase_index": None}
+    judged = [
+        make_decision(decision_id=f"d{n}", record_id=f"toy/{n}", box_id=f"toy/{n}#1", **kept)
+        for n in (0, 1, 2, 3, 5)
+    ]
+    append_decisions(run, judged)  # what is no hit stays out, judged or not
     home = tmp_path / "home"
     words = ["blue", "--min-score", "0.5", "--limit", "3", "--push", "--dataset", "blue"]
     assert main(["search", run.uri, *words, "--home", str(home)]) == 0
-    assert "dataset blue: 3 pairs added" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "dataset blue: 3 pairs added" in said
+    assert said.count("--dataset blue") == 1
     with (
         open_database(review_home(home)) as database,
         open_store(database.uri, database_name()) as store,
