@@ -50,6 +50,8 @@ def test_names_with_an_equals_sign_are_cut_where_the_plan_says() -> None:
         ("/d/dt=2/n=m/=/e=/f", "/d/dt=2/n=m", "/e=/f"),
         ("/d=/e/dt=1", "/d", "/e/dt=1"),
         ("/x=/y=/z", "/x", "/y=/z"),  # in no plan: the first
+        ("/i/dt=3=/j/dt=3", "/i/dt=3", "/j/dt=3"),  # of those that make sense
+        ("s3://b/n=1=s3://c/n=1", "s3://b/n=1", "s3://c/n=1"),
     ):
         assert Relocation.parse(text, planned) == Relocation(old=old, new=new)
 
