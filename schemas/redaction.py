@@ -37,7 +37,7 @@ _QUERY = re.compile(
 _HEADER = re.compile(
     r"(?P<name>\bauthorization['\"]?\s*[:=]\s*['\"]?(?:[A-Za-z0-9-]+\s+)?"
     r"|(?:\bapi-key|secret_access_key)['\"]?\s*[:=]\s*['\"]?"
-    r"|\b(?:Bearer|Basic)\s+(?=\S*[0-9=]))[A-Za-z0-9+/=._~-]{8,}",
+    r"|\b(?:Bearer|Basic)\s+(?=[A-Za-z0-9+/._~-]*[0-9=]))[A-Za-z0-9+/=._~-]{8,}",
     re.IGNORECASE,
 )
 _TOKEN = re.compile(r"(?<![A-Za-z0-9])(?:hf|api_org)_[A-Za-z0-9]{16,}")

@@ -11,16 +11,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from model.teacher.asking import BatchedTeacher
-from schemas.errors import ConfigError
+from schemas.errors import ConfigError, RecordError
 from schemas.fusion import FUSION_IOU, fuse_boxes
 from schemas.grounder import TOGETHER, Grounding, GroundingRequest, ScoreFacts
 from schemas.records import PhraseStatus, Span
+
+_AnswerT = TypeVar("_AnswerT")
 
 ENSEMBLE_SCORES = ScoreFacts(
     recommended_threshold=0.5,
@@ -113,7 +115,7 @@ class EnsembleTeacher:
 
     def ground(self, requests: Sequence[GroundingRequest]) -> list[Grounding]:
         """Candidates for the phrases of every caption; see `BatchedTeacher.ground`."""
-        return self._fused([member.ground(requests) for member in self.members])
+        return self._fused([_named(m, m.ground, requests) for m in self.members])
 
     def detect(self, image: NDArray[np.uint8], names: Sequence[str]) -> Grounding:
         """Candidates for class names in one image; see `BatchedTeacher.detect`."""
@@ -123,7 +125,7 @@ class EnsembleTeacher:
         self, images: Sequence[NDArray[np.uint8]], names: Sequence[str]
     ) -> list[Grounding]:
         """`detect` for several images."""
-        return self._fused([member.detect_batch(images, names) for member in self.members])
+        return self._fused([_named(m, m.detect_batch, images, names) for m in self.members])
 
     def best_scores(
         self, images: Sequence[NDArray[np.uint8]], captions: Sequence[tuple[str, Sequence[Span]]]
@@ -133,7 +135,7 @@ class EnsembleTeacher:
         bent = [
             [
                 [bend(scores, member.scores.recommended_threshold) for scores in row]
-                for row in member.scores_where_seen(images, captions)
+                for row in _named(member, member.scores_where_seen, images, captions)
             ]
             for member in self.members
         ]
@@ -188,6 +190,16 @@ class EnsembleTeacher:
             proposed_by=tuple(proposed),
         )
         return whole.take(np.argsort(-score, kind="stable"))
+
+
+def _named(
+    member: BatchedTeacher[Any], ask: Callable[..., list[_AnswerT]], *of: Any
+) -> list[_AnswerT]:
+    """An answer of a member; where it fails the reason says whose it is."""
+    try:
+        return ask(*of)
+    except RecordError as error:
+        raise RecordError(error.status, f"{member.teacher_id}: {error.detail}") from error
 
 
 def _mean_of_seen(scores: NDArray[np.float64]) -> NDArray[np.float32]:

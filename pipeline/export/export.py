@@ -10,7 +10,7 @@ from itertools import chain
 from typing import Literal
 
 from pipeline.curation.curate import ensure_curated
-from pipeline.curation.recommended import policy_for
+from pipeline.curation.recommended import policy_for, unknown_classes
 from pipeline.curation.rules.policy import FilterPolicy
 from pipeline.export import export_records, format_of
 from pipeline.export.card_facts import card_facts
@@ -118,6 +118,8 @@ class Export:
             )
         if self.options.masks and (note := self.options.masks.note()):
             summary.notes.append(note)
+        unknown = [unknown_classes(*one) for one in zip(self.runs, self.policies, strict=True)]
+        summary.notes += [unknown[0]] if all(unknown) else []  # of one of the lists it may be
         summary.left_out += Counter({key: merge_counts.pop(key, 0) for key in LEFT_OUT})
         summary.left_out += self._counts
         summary.notes += [f"{number:,} x {note}" for note, number in merge_counts.items() if number]

@@ -7,6 +7,7 @@ has: a watcher shuts the socket of a fetch that is over its deadline.
 from __future__ import annotations
 
 import contextlib
+import http.client
 import os
 import socket
 import threading
@@ -26,6 +27,7 @@ from pipeline.images.access import ImageAccess
 from schemas.errors import GlipforgeError
 
 _WATCH_EVERY_S = 0.1
+MAX_INTERIM = 8
 Admit = Callable[[int], None]
 """Called with the bytes that are known to come; raises `NotAdmitted` to have none read."""
 
@@ -63,8 +65,22 @@ _current = threading.local()
 """`.fetch`: what the thread is fetching; a connection belongs to whichever thread uses it."""
 
 
+class _FinalAnswer(http.client.HTTPResponse):
+    """The answer behind interim ones, such as 103 Early Hints; Python skips 100 alone."""
+
+    def _read_status(self) -> tuple[str, int, str]:
+        for _ in range(MAX_INTERIM + 1):
+            found: tuple[str, int, str] = super()._read_status()  # type: ignore[misc]
+            if not 101 < found[1] < 200:
+                return found
+            http.client.parse_headers(self.fp)
+        raise http.client.HTTPException(f"more than {MAX_INTERIM} interim answers")
+
+
 class _Watched:
     """A connection that tells the fetch of its thread, and checks the addresses of its host."""
+
+    response_class: Any = _FinalAnswer
 
     def _new_conn(self: Any) -> socket.socket:
         fetch: Fetch = _current.fetch

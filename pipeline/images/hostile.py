@@ -20,6 +20,7 @@ MAX_SCAN_PIXELS = 1_000_000_000
 """Scans times pixels beyond that: about ten seconds of decoding."""
 _PPM = tuple(b"P" + kind for kind in (b"0", b"1", b"2", b"3", b"4", b"5", b"6", b"f", b"F", b"y"))
 _PPM_HEADER = 1 << 16
+_BITMAPS = (b"P1", b"P4")
 _ICON = b"\0\0\1\0"
 _PNG = b"\x89PNG\r\n\x1a\n"
 _TEXTS = (b"tEXt", b"zTXt", b"iTXt", b"iCCP", b"eXIf")
@@ -68,8 +69,10 @@ def require_modest_header(data: bytes) -> None:
         RecordError: IMAGE_CORRUPT.
     """
     if data.startswith(_PPM) and len(data) > _PPM_HEADER:
-        words = re.sub(rb"#[^\r\n]*", b"", data[:_PPM_HEADER]).split(None, 3)
-        if len(words) < 4:  # its name, width, height, and what follows them
+        head = re.sub(rb"#[^\r\n]*", b"", data[:_PPM_HEADER])
+        # Its name, width and height; but for bitmaps a greatest value; then a blank.
+        numbers = 2 if head.startswith(_BITMAPS) else 3
+        if not re.match(rb"\S+(?:\s+\S+){%d}\s" % numbers, head):
             raise RecordError(
                 Status.IMAGE_CORRUPT, f"a PPM whose header has more than {_PPM_HEADER:,} bytes"
             )

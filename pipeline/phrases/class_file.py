@@ -24,10 +24,9 @@ _ALLOWED = (
     "`name`"
 )
 _COMMENT = re.compile(r"(?:^|\s)#.*")
-_LISTED = re.compile(r"\s*(?:[-*•]\s)?\s*(?P<q>[\"']?)(?P<name>.*?)(?P=q)\s*[,;]*\s*")
-"""Any line: what YAML, JSON and spreadsheets put around a name is no part of it."""
+_BULLET = re.compile(r"[-*•]\s")
 _NUMBERED = re.compile(r"\s*(?P<number>\d+)(?:\s*[:,\t]|[.)]\s)\s*(?P<name>\S.*)")
-_PBTXT_ITEM = re.compile(r"\bitem\s*\{([^}]*)\}")
+_PBTXT_ITEM = re.compile(r"\bitem\s*\{([^{}]*)\}")
 _PBTXT_NAME = re.compile(r"\b(display_name|name)\s*:\s*(?:\"([^\"]*)\"|'([^']*)')")
 _NAME_COLUMNS = ("name", "display_name", "displayname", "class", "class_name", "category", "label")
 
@@ -101,8 +100,18 @@ def _counts(numbers: list[int]) -> bool:
 
 
 def _listed(line: str) -> str:
-    found = _LISTED.fullmatch(line)
-    return found["name"].strip() if found else line.strip()
+    """What YAML, JSON and spreadsheets put around a name is no part of it."""
+    line = line.lstrip()
+    bullet = _BULLET.match(line)
+    return unquoted(line[bullet.end() if bullet else 0 :].rstrip(",;\t "))
+
+
+def unquoted(text: str) -> str:
+    """A name without blanks and one pair of quote marks around it."""
+    text = text.strip()
+    if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'":
+        return text[1:-1].strip()
+    return text
 
 
 # --- JSON and YAML -------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.phrases.class_file import Named, read_class_file
+from pipeline.phrases.class_file import Named, read_class_file, unquoted
 from schemas.errors import ConfigError
 from schemas.records import Phrase
 
@@ -30,7 +30,6 @@ _LONE_STOP = re.compile(r"\s\.(?=\s|$)")
 _OTHER_COLON = re.compile(r":(?!\d)|(?<!\d):")
 """Not that of "clock at 12:30"."""
 _LAST_STOP = re.compile(r"(?<=[a-z]{3})\s*\.$")
-_QUOTED = re.compile(r"\s*(?P<q>[\"']?)(?P<name>.*?)(?P=q)\s*", re.DOTALL)
 _WIDE = str.maketrans("，、،；：", ",,,;:")  # noqa: RUF001
 """Commas and colons of Chinese, Japanese and Arabic."""
 _DASHES = "-‐‑‒–—−－"  # noqa: RUF001
@@ -178,7 +177,7 @@ def split_names(text: str) -> list[str | Named]:
     if text.startswith("[") and text.endswith("]"):
         text = text[1:-1]
     if ":" not in text and ";" not in text:
-        return _stripped(part for line in text.splitlines() for part in _COMMA.split(line))
+        return _stripped(part for line in text.splitlines() for part in _by_commas(line))
     parts = _stripped(part for line in text.splitlines() for part in line.split(";"))
     for part in parts:
         name = part.partition(":")[0].strip()
@@ -208,9 +207,22 @@ def _of_prompt(text: str) -> list[str]:
     return parts if all(re.search(word, part) for part in parts[:-1]) else []
 
 
+def _by_commas(line: str) -> list[str]:
+    """Its parts, in linear time; see `_COMMA`."""
+    parts: list[str] = []
+    inside = False
+    for piece in reversed(line.split(",")):
+        if parts and inside:
+            parts[-1] = f"{piece},{parts[-1]}"
+        else:
+            parts.append(piece)
+        if mark := re.search("[()]", piece):
+            inside = mark[0] == ")"
+    return parts[::-1]
+
+
 def _stripped(parts: Iterable[str]) -> list[Any]:
-    found = (_QUOTED.fullmatch(part) for part in parts)
-    names = [one["name"].strip() if one else "" for one in found]
+    names = [unquoted(part) for part in parts]
     return [_LAST_STOP.sub("", name) if name.count(".") == 1 else name for name in names if name]
 
 
@@ -270,8 +282,7 @@ def _cleaned(text: str) -> str:
     text = _INVISIBLE.sub("", text).strip()
     if any(unicodedata.category(char) == "Cc" for char in text):
         raise ConfigError(f"names: {text!r} has a control character in it")
-    found = _QUOTED.fullmatch(text)
-    return _SPACES.sub(" ", found["name"] if found else text).strip()
+    return _SPACES.sub(" ", unquoted(text))
 
 
 def _as_read(name: str) -> str:

@@ -17,7 +17,7 @@ _SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=+-]{0,199}")
 _SAFE_FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=+-]{0,300}\.parquet")
 REMEDY = "Give a new --out, or the old settings: run.json in the directory has them"
 MAX_NAMED_INPUTS = 5
-_PARSER, _CLASSES = "phrases.extractor", "phrases.classes"
+_PARSER, _CLASSES, _JOINED = "phrases.extractor", "phrases.classes", "corpus.joined"
 
 
 def require_same_plan(found: Plan, wanted: Plan, *, where: str) -> None:
@@ -33,10 +33,16 @@ def require_same_plan(found: Plan, wanted: Plan, *, where: str) -> None:
     before.update({name: old for name, (old, _) in changed.items()})
     now.update({name: new for name, (_, new) in changed.items()})
     _name_classes(before, now)
+    renamed = _name_corpora(before, now)
     remedy, source = REMEDY, before.get("corpus.source")
     if isinstance(source, str) and source != now.get("corpus.source"):
         # By default the folder's name, with which ids begin: another one after it was moved.
         remedy = f"Of a corpus that has another name now, give --source {quote(source)}. {REMEDY}"
+    if renamed:
+        remedy = (
+            "Of several corpora each has the name of its folder: give the one that was "
+            f"{renamed!r} by a path that ends with it, as a link to the folder. {REMEDY}"
+        )
     version = "phrases.extractor_version"
     if before.get(version) != now.get(version) and before.get(_PARSER) == now.get(_PARSER):
         remedy = (
@@ -133,6 +139,19 @@ def _flat(value: object, name: str) -> dict[str, object]:
     for key, inner in value.items():
         flat |= _flat(inner, f"{name}.{key}" if name else str(key))
     return flat
+
+
+def _name_corpora(before: dict[str, object], now: dict[str, object]) -> str:
+    """The settings of several corpora become those of each; the first name that is gone."""
+    found, wanted = before.get(_JOINED), now.get(_JOINED)
+    if not (isinstance(found, list) and isinstance(wanted, list) and len(found) == len(wanted)):
+        return ""
+    for fields, corpora in ((before, found), (now, wanted)):
+        del fields[_JOINED]
+        for number, one in enumerate(corpora, 1):
+            fields.update(_flat(one, f"corpus {number}"))
+    names = {one.get("source") for one in wanted}
+    return next((str(one["source"]) for one in found if one["source"] not in names), "")
 
 
 def _name_classes(before: dict[str, object], now: dict[str, object]) -> None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
-from pipeline.images.access import is_at
+from pipeline.images.access import is_at, scheme_of
 from pipeline.images.fetch import read_image_uri
 from pipeline.run.commit_protocol import ANNOTATIONS, folder_of
 from pipeline.run.store import PLAN, RunStore
@@ -52,11 +52,9 @@ class Relocation:
             ConfigError: it is not two places.
         """
         cuts = [number for number, letter in enumerate(text) if letter == "="]
-        found = [
-            cls(old=_clean(text[:cut]), new=_clean(text[cut + 1 :]))
-            for cut in cuts
-            if text[:cut] and text[cut + 1 :]
-        ]
+        pairs = [(text[:cut], text[cut + 1 :]) for cut in cuts if text[:cut] and text[cut + 1 :]]
+        pairs.sort(key=lambda pair: not _is_whole(pair[1]))  # `/a/dt=1=/b/dt=1` is not of `1=/b...`
+        found = [cls(old=_clean(old), new=_clean(new)) for old, new in pairs]
         if not found:
             raise ConfigError(f"--relocate must be OLD=NEW, two folders or URLs, got {text!r}")
         if len(found) > 1:
@@ -257,6 +255,11 @@ def _remember(run: RunStore, more: list[Relocation]) -> None:
 
 def _clean(place: str) -> str:
     return local_path(place) if is_local(place) else place.rstrip("/")
+
+
+def _is_whole(place: str) -> bool:
+    """An absolute path or a URL."""
+    return place.startswith("/") or bool(scheme_of(place).isalnum())
 
 
 def _moved(uri: str, places: Iterable[tuple[str, str]]) -> str:

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
 
-_FREE_BYTES = 128 << 20
-"""So many bytes may come out of any file of ours; its rows become objects, ten times as large."""
+_FREE_BYTES = 512 << 20
+"""So many bytes may come out of any file of ours: thousands of rows that each name every class of a
+long list are packed two hundred times. Rows become objects, ten times as large."""
 _REPEATING = frozenset({"PLAIN_DICTIONARY", "RLE_DICTIONARY", "DELTA_BYTE_ARRAY"})
 """Encodings in which many values may be one, or have one beginning."""
 _ROWS_LOOKED_AT = 1024

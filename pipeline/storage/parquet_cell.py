@@ -68,6 +68,8 @@ def byte_lists(column: pa.Array) -> list[bytes | None] | None:
     found: list[bytes | None] = []
     for one in column:
         values = one.values
+        if values is not None and values.null_count:
+            raise ValueError("one of its bytes is missing")
         found.append(None if values is None else values.to_numpy().tobytes())
     return found
 

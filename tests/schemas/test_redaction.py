@@ -55,6 +55,7 @@ def test_keys_are_left_out(text: str, left: str | None) -> None:
         "https://h/x.jpg#me@home",
         "the key=value pairs",
         "s3://bucket/runs/1",
+        "basic photograph,2019",
         "Basic training of bearers, a ring bearer in a tuxedo, Bearer certificates",
         "http://h:8080/a@b.jpg and http://[::1]:80/a@b.jpg",
     ],

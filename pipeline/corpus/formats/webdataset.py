@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import Any, BinaryIO, ClassVar
 
 from pipeline.corpus.captions import file_text
@@ -72,12 +72,16 @@ class WebdatasetCorpus(Corpus):
         """The records of a unit; `keys` gets those of the samples that were met."""
         stop = None if unit.kind == WHOLE_FILE else unit.stop
         is_empty = True
-        with open_tar(unit.uri) as stream:
+        with (
+            open_tar(unit.uri) as stream,
+            # Going back in packed data unpacks it from its start: headers are read ahead of data.
+            open_tar(unit.uri) if is_gzip(unit.uri) else nullcontext(stream) as data,
+        ):
             try:
                 for sample in iter_samples(stream, unit.start, stop, self.has_dotted_keys):
                     is_empty = False
                     keys.add(sample.key)
-                    yield from self._sample_records(unit.uri, stream, sample)
+                    yield from self._sample_records(unit.uri, data, sample)
             except TarDamage as damage:
                 if is_empty and damage.offset == 0:
                     raise UnitError(f"{unit.uri} is not a tar archive: it {damage}") from damage
@@ -101,7 +105,8 @@ class WebdatasetCorpus(Corpus):
         image = self._image_member(sample)
         parts: dict[str, bytes | None] = {}
         caption_endings = [e for e in (*self._text_endings(), "json") if e in sample.members]
-        for ending in [*([image] if image else []), *caption_endings]:
+        wanted = [*([image] if image else []), *caption_endings]
+        for ending in sorted(wanted, key=lambda e: sample.members[e].data_start):
             member = sample.members[ending]
             most = MAX_IMAGE_MEMBER if ending == image else MAX_TEXT_MEMBER
             if member.size > most:

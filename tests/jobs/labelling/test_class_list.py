@@ -92,6 +92,9 @@ def test_a_class_is_no_word_of_a_caption(
         "note     policy 'all': class_thresholds has 'a red dgo', not among this run's classes: "
         "without effect; is 'a red dog' meant?\n"
     ) in said.err
+    coco = ["--format", "coco", "--out", str(tmp_path / "coco.json"), "--policy", str(policy)]
+    assert main(["export", str(out), *coco]) == 0
+    assert "note: policy 'all': class_thresholds has 'a red dgo'" in capsys.readouterr().out
     found = policy_for(RunStore(str(out)), "default")
     assert (found.drop_lists, found.drop_nonwords, found.long_span_share) == ((), False, 1.0)
     assert main(["queue", str(out), "--policy", str(policy), "--show", "1000"]) == 0

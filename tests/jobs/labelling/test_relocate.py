@@ -50,6 +50,8 @@ def test_names_with_an_equals_sign_are_cut_where_the_plan_says() -> None:
         ("/d/dt=2/n=m/=/e=/f", "/d/dt=2/n=m", "/e=/f"),
         ("/d=/e/dt=1", "/d", "/e/dt=1"),
         ("/x=/y=/z", "/x", "/y=/z"),  # in no plan: the first
+        ("/i/dt=3=/j/dt=3", "/i/dt=3", "/j/dt=3"),  # of those that make sense
+        ("s3://b/n=1=s3://c/n=1", "s3://b/n=1", "s3://c/n=1"),
     ):
         assert Relocation.parse(text, planned) == Relocation(old=old, new=new)
 
@@ -143,3 +145,21 @@ def test_a_corpus_with_another_name_is_told_of_its_ids() -> None:
     plans = [replace(old, config={"corpus": {"source": name}}) for name in ("my c", "c2")]
     with pytest.raises(FingerprintMismatch, match=r"another name now, give --source 'my c'\. Give"):
         require_same_plan(*plans, where="run")
+
+
+def test_one_of_several_corpora_with_another_name_is_named() -> None:
+    def plan(*sources: str) -> Plan:
+        joined = [{"format": "tar", "source": source} for source in sources]
+        config = {"corpus": {"joined": joined}}
+        return Plan(corpus="x", corpus_format="tar", inputs=(), units=(), config=config)
+
+    for given, said in (
+        (
+            ("a", "c"),
+            r"corpus 2.source was 'b', this run has 'c'. .* the one that was 'b' by a path",
+        ),
+        (("b", "a"), r"corpus 1.source was 'a', this run has 'b'; .*this run has 'a'. Give a new"),
+        (("a",), r"corpus.joined was \[.*Give a new --out"),
+    ):
+        with pytest.raises(FingerprintMismatch, match=said):
+            require_same_plan(plan("a", "b"), plan(*given), where="run")

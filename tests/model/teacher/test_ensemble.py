@@ -16,7 +16,7 @@ from model.teacher.load import (
     teacher_scores,
 )
 from model.teacher.options import TeacherOptions
-from schemas.errors import ConfigError
+from schemas.errors import ConfigError, RecordError
 from schemas.fusion import fuse_boxes
 from schemas.grounder import GroundingRequest
 from schemas.records import Phrase, PhraseStatus
@@ -124,6 +124,19 @@ def test_many_captions_of_an_image_score_as_each_alone(pair: str) -> None:
                 assert np.allclose(found[row][column], alone, atol=1e-5)
     together = load_teacher(pair, device="cpu", options=options)
     assert [len(scores) for scores in together.best_scores(images, captions)[0]] == [2, 1, 2]
+
+
+def test_whoever_answers_with_nan_is_named(pair: str) -> None:
+    teacher = load_teacher(pair, device="cpu")
+    assert isinstance(teacher, EnsembleTeacher)
+    broken = teacher.members[1]
+    for weights in broken._model.parameters():  # type: ignore[attr-defined]
+        weights.data.fill_(float("nan"))
+    (request, *_) = requests()
+    with pytest.raises(RecordError, match=f"teacher_failed: {broken.teacher_id}: .* of NaN or"):
+        teacher.ground([request])
+    with pytest.raises(RecordError, match=f"teacher_failed: {broken.teacher_id}: .* of NaN or"):
+        teacher.best_scores([request.image], [(CAPTION, [(16, 21)])])
 
 
 def test_a_phrase_that_one_cannot_read_is_the_others_alone(pair: str) -> None:

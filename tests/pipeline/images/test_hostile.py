@@ -196,6 +196,9 @@ def test_a_header_of_comments_is_refused_at_once() -> None:
     assert decode_image(usual, LIMITS).width == 20
     bitmap = b"P4\n# " + b"x" * 300 + b"\n96 90\n" + bytes(12 * 90)
     assert decode_image(bitmap + bytes(70_000), LIMITS).width == 96
+    assert image_size(b"P4\n1000 1000\n" + b" " * 125_000, LIMITS) == (1000, 1000)
+    with pytest.raises(RecordError, match="a PPM whose header has more than"):
+        image_size(b"P6\n20 10\n255#" + b"c" * 80_000, LIMITS)
     for comment in (b"#" + b"c" * 80_000, b"#c\n" * 30_000, b" " * 80_000):
         with pytest.raises(RecordError, match="a PPM whose header has more than 65,536 bytes"):
             image_size(b"P6\n" + comment + b"\n20 10\n255\n" + bytes(600), LIMITS)

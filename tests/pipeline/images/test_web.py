@@ -54,6 +54,15 @@ def test_case_and_blanks_around_an_address_do_not_matter(server: HostileServer, 
     assert read_image_uri(change(f"{server.url}/x")) == DATA
 
 
+def test_interim_answers_are_passed_over(server: HostileServer) -> None:
+    hints = b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\nHTTP/1.1 102 Processing\r\n\r\n"
+    whole = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc"
+    server.replies["/x"] = [say(hints + whole)]
+    assert read_image_uri(f"{server.url}/x") == b"abc"
+    server.replies["/y"] = [say(hints * 50 + whole)]
+    assert "more than 8 interim answers" in reason(f"{server.url}/y")
+
+
 def test_a_connection_is_used_again(server: HostileServer) -> None:
     for number in range(20):
         server.replies[f"/{number}"] = [answer(DATA)]

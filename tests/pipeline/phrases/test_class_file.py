@@ -117,3 +117,18 @@ def test_a_file_that_is_no_list_is_not_read_into_every_row(tmp_path: Path) -> No
         ConfigError, match="has 21 million characters, a list of classes at most 16"
     ):
         ClassList.parse(f"@{tmp_path / 'log.txt'}")
+
+
+def test_odd_files_are_read_in_linear_time(tmp_path: Path) -> None:
+    file = tmp_path / "odd.txt"
+    for text, number in [
+        ("a " + " " * 100_000 + "b\ncat", 2),
+        (", ".join(f"thing {place}" for place in range(20_000)), 20_000),
+        ("big (a, b), " * 2_000 + "cat", 2),
+        ("cat. " * 5_000 + "dog", 2),
+    ]:
+        file.write_text(text)
+        assert len(ClassList.parse(f"@{file}").names) == number
+    (tmp_path / "a.pbtxt").write_text("item {" * 20_000)
+    with pytest.raises(ConfigError, match="items without a name"):
+        ClassList.parse(f"@{tmp_path / 'a.pbtxt'}")

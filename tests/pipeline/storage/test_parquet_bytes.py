@@ -6,6 +6,7 @@ import io
 import re
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -44,7 +45,10 @@ def bomb(name: str) -> pa.Table:
 
 
 @pytest.mark.parametrize("name", ["plain", "dictionary", "list", "rows"])
-def test_what_unpacks_to_much_more_is_refused(name: str, tmp_path: Path) -> None:
+def test_what_unpacks_to_much_more_is_refused(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.storage.parquet_bytes._FREE_BYTES", 128 << 20)
     path = tmp_path / "x.parquet"
     pq.write_table(bomb(name), path, compression="zstd", use_dictionary=name != "plain")
     assert path.stat().st_size < 200_000
@@ -58,6 +62,18 @@ def test_what_many_rows_name_within_reason_is_read() -> None:
     buffer = io.BytesIO()
     pq.write_table(table, buffer)
     assert table_of(buffer.getvalue()) == table
+
+
+def test_images_that_each_name_all_classes_are_read() -> None:
+    names = pa.array([f"a class with the number {n}" for n in range(1203)])
+    places = pa.array(np.tile(np.arange(1203, dtype=np.int32), 4096))
+    named = pa.DictionaryArray.from_arrays(places, names).dictionary_decode()
+    ends = np.arange(0, 4096 * 1203 + 1, 1203, dtype=np.int32)
+    buffer = io.BytesIO()
+    table = pa.table({"a": pa.ListArray.from_arrays(ends, named)})
+    pq.write_table(table, buffer, compression="zstd")
+    assert 128 << 20 < named.nbytes > 100 * buffer.tell()
+    assert open_bytes(buffer.getvalue()).metadata.num_rows == 4096
 
 
 def test_no_reader_leaves_threads_behind() -> None:

@@ -86,7 +86,9 @@ def test_images_as_lists_of_bytes_take_the_memory_of_bytes(tmp_path: Path) -> No
     assert [record.image_bytes for record in found] == [picture(0), None, picture(0)]
     assert read_parquet_cell(str(tmp_path / "x.parquet"), 2, "image") == picture(0)
     holes = pa.array([image, pa.array([1, None], pa.uint8()), image], pa.list_(pa.uint8()))
-    assert statuses(read(tmp_path, {"image": holes})) == [None, Status.RECORD_INVALID, None]
+    found = read(tmp_path, {"image": holes})
+    assert statuses(found) == [None, Status.RECORD_INVALID, None]
+    assert "column 'image' cannot be read: one of its bytes is missing" in str(found[1].error)
 
 
 def test_a_list_of_very_many_values_is_one_row(

@@ -37,6 +37,27 @@ def test_webdatasets_own_rule_comes_first(tmp_path: Path) -> None:
     assert "has_dotted_keys" not in corpus.fingerprint()
 
 
+def test_a_packed_tar_is_unpacked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Going back in it begins at its start again: with each sample all before it."""
+    members = {}
+    for number in range(20):
+        # Not in the order in which they are wanted, and larger than what is read ahead.
+        members[f"{number}.json"] = b'{"caption": "a cat"}' + b" " * 200_000
+        members[f"{number}.txt"] = f"a dog{number}".encode()
+        members[f"{number}.jpg"] = picture(number)
+    plain = write_tar(tmp_path / "0.tar", members)
+    (tmp_path / "0.tar.gz").write_bytes(gzip.compress(plain.read_bytes(), 1))
+    plain.unlink()
+    rewinds: list[int] = []
+    reader = gzip._GzipReader  # type: ignore[attr-defined]
+    monkeypatch.setattr(reader, "_rewind", lambda self: rewinds.append(1))
+    corpus = open_corpus(str(tmp_path / "0.tar.gz"))
+    records = [r for unit in corpus.units() for r in corpus.read(unit)]
+    assert [r.caption for r in records] == [f"a dog{n}" for n in range(20)]
+    assert [r.image_bytes for r in records] == [picture(n) for n in range(20)]
+    assert not rewinds
+
+
 @pytest.mark.parametrize("damage", ["something behind it", "cut off"])
 def test_the_sample_before_damaged_gzip_is_kept(damage: str, tmp_path: Path) -> None:
     members = {}
