@@ -113,13 +113,16 @@ def library_versions() -> dict[str, str]:
     }
 
 
-def load_part(auto: Any, directory: Path, what: str, **options: Any) -> Any:
+def load_part(
+    auto: Any, directory: Path, what: str, *, prefix: str = "model: ", **options: Any
+) -> Any:
     """The tokenizer or processor of a directory.
 
     Args:
         auto: An Auto class of transformers.
         directory: With the files of it.
         what: What it is, for errors.
+        prefix: Of errors, the option that named the directory.
         options: For the class.
 
     Raises:
@@ -133,7 +136,7 @@ def load_part(auto: Any, directory: Path, what: str, **options: Any) -> Any:
     except Exception as error:  # over a file that it did not write the library raises anything
         needs = "; pip install sentencepiece" if "sentencepiece" in str(error).lower() else ""
         raise ConfigError(
-            f"model: the {what} of {directory} cannot be read: {first_line(error)}{needs}"
+            f"{prefix}the {what} of {directory} cannot be read: {first_line(error)}{needs}"
         ) from error
 
 

@@ -49,7 +49,9 @@ def load_detector(
     kind = KINDS[model_type]
     options = options.with_aggregation(kind.aggregation)
     teacher_id, weights = detector_identity(directory, kind)
-    load_part(AutoConfig, directory, CONFIG_NAME)  # else the tokenizer would be blamed for it
+    load_part(
+        AutoConfig, directory, CONFIG_NAME, prefix=""
+    )  # else the tokenizer would be blamed for it
     tokenizer, image_processor = _processors(directory, kind)
     model = load_network(AutoModelForZeroShotObjectDetection, directory, kind.name)
     parts = DetectorParts(
@@ -109,8 +111,10 @@ def _processors(directory: Path, kind: DetectorKind) -> tuple[Any, Any]:
             raise ConfigError(
                 f"{directory} has no {what} of {kind.name}: one of {', '.join(names)} must be there"
             )
-    tokenizer = load_part(AutoTokenizer, directory, "tokenizer", use_fast=True)
-    processor = load_part(AutoImageProcessor, directory, "image processor", backend=BACKEND)
+    tokenizer = load_part(AutoTokenizer, directory, "tokenizer", prefix="", use_fast=True)
+    processor = load_part(
+        AutoImageProcessor, directory, "image processor", prefix="", backend=BACKEND
+    )
     if not tokenizer.is_fast:
         raise ConfigError(f"{directory}: its tokenizer knows no character offsets")
     return tokenizer, processor

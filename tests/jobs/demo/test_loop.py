@@ -51,7 +51,7 @@ def test_the_whole_loop_and_again(tmp_path: Path, capsys: pytest.CaptureFixture[
 
     assert main(args) == 0  # everything is there: nothing is labelled or trained again
     again = capsys.readouterr().out
-    assert "units, 0 to do" in again
+    assert ", 0 to do" in again
 
     assert main([*args, "--seed", "1"]) == 2
     assert "seed: 0 before, now 1" in capsys.readouterr().err

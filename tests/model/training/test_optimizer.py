@@ -78,6 +78,7 @@ def test_freezing_everything_is_refused():
         build_optimizer(Tiny(), options)
 
 
-def test_a_negative_rate_is_refused():
-    with pytest.raises(ConfigError, match=r"^rate must be a number >= 0, got -1"):
-        OptimizerOptions(rate=-1)
+@pytest.mark.parametrize("rate", [-1, 0])
+def test_a_rate_by_which_nothing_is_learnt_is_refused(rate):
+    with pytest.raises(ConfigError, match=rf"^rate must be a number > 0, got {rate}"):
+        OptimizerOptions(rate=rate)

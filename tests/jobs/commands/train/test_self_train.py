@@ -65,7 +65,7 @@ def test_two_rounds_and_a_third_later(
 
     assert main([*args, "--rounds", "3"]) == 0
     again = capsys.readouterr().out
-    assert again.count("1 units, 1 to do") == 1  # only the third round labels
+    assert again.count("1 unit, 1 to do") == 1  # only the third round labels
     assert again.count("step 2/2") == 1
     assert [row["round"] for row in json.loads((out / "rounds.json").read_text())] == [0, 1, 2, 3]
 
