@@ -18,6 +18,9 @@ from schemas.errors import ConfigError, reason_of
 
 MAX_TEXT_BYTES = 16 * 2**20
 """Of a list by lines: a file over this is something else, given by mistake."""
+MAX_CELL_CHARS = 100_000
+"""Of a table: less than what the csv module refuses unless other code has raised its limit."""
+
 _ALLOWED = (
     "a file of class names has a class a line, or is JSON or YAML with `categories` (COCO, LVIS), "
     "`names` (YOLO), a list, numbers to names, or names to their wordings, or CSV with a column "
@@ -186,6 +189,9 @@ def _column(text: str, ending: str, where: str) -> list[str | Named] | None:
     except csv.Error as error:
         raise ConfigError(f"{where} is not CSV ({error}); {_ALLOWED}") from error
     rows = [row for row in rows if row]
+    longest = max((len(cell) for row in rows for cell in row), default=0)
+    if longest > MAX_CELL_CHARS:
+        raise ConfigError(f"{where} is not CSV (a cell of {longest:,} characters); {_ALLOWED}")
     if not rows:
         return []
     head = [cell.strip().lower() for cell in rows[0]]
