@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from pipeline.gold.checks import read_json, read_text
-from schemas.errors import DataError
+from schemas.errors import DataError, reason_of
 
 
 def read_class_names(path: str) -> dict[int, str]:
@@ -26,11 +26,22 @@ def read_class_names(path: str) -> dict[int, str]:
         raw = read_yaml(path)
         raw = raw.get("names", raw) if isinstance(raw, dict) else raw
     elif ending == ".csv":
-        rows = [row for row in csv.reader(read_text(path).splitlines()) if row]
-        raw = {row[0].strip(): row[1].strip() for row in rows if len(row) > 1}
+        raw = {row[0].strip(): row[1].strip() for row in read_csv(path) if len(row) > 1}
     else:
         raw = [line.strip() for line in read_text(path).splitlines() if line.strip()]
     return numbered_names(raw, f"label map {path!r}")
+
+
+def read_csv(path: str | Path) -> list[list[str]]:
+    """The rows of a table with commas that are not empty.
+
+    Raises:
+        DataError: the file cannot be read, or a cell is too long for the csv module.
+    """
+    try:
+        return [row for row in csv.reader(read_text(path).splitlines()) if row]
+    except csv.Error as error:
+        raise DataError(f"gold file {str(path)!r} cannot be read: {reason_of(error)}") from error
 
 
 def numbered_names(raw: Any, where: str) -> dict[int, str]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-from pipeline.gold.checks import join_uri, read_text, usable_xyxy
+from pipeline.gold.checks import join_uri, usable_xyxy
+from pipeline.gold.class_names import read_csv
 from pipeline.gold.detection_samples import DetectionImage, named_detection_set
 from pipeline.gold.gold_set import GoldCounts, GoldSet, IgnoredBox
 from pipeline.gold.opened import READ_ERRORS, opened_text
@@ -100,7 +101,6 @@ def _descriptions(path: str, label_map: str) -> dict[str, str]:
     files = [Path(label_map)] if label_map else sorted(Path(path).parent.glob("*class-desc*.csv"))
     found: dict[str, str] = {}
     for file in files:
-        rows = csv.reader(read_text(file).splitlines())
-        named = (row for row in rows if len(row) >= 2 and row[1].strip())
+        named = (row for row in read_csv(file) if len(row) >= 2 and row[1].strip())
         found |= {row[0].strip(): row[1].strip() for row in named}
     return found
