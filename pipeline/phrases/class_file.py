@@ -19,8 +19,7 @@ from schemas.errors import ConfigError, reason_of
 MAX_TEXT_BYTES = 16 * 2**20
 """Of a list by lines: a file over this is something else, given by mistake."""
 MAX_CELL_CHARS = 100_000
-"""Of a table: less than what the csv module refuses unless other code has raised its limit."""
-
+"""Of a table: a longer cell is no name."""
 _ALLOWED = (
     "a file of class names has a class a line, or is JSON or YAML with `categories` (COCO, LVIS), "
     "`names` (YOLO), a list, numbers to names, or names to their wordings, or CSV with a column "

@@ -8,7 +8,7 @@ from typing import Any
 
 from fsspec.implementations.zip import ZipFileSystem
 
-_READ_ERRORS = (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, EOFError)
+_READ_ERRORS = (zipfile.BadZipFile, zlib.error, RuntimeError, EOFError)
 
 
 class ZipMembers(ZipFileSystem):  # type: ignore[misc]

@@ -31,7 +31,6 @@ _LONGEST_LIST = 100_000
 _MAX_LINES = 64
 """A field between tabs goes over so many lines at most."""
 _BOM = b"\xef\xbb\xbf"
-csv.field_size_limit(MAX_ROW_BYTES)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from schemas.errors import DataError
 
 @pytest.fixture
 def short_cells() -> Iterator[None]:
-    """The csv module's limit is that of the process, and other code raises it."""
+    """A limit that a test reaches with little."""
     before = csv.field_size_limit(1000)
     yield
     csv.field_size_limit(before)

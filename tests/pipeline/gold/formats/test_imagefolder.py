@@ -3,6 +3,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +96,19 @@ def test_hugging_face_rows_with_numbers_and_without_sizes(tmp_path: Path) -> Non
     assert gold.samples[0].caption == "dog"
     own = write_json(tmp_path / "own.json", {"0": "kid", "1": "kite"})
     assert load_gold(path, label_map=own).categories == ("kid", "kite", "cat")
+
+
+def test_a_cell_with_the_boxes_of_a_crowded_image_is_read(tmp_path: Path) -> None:
+    """In a process of its own: the csv module has one limit for all that were imported."""
+    objects = {"bbox": [[1, 2, 3, 4]] * 20_000, "categories": ["cat"] * 20_000}
+    with (tmp_path / "metadata.csv").open("w") as lines:
+        table = csv.writer(lines)
+        table.writerow(["file_name", "width", "height", "objects"])
+        table.writerow(["a.jpg", 64, 48, json.dumps(objects)])
+    code = "import sys; from pipeline.gold.load import load_gold as load; "
+    code += "print(len(load(sys.argv[1]).samples[0].boxes))"
+    command = [sys.executable, "-c", code, str(tmp_path / "metadata.csv")]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "20000\n"
 
 
 def test_an_imagefolder_without_boxes_is_explained(tmp_path: Path) -> None:
