@@ -1,6 +1,6 @@
 """A file of class names as its field writes them: lines, COCO's and LVIS's JSON, YOLO's data.yaml,
-label maps, a spreadsheet. What is none of these is refused: a class that nobody meant is asked in
-every image, and nobody sees it.
+label maps, a spreadsheet. What is one of these and has no names is refused, and so is markup: a
+class that nobody meant is asked in every image, and nobody sees it.
 """
 
 from __future__ import annotations
@@ -50,6 +50,8 @@ def read_class_file(path: str) -> list[str | Named]:
     text = _text_of(path)
     where = f"names: the file {path!r}"
     ending = Path(path).suffix.lower()
+    if text.lstrip()[:1] == "<":
+        raise ConfigError(f"{where} is HTML or XML, not a list of classes; {_ALLOWED}")
     if ending == ".json" or text.lstrip()[:1] in ("[", "{"):
         try:
             return _named(json.loads(text), where)

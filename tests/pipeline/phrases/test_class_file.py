@@ -97,6 +97,8 @@ def test_numbers_that_belong_to_names_stay(tmp_path: Path) -> None:
         ("a.json", "7", "holds 7; a file of class names has a class a line"),
         ("a.txt", "{'cat'}", "is not JSON"),
         ("a.yaml", "names: [cat", "is not YAML"),
+        ("a.txt", " \n<!doctype html><p>cat</p>", "is HTML or XML"),
+        ("a.xml", "<annotation><name>cat</name></annotation>", "is HTML or XML"),
         ("a.csv", "1,2,cat\n3,4,dog\n", "which column has the names\\? Head it `name`"),
         ("a.csv", "x" * 200_000, "is not CSV"),
         ("a.pbtxt", "item { id: 1 }", "items without a name"),
