@@ -164,8 +164,8 @@ def _ray() -> str:
     address = os.environ.get("RAY_ADDRESS", "")
     if not address:
         return f"{version('ray')}; started here when a command needs it"
-    require_answer(address)
-    return f"{version('ray')}; the cluster at {address} answers"
+    says = "answers" if require_answer(address) else "was not asked: its address has no port"
+    return f"{version('ray')}; the cluster at {address} {says}"
 
 
 def _database() -> str:

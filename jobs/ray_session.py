@@ -36,8 +36,10 @@ def require_absolute(name: str, path: str) -> None:
         )
 
 
-def require_answer(address: str) -> None:
+def require_answer(address: str) -> bool:
     """Refuse an address of a cluster at which nobody listens: Ray would wait for minutes.
+
+    Returns False for an address without a port (`auto`), which only Ray can ask.
 
     Raises:
         ConfigError: names the address and what to do.
@@ -45,9 +47,10 @@ def require_answer(address: str) -> None:
     try:
         place = urlsplit(address if "://" in address else f"//{address}")
         host, port = place.hostname, place.port
-        if host and port:
-            with socket.create_connection((host, port), timeout=ANSWER_S):
-                pass
+        if not (host and port):
+            return False
+        with socket.create_connection((host, port), timeout=ANSWER_S):
+            return True
     except (OSError, ValueError) as error:  # a port that is no number
         raise ConfigError(
             f"RAY_ADDRESS={address} does not answer ({reason_of(error)}); unset it, and Ray is "

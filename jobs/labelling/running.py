@@ -71,7 +71,7 @@ class Running:
         require_at_least(-1, "gpus_per_worker", self.gpus_per_worker)
         statuses_to_retry(self.retry_failed)
         if not 0 < self.hang_s < math.inf:
-            raise ConfigError(f"hang_s must be positive, got {self.hang_s}")
+            raise ConfigError(f"hang_s must be a positive number of seconds, got {self.hang_s}")
         if not 0 <= self.max_failure_rate <= 1:
             raise ConfigError(f"max_failure_rate must be in [0, 1], got {self.max_failure_rate}")
 

@@ -73,15 +73,15 @@ def require_real_numbers(directory: Path) -> None:
     """Refuse weights that something has rounded: read as they are, they are other numbers.
 
     Raises:
-        ConfigError: names the first weight of whole numbers.
+        ConfigError: names the first weight of whole numbers, or of floats of a byte or less.
     """
     single = directory / WEIGHTS_NAME
     for path in [single] if single.is_file() else indexed_files(directory / INDEX_NAME):
         with safe_open(path, framework="pt") as file:
             for name in file.keys():  # noqa: SIM118
                 kind = file.get_slice(name).get_dtype() if name.endswith(".weight") else "F32"
-                if not kind.startswith(("F", "BF")):
+                if kind not in ("F64", "F32", "F16", "BF16"):
                     raise ConfigError(
-                        f"{path}: {name} is of {kind}, whole numbers: quantised weights are not "
-                        "read; take the directory that they were made of"
+                        f"{path}: {name} is of {kind}: quantised weights are not read; take the "
+                        "directory that they were made of"
                     )

@@ -55,7 +55,7 @@ def read_class_file(path: str) -> list[str | Named]:
     if ending == ".json" or text.lstrip()[:1] in ("[", "{"):
         try:
             return _named(json.loads(text), where)
-        except (json.JSONDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:  # also a number of 5,000 digits
             raise ConfigError(f"{where} is not JSON ({error}); {_ALLOWED}") from error
     if ending in (".yaml", ".yml"):
         try:

@@ -77,4 +77,8 @@ def run(config: Config) -> int:
         limits=PairLimits(image=config.images),
         only_missing=config.only_missing,
     )
+    if config.running.runner == "local":
+        from model.teacher.load import torch_device
+
+        torch_device(config.device)  # refused before anything is written
     return label(setup, config.out, config.records_per_unit, config.running)

@@ -107,7 +107,9 @@ def run(config: Config) -> int:
             images = [decode_image(data, ImageLimits()).array for data in encoded]
             for start in range(0, len(pairs.captions), CAPTIONS_AT_ONCE):
                 captions = pairs.captions[start : start + CAPTIONS_AT_ONCE]
-                for row, best in enumerate(_asked(teacher, images, captions), first):
+                rows = [row for row in range(first, first + len(images)) if row not in failed]
+                asked = _asked(teacher, [images[row - first] for row in rows], captions)
+                for row, best in zip(rows, asked, strict=True):
                     if isinstance(best, RecordError):
                         failed[row] = best
                         continue
@@ -187,6 +189,8 @@ def _asked(
     teacher: AnyTeacher, images: Sequence[NDArray[np.uint8]], captions: Sequence[Any]
 ) -> list[list[NDArray[np.float32]] | RecordError]:
     """Of each image its best scores, or why there are none: it costs no other image."""
+    if not images:
+        return []
     try:
         return [*teacher.best_scores(images, captions)]
     except RecordError as error:

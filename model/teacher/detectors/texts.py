@@ -44,7 +44,6 @@ class StoppedTokenizer:
 
     Args:
         tokenizer: Of transformers, in its fast form.
-
         vocab_size: Word pieces that the network has a row for.
 
     Raises:

@@ -200,12 +200,12 @@ def test_a_hopeless_run_ends_early(
     "options, said",
     [
         ({"attempts": 0}, "attempts must be at least 1, got 0"),
-        ({"hang_s": 0}, "hang_s must be positive, got 0"),
+        ({"hang_s": 0}, "hang_s must be a positive number of seconds, got 0"),
         ({"max_failure_rate": 2}, r"max_failure_rate must be in \[0, 1\], got 2"),
         ({"workers": -1}, "workers must be 0 or more, got -1"),
         ({"cpus_per_worker": float("nan")}, "cpus_per_worker must be 0 or more, got nan"),
         ({"gpus_per_worker": -2.0}, "gpus_per_worker must be -1 or more, got -2"),
-        ({"hang_s": float("inf")}, "hang_s must be positive, got inf"),
+        ({"hang_s": float("inf")}, "hang_s must be a positive number of seconds, got inf"),
     ],
 )
 def test_options_are_checked(options, said: str) -> None:

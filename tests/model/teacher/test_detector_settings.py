@@ -143,8 +143,9 @@ def test_weights_that_are_none_are_refused(copy: Callable[[str], Path]) -> None:
     state = load_file(path)
     save_file({n: torch.zeros_like(t) for n, t in state.items()}, path, metadata={"format": "pt"})
     assert "holds zeros alone" in _refusal(directory)
-    save_file({n: t.to(torch.int8) for n, t in state.items()}, path, metadata={"format": "pt"})
-    assert "is of I8, whole numbers: quantised weights are not read" in _refusal(directory)
+    for dtype, said in ((torch.int8, "I8"), (torch.float8_e4m3fn, "F8_E4M3")):
+        save_file({n: t.to(dtype) for n, t in state.items()}, path, metadata={"format": "pt"})
+        assert f"is of {said}: quantised weights are not read" in _refusal(directory)
 
 
 def test_the_frame_is_what_the_image_processor_makes(copy: Callable[[str], Path]) -> None:

@@ -96,6 +96,7 @@ def test_numbers_that_belong_to_names_stay(tmp_path: Path) -> None:
         ("a.json", "[" * 100_000, "is not JSON"),
         ("a.json", "7", "holds 7; a file of class names has a class a line"),
         ("a.txt", "{'cat'}", "is not JSON"),
+        ("a.json", '["cat", ' + "9" * 5000 + "]", "is not JSON"),
         ("a.yaml", "names: [cat", "is not YAML"),
         ("a.txt", " \n<!doctype html><p>cat</p>", "is HTML or XML"),
         ("a.xml", "<annotation><name>cat</name></annotation>", "is HTML or XML"),
