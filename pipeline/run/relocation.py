@@ -180,6 +180,8 @@ def write_relocated(
         FingerprintMismatch: the run has another plan.
     """
     if not texts or not run.has(PLAN):
+        for text in texts:
+            Relocation.parse(text)
         plan = run.write_plan(wanted)
         # That the plan is the same says nothing of pictures that its files only name.
         back = [old for old in _origins(run) if any(is_at(uri, old) for uri in _planned(plan))]

@@ -94,9 +94,9 @@ def most_unpacked(size: int) -> int:
     return max(FREE_BYTES, MOST_TIMES * size)
 
 
-def refusal(what: str, limit: int, advice: str = "") -> Inflates:
-    """The error for a file that goes beyond its limit."""
-    times = f", {MOST_TIMES} times its size" if limit > FREE_BYTES else ""
+def refusal(what: str, limit: int, advice: str = "", *, free: int = FREE_BYTES) -> Inflates:
+    """The error for a file that goes beyond its limit; `free` may come out of any."""
+    times = f", {MOST_TIMES} times its size" if limit > free else ""
     more = f". {advice}" if advice else ""
     return Inflates(
         f"{what} unpacks to more than {limit:,} bytes{times}: it is not read further{more}"
@@ -162,6 +162,13 @@ def parquet_batches(
             yield _plain(part, wanted) if texts else part
 
 
+def least_bytes(file: pq.ParquetFile, group: int, place: int) -> int:
+    """What a column of a row group takes when it is read, as far as its footer says."""
+    chunk = file.metadata.row_group(group).column(place)
+    width = max(VALUE_BYTES, file.schema.column(place).length or 0)
+    return int(max(chunk.total_uncompressed_size, chunk.num_values * width))
+
+
 def _texts(
     file: pq.ParquetFile,
     groups: Collection[int],
@@ -180,8 +187,7 @@ def _texts(
             path = chunk.path_in_schema
             if columns is not None and not any(is_part(path, one) for one in columns):
                 continue
-            width = max(VALUE_BYTES, file.schema.column(place).length or 0)
-            total += max(chunk.total_uncompressed_size, chunk.num_values * width)
+            total += least_bytes(file, group, place)
             if total > limit:
                 raise refusal(what, limit)
             is_text = chunk.physical_type == "BYTE_ARRAY"

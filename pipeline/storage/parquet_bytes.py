@@ -11,7 +11,7 @@ import os
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from pipeline.storage.inflation import MOST_TIMES, VALUE_BYTES, expanded, refusal
+from pipeline.storage.inflation import MOST_TIMES, expanded, least_bytes, refusal
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -103,9 +103,9 @@ def _require_bounded(
         part = file.metadata.row_group(group)
         for place in range(part.num_columns):
             chunk = part.column(place)
-            total += max(chunk.total_uncompressed_size, chunk.num_values * VALUE_BYTES)
+            total += least_bytes(file, group, place)
             if total > limit:
-                raise refusal(what, limit)
+                raise refusal(what, limit, free=_FREE_BYTES)
             if chunk.physical_type == "BYTE_ARRAY" and not _REPEATING.isdisjoint(chunk.encodings):
                 most[chunk.path_in_schema] += chunk.total_uncompressed_size * chunk.num_values
     left = limit
@@ -121,4 +121,4 @@ def _require_bounded(
     for batch in read.iter_batches(_ROWS_LOOKED_AT, columns=names, use_threads=False):
         left -= sum(expanded(column) for column in batch.columns)
         if left < 0:
-            raise refusal(what, limit)
+            raise refusal(what, limit, free=_FREE_BYTES)

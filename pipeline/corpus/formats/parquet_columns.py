@@ -236,7 +236,10 @@ def _count(column: pa.Array) -> int:
     kind = column.type
     if pa.types.is_struct(kind):
         return max((_count(part) for part in column.flatten()), default=0)
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+    if pa.types.is_map(kind):
+        column = column.cast(pa.list_(pa.struct([kind.key_field, kind.item_field])))
+        kind = column.type
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
         inner = column.flatten()
         return max(len(inner), _count(inner))
     return 0
